@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The target graph is the architecture diagram: arrows only point down, and TidyTests hold the
+// sources to it. Inference never learns of PostgreSQL, Postgres never learns of jobs, and Worker
+// sees stores and engines only through the protocols of Jobs.
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+func module(
+    _ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil,
+    resources: [Resource]? = nil
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: path, resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "l2s",
+    products: [
+        .executable(name: "l2s", targets: ["l2s"]),
+        .executable(name: "l2s-worker", targets: ["l2s-worker"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // The doors to C: no C type appears in a signature above the module that imports it.
+        .target(
+            name: "CKernels",
+            // Debug Swift must still run on fast kernels: at -O0 they are 40 times slower.
+            cSettings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"])]),
+        .systemLibrary(name: "COpenBLAS"),
+        .systemLibrary(name: "CLibpq"),
+        .target(
+            name: "CSentencePiece",
+            linkerSettings: [.linkedLibrary("sentencepiece")]),
+
+        // Leaves.
+        module("Jobs"),
+        module("Telemetry", [logging]),
+        module("Settings", ["Jobs", yaml]),
+        module("Checkpoints"),
+        module("Tokenizers", ["CSentencePiece"]),
+
+        // The engine.
+        module("Inference", ["CKernels", "COpenBLAS", "Checkpoints"]),
+        module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+
+        // The queue.
+        module("Postgres", ["CLibpq"]),
+        module(
+            "Migrations", path: "migrations",
+            resources: [.embedInCode("0001_jobs.sql")]),
+        module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
+        module("LocalPostgres"),
+
+        // The daemon and the composition roots.
+        module("Worker", ["Jobs", "Telemetry", logging, lifecycle]),
+        program(
+            "l2s-worker",
+            [
+                "Worker", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry", "Jobs",
+                arguments, logging, lifecycle,
+            ]),
+        program(
+            "l2s",
+            [
+                "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
+                "LocalPostgres", "Settings", "Telemetry", "Jobs", arguments, logging,
+            ]),
+
+        // Tests mirror the modules.
+        .target(
+            name: "TestSupport",
+            dependencies: ["LocalPostgres", "Postgres", "PostgresJobs"],
+            path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        tests("CheckpointsTests", ["Checkpoints", "TestSupport"]),
+        tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
+        tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
+        tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
+        tests("PostgresTests", ["Postgres", "TestSupport"]),
+        tests("PostgresJobsTests", ["PostgresJobs", "Postgres", "Jobs", "TestSupport"]),
+        tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
+        tests("WorkerTests", ["Worker", "Jobs", "TestSupport"]),
+        tests("EndToEndTests", ["TestSupport", "Postgres"]),
+        tests("TidyTests", []),
+    ],
+    cLanguageStandard: .c17,
+    cxxLanguageStandard: .cxx17
+)

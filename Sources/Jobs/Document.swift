@@ -1,0 +1,58 @@
+/// A document as the engine takes it.
+package struct SourceDocument: Sendable {
+    /// The job's id in its store, or any number that the caller tells its documents apart by.
+    package let id: Int64
+    package let jobType: String
+    package let text: String
+
+    package init(id: Int64, jobType: String, text: String) {
+        self.id = id
+        self.jobType = jobType
+        self.text = text
+    }
+}
+
+/// What became of a document in the engine.
+package struct FinishedDocument: Sendable {
+    package let id: Int64
+    package let outcome: Outcome
+    package let measurements: Measurements
+
+    package init(id: Int64, outcome: Outcome, measurements: Measurements) {
+        self.id = id
+        self.outcome = outcome
+        self.measurements = measurements
+    }
+}
+
+package enum Outcome: Sendable, Equatable {
+    case succeeded(output: String, tokens: [Int32])
+    /// No attempt could succeed: the document itself is at fault.
+    case rejected(reason: String)
+    /// This attempt failed; another may succeed.
+    case failed(reason: String)
+}
+
+/// Counts and stage times of one document in one attempt.
+///
+/// `encode` is the time of the whole encoder batch, the same value for each of its `batchSize`
+/// documents: divide before summing.
+package struct Measurements: Sendable, Equatable {
+    package var mode = ""
+    package var model = ""
+    package var tokensIn = 0
+    package var tokensOut = 0
+    package var batchSize = 0
+    /// Parts that a document over the token limit was split into; 1 for all others.
+    package var parts = 1
+    package var truncated = false
+    package var tokenize = Duration.zero
+    /// From tokenized until the encoder takes the document up.
+    package var batchWait = Duration.zero
+    package var encode = Duration.zero
+    /// From encoded until a decoder takes the document up.
+    package var handoff = Duration.zero
+    package var decode = Duration.zero
+
+    package init() {}
+}

@@ -1,0 +1,129 @@
+/// What is done to the documents of one kind: which models read and write them, within which
+/// limits. Defined by a YAML file under `jobs/`.
+package struct JobType: Sendable, Equatable {
+    package var name: String
+    package var mode: Mode
+    /// Folder of the large model that reads, relative to the models folder. Nil in `slm` mode.
+    package var llm: String?
+    /// Folder of the small model that writes, relative to the models folder. Nil in `llm` mode.
+    package var slm: String?
+    package var prompt: PromptTemplate
+    package var limits: Limits
+    package var batch: BatchLimits
+    package var retry: RetryPolicy
+    /// From hand-over to the engine until the output is there; past it the attempt fails and is
+    /// retried.
+    package var timeout: Duration
+
+    package init(
+        name: String, mode: Mode, llm: String?, slm: String?, prompt: PromptTemplate,
+        limits: Limits, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
+    ) {
+        self.name = name
+        self.mode = mode
+        self.llm = llm
+        self.slm = slm
+        self.prompt = prompt
+        self.limits = limits
+        self.batch = batch
+        self.retry = retry
+        self.timeout = timeout
+    }
+
+    /// The folder of the model that reads the documents: job types that agree on it share batches.
+    package var reader: String { llm ?? slm ?? "" }
+    /// The folder of the model that writes the outputs.
+    package var writer: String { slm ?? llm ?? "" }
+}
+
+extension JobType {
+    /// The three rows of every comparison.
+    package enum Mode: String, Sendable, CaseIterable {
+        /// The large model's own decoder writes.
+        case llm
+        /// The large model reads, the small one writes.
+        case hybrid
+        /// The small model does both.
+        case slm
+    }
+
+    /// What happens to a document with more tokens than the limit.
+    package enum Overflow: String, Sendable, CaseIterable {
+        /// The document fails, permanently.
+        case fail
+        /// The tail is cut off, and the result is marked.
+        case truncate
+        /// The document is split by sentences into parts that fit; the outputs are joined.
+        case split
+    }
+
+    package struct Limits: Sendable, Equatable {
+        /// Bytes of UTF-8; a larger document is refused when it is enqueued.
+        package var documentBytes: Int
+        /// Tokens of the whole prompt, the end token included.
+        package var sourceTokens: Int
+        package var newTokens: Int
+        package var minimumNewTokens: Int
+        package var overflow: Overflow
+
+        package init(
+            documentBytes: Int, sourceTokens: Int, newTokens: Int, minimumNewTokens: Int,
+            overflow: Overflow
+        ) {
+            self.documentBytes = documentBytes
+            self.sourceTokens = sourceTokens
+            self.newTokens = newTokens
+            self.minimumNewTokens = minimumNewTokens
+            self.overflow = overflow
+        }
+    }
+
+    /// What one pass of the encoder takes at most.
+    package struct BatchLimits: Sendable, Equatable {
+        package var documents: Int
+        /// Rows of the batch times its longest document.
+        package var paddedTokens: Int
+        /// How long a batch that is not full waits for more documents.
+        package var wait: Duration
+
+        package init(documents: Int, paddedTokens: Int, wait: Duration) {
+            self.documents = documents
+            self.paddedTokens = paddedTokens
+            self.wait = wait
+        }
+    }
+
+    package struct RetryPolicy: Sendable, Equatable {
+        /// Errors that a document may meet before it is a dead letter.
+        package var maximumAttempts: Int
+        /// Delay after the first error; it doubles with every further one.
+        package var backoff: Duration
+        package var maximumBackoff: Duration
+
+        package init(maximumAttempts: Int, backoff: Duration, maximumBackoff: Duration) {
+            self.maximumAttempts = maximumAttempts
+            self.backoff = backoff
+            self.maximumBackoff = maximumBackoff
+        }
+    }
+}
+
+/// The text around a document, such as `summarize: {document}`.
+package struct PromptTemplate: Sendable, Equatable {
+    package static let placeholder = "{document}"
+    package let prefix: String
+    package let suffix: String
+
+    /// Nil unless `text` holds the placeholder exactly once.
+    package init?(_ text: String) {
+        let parts = text.split(
+            separator: Self.placeholder, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        prefix = String(parts[0])
+        suffix = String(parts[1])
+    }
+
+    package func prompt(for document: some StringProtocol) -> String {
+        prefix + document + suffix
+    }
+}

@@ -1,0 +1,160 @@
+import FoundationEssentials
+
+/// The fields of a small JSON file, read one by one with checks.
+struct JSONFields {
+    let path: String
+    private let values: [String: Value]
+
+    /// Bytes. The index of a large model is a few hundred kilobytes.
+    static let largestFile = 100_000_000
+
+    init(path: String) throws {
+        let file = try FileMapping(path: path)
+        self.path = path
+        guard file.bytes.count <= Self.largestFile else {
+            throw CheckpointError(
+                path: path,
+                problem: .malformed(
+                    "expected at most \(Self.largestFile) bytes, got \(file.bytes.count)"))
+        }
+        do {
+            values = try JSONDecoder().decode(
+                [String: Value].self, from: file.data(in: 0..<file.bytes.count))
+        } catch {
+            throw CheckpointError(
+                path: path, problem: .malformed("expected a JSON object, found other text"))
+        }
+    }
+
+    /// Only what the files here hold; deeper structures are left unread.
+    private enum Value: Decodable {
+        case null, flag(Bool), whole(Int), number(Double), text(String), list([Int])
+        case named([String: String]), other
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            self =
+                if container.decodeNil() {
+                    .null
+                } else if let value = try? container.decode(Bool.self) {
+                    .flag(value)
+                } else if let value = try? container.decode(Int.self) {
+                    .whole(value)
+                } else if let value = try? container.decode(Double.self) {
+                    .number(value)
+                } else if let value = try? container.decode(String.self) {
+                    .text(value)
+                } else if let value = try? container.decode([Int].self) {
+                    .list(value)
+                } else if let value = try? container.decode([String: String].self) {
+                    .named(value)
+                } else {
+                    .other
+                }
+        }
+
+        /// As it may appear in a message.
+        var words: String {
+            switch self {
+            case .null: "null"
+            case .flag(let value): "\(value)"
+            case .whole(let value): "\(value)"
+            case .number(let value): "\(value)"
+            case .text(let value): quoted(value)
+            case .list(let value):
+                value.count <= 8 ? "\(value)" : "a list of \(value.count) numbers"
+            case .named, .other: "another structure"
+            }
+        }
+    }
+}
+
+extension JSONFields {
+    func refuse(_ name: String, _ expected: String, _ found: String) -> CheckpointError {
+        CheckpointError(
+            path: path, problem: .field(name: name, expected: expected, found: found))
+    }
+
+    private func refuse(_ name: String, _ expected: String) -> CheckpointError {
+        refuse(name, expected, values[name]?.words ?? "nothing")
+    }
+
+    /// Whether the field is there with a value other than null.
+    func has(_ name: String) -> Bool {
+        if case .null = values[name] ?? .null { false } else { true }
+    }
+
+    func whole(
+        _ name: String, in range: ClosedRange<Int>, default fallback: Int? = nil
+    ) throws -> Int {
+        if !has(name), let fallback { return fallback }
+        guard case .whole(let value) = values[name], range.contains(value) else {
+            throw refuse(name, "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    func number(
+        _ name: String, in range: ClosedRange<Float>, default fallback: Float
+    ) throws -> Float {
+        guard has(name) else { return fallback }
+        let value: Double? =
+            switch values[name] {
+            case .whole(let value): Double(value)
+            case .number(let value): value
+            default: nil
+            }
+        guard let value, range.contains(Float(value)) else {
+            throw refuse(name, "a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return Float(value)
+    }
+
+    func flag(_ name: String) throws -> Bool? {
+        guard has(name) else { return nil }
+        guard case .flag(let value) = values[name] else { throw refuse(name, "true or false") }
+        return value
+    }
+
+    func text(_ name: String) throws -> String {
+        guard case .text(let value) = values[name] else { throw refuse(name, "text") }
+        return value
+    }
+
+    func text(_ name: String, oneOf allowed: [String], default fallback: String? = nil) throws
+        -> String
+    {
+        if !has(name), let fallback { return fallback }
+        guard case .text(let value) = values[name], allowed.contains(value) else {
+            throw refuse(name, allowed.joined(separator: " or "))
+        }
+        return value
+    }
+
+    /// Token ids: one, or a list of 1 to 64.
+    func ids(_ name: String, default fallback: Int32) throws -> [Int32] {
+        guard has(name) else { return [fallback] }
+        let values: [Int] =
+            switch values[name] {
+            case .whole(let value): [value]
+            case .list(let value): value
+            default: []
+            }
+        let ids = values.compactMap(Int32.init(exactly:))
+        guard (1...64).contains(values.count), ids.count == values.count,
+            ids.allSatisfy({ $0 >= 0 })
+        else { throw refuse(name, "a token id or a list of 1 to 64") }
+        return ids
+    }
+
+    func id(_ name: String, default fallback: Int32) throws -> Int32 {
+        Int32(try whole(name, in: 0...Int(Int32.max), default: Int(fallback)))
+    }
+
+    func textByName(_ name: String) throws -> [String: String] {
+        guard case .named(let value) = values[name] else {
+            throw refuse(name, "an object of texts")
+        }
+        return value
+    }
+}

@@ -1,0 +1,42 @@
+/// A Hugging Face model folder: config.json and safetensors weights, mapped.
+package struct ModelFolder: Sendable {
+    package let path: String
+    package let configuration: ModelConfiguration
+    package let weights: WeightFile
+
+    /// Reads the configuration and the tables of contents; weights are read when they are used.
+    ///
+    /// - Throws: `CheckpointError`.
+    package init(path: String) throws {
+        guard FileMapping.exists(path) else {
+            throw CheckpointError(
+                path: path,
+                problem: .unreadable(attempt: "open the model", reason: "no such folder"))
+        }
+        guard FileMapping.exists(path + "/config.json") else {
+            throw CheckpointError(path: path, problem: .noneOf(files: ["config.json"]))
+        }
+        self.path = path
+        configuration = try ModelConfiguration(fields: JSONFields(path: path + "/config.json"))
+        weights = try Self.openWeights(in: path)
+    }
+
+    private static let single = "model.safetensors"
+    private static let index = "model.safetensors.index.json"
+    private static let foreign = [
+        "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
+    ]
+
+    private static func openWeights(in folder: String) throws -> WeightFile {
+        if FileMapping.exists(folder + "/" + single) {
+            return try WeightFile(path: folder + "/" + single)
+        }
+        if FileMapping.exists(folder + "/" + index) {
+            return try WeightFile(index: ShardIndex(folder: folder, name: index))
+        }
+        if let found = foreign.first(where: { FileMapping.exists(folder + "/" + $0) }) {
+            throw CheckpointError(path: folder, problem: .foreignWeights(found: found))
+        }
+        throw CheckpointError(path: folder, problem: .noneOf(files: [single, index]))
+    }
+}

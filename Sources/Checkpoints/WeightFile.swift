@@ -1,0 +1,92 @@
+/// All tensors of one checkpoint, from one or more mapped safetensors files.
+package struct WeightFile: Sendable {
+    private struct Place {
+        let entry: SafetensorsHeader.Entry
+        let file: FileMapping
+    }
+
+    /// The file to name in errors: the safetensors file, or the index of several.
+    package let path: String
+    private let places: [String: Place]
+
+    /// Opens one .safetensors file.
+    package init(path: String) throws {
+        let file = try FileMapping(path: path)
+        self.path = path
+        places = try SafetensorsHeader(of: file).entries.mapValues { Place(entry: $0, file: file) }
+    }
+
+    /// Opens the shards that an index lists.
+    init(index: ShardIndex) throws {
+        var places: [String: Place] = [:]
+        places.reserveCapacity(index.fileOfTensor.count)
+        for (shard, names) in index.tensorsOfFile {
+            let file = try index.open(shard)
+            let entries = try SafetensorsHeader(of: file).entries
+            for name in names {
+                guard let entry = entries[name] else {
+                    throw CheckpointError(
+                        path: file.path,
+                        problem: .missingTensor(
+                            name: name, nearest: nearestNames(to: name, among: entries.keys)))
+                }
+                places[name] = Place(entry: entry, file: file)
+            }
+        }
+        path = index.path
+        self.places = places
+    }
+
+    /// Sorted. Includes tensors in formats that `tensor(_:)` refuses.
+    package var names: [String] { places.keys.sorted() }
+
+    package func contains(_ name: String) -> Bool { places[name] != nil }
+
+    /// - Throws: `CheckpointError` when the tensor is missing or holds no weights.
+    package func tensor(_ name: String) throws -> StoredTensor {
+        guard let place = places[name] else {
+            throw CheckpointError(
+                path: path,
+                problem: .missingTensor(
+                    name: name, nearest: nearestNames(to: name, among: places.keys)))
+        }
+        guard let format = NumberFormat(rawValue: place.entry.format) else {
+            throw CheckpointError(
+                path: place.file.path,
+                problem: .unreadableFormat(name: name, found: place.entry.format))
+        }
+        return StoredTensor(
+            name: name, shape: place.entry.shape, format: format, file: place.file,
+            bytes: place.entry.bytes)
+    }
+
+    /// - Parameter shape: nil stands for any size.
+    /// - Throws: `CheckpointError` as above, and when the shape is another.
+    package func tensor(_ name: String, shape: [Int?]) throws -> StoredTensor {
+        let tensor = try tensor(name)
+        guard tensor.shape.count == shape.count,
+            zip(tensor.shape, shape).allSatisfy({ found, expected in
+                expected == nil || expected == found
+            })
+        else {
+            throw CheckpointError(
+                path: path, problem: .wrongShape(name: name, expected: shape, found: tensor.shape))
+        }
+        return tensor
+    }
+}
+
+/// Up to three names that share the longest beginning and end with the one looked for: for a
+/// checkpoint these differ in a layer's number, a prefix or the last part.
+func nearestNames(to name: String, among names: some Collection<String>) -> [String] {
+    let wanted = Array(name.utf8)
+    func likeness(_ other: String) -> Int {
+        let start = zip(wanted, other.utf8).prefix { $0 == $1 }.count
+        let end = zip(wanted.reversed(), other.utf8.reversed()).prefix { $0 == $1 }.count
+        return start + end
+    }
+    return names.map { (likeness: likeness($0), name: $0) }
+        .filter { $0.likeness >= 4 }
+        .sorted { ($1.likeness, $0.name) < ($0.likeness, $1.name) }
+        .prefix(3).map(\.name)
+}

@@ -15,11 +15,24 @@ package struct StoredTensor: Sendable {
     ///
     /// - Precondition: `destination` has `count` elements.
     package func read(into destination: UnsafeMutableBufferPointer<Float>) {
+        read(0..<count, into: destination)
+    }
+
+    /// Copies some elements, converted to Float32.
+    ///
+    /// - Precondition: `elements` lies in 0 ..< count, and `destination` has as many.
+    package func read(
+        _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>
+    ) {
         precondition(
-            destination.count == count,
-            "\(name): \(count) elements into a buffer of \(destination.count)")
+            elements.lowerBound >= 0 && elements.upperBound <= count
+                && destination.count == elements.count,
+            "\(name): \(elements) of \(count) elements into a buffer of \(destination.count)")
         withExtendedLifetime(file) {
-            let source = UnsafeRawBufferPointer(rebasing: file.bytes[bytes])
+            let size = format == .float32 ? 4 : 2
+            let start = bytes.lowerBound + elements.lowerBound * size
+            let source = UnsafeRawBufferPointer(
+                rebasing: file.bytes[start..<start + elements.count * size])
             switch format {
             case .float32:
                 UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
@@ -34,6 +47,14 @@ package struct StoredTensor: Sendable {
                     destination[index] = Float(Float16(bitPattern: half))
                 }
             }
+        }
+    }
+
+    /// Whether both hold the same bytes in the same format and shape.
+    package func hasSameElements(as other: StoredTensor) -> Bool {
+        guard shape == other.shape, format == other.format else { return false }
+        return withExtendedLifetime((file, other.file)) {
+            file.bytes[bytes].elementsEqual(other.file.bytes[other.bytes])
         }
     }
 

@@ -1,0 +1,8 @@
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define LEVEL avx2
+#define ROWS 6
+#define VECTORS 1
+#include "kernels.inc"
+#pragma clang attribute pop
+#endif

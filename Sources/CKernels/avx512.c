@@ -1,0 +1,10 @@
+#if defined(__x86_64__)
+#pragma clang attribute push(                                                    \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), \
+    apply_to = function)
+#define LEVEL avx512
+#define ROWS 12
+#define VECTORS 2
+#include "kernels.inc"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,70 @@
+// Float32 mathematics on raw pointers. Every function is single-threaded, takes its scratch from
+// the caller, allocates nothing, and gives each row of a result the same bits whatever other rows
+// ride with it: sums always run in the order of the inner index.
+//
+// Pointers never alias unless a comment says so. Sizes are in elements.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// A packed matrix: columns in panels of 32, each panel [inner][32], the last one padded with
+// zeros. One layout serves every instruction set, thin products and wide ones.
+enum { L2S_PANEL = 32 };
+
+typedef enum { L2S_NONE = 0, L2S_RELU = 1, L2S_GELU = 2 } l2s_activation;
+
+typedef enum {
+    L2S_PORTABLE = 0,
+    L2S_AVX2 = 1,
+    L2S_AVX512 = 2,
+    L2S_NEON = 3,
+} l2s_level;
+
+typedef struct l2s_kernels {
+    // c[rows, columns] (+)= a[rows, inner] · b + bias, then the activation.
+    // `accumulate`: add to what c holds. `bias` may be null.
+    void (*matmul)(const float *a, size_t lda, size_t rows, size_t inner, const float *b,
+                   size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
+                   l2s_activation activation);
+
+    // out[r, :] = x[r, :] · rsqrt(mean(x²) + epsilon) · weight
+    void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t rows, size_t width,
+                     float *out);
+
+    // out[r, :] = (x − mean) · rsqrt(variance + epsilon) · weight + bias
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
+                       size_t rows, size_t width, float *out);
+
+    // In place on rows of `width` out of `stride`: softmax(x · scale + bias), where the bias of
+    // row r starts at bias + r · bias_step (bias_step may be −1; bias may be null).
+    void (*softmax)(float *x, size_t stride, size_t rows, size_t width, float scale,
+                    const float *bias, ptrdiff_t bias_step);
+
+    // gate[i] = gelu(gate[i]) · up[i]
+    void (*gated_gelu)(float *gate, const float *up, size_t count);
+
+    // One query row against one sequence's cache, all heads.
+    // query, out [heads, head_width]; keys: per head a packed matrix [head_width → capacity];
+    // values [heads, capacity, head_width]; bias: per head a row of `length` floats at
+    // bias + head · bias_stride, or null; scratch: `capacity` floats.
+    // capacity is a multiple of L2S_PANEL.
+    void (*attend)(const float *query, const float *keys, const float *values, size_t heads,
+                   size_t head_width, size_t capacity, size_t length, float scale,
+                   const float *bias, size_t bias_stride, float *scratch, float *out);
+} l2s_kernels;
+
+// The kernels of a level, or null where this machine cannot run them.
+const l2s_kernels *l2s_kernels_for(l2s_level level);
+// The best level of this machine.
+l2s_level l2s_best_level(void);
+// The naive twins that each level is tested against.
+const l2s_kernels *l2s_reference_kernels(void);
+
+// Floats that a packed [inner → columns] matrix takes.
+size_t l2s_packed_count(size_t inner, size_t columns);
+// Packs rows: w[columns, inner], row-major with stride ldw, as linear layers are stored.
+void l2s_pack_rows(const float *w, size_t ldw, size_t columns, size_t inner, float *packed);
+// Packs columns: b[inner, columns], row-major with stride ldb.
+void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, float *packed);
+// The index of the largest value; the first one among equals.
+size_t l2s_argmax(const float *x, size_t count);

@@ -1,0 +1,99 @@
+/// Beam search as transformers 5 does it with early_stopping false: it ends when the best running
+/// beam, divided by its present length, can no longer beat the worst finished one.
+struct BeamSearch: Search {
+    private struct Beam {
+        var row: DecoderRow
+        var tokens: [Int32] = []
+        /// Sum of log probabilities.
+        var score: Float
+    }
+
+    private struct Candidate {
+        let beam: Int
+        let token: Int32
+        let score: Float
+    }
+
+    private let options: DecodingOptions
+    private let endIDs: [Int32]
+    private var running: [Beam]
+    private var finished: [(tokens: [Int32], score: Float)] = []
+    private let startID: Int32
+
+    init(row: DecoderRow, startID: Int32, endIDs: [Int32], options: DecodingOptions) {
+        self.startID = startID
+        self.endIDs = endIDs
+        self.options = options
+        // All beams would be equal at first: one row stands for them.
+        running = [Beam(row: row, score: 0)]
+    }
+
+    var rows: [DecoderRow] { running.map(\.row) }
+    var nextTokens: [Int32] { running.map { $0.tokens.last ?? startID } }
+
+    mutating func advance(logits: Rows) -> Response? {
+        let length = running[0].tokens.count + 1
+        let candidates = bestCandidates(logits, length: length)
+        let isLast = length >= options.maximumNewTokens
+        var survivors: [Candidate] = []
+        for (rank, candidate) in candidates.enumerated() {
+            if isLast || endIDs.contains(candidate.token) {
+                // An end below the best `beams` candidates is dropped.
+                guard rank < options.beams else { continue }
+                finished.append(
+                    (
+                        running[candidate.beam].tokens + [candidate.token],
+                        normalized(candidate.score, length: length)
+                    ))
+            } else if survivors.count < options.beams {
+                survivors.append(candidate)
+            }
+        }
+        finished.sort { $0.score > $1.score }
+        finished.removeLast(max(0, finished.count - options.beams))
+        continueWith(survivors)
+        if let best = running.first, finished.count == options.beams {
+            let worst = finished[finished.count - 1].score
+            if normalized(best.score, length: length) <= worst { running = [] }
+        }
+        guard running.isEmpty, let best = finished.first else { return nil }
+        return Response(tokens: best.tokens, score: best.score)
+    }
+
+    private func normalized(_ score: Float, length: Int) -> Float {
+        score / power(Float(length), options.lengthPenalty)
+    }
+
+    /// The best continuations over all beams, best first: enough that as many beams can go on
+    /// even when every end token is among them.
+    private func bestCandidates(_ logits: Rows, length: Int) -> [Candidate] {
+        let wanted = max(2, 1 + endIDs.count) * options.beams
+        var best: [Candidate] = []
+        for (index, beam) in running.enumerated() {
+            let row = logits.rows(index..<index + 1)
+            let norm = logSumExp(row.base, count: row.width)
+            if length <= options.minimumNewTokens { row.forbid(endIDs) }
+            for token in 0..<row.width {
+                let score = beam.score + (row.base[token] - norm)
+                if best.count == wanted, score <= best[wanted - 1].score { continue }
+                let place = best.firstIndex { $0.score < score } ?? best.count
+                best.insert(
+                    Candidate(beam: index, token: Int32(token), score: score), at: place)
+                if best.count > wanted { best.removeLast() }
+            }
+        }
+        return best.filter { $0.score > -.infinity }
+    }
+
+    /// A row goes on as the first of its continuations; the others get a copy of it.
+    private mutating func continueWith(_ survivors: [Candidate]) {
+        var isTaken = [Bool](repeating: false, count: running.count)
+        running = survivors.map { candidate in
+            let parent = running[candidate.beam]
+            let row = isTaken[candidate.beam] ? parent.row.fork() : parent.row
+            isTaken[candidate.beam] = true
+            return Beam(
+                row: row, tokens: parent.tokens + [candidate.token], score: candidate.score)
+        }
+    }
+}

@@ -1,0 +1,18 @@
+/// What keeps a model from being used, as data; `description` puts it into words.
+package enum InferenceError: Error, Equatable, Sendable, CustomStringConvertible {
+    case wrongModel(path: String, expected: String, found: String)
+    case widthMismatch(path: String, what: String, expected: Int, found: Int)
+    case tokenOutsideVocabulary(path: String, token: Int32, rows: Int)
+
+    package var description: String {
+        switch self {
+        case .wrongModel(let path, let expected, let found):
+            "\(path): expected \(expected), found \(found)"
+        case .widthMismatch(let path, let what, let expected, let found):
+            "\(path): expected \(what) to be \(expected) wide, found \(found)"
+        case .tokenOutsideVocabulary(let path, let token, let rows):
+            "\(path): the tokenizer gives id \(token), but the model has only \(rows) embedding "
+                + "rows; use the tokenizer that belongs to the model"
+        }
+    }
+}

@@ -1,0 +1,42 @@
+internal import Checkpoints
+
+/// T5's learned bias on attention scores, by the distance between key and query.
+struct RelativeBias: Sendable {
+    /// [buckets, heads]
+    private let table: FloatBuffer
+    private let heads: Int
+    private let buckets: Int
+    private let maximumDistance: Int
+    private let isBidirectional: Bool
+
+    init(_ tensor: StoredTensor, maximumDistance: Int, isBidirectional: Bool) {
+        buckets = tensor.shape[0]
+        heads = tensor.shape[1]
+        self.maximumDistance = maximumDistance
+        self.isBidirectional = isBidirectional
+        table = FloatBuffer(count: tensor.count)
+        table.withFloats { tensor.read(into: $0) }
+    }
+
+    /// Per head one row of biases for key − query in `distances`, in their order.
+    func rows(for distances: ClosedRange<Int>, into target: Rows) {
+        for (column, distance) in distances.enumerated() {
+            let bucket = bucket(of: distance)
+            for head in 0..<heads { target[head][column] = table.base[bucket * heads + head] }
+        }
+    }
+
+    /// Half of the buckets (of one side) hold one distance each, the others grow with its
+    /// logarithm, up to the largest distance (T5, arXiv 1910.10683, as transformers computes it).
+    func bucket(of keyMinusQuery: Int) -> Int {
+        let side = isBidirectional ? buckets / 2 : buckets
+        let offset = isBidirectional && keyMinusQuery > 0 ? side : 0
+        let distance = isBidirectional ? abs(keyMinusQuery) : max(-keyMinusQuery, 0)
+        let exact = side / 2
+        if distance < exact { return offset + distance }
+        let growth =
+            logarithm(Float(distance) / Float(exact))
+            / logarithm(Float(maximumDistance) / Float(exact)) * Float(side - exact)
+        return offset + min(exact + Int(growth), side - 1)
+    }
+}

@@ -1,0 +1,62 @@
+internal import Checkpoints
+
+/// x += o( softmax(q kᵀ) v ), q of the normed x, k and v of the encoder's states.
+struct T5CrossAttention: Sendable {
+    private let norm: WeightVector
+    private let query: PackedMatrix
+    /// k and v side by side: [modelWidth → 2 · innerWidth]
+    private let keyValue: PackedMatrix
+    private let output: PackedMatrix
+    private let innerWidth: Int
+    private let epsilon: Float
+
+    /// - Parameter prefix: such as `decoder.block.0.layer.1.`.
+    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+        innerWidth = configuration.innerWidth
+        epsilon = configuration.epsilon
+        let wide = [configuration.innerWidth, configuration.modelWidth]
+        func stored(_ names: [String], _ shape: [Int]) throws -> PackedMatrix {
+            PackedMatrix(
+                stacking: try names.map {
+                    try weights.tensor(prefix + "EncDecAttention.\($0).weight", shape: shape)
+                })
+        }
+        query = try stored(["q"], wide)
+        keyValue = try stored(["k", "v"], wide)
+        output = try stored(["o"], wide.reversed())
+        norm = WeightVector(
+            try weights.tensor(
+                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+    }
+
+    /// Keys and values of a document, once. states: [tokens, modelWidth].
+    func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
+        workspace.scope {
+            let projected = workspace.rows(states.count, keyValue.columns)
+            Operators.multiply(states, keyValue, into: projected)
+            cache.setAll(
+                layer: layer, key: projected.columns(0..<innerWidth),
+                value: projected.columns(innerWidth..<2 * innerWidth))
+        }
+    }
+
+    func step(_ x: Rows, rows: [DecoderRow], layer: Int, workspace: Workspace) {
+        workspace.scope {
+            let normed = workspace.rows(x.count, x.width)
+            let queries = workspace.rows(x.count, innerWidth)
+            let mixed = workspace.rows(x.count, innerWidth)
+            Operators.rootMeanSquareNorm(x, weight: norm, epsilon: epsilon, into: normed)
+            Operators.multiply(normed, query, into: queries)
+            for (index, row) in rows.enumerated() {
+                guard let source = row.source else { continue }
+                workspace.scope {
+                    Operators.attend(
+                        query: queries[index], cache: source.cache, layer: layer,
+                        length: source.tokens, scale: 1, bias: nil, biasStride: 0,
+                        scratch: workspace.rows(1, source.cache.capacity), into: mixed[index])
+                }
+            }
+            Operators.multiply(mixed, output, into: x, accumulate: true)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+internal import Checkpoints
+
+/// x += wo( relu(wi x̂) )  or  x += wo( gelu(wi_0 x̂) · (wi_1 x̂) ), x̂ the normed x.
+struct T5FeedForward: Sendable {
+    private let norm: WeightVector
+    /// Gate and up projection side by side when gated.
+    private let inner: PackedMatrix
+    private let outer: PackedMatrix
+    private let isGated: Bool
+    private let epsilon: Float
+
+    /// - Parameter prefix: such as `encoder.block.0.layer.1.`.
+    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+        let wide = [configuration.feedForwardWidth, configuration.modelWidth]
+        let dense = prefix + "DenseReluDense."
+        // The weights decide: published configurations contradict them.
+        isGated = weights.contains(dense + "wi_0.weight")
+        inner = PackedMatrix(
+            stacking: try (isGated ? ["wi_0", "wi_1"] : ["wi"]).map {
+                try weights.tensor(dense + $0 + ".weight", shape: wide)
+            })
+        outer = PackedMatrix(
+            stacking: [try weights.tensor(dense + "wo.weight", shape: wide.reversed())])
+        norm = WeightVector(
+            try weights.tensor(
+                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+        epsilon = configuration.epsilon
+    }
+
+    func apply(to x: Rows, workspace: Workspace) {
+        // As many rows at a time as keep the inner activations in the cache.
+        let step = 192
+        for first in stride(from: 0, to: x.count, by: step) {
+            let block = x.rows(first..<min(first + step, x.count))
+            workspace.scope {
+                let normed = workspace.rows(block.count, block.width)
+                let hidden = workspace.rows(block.count, inner.columns)
+                Operators.rootMeanSquareNorm(block, weight: norm, epsilon: epsilon, into: normed)
+                Operators.multiply(
+                    normed, inner, into: hidden, activation: isGated ? .none : .relu)
+                if isGated { Operators.gatedGelu(hidden) }
+                Operators.multiply(
+                    hidden.columns(0..<outer.inner), outer, into: block, accumulate: true)
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import Checkpoints
+
+/// x += o( softmax(q kᵀ + bias) v ), all of the normed x; no scaling by √headWidth in T5.
+struct T5SelfAttention: Sendable {
+    private let norm: WeightVector
+    /// q, k and v side by side: [modelWidth → 3 · innerWidth]
+    private let input: PackedMatrix
+    private let output: PackedMatrix
+    private let heads: Int
+    private let headWidth: Int
+    private let epsilon: Float
+
+    /// - Parameter prefix: such as `encoder.block.0.layer.0.`.
+    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+        heads = configuration.heads
+        headWidth = configuration.headWidth
+        epsilon = configuration.epsilon
+        let wide = [configuration.innerWidth, configuration.modelWidth]
+        input = PackedMatrix(
+            stacking: try ["q", "k", "v"].map {
+                try weights.tensor(prefix + "SelfAttention.\($0).weight", shape: wide)
+            })
+        output = PackedMatrix(
+            stacking: [
+                try weights.tensor(prefix + "SelfAttention.o.weight", shape: wide.reversed())
+            ])
+        norm = WeightVector(
+            try weights.tensor(
+                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+    }
+
+    private var innerWidth: Int { heads * headWidth }
+
+    private func project(_ x: Rows, workspace: Workspace) -> Rows {
+        let projected = workspace.rows(x.count, input.columns)
+        workspace.scope {
+            let normed = workspace.rows(x.count, x.width)
+            Operators.rootMeanSquareNorm(x, weight: norm, epsilon: epsilon, into: normed)
+            Operators.multiply(normed, input, into: projected)
+        }
+        return projected
+    }
+
+    /// Every token attends to every token of its document.
+    ///
+    /// x: the documents' tokens below each other, without padding; bias: per head a row that is
+    /// centred on key − query = 0.
+    func apply(to x: Rows, documents: [Range<Int>], bias: Rows, workspace: Workspace) {
+        workspace.scope {
+            let projected = project(x, workspace: workspace)
+            let mixed = workspace.rows(x.count, innerWidth)
+            for document in documents {
+                let own = projected.rows(document)
+                for head in 0..<heads {
+                    let columns = head * headWidth..<(head + 1) * headWidth
+                    Operators.attendAll(
+                        query: own.columns(columns),
+                        key: own.columns(columns.shifted(by: innerWidth)),
+                        value: own.columns(columns.shifted(by: 2 * innerWidth)),
+                        bias: bias[head] + bias.width / 2, scale: 1,
+                        into: mixed.rows(document).columns(columns), workspace: workspace)
+                }
+            }
+            Operators.multiply(mixed, output, into: x, accumulate: true)
+        }
+    }
+
+    /// One new token per row; each attends to its row's cache, which the token joins.
+    ///
+    /// bias: per head a row whose last column is for distance 0, the one before for 1, ….
+    func step(_ x: Rows, rows: [DecoderRow], layer: Int, bias: Rows, workspace: Workspace) {
+        workspace.scope {
+            let projected = project(x, workspace: workspace)
+            let mixed = workspace.rows(x.count, innerWidth)
+            for (index, row) in rows.enumerated() {
+                let query = projected[index]
+                row.cache.set(
+                    row.position, layer: layer, key: query + innerWidth,
+                    value: query + 2 * innerWidth)
+                let length = row.position + 1
+                workspace.scope {
+                    Operators.attend(
+                        query: query, cache: row.cache, layer: layer, length: length, scale: 1,
+                        bias: bias.base + (bias.width - length), biasStride: bias.stride,
+                        scratch: workspace.rows(1, row.cache.capacity), into: mixed[index])
+                }
+            }
+            Operators.multiply(mixed, output, into: x, accumulate: true)
+        }
+    }
+}
+
+extension Range<Int> {
+    func shifted(by offset: Int) -> Range<Int> { lowerBound + offset..<upperBound + offset }
+}

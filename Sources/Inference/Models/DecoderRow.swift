@@ -1,0 +1,36 @@
+/// One sequence being written.
+///
+/// Not thread-safe: it belongs to the replica that made it.
+package final class DecoderRow {
+    /// What cross-attention reads of one document; shared by all its beams.
+    final class Source {
+        let cache: KeyValueCache
+        let tokens: Int
+
+        init(cache: KeyValueCache, tokens: Int) {
+            self.cache = cache
+            self.tokens = tokens
+        }
+    }
+
+    /// Self-attention's keys and values: of the prefix, then of what was written.
+    let cache: KeyValueCache
+    /// Nil for a decoder-only model.
+    let source: Source?
+    /// Where the next token goes in `cache`.
+    var position: Int
+    /// The vector that stands in for the first token's embedding: the last row of a decoder-only
+    /// model's prefix.
+    var firstInput: FloatBuffer?
+
+    init(cache: KeyValueCache, source: Source?, position: Int, firstInput: FloatBuffer?) {
+        self.cache = cache
+        self.source = source
+        self.position = position
+        self.firstInput = firstInput
+    }
+
+    func fork() -> DecoderRow {
+        DecoderRow(cache: cache.copy(), source: source, position: position, firstInput: firstInput)
+    }
+}

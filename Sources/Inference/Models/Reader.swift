@@ -1,0 +1,56 @@
+package import Checkpoints
+
+/// The model that reads: prompts in, states out, many documents in one pass.
+package struct Reader: Sendable {
+    private enum Kind: Sendable {
+        case encoder(T5Encoder)
+        /// A decoder-only model that reads for itself takes its own embeddings as the prefix.
+        case embeddings
+    }
+
+    private let kind: Kind
+    let embedding: EmbeddingTable
+    /// The folder, for errors.
+    package let path: String
+
+    /// Loads the encoder of a T5, or the embedding of a GPT-2 that reads for itself.
+    package init(_ folder: ModelFolder) throws {
+        path = folder.path
+        switch folder.configuration {
+        case .t5:
+            let encoder = try T5Encoder(folder)
+            kind = .encoder(encoder)
+            embedding = encoder.embedding
+        case .gpt2:
+            kind = .embeddings
+            embedding = try GPT2Decoder.embedding(folder)
+        }
+    }
+
+    /// Width of the states.
+    package var width: Int { embedding.width }
+    /// Tokens must be below this.
+    package var vocabularyRows: Int { embedding.rows }
+
+    /// Reads a batch, without padding, and takes each document's states through its bridge.
+    ///
+    /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
+    package func read(
+        _ prompts: [(tokens: [Int32], bridge: Bridge)], workspace: Workspace
+    ) -> [PromptStates] {
+        workspace.scope {
+            let documents = prompts.map(\.tokens.count).consecutiveRanges
+            let states = workspace.rows(documents.last?.upperBound ?? 0, width)
+            for (prompt, document) in zip(prompts, documents) {
+                embedding.gather(prompt.tokens, into: states.rows(document))
+            }
+            if case .encoder(let encoder) = kind {
+                encoder.encode(states, documents: documents, workspace: workspace)
+            }
+            return zip(prompts, documents).map { prompt, document in
+                prompt.bridge.cross(
+                    states.rows(document), tokens: prompt.tokens, workspace: workspace)
+            }
+        }
+    }
+}

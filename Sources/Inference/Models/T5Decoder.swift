@@ -1,0 +1,146 @@
+package import Checkpoints
+
+/// The writing half of a T5, with its own encoder where the model reads embeddings by itself.
+package final class T5Decoder: ResponseModel {
+    private struct Block: Sendable {
+        let selfAttention: T5SelfAttention
+        let crossAttention: T5CrossAttention
+        let feedForward: T5FeedForward
+        let bias: RelativeBias?
+    }
+
+    /// Longest response. The table of relative biases is laid out for it once.
+    package static let maximumResponse = 4_096
+
+    private let configuration: T5Configuration
+    private let embedding: EmbeddingTable
+    private let blocks: [Block]
+    /// Per block that has its own: [heads, maximumResponse], the last column for distance 0.
+    private let biases: [FloatBuffer?]
+    private let norm: WeightVector
+    private let head: PackedMatrix
+    private let ownEncoder: T5Encoder?
+
+    /// - Parameter ownEncoder: for an encoder-decoder SLM whose prompts are input embeddings; nil
+    ///   when prompts are encoder states.
+    package init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil) throws {
+        guard case .t5(let configuration) = folder.configuration else {
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a T5 with a decoder", found: "a GPT-2")
+        }
+        let weights = folder.weights
+        self.configuration = configuration
+        self.ownEncoder = ownEncoder
+        let table = try weights.tokenEmbedding(width: configuration.modelWidth)
+        embedding = EmbeddingTable(table)
+        blocks = try (0..<configuration.decoderLayers).map { index in
+            let prefix = "decoder.block.\(index).layer."
+            return Block(
+                selfAttention: try T5SelfAttention(
+                    weights, prefix: prefix + "0.", configuration: configuration),
+                crossAttention: try T5CrossAttention(
+                    weights, prefix: prefix + "1.", configuration: configuration),
+                feedForward: try T5FeedForward(
+                    weights, prefix: prefix + "2.", configuration: configuration),
+                bias: try RelativeBias(
+                    weights, prefix: prefix + "0.", block: index, configuration: configuration,
+                    isBidirectional: false))
+        }
+        biases = blocks.map { block in
+            block.bias.map { bias in
+                let buffer = FloatBuffer(count: configuration.heads * Self.maximumResponse)
+                bias.rows(
+                    for: 1 - Self.maximumResponse...0,
+                    into: buffer.rows(width: Self.maximumResponse))
+                return buffer
+            }
+        }
+        norm = WeightVector(
+            try weights.tensor(
+                "decoder.final_layer_norm.weight", shape: [configuration.modelWidth]))
+        head = try Self.head(weights, table: table, configuration: configuration)
+    }
+
+    /// A head of the model's own is used whatever the configuration says of tying, and its logits
+    /// are never scaled; a tied head is scaled where the configuration says so.
+    private static func head(
+        _ weights: WeightFile, table: StoredTensor, configuration: T5Configuration
+    ) throws -> PackedMatrix {
+        if weights.contains("lm_head.weight") {
+            let own = try weights.tensor(
+                "lm_head.weight", shape: [nil, configuration.modelWidth])
+            if !own.hasSameElements(as: table) { return PackedMatrix(stacking: [own]) }
+        }
+        let width = Float(configuration.modelWidth)
+        return PackedMatrix(
+            stacking: [table],
+            scale: configuration.scalesLogits ? 1 / width.squareRoot() : 1)
+    }
+
+    package var vocabularySize: Int { head.columns }
+    package var startID: Int32 { configuration.startID }
+    package var endIDs: [Int32] { configuration.endIDs }
+    package var stateWidth: Int { configuration.modelWidth }
+    package var maximumPositions: Int? { nil }
+
+    package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
+        workspace.scope {
+            let ranges = prompts.map(\.states.tokens).consecutiveRanges
+            let states = workspace.rows(ranges.last?.upperBound ?? 0, stateWidth)
+            for (prompt, range) in zip(prompts, ranges) {
+                states.rows(range).copy(from: prompt.states.rows)
+            }
+            ownEncoder?.encode(states, documents: ranges, workspace: workspace)
+            return zip(prompts, ranges).map { prompt, range in
+                let source = KeyValueCache(
+                    layers: blocks.count, heads: configuration.heads,
+                    headWidth: configuration.headWidth, positions: range.count)
+                for (layer, block) in blocks.enumerated() {
+                    block.crossAttention.prepare(
+                        source, layer: layer, states: states.rows(range), workspace: workspace)
+                }
+                return DecoderRow(
+                    cache: KeyValueCache(
+                        layers: blocks.count, heads: configuration.heads,
+                        headWidth: configuration.headWidth, positions: prompt.maximumNewTokens),
+                    source: DecoderRow.Source(cache: source, tokens: range.count), position: 0,
+                    firstInput: nil)
+            }
+        }
+    }
+
+    package func step(
+        _ rows: [DecoderRow], tokens: [Int32], logits: FloatBuffer, workspace: Workspace
+    ) {
+        workspace.scope {
+            let x = workspace.rows(rows.count, stateWidth)
+            embedding.gather(tokens, into: x)
+            var bias = Rows(base: x.base, count: 0, width: 0, stride: 0)
+            for (layer, block) in blocks.enumerated() {
+                if let own = biases[layer] { bias = own.rows(width: Self.maximumResponse) }
+                block.selfAttention.step(
+                    x, rows: rows, layer: layer, bias: bias, workspace: workspace)
+                block.crossAttention.step(x, rows: rows, layer: layer, workspace: workspace)
+                block.feedForward.apply(to: x, workspace: workspace)
+            }
+            let normed = workspace.rows(x.count, x.width)
+            Operators.rootMeanSquareNorm(
+                x, weight: norm, epsilon: configuration.epsilon, into: normed)
+            Operators.multiply(
+                normed, head,
+                into: logits.rows(width: vocabularySize).rows(0..<rows.count))
+            for row in rows { row.position += 1 }
+        }
+    }
+}
+
+extension [Int] {
+    /// Lengths to the ranges that they take when laid below each other.
+    var consecutiveRanges: [Range<Int>] {
+        var end = 0
+        return map { length in
+            defer { end += length }
+            return end..<end + length
+        }
+    }
+}

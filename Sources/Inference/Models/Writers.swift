@@ -1,0 +1,29 @@
+package import Checkpoints
+
+/// Opens the writing half of a model for one of the three modes.
+package enum Writers {
+    /// `llm` and `slm`: the model's own decoder after its own reader.
+    package static func own(_ folder: ModelFolder) throws -> any ResponseModel {
+        switch folder.configuration {
+        case .t5: try T5Decoder(folder)
+        case .gpt2: try GPT2Decoder(folder)
+        }
+    }
+
+    /// `hybrid`: the SLM behind a bridge.
+    package static func slm(
+        _ folder: ModelFolder, manifest: SLMManifest
+    ) throws -> any ResponseModel {
+        switch (folder.configuration, manifest.fusion) {
+        case (.t5, .crossAttention): return try T5Decoder(folder)
+        case (.t5, .add), (.t5, .replace):
+            return try T5Decoder(folder, ownEncoder: T5Encoder(folder))
+        case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder)
+        case (.gpt2, .crossAttention):
+            throw InferenceError.wrongModel(
+                path: folder.path,
+                expected: "a T5 SLM for the fusion cross_attention of its l2s.json",
+                found: "a GPT-2, which has no cross-attention")
+        }
+    }
+}

@@ -1,0 +1,127 @@
+internal import CKernels
+
+/// The instruction set that this process computes with, chosen when first used.
+package enum KernelLevel: String, Sendable, CaseIterable {
+    case portable, avx2, avx512
+
+    var code: l2s_level {
+        switch self {
+        case .portable: L2S_PORTABLE
+        case .avx2: L2S_AVX2
+        case .avx512: L2S_AVX512
+        }
+    }
+
+    package var isAvailable: Bool { l2s_kernels_for(code) != nil }
+
+    /// The best of this machine.
+    package static let best = allCases.last { $0.isAvailable } ?? .portable
+}
+
+/// Nothing here allocates; every operator's rows are independent of each other.
+enum Operators {
+    private static let kernels: l2s_kernels = {
+        guard let best = l2s_kernels_for(KernelLevel.best.code) else {
+            preconditionFailure("the portable kernels run everywhere")
+        }
+        return best.pointee
+    }()
+
+    enum Activation {
+        case none, relu, gelu
+
+        fileprivate var code: l2s_activation {
+            switch self {
+            case .none: L2S_NONE
+            case .relu: L2S_RELU
+            case .gelu: L2S_GELU
+            }
+        }
+    }
+
+    /// output (+)= input · weights + bias, then the activation.
+    static func multiply(
+        _ input: Rows, _ weights: PackedMatrix, into output: Rows, accumulate: Bool = false,
+        bias: WeightVector? = nil, activation: Activation = .none
+    ) {
+        precondition(
+            input.width == weights.inner && output.width == weights.columns
+                && input.count == output.count,
+            "[\(input.count), \(input.width)] · [\(weights.inner), \(weights.columns)]")
+        kernels.matmul(
+            input.base, input.stride, input.count, input.width, weights.buffer.base,
+            weights.columns, output.base, output.stride, accumulate ? 1 : 0, bias?.buffer.base,
+            activation.code)
+    }
+
+    static func rootMeanSquareNorm(
+        _ input: Rows, weight: WeightVector, epsilon: Float, into output: Rows
+    ) {
+        kernels.rms_norm(
+            input.base, weight.buffer.base, epsilon, input.count, input.width, output.base)
+    }
+
+    static func layerNorm(
+        _ input: Rows, weight: WeightVector, bias: WeightVector, epsilon: Float, into output: Rows
+    ) {
+        kernels.layer_norm(
+            input.base, weight.buffer.base, bias.buffer.base, epsilon, input.count, input.width,
+            output.base)
+    }
+
+    /// rows[r] [gate | up] → its first half becomes gelu(gate) · up.
+    static func gatedGelu(_ rows: Rows) {
+        let half = rows.width / 2
+        for row in 0..<rows.count { kernels.gated_gelu(rows[row], rows[row] + half, half) }
+    }
+
+    /// One query row [heads · headWidth] against the first `length` positions of one layer's
+    /// cache. `bias`: per head a row of `length` floats, `biasStride` apart.
+    static func attend(
+        query: UnsafePointer<Float>, cache: KeyValueCache, layer: Int, length: Int, scale: Float,
+        bias: UnsafePointer<Float>?, biasStride: Int, scratch: Rows,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        kernels.attend(
+            query, cache.keys(layer), cache.values(layer), cache.heads, cache.headWidth,
+            cache.capacity, length, scale, bias, biasStride, scratch.base, output)
+    }
+
+    /// Full self-attention of one document and head.
+    ///
+    /// query, key, value, output: [tokens, headWidth]; bias: points at the value for key = query,
+    /// with those for key − query = −(tokens − 1) … tokens − 1 around it.
+    static func attendAll(
+        query: Rows, key: Rows, value: Rows, bias: UnsafePointer<Float>?, scale: Float,
+        into output: Rows, workspace: Workspace
+    ) {
+        let tokens = query.count
+        workspace.scope {
+            let keys = workspace.rows(1, l2s_packed_count(key.width, tokens))
+            let values = workspace.rows(1, l2s_packed_count(tokens, value.width))
+            l2s_pack_rows(key.base, key.stride, tokens, key.width, keys.base)
+            l2s_pack_columns(value.base, value.stride, tokens, value.width, values.base)
+            // As many query rows at a time as keep the scores in the second-level cache.
+            let step = max(12, min(tokens, 65_536 / tokens / 12 * 12))
+            let scores = workspace.rows(min(step, tokens), tokens)
+            for first in stride(from: 0, to: tokens, by: step) {
+                let block = query.rows(first..<min(first + step, tokens))
+                kernels.matmul(
+                    block.base, block.stride, block.count, block.width, keys.base, tokens,
+                    scores.base, tokens, 0, nil, L2S_NONE)
+                kernels.softmax(
+                    scores.base, tokens, block.count, tokens, scale,
+                    bias.map { $0 - first }, -1)
+                let target = output.rows(first..<first + block.count)
+                kernels.matmul(
+                    scores.base, tokens, block.count, tokens, values.base, value.width,
+                    target.base, target.stride, 0, nil, L2S_NONE)
+            }
+        }
+    }
+
+    /// The index of the largest value, the first among equals.
+    static func argmax(_ values: UnsafePointer<Float>, count: Int) -> Int {
+        l2s_argmax(values, count)
+    }
+}

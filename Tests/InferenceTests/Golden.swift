@@ -1,0 +1,73 @@
+import Checkpoints
+import Foundation
+import TestSupport
+
+@testable import Inference
+
+/// What transformers computed for one golden model: see Tests/Fixtures/golden/README.md.
+struct Golden: Decodable {
+    struct Case: Decodable {
+        let inputIds: [Int32]
+        let encoderFirst4: [[Float]]?
+        let encoderAbsMean: Float?
+        let firstStepTopIds: [Int]
+        let firstStepTopLogits: [Float]
+        let greedyIds: [Int32]
+        let beam4Ids: [Int32]?
+        let beam4Score: Float?
+    }
+
+    let cases: [Case]
+
+    static func load(_ name: String) throws -> Golden {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let data = try Data(
+            contentsOf: URL(fileURLWithPath: Fixtures.path("golden/\(name)/expected.json")))
+        return try decoder.decode(Golden.self, from: data)
+    }
+}
+
+/// A golden model, opened as the product opens it.
+struct GoldenModel {
+    let reader: Reader
+    let bridge: Bridge
+    let writer: any ResponseModel
+
+    init(_ name: String) throws {
+        let llm = try ModelFolder(path: Fixtures.path("golden/\(name)/llm"))
+        reader = try Reader(llm)
+        guard name.hasPrefix("hybrid") else {
+            bridge = .identity
+            writer = try Writers.own(llm)
+            return
+        }
+        let slm = try ModelFolder(path: Fixtures.path("golden/\(name)/slm"))
+        let manifest = try SLMManifest(folder: slm.path)
+        bridge = try Bridge(manifest, slm: slm, reader: reader)
+        writer = try Writers.slm(slm, manifest: manifest)
+    }
+
+    func read(_ prompts: [[Int32]]) -> [PromptStates] {
+        reader.read(prompts.map { ($0, bridge) }, workspace: Workspace())
+    }
+
+    /// Each prompt's response, all written by one replica.
+    func write(_ states: [PromptStates], options: DecodingOptions) -> [Response?] {
+        let replica = DecoderReplica<Int>(model: writer)
+        replica.admit(
+            states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
+        var responses = [Response?](repeating: nil, count: states.count)
+        while replica.count > 0 {
+            for (id, response) in replica.step() { responses[id] = response }
+        }
+        return responses
+    }
+}
+
+/// |found − expected| ≤ 1e-4 of the largest expected magnitude.
+func agrees(_ found: [Float], _ expected: [Float]) -> Bool {
+    let scale = expected.map(abs).max() ?? 0
+    return found.count == expected.count
+        && zip(found, expected).allSatisfy { abs($0 - $1) <= 1e-4 * max(scale, 1e-3) }
+}

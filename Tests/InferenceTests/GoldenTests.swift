@@ -1,0 +1,91 @@
+import TestSupport
+import Testing
+
+@testable import Inference
+
+/// Everything in golden/ agrees: alone and in one batch.
+@Suite struct GoldenTests {
+    static let plain = Fixtures.goldens.filter { !$0.hasPrefix("hybrid") }
+
+    @Test(arguments: plain, [false, true])
+    func encoderStates(name: String, inOneBatch: Bool) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases
+        let prompts = cases.map(\.inputIds)
+        let states =
+            inOneBatch ? model.read(prompts) : prompts.flatMap { model.read([$0]) }
+        for (found, expected) in zip(states, cases) {
+            found.withFloats { floats in
+                let first4 = (0..<found.tokens).flatMap { row in
+                    (0..<4).map { floats[row * found.width + $0] }
+                }
+                #expect(agrees(first4, (expected.encoderFirst4 ?? []).flatMap { $0 }))
+                let mean = floats.reduce(0) { $0 + abs($1) } / Float(floats.count)
+                #expect(agrees([mean], [expected.encoderAbsMean ?? .nan]))
+            }
+        }
+    }
+
+    @Test(arguments: Fixtures.goldens)
+    func firstLogits(name: String) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases
+        let workspace = Workspace()
+        let rows = model.writer.open(
+            model.read(cases.map(\.inputIds)).map {
+                OpenedPrompt(states: $0, maximumNewTokens: 24)
+            }, workspace: workspace)
+        let vocabulary = model.writer.vocabularySize
+        let logits = FloatBuffer(count: rows.count * vocabulary)
+        model.writer.step(
+            rows, tokens: rows.map { _ in model.writer.startID }, logits: logits,
+            workspace: workspace)
+        for (index, expected) in cases.enumerated() {
+            let own = logits.withFloats { Array($0[index * vocabulary..<(index + 1) * vocabulary]) }
+            let best = own.indices.sorted { own[$0] > own[$1] }
+                .prefix(expected.firstStepTopIds.count)
+            #expect(Array(best) == expected.firstStepTopIds)
+            #expect(agrees(best.map { own[$0] }, expected.firstStepTopLogits))
+        }
+    }
+
+    @Test(arguments: Fixtures.goldens, [false, true])
+    func greedy(name: String, inOneBatch: Bool) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases
+        let options = DecodingOptions(maximumNewTokens: 24)
+        let states = model.read(cases.map(\.inputIds))
+        let responses =
+            inOneBatch
+            ? model.write(states, options: options)
+            : cases.flatMap { model.write(model.read([$0.inputIds]), options: options) }
+        #expect(responses.map { $0?.tokens } == cases.map(\.greedyIds))
+    }
+
+    @Test(arguments: plain, [false, true])
+    func fourBeams(name: String, inOneBatch: Bool) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases
+        let options = DecodingOptions(maximumNewTokens: 24, beams: 4)
+        let states = model.read(cases.map(\.inputIds))
+        let responses =
+            inOneBatch
+            ? model.write(states, options: options)
+            : cases.flatMap { model.write(model.read([$0.inputIds]), options: options) }
+        #expect(responses.map { $0?.tokens } == cases.map(\.beam4Ids))
+        #expect(agrees(responses.map { $0?.score ?? .nan }, cases.map { $0.beam4Score ?? 0 }))
+    }
+
+    /// The same bits, not only the same tokens, whatever rides in the batch.
+    @Test(arguments: Fixtures.goldens)
+    func batchMatesChangeNothing(name: String) throws {
+        let model = try GoldenModel(name)
+        let prompts = try Golden.load(name).cases.map(\.inputIds)
+        let together = model.read(prompts)
+        for (prompt, states) in zip(prompts, together) {
+            let alone = model.read([prompt])[0]
+            let same = states.withFloats { left in alone.withFloats { left.elementsEqual($0) } }
+            #expect(same)
+        }
+    }
+}

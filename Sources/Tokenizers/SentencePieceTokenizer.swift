@@ -1,0 +1,125 @@
+import CSentencePiece
+import FoundationEssentials
+
+/// SentencePiece through the system's library, as T5, mT5 and their kin use it.
+package final class SentencePieceTokenizer: Tokenizer {
+    /// The open model: immutable, so every thread may use it. Owned, closed in `deinit`.
+    private nonisolated(unsafe) let model: OpaquePointer
+    private let endID: Int32
+    private let unknownID: Int32
+    /// By id: whether the piece is text, not a special token.
+    private let isText: [Bool]
+    /// Bytes from which on a text is cut at spaces; nil when this model's pieces span words.
+    private let chunkBytes: Int?
+
+    /// Opens a spiece.model.
+    ///
+    /// The library takes about 200 bytes of memory per byte of text, and adds up scores of the
+    /// whole text in Float32, so that the end of a text of megabytes is cut into the wrong
+    /// pieces. Cutting long texts between words first bounds both.
+    ///
+    /// - Parameter chunkBytes: texts longer than this are cut, at the next space between words.
+    /// - Throws: `TokenizerError`.
+    package init(path: String, chunkBytes: Int = 65_536) throws {
+        let data = try readTokenizerFile(path)
+        var message = [CChar](repeating: 0, count: 256)
+        let opened = data.withUnsafeBytes {
+            l2s_spm_open($0.baseAddress, $0.count, &message, message.count)
+        }
+        guard let opened else {
+            let reason = String(
+                decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            throw TokenizerError(
+                path: path,
+                problem: .malformed(
+                    "expected a SentencePiece model; the library says: \(reason)"))
+        }
+        model = opened
+        endID = l2s_spm_end_id(opened)
+        unknownID = l2s_spm_unknown_id(opened)
+        let ids = 0..<l2s_spm_size(opened)
+        isText = ids.map { l2s_spm_kind_of(opened, $0) == L2S_SPM_NORMAL }
+        self.chunkBytes = Self.keepsWordsApart(opened, ids: ids) ? chunkBytes : nil
+        guard ids.contains(endID), ids.contains(unknownID) else {
+            throw TokenizerError(
+                path: path,
+                problem: .malformed(
+                    "expected the model to define an end token and an unknown token"))
+        }
+    }
+
+    deinit { l2s_spm_close(model) }
+
+    package var vocabularySize: Int { isText.count }
+
+    package func encode(_ text: String) -> [Int32] {
+        var text = text
+        var ids: [Int32] = []
+        text.withUTF8 { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let end = chunkBytes.flatMap { wordBoundary(in: rest, after: $0) } ?? rest.endIndex
+                appendIDs(of: UnsafeBufferPointer(rebasing: rest[..<end]), to: &ids)
+                rest = rest[end...]
+            }
+        }
+        ids.append(endID)
+        return ids
+    }
+
+    package func decode(_ ids: [Int32]) -> String {
+        let pieces = ids.filter { id in isText.indices.contains(Int(id)) && isText[Int(id)] }
+        var text: UnsafeMutablePointer<CChar>?
+        let count = l2s_spm_decode(model, pieces, pieces.count, &text)
+        defer { l2s_spm_free(text) }
+        guard count > 0, let text else { return "" }
+        return String(
+            decoding: UnsafeRawBufferPointer(start: text, count: Int(count)), as: UTF8.self)
+    }
+
+    private func appendIDs(of text: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]) {
+        var found: UnsafeMutablePointer<Int32>?
+        let count = l2s_spm_encode(
+            model, UnsafeRawBufferPointer(text).bindMemory(to: CChar.self).baseAddress, text.count,
+            &found)
+        defer { l2s_spm_free(found) }
+        // The library failed, which it does only out of memory: the text is there, but unknown.
+        guard count >= 0, let found else { return ids.append(unknownID) }
+        ids.append(contentsOf: UnsafeBufferPointer(start: found, count: Int(count)))
+    }
+}
+
+extension SentencePieceTokenizer {
+    /// Whether "a b" is always cut like "a" and "b": no piece reaches over a space, and white
+    /// space around a text is dropped and replaced by one mark in front of it.
+    private static func keepsWordsApart(_ model: OpaquePointer, ids: Range<Int32>) -> Bool {
+        let mark = "\u{2581}"
+        var hasMark = false
+        for id in ids {
+            let piece = String(cString: l2s_spm_piece(model, id))
+            if piece == mark { hasMark = true }
+            if piece.dropFirst().contains(mark) || piece.contains(" ") { return false }
+        }
+        func encode(_ text: String) -> [Int32] {
+            var found: UnsafeMutablePointer<Int32>?
+            let count = l2s_spm_encode(model, text, text.utf8.count, &found)
+            defer { l2s_spm_free(found) }
+            return count > 0 ? Array(UnsafeBufferPointer(start: found, count: Int(count))) : []
+        }
+        return hasMark && encode(" a  b ") == encode("a") + encode("b")
+    }
+
+    /// The position of the first space past `length` bytes that stands between two ASCII letters,
+    /// so that no normalisation rule can join what it parts. Nil when there is none.
+    private func wordBoundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int?
+    {
+        guard length > 0, text.count > length else { return nil }
+        func isLetter(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+        }
+        return (text.startIndex + length..<text.endIndex - 1).first { index in
+            text[index] == UInt8(ascii: " ") && isLetter(text[index - 1])
+                && isLetter(text[index + 1])
+        }
+    }
+}

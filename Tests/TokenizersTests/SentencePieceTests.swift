@@ -1,0 +1,103 @@
+import FoundationEssentials
+import TestSupport
+import Testing
+import Tokenizers
+
+@Suite struct SentencePieceTests {
+    private static let path = Fixtures.path("golden/t5-v1.0/llm/spiece.model")
+
+    @Test func agreesWithReference() throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let cases = try ReferenceCases("spiece-cases.json")
+        #expect(tokenizer.vocabularySize == 1_500)
+        #expect(cases.texts.count > 180)
+        for expected in cases.texts {
+            let name = Comment(rawValue: expected.text.debugDescription)
+            #expect(tokenizer.encode(expected.text) == expected.ids + [1], name)
+            #expect(
+                tokenizer.decode(expected.ids + [1, 0, 0]).bytes == expected.decoded.bytes, name)
+        }
+        for expected in cases.ids {
+            #expect(
+                tokenizer.decode(expected.ids).bytes == expected.decoded.bytes, "\(expected.ids)")
+        }
+    }
+
+    /// transformers' ids, of the golden models.
+    @Test(arguments: Fixtures.goldens)
+    func agreesWithTransformers(golden: String) throws {
+        struct Golden: Decodable {
+            struct Case: Decodable {
+                let document: String
+                let input_ids: [Int32]
+            }
+            let cases: [Case]
+        }
+        let url = URL(filePath: Fixtures.path("golden/\(golden)/expected.json"))
+        let expected = try JSONDecoder().decode(Golden.self, from: Data(contentsOf: url))
+        let tokenizer = try openTokenizer(folder: Fixtures.path("golden/\(golden)/llm"))
+        #expect(!expected.cases.isEmpty)
+        for one in expected.cases {
+            #expect(tokenizer.encode(one.document) == one.input_ids)
+        }
+    }
+
+    @Test func skipsIDsThatAreNoText() throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let ids = tokenizer.encode("plain text")
+        #expect(tokenizer.decode([0, -1, .min, .max, 1_500, 2] + ids + [0]) == "plain text")
+        #expect(tokenizer.decode([]) == "")
+    }
+
+    @Test func namesOfSpecialTokensAreText() throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let ids = tokenizer.encode("a </s> <pad> b")
+        #expect(ids.filter { $0 < 2 } == [1])
+        #expect(ids.last == 1)
+    }
+
+    /// Cutting between words changes no id.
+    @Test func cutsLongTextsWithoutATrace() throws {
+        let cases = try ReferenceCases("spiece-cases.json")
+        let text = cases.texts.map(\.text).joined(separator: " and ")
+        let whole = try SentencePieceTokenizer(path: Self.path, chunkBytes: .max).encode(text)
+        for chunk in [1, 10, 1_000] {
+            let cut = try SentencePieceTokenizer(path: Self.path, chunkBytes: chunk).encode(text)
+            #expect(cut == whole, "chunks of \(chunk) bytes")
+        }
+    }
+
+    @Test func longTexts() throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let sentence = "The quick brown fox jumps over the lazy dog. "
+        let one = tokenizer.encode(sentence).dropLast()
+        let count = 10_000_000 / sentence.utf8.count
+        let ids = tokenizer.encode(String(repeating: sentence, count: count))
+        #expect(ids.count == one.count * count + 1)
+        #expect(ids.dropLast().suffix(one.count) == one)
+    }
+
+    @Test func anyTextIsSafe() throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        var random = SeededRandom(seed: 1_729)
+        for _ in 0..<300 {
+            let text = random.text(scalars: 40)
+            let ids = tokenizer.encode(text)
+            #expect(ids.last == 1, "seed 1729: \(text.debugDescription)")
+            #expect(ids.allSatisfy { (0..<1_500).contains($0) })
+        }
+    }
+
+    @Test func encodesOnManyThreadsAtOnce() async throws {
+        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let texts = try ReferenceCases("spiece-cases.json").texts
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    texts.allSatisfy { tokenizer.encode($0.text) == $0.ids + [1] }
+                }
+            }
+            for await agrees in group { #expect(agrees) }
+        }
+    }
+}

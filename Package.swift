@@ -108,6 +108,7 @@ let package = Package(
         tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
         tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
+        tests("TelemetryTests", ["Telemetry", logging]),
         tests("PostgresTests", ["Postgres", "TestSupport"]),
         tests("PostgresJobsTests", ["PostgresJobs", "Postgres", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),

@@ -1,0 +1,118 @@
+import Yams
+
+/// The fields of one job file as text, and the refusals met so far.
+struct FieldReader {
+    let file: String
+    private(set) var refusals: [Refusal] = []
+    /// By full name: `limits.new_tokens`.
+    private var found: [String: (text: String, line: Int?)] = [:]
+    /// The fields that were met in a form that has no text, so that they are not refused twice.
+    private var unreadable: Set<String> = []
+
+    init(file: String) {
+        self.file = file
+    }
+
+    /// Takes in the whole document and refuses what is not a known field in its place.
+    mutating func scan(_ root: Node) {
+        guard case .mapping(let fields) = root else {
+            refusals.append(
+                Refusal(
+                    file: file, line: root.mark?.line, field: "the file",
+                    expected: "fields such as `name: summarize`", found: root.kind))
+            return
+        }
+        scan(fields, section: nil)
+    }
+
+    private mutating func scan(_ fields: Node.Mapping, section: String?) {
+        let known = JobField.keys(of: section)
+        for (key, value) in fields {
+            let line = key.mark?.line
+            let key = key.scalar?.string ?? ""
+            let name = section.map { "\($0).\(key)" } ?? key
+            guard known.contains(key) else {
+                let nearest = key.nearest(among: known).map { "; did you mean \($0)?" } ?? ""
+                refusals.append(
+                    Refusal(
+                        file: file, line: line, field: section ?? "the file",
+                        expected: "made of \(known.joined(separator: ", "))",
+                        found: Refusal.quoted(key) + nearest))
+                continue
+            }
+            let isSection = section == nil && JobField.sections.contains(key)
+            switch value {
+            case .scalar(let scalar) where !isSection:
+                found[name] = (scalar.string, line)
+            case .scalar(let scalar) where scalar.string.isEmpty:
+                break  // A section with every field commented out.
+            case .mapping(let inner) where isSection:
+                scan(inner, section: key)
+            default:
+                unreadable.insert(name)
+                let expected =
+                    isSection
+                    ? "fields such as `\(JobField.keys(of: key).first ?? ""): …`"
+                    : JobField.all.first { $0.name == name }?.expected ?? "a value"
+                refusals.append(
+                    Refusal(
+                        file: file, line: value.mark?.line ?? line, field: name,
+                        expected: expected, found: value.kind))
+            }
+        }
+    }
+
+    func text(of field: Field<some Any>) -> String? { found[field.about.name]?.text }
+    func line(of field: Field<some Any>) -> Int? { found[field.about.name]?.line }
+
+    /// The value given, or the default. Nil, and a refusal, for a wrong one or a missing one.
+    mutating func value<Value>(_ field: Field<Value>) -> Value? {
+        guard let text = text(of: field) else {
+            if let fallback = field.fallback { return fallback }
+            if !unreadable.contains(field.about.name) {
+                refuse(field, expected: field.quantity.expected, found: nil)
+            }
+            return nil
+        }
+        if let value = field.quantity.read(text) { return value }
+        refuse(field, expected: field.quantity.expected, found: text)
+        return nil
+    }
+
+    mutating func refuse(_ field: Field<some Any>, expected: String, found: String?) {
+        let shown = found.map { $0.isEmpty ? "nothing" : Refusal.quoted($0) } ?? "nothing"
+        refusals.append(
+            Refusal(
+                file: file, line: line(of: field), field: field.about.name, expected: expected,
+                found: shown))
+    }
+}
+
+extension Node {
+    /// What stands there, for a person.
+    fileprivate var kind: String {
+        switch self {
+        case .scalar(let scalar): scalar.string.isEmpty ? "nothing" : Refusal.quoted(scalar.string)
+        case .mapping: "a group of fields"
+        case .sequence: "a list"
+        case .alias: "an alias"
+        }
+    }
+}
+
+extension JobField {
+    /// `limits`, `batch` and `retry`.
+    fileprivate static let sections: [String] = all.reduce(into: []) { sections, field in
+        let parts = field.name.split(separator: ".")
+        if parts.count == 2, !sections.contains(String(parts[0])) {
+            sections.append(String(parts[0]))
+        }
+    }
+
+    /// The keys that stand at the top, or within `section`.
+    fileprivate static func keys(of section: String?) -> [String] {
+        guard let section else { return all.map(\.name).filter { !$0.contains(".") } + sections }
+        return all.filter { $0.name.hasPrefix("\(section).") }
+            .map { String($0.name.dropFirst(section.count + 1)) }
+    }
+}

@@ -1,0 +1,129 @@
+import Jobs
+
+/// The fields of a job file: name, default and meaning, for people. `JobFile` reads by it too, so
+/// that what is documented is what is accepted.
+package struct JobField: Sendable {
+    /// Such as `limits.new_tokens`.
+    package let name: String
+    /// Completes "expected <name> to be …".
+    package let expected: String
+    /// Nil for a field that must be given (or left out, by mode).
+    package let fallback: String?
+    package let meaning: String
+}
+
+/// A field with the reading of its text.
+struct Field<Value: Sendable>: Sendable {
+    let about: JobField
+    let quantity: Quantity<Value>
+    let fallback: Value?
+
+    /// `fallback` is read by the same rules as a user's text, so a default cannot be out of range.
+    init(_ name: String, _ quantity: Quantity<Value>, fallback: String? = nil, _ meaning: String) {
+        self.quantity = quantity
+        self.fallback = fallback.flatMap(quantity.read)
+        about = JobField(
+            name: name, expected: quantity.expected, fallback: fallback, meaning: meaning)
+    }
+}
+
+/// | field | default |
+/// |---|---|
+/// | name, mode, prompt | must be given |
+/// | llm, slm | by mode: `llm` needs llm, `hybrid` needs both, `slm` needs slm |
+/// | limits.document_bytes | 1MB |
+/// | limits.source_tokens | 512 |
+/// | limits.new_tokens | 128 |
+/// | limits.minimum_new_tokens | 0 |
+/// | limits.overflow | fail |
+/// | batch.documents | 32 |
+/// | batch.padded_tokens | 8192, or limits.source_tokens when that is more |
+/// | batch.wait | 20ms |
+/// | retry.maximum_attempts | 5 |
+/// | retry.backoff | 1s |
+/// | retry.maximum_backoff | 5m |
+/// | timeout | 5m |
+enum Fields {
+    static let name = Field("name", .jobName, "What `l2s.enqueue` calls it; unique in the folder.")
+    static let mode = Field(
+        "mode", Quantity<JobType.Mode>.choice(),
+        "Who reads and who writes: the LLM both (`llm`), LLM and SLM (`hybrid`), the SLM both (`slm`)."
+    )
+    static let llm = Field(
+        "llm", .modelFolder, "The large model. Required in `llm` and `hybrid`, absent in `slm`.")
+    static let slm = Field(
+        "slm", .modelFolder, "The small model. Required in `hybrid` and `slm`, absent in `llm`.")
+    static let prompt = Field(
+        "prompt", .prompt, "The text that the models read; `{document}` is the document.")
+    static let timeout = Field(
+        "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), fallback: "5m",
+        "From hand-over to the engine until the output; past it the attempt fails and is retried.")
+
+    static let documentBytes = Field(
+        "limits.document_bytes", .size(1...64_000_000), fallback: "1MB",
+        "Bytes of UTF-8; `l2s.enqueue` refuses a longer document.")
+    static let sourceTokens = Field(
+        "limits.source_tokens", .wholeNumber(1...32_768), fallback: "512",
+        "Tokens of the whole prompt, the end token included.")
+    static let newTokens = Field(
+        "limits.new_tokens", .wholeNumber(1...4096), fallback: "128",
+        "Tokens of the output (of each part, for a document that is split).")
+    static let minimumNewTokens = Field(
+        "limits.minimum_new_tokens", .wholeNumber(0...4096), fallback: "0",
+        "The output does not end before this many tokens.")
+    static let overflow = Field(
+        "limits.overflow", Quantity<JobType.Overflow>.choice(), fallback: "fail",
+        "A document with more tokens fails, is cut off, or is split by sentence and joined again.")
+
+    static let documents = Field(
+        "batch.documents", .wholeNumber(1...1024), fallback: "32",
+        "Documents in one pass of the encoder.")
+    static let paddedTokens = Field(
+        "batch.padded_tokens", .wholeNumber(1...1_048_576), fallback: "8192",
+        "Documents of a pass times its longest document; at least `limits.source_tokens`.")
+    static let wait = Field(
+        "batch.wait", .duration(.zero...(.seconds(60))), fallback: "20ms",
+        "How long a batch that is not full waits for more documents.")
+
+    static let maximumAttempts = Field(
+        "retry.maximum_attempts", .wholeNumber(1...100), fallback: "5",
+        "Errors after which a document is a dead letter.")
+    static let backoff = Field(
+        "retry.backoff", .duration(.zero...(.seconds(3600))), fallback: "1s",
+        "Delay after the first error; it doubles with every further one.")
+    static let maximumBackoff = Field(
+        "retry.maximum_backoff", .duration(.zero...(.seconds(86_400))), fallback: "5m",
+        "The longest delay; at least `retry.backoff`.")
+}
+
+extension JobField {
+    /// Every field, in the order of the documentation.
+    package static let all: [JobField] = [
+        Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
+        Fields.prompt.about, Fields.timeout.about,
+        Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
+        Fields.minimumNewTokens.about, Fields.overflow.about,
+        Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,
+        Fields.maximumAttempts.about, Fields.backoff.about, Fields.maximumBackoff.about,
+    ]
+
+    /// The reference of the job file for a terminal: a line per field.
+    package static var reference: String {
+        let width = all.map(\.name.count).max() ?? 0
+        return all.map { field in
+            let name = field.name + String(repeating: " ", count: width - field.name.count)
+            let fallback = field.fallback.map { " Default: \($0)." } ?? ""
+            return "\(name)  \(field.meaning) Takes \(field.expected).\(fallback)"
+        }.joined(separator: "\n")
+    }
+
+    /// The same as the table in README.
+    package static var markdown: String {
+        let rows = all.map { field in
+            let fallback = field.fallback.map { "`\($0)`" } ?? ""
+            return "| `\(field.name)` | \(fallback) | \(field.expected) | \(field.meaning) |"
+        }
+        return (["| field | default | takes | meaning |", "|---|---|---|---|"] + rows)
+            .joined(separator: "\n")
+    }
+}

@@ -1,0 +1,141 @@
+package import Jobs
+import Yams
+
+/// A file of `jobs/`: YAML text → one job type.
+package struct JobFile: Sendable {
+    package let jobType: JobType
+    /// Where the name stands, for a refusal of a second file with the same name.
+    let nameLine: Int?
+
+    /// Reads `text`; `file` is only what refusals call it.
+    ///
+    /// - Throws: everything that is wrong with the text, except that a syntax error or a repeated
+    ///   key hides what follows it.
+    package init(parsing text: String, file: String) throws(Refusals) {
+        var reader = FieldReader(file: file)
+        reader.scan(try Self.compose(text, file: file))
+
+        let name = reader.value(Fields.name)
+        let mode = reader.value(Fields.mode)
+        let (llm, slm) = reader.models(mode: mode)
+        let prompt = reader.value(Fields.prompt)
+        let timeout = reader.value(Fields.timeout)
+        let limits = reader.limits()
+        let batch = reader.batch(sourceTokens: limits?.sourceTokens)
+        let retry = reader.retry()
+
+        guard reader.refusals.isEmpty,
+            let name, let mode, let prompt, let timeout, let limits, let batch, let retry
+        else { throw Refusals(reader.refusals) }
+        nameLine = reader.line(of: Fields.name)
+        jobType = JobType(
+            name: name, mode: mode, llm: llm, slm: slm, prompt: prompt, limits: limits,
+            batch: batch, retry: retry, timeout: timeout)
+    }
+}
+
+extension FieldReader {
+    /// The two folders. Which of them a file must and may not name is decided by its mode.
+    fileprivate mutating func models(mode: JobType.Mode?) -> (llm: String?, slm: String?) {
+        let rules = [
+            (Fields.llm, required: mode == .llm || mode == .hybrid, unwanted: mode == .slm),
+            (Fields.slm, required: mode == .slm || mode == .hybrid, unwanted: mode == .llm),
+        ]
+        let read = rules.map { field, required, unwanted in
+            if unwanted, let found = text(of: field) {
+                refuse(field, expected: "left out in \(mode?.rawValue ?? "") mode", found: found)
+                return nil as String?
+            }
+            return required || text(of: field) != nil ? value(field) : nil
+        }
+        return (read[0], read[1])
+    }
+
+    fileprivate mutating func limits() -> JobType.Limits? {
+        let documentBytes = value(Fields.documentBytes)
+        let sourceTokens = value(Fields.sourceTokens)
+        let newTokens = value(Fields.newTokens)
+        let minimumNewTokens = value(Fields.minimumNewTokens)
+        let overflow = value(Fields.overflow)
+        guard let documentBytes, let sourceTokens, let newTokens, let minimumNewTokens,
+            let overflow
+        else { return nil }
+        if minimumNewTokens > newTokens {
+            refuse(
+                Fields.minimumNewTokens, expected: "at most limits.new_tokens (\(newTokens))",
+                found: "\(minimumNewTokens)")
+        }
+        return JobType.Limits(
+            documentBytes: documentBytes, sourceTokens: sourceTokens, newTokens: newTokens,
+            minimumNewTokens: minimumNewTokens, overflow: overflow)
+    }
+
+    fileprivate mutating func batch(sourceTokens: Int?) -> JobType.BatchLimits? {
+        let documents = value(Fields.documents)
+        let paddedTokens = value(Fields.paddedTokens)
+        let wait = value(Fields.wait)
+        guard let documents, var paddedTokens, let wait else { return nil }
+        // A document of the greatest length must fit a batch of its own.
+        if let sourceTokens, paddedTokens < sourceTokens {
+            if text(of: Fields.paddedTokens) == nil {
+                paddedTokens = sourceTokens
+            } else {
+                refuse(
+                    Fields.paddedTokens,
+                    expected: "at least limits.source_tokens (\(sourceTokens))",
+                    found: "\(paddedTokens)")
+            }
+        }
+        return JobType.BatchLimits(documents: documents, paddedTokens: paddedTokens, wait: wait)
+    }
+
+    fileprivate mutating func retry() -> JobType.RetryPolicy? {
+        let maximumAttempts = value(Fields.maximumAttempts)
+        let backoff = value(Fields.backoff)
+        let maximumBackoff = value(Fields.maximumBackoff)
+        guard let maximumAttempts, let backoff, var maximumBackoff else { return nil }
+        if maximumBackoff < backoff {
+            if text(of: Fields.maximumBackoff) == nil {
+                maximumBackoff = backoff
+            } else {
+                refuse(
+                    Fields.maximumBackoff, expected: "at least retry.backoff (\(words(backoff)))",
+                    found: words(maximumBackoff))
+            }
+        }
+        return JobType.RetryPolicy(
+            maximumAttempts: maximumAttempts, backoff: backoff, maximumBackoff: maximumBackoff)
+    }
+}
+
+extension JobFile {
+    /// Yams' errors carry the whole text; only what and where is passed on.
+    private static func compose(_ text: String, file: String) throws(Refusals) -> Node {
+        func refusal(_ expected: String, _ found: String, line: Int? = nil) -> Refusals {
+            Refusals([
+                Refusal(file: file, line: line, field: "the file", expected: expected, found: found)
+            ])
+        }
+        do {
+            if let root = try Yams.compose(yaml: text) { return root }
+        } catch let error as YamlError {
+            switch error {
+            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+                .composer(_, let problem, let mark, _):
+                throw refusal("YAML", problem, line: mark.line)
+            case .duplicatedKeysInMapping(let keys, let context):
+                let names = keys.map(Refusal.quoted).joined(separator: ", ")
+                throw refusal(
+                    "YAML with each field once", "\(names) more than once",
+                    line: context.mark.line)
+            case .reader(let problem, _, _, _):
+                throw refusal("YAML", problem)
+            default:
+                throw refusal("YAML", "text that could not be read")
+            }
+        } catch {
+            throw refusal("YAML", "text that could not be read")
+        }
+        throw refusal("a job type (name, mode, llm, slm, prompt, …)", "an empty file")
+    }
+}

@@ -1,0 +1,73 @@
+import FoundationEssentials
+package import Jobs
+
+/// The job types of every `*.yaml` and `*.yml` file of `folder`, in order of their file names.
+///
+/// - Throws: everything that is wrong with any of the files; a folder that is missing, unreadable
+///   or empty.
+package func loadJobTypes(folder: String) throws(Refusals) -> [JobType] {
+    let names: [String]
+    do {
+        names = try FileManager.default.contentsOfDirectory(atPath: folder)
+            .filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }
+            .sorted()
+    } catch {
+        throw Refusals([
+            Refusal(
+                field: "the jobs folder", expected: "a folder that can be read",
+                found: Refusal.quoted(folder))
+        ])
+    }
+
+    var refusals: [Refusal] = []
+    var jobTypes: [JobType] = []
+    var places: [String: String] = [:]
+    for name in names {
+        let path = folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+        do throws(Refusals) {
+            let file = try JobFile(parsing: text(ofFile: path), file: path)
+            if let place = places[file.jobType.name] {
+                refusals.append(
+                    Refusal(
+                        file: path, line: file.nameLine, field: Fields.name.about.name,
+                        expected: "a name that no other file has",
+                        found: "\(Refusal.quoted(file.jobType.name)), which \(place) has"))
+            } else {
+                places[file.jobType.name] = path
+                jobTypes.append(file.jobType)
+            }
+        } catch {
+            refusals += error.all
+        }
+    }
+    if names.isEmpty {
+        refusals.append(
+            Refusal(
+                field: "the jobs folder", expected: "a folder with at least one job file (*.yaml)",
+                found: Refusal.quoted(folder)))
+    }
+    guard refusals.isEmpty else { throw Refusals(refusals) }
+    return jobTypes
+}
+
+/// No job file of use is near this; a model or a dump named `.yaml` by mistake is past it.
+private let largestFile = 65_536
+
+private func text(ofFile path: String) throws(Refusals) -> String {
+    func refusal(_ expected: String, _ found: String) -> Refusals {
+        Refusals([Refusal(file: path, field: "the file", expected: expected, found: found)])
+    }
+    guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
+        throw refusal("a file", "one whose size could not be read")
+    }
+    guard size <= largestFile else {
+        throw refusal("at most \(largestFile) bytes", "\(size)")
+    }
+    guard let bytes = FileManager.default.contents(atPath: path) else {
+        throw refusal("readable", "a file that could not be read")
+    }
+    guard let text = String(bytes: bytes, encoding: .utf8) else {
+        throw refusal("UTF-8", "bytes that are not")
+    }
+    return text
+}

@@ -1,0 +1,29 @@
+import Jobs
+
+extension Quantity<String> {
+    /// The name goes into SQL, logs and file names, so it is kept to what needs no quoting there.
+    static let jobName = Quantity(
+        expected: "1 to 63 of a-z, 0-9, '-', '_' and '.', a letter or digit first"
+    ) { text in
+        let allowed = text.unicodeScalars.allSatisfy {
+            "a"..."z" ~= $0 || "0"..."9" ~= $0 || "-_.".unicodeScalars.contains($0)
+        }
+        let startsWell = text.first.map { $0.isLetter || $0.isNumber } ?? false
+        return allowed && startsWell && text.utf8.count <= 63 ? text : nil
+    }
+
+    /// Kept inside the models folder, so that a job file means the same on every machine.
+    static let modelFolder = Quantity(
+        expected: "a folder inside the models folder, such as flan-t5-small"
+    ) { text in
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let inside = parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+        return inside && !text.contains("\0") ? text : nil
+    }
+}
+
+extension Quantity<PromptTemplate> {
+    static let prompt = Quantity(
+        expected: "a text that holds \(PromptTemplate.placeholder) once"
+    ) { PromptTemplate($0) }
+}

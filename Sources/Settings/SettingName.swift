@@ -1,0 +1,47 @@
+/// A setting of the programs: its flag, its environment variable and its words in `--help`.
+package enum SettingName: String, Sendable, CaseIterable {
+    case databaseURL = "database-url"
+    case jobs
+    case models
+    case threads
+    case decoders
+    case decoderRows = "decoder-rows"
+    case handoffCapacity = "handoff-capacity"
+    case pollInterval = "poll-interval"
+    case lease
+    case drainTimeout = "drain-timeout"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+
+    /// Such as `--database-url`.
+    package var flag: String { "--\(rawValue)" }
+
+    /// Such as `L2S_DATABASE_URL`.
+    package var variable: String {
+        "L2S_" + rawValue.uppercased().split(separator: "-").joined(separator: "_")
+    }
+
+    /// For `--help`: meaning, default and variable.
+    package var help: String {
+        switch self {
+        case .databaseURL: "The database that holds the queue: \(DatabaseURL.expected)."
+        case .jobs: "The folder of the job definitions. Default: found with the program."
+        case .models: "The folder of the models. Default: found with the program."
+        case .threads:
+            "Threads that compute, encoder and decoders together. Default: the machine's cores."
+        case .decoders:
+            "Decoders that write at the same time, a batch each. Default: half of the threads."
+        case .decoderRows: "Documents that one decoder writes at a time. Default: 32."
+        case .handoffCapacity:
+            "Encoded documents that wait for a decoder; encoding stops there. Default: 256."
+        case .pollInterval:
+            "How often the queue is asked while no notification comes. Default: 250ms."
+        case .lease:
+            "How long a batch stays claimed without a renewal; renewed at a third. Default: 30s."
+        case .drainTimeout:
+            "How long running documents may take to finish after SIGTERM. Default: 30s."
+        case .logLevel: "The least important events that are logged. Default: info."
+        case .logFormat: "The form of the log on standard error, text or json. Default: text."
+        }
+    }
+}

@@ -1,0 +1,89 @@
+package import Logging
+
+extension WorkerEvent {
+    package var level: Logger.Level {
+        switch self {
+        case .batchClaimed: .debug
+        case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained:
+            .info
+        case .documentFailed, .leaseLost, .staleWritesRefused, .leasesRescued, .reconnecting,
+            .stoppedAtOnce:
+            .warning
+        case .storeUnavailable: .error
+        }
+    }
+
+    package var message: String {
+        switch self {
+        case .workerStarted: "worker started"
+        case .workerStopped: "worker stopped"
+        case .batchClaimed: "batch claimed"
+        case .batchFinished: "batch finished"
+        case .documentFailed: "document failed"
+        case .leaseLost: "lease lost"
+        case .staleWritesRefused: "stale writes refused"
+        case .leasesRescued: "leases rescued"
+        case .storeUnavailable: "store unavailable"
+        case .reconnecting: "reconnecting"
+        case .reconnected: "reconnected"
+        case .draining: "draining"
+        case .drained: "drained"
+        case .stoppedAtOnce: "stopped at once"
+        }
+    }
+
+    /// Times in milliseconds, under keys that end in `_ms`.
+    package var metadata: Logger.Metadata {
+        switch self {
+        case .workerStarted(let worker, let jobTypes, let threads, let decoders):
+            [
+                "worker": number(worker), "job_types": "\(jobTypes.joined(separator: ","))",
+                "threads": number(threads), "decoders": number(decoders),
+            ]
+        case .workerStopped(let worker, let documents):
+            ["worker": number(worker), "documents": number(documents)]
+        case .batchClaimed(let lease, let documents, let claim):
+            ["lease": number(lease), "documents": number(documents), "claim_ms": time(claim)]
+        case .batchFinished(let lease, let counts, let times):
+            outcome(counts, times).merging(["lease": number(lease)]) { $1 }
+        case .documentFailed(let id, let jobType, let attempt, let reason, let willRetry):
+            [
+                "id": number(id), "job_type": "\(jobType)", "attempt": number(attempt),
+                "reason": "\(reason)", "will_retry": .stringConvertible(willRetry),
+            ]
+        case .leaseLost(let lease, let documents), .staleWritesRefused(let lease, let documents):
+            ["lease": number(lease), "documents": number(documents)]
+        case .leasesRescued(let leases, let documents):
+            ["leases": number(leases), "documents": number(documents)]
+        case .storeUnavailable(let doing, let reason):
+            ["doing": "\(doing)", "reason": "\(reason)"]
+        case .reconnecting(let attempt, let delay):
+            ["attempt": number(attempt), "delay_ms": time(delay)]
+        case .reconnected(let outage): ["outage_ms": time(outage)]
+        case .draining(let running, let timeout):
+            ["running": number(running), "timeout_ms": time(timeout)]
+        case .drained(let released): ["released": number(released)]
+        case .stoppedAtOnce(let running): ["running": number(running)]
+        }
+    }
+}
+
+private func outcome(_ counts: BatchCounts, _ times: BatchTimes) -> Logger.Metadata {
+    [
+        "documents": number(counts.documents), "succeeded": number(counts.succeeded),
+        "failed": number(counts.failed), "retried": number(counts.retried),
+        "tokens_in": number(counts.tokensIn), "tokens_out": number(counts.tokensOut),
+        "tokenize_ms": time(times.tokenize), "encode_ms": time(times.encode),
+        "handoff_ms": time(times.handoff), "decode_ms": time(times.decode),
+        "writeback_ms": time(times.writeBack), "total_ms": time(times.total),
+    ]
+}
+
+private func number(_ value: some FixedWidthInteger & Sendable) -> Logger.MetadataValue {
+    .stringConvertible(value)
+}
+
+/// Tenths of a millisecond are what a stage can be told apart by.
+private func time(_ duration: Duration) -> Logger.MetadataValue {
+    .stringConvertible((duration / .milliseconds(1) * 10).rounded() / 10)
+}

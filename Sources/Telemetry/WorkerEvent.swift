@@ -1,0 +1,60 @@
+package import Logging
+
+/// Everything that a worker tells about itself. No case has room for a document's text.
+package enum WorkerEvent: Sendable, Equatable {
+    case workerStarted(worker: Int64, jobTypes: [String], threads: Int, decoders: Int)
+    /// `documents`: finished since the start.
+    case workerStopped(worker: Int64, documents: Int)
+    case batchClaimed(lease: Int64, documents: Int, claim: Duration)
+    case batchFinished(lease: Int64, BatchCounts, BatchTimes)
+    /// `reason` names what was wrong with the document, never what it says. `willRetry` is false
+    /// for a dead letter.
+    case documentFailed(
+        id: Int64, jobType: String, attempt: Int, reason: String, willRetry: Bool)
+    /// Another worker may have these documents by now; what this one makes of them is dropped.
+    case leaseLost(lease: Int64, documents: Int)
+    /// Results that came after their lease was gone. The store took none of them.
+    case staleWritesRefused(lease: Int64, documents: Int)
+    /// Batches of workers that died, taken back.
+    case leasesRescued(leases: Int, documents: Int)
+    case storeUnavailable(doing: String, reason: String)
+    case reconnecting(attempt: Int, delay: Duration)
+    case reconnected(outage: Duration)
+    /// No new claims; `running` documents may still finish within `timeout`.
+    case draining(running: Int, timeout: Duration)
+    /// `released` documents went back to the queue, nothing charged to them.
+    case drained(released: Int)
+    /// A second signal: running documents are left to the expiry of their leases.
+    case stoppedAtOnce(running: Int)
+}
+
+/// What became of the documents of one batch.
+package struct BatchCounts: Sendable, Equatable {
+    package var documents = 0
+    package var succeeded = 0
+    package var failed = 0
+    package var retried = 0
+    package var tokensIn = 0
+    package var tokensOut = 0
+
+    package init() {}
+}
+
+/// The stages of one batch, each from its first document's start to its last one's end.
+package struct BatchTimes: Sendable, Equatable {
+    package var tokenize = Duration.zero
+    package var encode = Duration.zero
+    package var handoff = Duration.zero
+    package var decode = Duration.zero
+    package var writeBack = Duration.zero
+    /// From claimed to written back.
+    package var total = Duration.zero
+
+    package init() {}
+}
+
+extension Logger {
+    package func emit(_ event: WorkerEvent) {
+        log(level: event.level, "\(event.message)", metadata: event.metadata)
+    }
+}

@@ -1,0 +1,88 @@
+import Foundation
+import Jobs
+import Testing
+
+@testable import Settings
+
+private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+@Suite struct JobFolderTests {
+    /// A folder with `files`, gone after `body`.
+    private func withFolder(
+        _ files: [String: Data], _ body: (String) throws -> Void
+    ) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for (name, content) in files { try content.write(to: folder.appending(path: name)) }
+        try body(folder.path())
+    }
+
+    private func job(_ name: String) -> Data {
+        Data("name: \(name)\nmode: llm\nllm: llm\nprompt: '{document}'\n".utf8)
+    }
+
+    @Test func theShippedJobsAreValid() throws {
+        let jobTypes = try loadJobTypes(folder: repository.appending(path: "jobs").path())
+        #expect(
+            jobTypes.map(\.name) == [
+                "summarize-llm", "summarize", "translate-en-it-llm", "translate-en-it",
+            ])
+        for (twin, hybrid) in [(jobTypes[0], jobTypes[1]), (jobTypes[2], jobTypes[3])] {
+            #expect(twin.mode == .llm)
+            #expect(hybrid.mode == .hybrid)
+            #expect(twin.llm == hybrid.llm)
+            #expect(twin.prompt == hybrid.prompt)
+            #expect(twin.limits == hybrid.limits)
+        }
+    }
+
+    @Test func errorsOfAllFilesAreCollected() throws {
+        let files = [
+            "a.yaml": job("same"), "b.yml": job("same"), "c.yaml": Data([0xFF, 0xFE, 0x80]),
+            "d.yaml": Data(repeating: 0x20, count: 70_000), "e.yaml": Data("mode: x".utf8),
+            ".hidden.yaml": Data("[".utf8), "notes.txt": Data("[".utf8),
+        ]
+        try withFolder(files) { folder in
+            let refusals = try #require(throws: Refusals.self) {
+                try loadJobTypes(folder: folder)
+            }
+            let lines = refusals.all.map {
+                $0.description.replacing(folder.hasSuffix("/") ? folder : folder + "/", with: "")
+            }
+            #expect(
+                lines.prefix(3) == [
+                    "b.yml:1: expected name to be a name that no other file has, "
+                        + "got \"same\", which a.yaml has",
+                    "c.yaml: expected the file to be UTF-8, got bytes that are not",
+                    "d.yaml: expected the file to be at most 65536 bytes, got 70000",
+                ])
+            #expect(lines.dropFirst(3).allSatisfy { $0.hasPrefix("e.yaml:") })
+            #expect(lines.count == 6)
+        }
+    }
+
+    @Test func aFolderWithoutJobsIsRefused() throws {
+        try withFolder([:]) { folder in
+            #expect(throws: Refusals.self) { try loadJobTypes(folder: folder) }
+            #expect(throws: Refusals.self) { try loadJobTypes(folder: folder + "/none") }
+        }
+    }
+
+    @Test func theReadmeHoldsTheReference() throws {
+        let readme = try String(
+            contentsOf: repository.appending(path: "README.md"), encoding: .utf8)
+        let isCurrent = readme.contains(JobField.markdown)
+        #expect(isCurrent, "put this table into README.md:\n\(JobField.markdown)")
+    }
+
+    @Test func theReferenceTellsEveryFieldOnALine() {
+        let lines = JobField.reference.split(separator: "\n")
+        #expect(lines.count == JobField.all.count)
+        #expect(
+            lines.contains {
+                $0.hasPrefix("limits.new_tokens  ") && $0.hasSuffix("Default: 128.")
+            })
+    }
+}

@@ -1,0 +1,246 @@
+internal import Foundation
+internal import Inference
+internal import Jobs
+
+/// The lanes' shared state.
+///
+/// `@unchecked Sendable`: every mutable field is read and written with `condition` locked, but for
+/// the replicas, each of which belongs to the lane whose work names it.
+final class Engine: @unchecked Sendable {
+    private typealias Replica = DecoderReplica<AdmittedPart>
+
+    private let library: ModelLibrary
+    private let clock = ContinuousClock()
+    private let condition = NSCondition()
+    private let replicas: [Replica]
+    private var schedule: Schedule
+    private var isStopping = false
+    private var lanes = 0
+    /// Accepted and neither delivered nor withdrawn.
+    private var documents = 0
+    /// At most so many documents are accepted.
+    private let capacity: Int
+    /// Callers are not woken for less room than this, so that claims stay large.
+    private let worthwhileRoom: Int
+    private var waiters: [UUID: CheckedContinuation<Int, Never>] = [:]
+    private var cancelledWaiters: Set<UUID> = []
+
+    /// Steps between two looks at the hand-off. A decoder returns earlier when a document ends.
+    private static let stepsPerTurn = 16
+
+    init(library: ModelLibrary, settings: PipelineSettings) {
+        self.library = library
+        replicas = library.writers.flatMap { writer in
+            (0..<settings.decoders).map { _ in Replica(model: writer) }
+        }
+        schedule = Schedule(
+            readers: library.readers.count, writers: library.writers.count,
+            bounds: Schedule.Bounds(
+                decodersPerWriter: settings.decoders, rowsPerDecoder: settings.decoderRows,
+                handoffCapacity: settings.handoffCapacity))
+        capacity = settings.handoffCapacity + 2 * settings.decoders * settings.decoderRows
+        worthwhileRoom = max(1, capacity / 4)
+    }
+
+    // MARK: From outside
+
+    func start(lanes count: Int) {
+        condition.withLock { lanes = count }
+        for index in 0..<count {
+            let thread = Thread { [self] in runLane() }
+            thread.name = "l2s lane \(index)"
+            thread.start()
+        }
+    }
+
+    func stop() {
+        condition.lock()
+        isStopping = true
+        condition.broadcast()
+        while lanes > 0 { condition.wait() }
+        let left = waiters.values
+        waiters = [:]
+        condition.unlock()
+        for waiter in left { waiter.resume(returning: 0) }
+    }
+
+    func submit(
+        _ sources: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
+    ) {
+        let now = clock.now
+        var accepted: [Document] = []
+        for source in sources {
+            if let route = library.routes[source.jobType] {
+                accepted.append(Document(source, route: route, submitted: now, deliver: deliver))
+            } else {
+                let reason = "this worker does not know the job type \(source.jobType)"
+                deliver(
+                    FinishedDocument(
+                        id: source.id, outcome: .failed(reason: reason),
+                        measurements: Measurements()))
+            }
+        }
+        condition.withLock {
+            documents += accepted.count
+            schedule.submitted(accepted)
+            condition.broadcast()
+        }
+    }
+
+    func withdraw(_ ids: Set<Int64>) -> Set<Int64> {
+        condition.withLock {
+            let taken = schedule.withdraw(ids)
+            documents -= taken.count
+            wakeWaiters()
+            return Set(taken.map(\.source.id))
+        }
+    }
+
+    func addWaiter(_ id: UUID, _ waiter: CheckedContinuation<Int, Never>) {
+        condition.withLock {
+            if isStopping || cancelledWaiters.remove(id) != nil {
+                waiter.resume(returning: 0)
+                return
+            }
+            waiters[id] = waiter
+            wakeWaiters()
+        }
+    }
+
+    func cancelWaiter(_ id: UUID) {
+        condition.withLock {
+            if let waiter = waiters.removeValue(forKey: id) {
+                waiter.resume(returning: 0)
+            } else {
+                cancelledWaiters.insert(id)
+            }
+        }
+    }
+
+    /// A waiter that was both woken and cancelled leaves no trace.
+    func forgetWaiter(_ id: UUID) {
+        condition.withLock { _ = cancelledWaiters.remove(id) }
+    }
+
+    /// Call with the lock held.
+    private func wakeWaiters() {
+        let room = capacity - documents
+        guard room >= worthwhileRoom else { return }
+        for waiter in waiters.values { waiter.resume(returning: room) }
+        waiters = [:]
+    }
+
+    // MARK: On the lanes
+
+    private func runLane() {
+        let workspace = Workspace()
+        while let work = nextWork() {
+            switch work {
+            case .prepare(let documents): prepare(documents)
+            case .encode(let reader, let parts): encode(reader, parts, workspace: workspace)
+            case .decode(let replica, let parts): decode(replica, admitting: parts)
+            case .rest: break
+            }
+        }
+        condition.withLock {
+            lanes -= 1
+            condition.broadcast()
+        }
+    }
+
+    private func nextWork() -> Schedule.Work? {
+        condition.lock()
+        defer { condition.unlock() }
+        while !isStopping {
+            let work = schedule.next(now: clock.now)
+            guard case .rest(let until) = work else { return work }
+            if let until {
+                let seconds = clock.now.duration(to: until) / .seconds(1)
+                _ = condition.wait(until: Date(timeIntervalSinceNow: max(seconds, 0.001)))
+            } else {
+                condition.wait()
+            }
+        }
+        return nil
+    }
+
+    private func prepare(_ documents: [Document]) {
+        var parts: [Part] = []
+        var rejected: [FinishedDocument?] = []
+        for document in documents {
+            do throws(RejectedDocument) {
+                parts += try document.prepare(clock: clock)
+                rejected.append(nil)
+            } catch {
+                rejected.append(document.finish(.rejected(reason: error.reason)))
+            }
+        }
+        condition.withLock {
+            schedule.prepared(parts)
+            condition.broadcast()
+        }
+        deliver(
+            zip(documents, rejected).compactMap { document, finished in
+                finished.map { (document, $0) }
+            })
+    }
+
+    private func encode(_ reader: Int, _ parts: [Part], workspace: Workspace) {
+        let start = clock.now
+        let states = library.readers[reader].read(
+            parts.map { ($0.tokens, $0.document.route.bridge) }, workspace: workspace)
+        let now = clock.now
+        let encoded = zip(parts, states).map { part, states in
+            EncodedPart(
+                part: part, states: states, batchWait: part.prepared.duration(to: start),
+                encode: start.duration(to: now), batchSize: parts.count, finished: now)
+        }
+        condition.withLock {
+            schedule.encoded(encoded)
+            condition.broadcast()
+        }
+    }
+
+    private func decode(_ index: Int, admitting parts: [EncodedPart]) {
+        let replica = replicas[index]
+        let admitted = clock.now
+        if !parts.isEmpty {
+            replica.admit(
+                parts.map { part in
+                    Replica.Request(
+                        id: AdmittedPart(encoded: part, admitted: admitted),
+                        states: part.states, options: part.part.document.route.options)
+                })
+        }
+        var written: [(id: AdmittedPart, response: Response)] = []
+        for _ in 0..<Self.stepsPerTurn where written.isEmpty { written = replica.step() }
+        let now = clock.now
+        let finished = condition.withLock {
+            var finished = written.compactMap { part, response in
+                part.document.complete(part, response: response, at: now)
+                    .map { (part.document, $0) }
+            }
+            for document in replica.ids.map(\.document)
+            where document.deadline < now && !document.isOver {
+                let limit = document.route.jobType.timeout
+                let reason = "expected the output within \(limit) (timeout), but it was not ready"
+                finished.append((document, document.finish(.failed(reason: reason))))
+            }
+            replica.remove { $0.document.isOver }
+            schedule.decoded(replica: index, rows: replica.count)
+            condition.broadcast()
+            return finished
+        }
+        deliver(finished)
+    }
+
+    /// Outside the lock: receivers may do as they please.
+    private func deliver(_ finished: [(Document, FinishedDocument)]) {
+        for (document, result) in finished { document.deliver(result) }
+        guard !finished.isEmpty else { return }
+        condition.withLock {
+            documents -= finished.count
+            wakeWaiters()
+        }
+    }
+}

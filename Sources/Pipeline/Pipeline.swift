@@ -1,0 +1,60 @@
+internal import Foundation
+internal import Inference
+package import Jobs
+
+/// Sizes of a pipeline. Memory for documents in flight grows with all of them but `threads`.
+package struct PipelineSettings: Sendable {
+    /// Compute lanes. More than cores only makes them wait for each other.
+    package var threads: Int
+    /// Decoders per writing model, over one copy of its weights.
+    package var decoders: Int
+    /// Documents that one decoder writes at a time.
+    package var decoderRows: Int
+    /// Documents that may wait between encoder and decoders.
+    package var handoffCapacity: Int
+
+    package init(threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int) {
+        self.threads = threads
+        self.decoders = decoders
+        self.decoderRows = decoderRows
+        self.handoffCapacity = handoffCapacity
+    }
+}
+
+/// Texts → ids → batches → encoder → hand-off → decoders → texts.
+///
+/// Lanes are threads of their own: the cooperative pool must not block, and forward passes take
+/// longer than it should wait. Each lane takes whatever the schedule finds most useful.
+package final class Pipeline: DocumentProcessor {
+    private let engine: Engine
+
+    package init(library: ModelLibrary, settings: PipelineSettings) {
+        engine = Engine(library: library, settings: settings)
+        engine.start(lanes: settings.threads)
+    }
+
+    deinit { engine.stop() }
+
+    /// Ends the lanes after what they are at; documents in flight are not delivered. Not to be
+    /// called from a `deliver`.
+    package func stop() { engine.stop() }
+
+    package func submit(
+        _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
+    ) {
+        engine.submit(documents, deliver: deliver)
+    }
+
+    package func withdraw(_ ids: Set<Int64>) -> Set<Int64> { engine.withdraw(ids) }
+
+    /// Returns 0 when its task is cancelled.
+    package func waitForRoom() async -> Int {
+        let id = UUID()
+        defer { engine.forgetWaiter(id) }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { engine.addWaiter(id, $0) }
+        } onCancel: {
+            engine.cancelWaiter(id)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+internal import Jobs
+internal import Tokenizers
+
+/// A document's prompts as token ids.
+struct Preparation {
+    /// One prompt, or several where the document was split. None is empty.
+    var prompts: [[Int32]]
+    var truncated = false
+}
+
+extension Route {
+    /// Checks a document against the limits of its type and turns it into prompts.
+    ///
+    /// - Throws: `RejectedDocument`: no attempt could succeed.
+    func prepare(_ text: String) throws(RejectedDocument) -> Preparation {
+        let limits = jobType.limits
+        let size = text.utf8.count
+        guard size <= limits.documentBytes else {
+            throw RejectedDocument(
+                "expected the document to be at most \(limits.documentBytes) bytes "
+                    + "(limits.document_bytes), found \(size)")
+        }
+        guard text.unicodeScalars.contains(where: \.isVisible) else {
+            throw RejectedDocument(
+                "expected the document to hold text, "
+                    + "found only white space and control characters")
+        }
+        let tokens = promptTokenizer.encode(jobType.prompt.prompt(for: text))
+        if tokens.count <= limits.sourceTokens, !tokens.isEmpty {
+            return Preparation(prompts: [tokens])
+        }
+        switch jobType.limits.overflow {
+        case .fail:
+            throw RejectedDocument(
+                "expected the prompt to be at most \(limits.sourceTokens) tokens "
+                    + "(limits.source_tokens), found \(tokens.count); shorten the document, or set "
+                    + "limits.overflow of the job type to truncate or split")
+        case .truncate:
+            let tail = promptTokenizer.encode(jobType.prompt.suffix)
+            let kept = try budget(besides: tail.count)
+            return Preparation(prompts: [Array(tokens.prefix(kept)) + tail], truncated: true)
+        case .split:
+            return Preparation(prompts: try split(text))
+        }
+    }
+
+    private func split(_ text: String) throws(RejectedDocument) -> [[Int32]] {
+        let frame = promptTokenizer.encode(jobType.prompt.prompt(for: "")).count
+        // Pieces cost a token or two more alone than joined; a joined part never costs more.
+        let splitter = SentenceSplitter(
+            cost: { promptTokenizer.encode(String($0)).count },
+            budget: try budget(besides: frame))
+        return splitter.split(text)
+            .filter { $0.unicodeScalars.contains(where: \.isVisible) }
+            .map { part in
+                let tokens = promptTokenizer.encode(jobType.prompt.prompt(for: part))
+                guard tokens.count > jobType.limits.sourceTokens else { return tokens }
+                let tail = promptTokenizer.encode(jobType.prompt.suffix)
+                return Array(tokens.prefix(jobType.limits.sourceTokens - tail.count)) + tail
+            }
+    }
+
+    private func budget(besides frame: Int) throws(RejectedDocument) -> Int {
+        let rest = jobType.limits.sourceTokens - frame
+        guard rest > 0 else {
+            throw RejectedDocument(
+                "expected limits.source_tokens to leave room for the document, but the prompt "
+                    + "around it takes \(frame) of \(jobType.limits.sourceTokens)")
+        }
+        return rest
+    }
+}
+
+/// Why a document can never be processed, in words that repeat nothing of it.
+struct RejectedDocument: Error {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
+}
+
+extension Unicode.Scalar {
+    /// Neither white space nor a control or format character.
+    fileprivate var isVisible: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .surrogate, .unassigned, .privateUse, .lineSeparator,
+            .paragraphSeparator, .spaceSeparator:
+            false
+        default: true
+        }
+    }
+}

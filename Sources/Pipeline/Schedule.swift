@@ -1,0 +1,189 @@
+internal import Jobs
+
+/// What the pipeline holds, and the decision what a free lane does next. Pure: it is given the
+/// time, touches no model and is only ever called under the pipeline's lock.
+///
+/// Lanes keep the decoders fed: they encode while fewer documents wait in the hand-off than the
+/// decoders could take at once, and step decoders otherwise. Encoding stops while the hand-off is
+/// full, so neither can starve the other, and memory has a bound.
+struct Schedule {
+    typealias Instant = ContinuousClock.Instant
+
+    struct Bounds: Sendable {
+        var decodersPerWriter: Int
+        var rowsPerDecoder: Int
+        var handoffCapacity: Int
+    }
+
+    enum Work {
+        case prepare([Document])
+        case encode(reader: Int, [Part])
+        case decode(replica: Int, admitting: [EncodedPart])
+        /// Nothing to do before then; nil: before something changes.
+        case rest(until: Instant?)
+    }
+
+    private struct ReplicaState {
+        let writer: Int
+        /// Parts it holds.
+        var rows = 0
+        /// A lane is at it.
+        var isBusy = false
+        /// Rises with each use: the least recently used goes first.
+        var lastUse = 0
+    }
+
+    let bounds: Bounds
+    private var inbox: [Document] = []
+    /// Per reader, in order of arrival.
+    private var prepared: [[Part]]
+    /// The hand-off, per writer, in order of arrival.
+    private var handoff: [[EncodedPart]]
+    private var replicas: [ReplicaState]
+    /// Parts in the hands of encoding lanes; their places in the hand-off are reserved.
+    private var encoding = 0
+    private var uses = 0
+
+    init(readers: Int, writers: Int, bounds: Bounds) {
+        self.bounds = bounds
+        prepared = Array(repeating: [], count: readers)
+        handoff = Array(repeating: [], count: writers)
+        replicas = (0..<writers * bounds.decodersPerWriter).map { index in
+            ReplicaState(writer: index / bounds.decodersPerWriter)
+        }
+    }
+
+    /// Documents prepared at a time by one lane: enough to amortise the lock, few enough that
+    /// lanes share the work.
+    private static let preparationChunk = 8
+    /// Prompts kept ready per reader, as a multiple of what the decoders take.
+    private static let readyBatches = 2
+
+    private var decoderRows: Int { bounds.rowsPerDecoder * bounds.decodersPerWriter }
+    private var waiting: Int { handoff.reduce(0) { $0 + $1.count } }
+    private var handoffRoom: Int { bounds.handoffCapacity - waiting - encoding }
+
+    // MARK: What happened
+
+    mutating func submitted(_ documents: [Document]) { inbox += documents }
+
+    mutating func prepared(_ parts: [Part]) {
+        for part in parts { prepared[part.document.route.reader].append(part) }
+    }
+
+    mutating func encoded(_ parts: [EncodedPart]) {
+        encoding -= parts.count
+        for part in parts { handoff[part.part.document.route.writer].append(part) }
+    }
+
+    mutating func decoded(replica: Int, rows: Int) {
+        replicas[replica].rows = rows
+        replicas[replica].isBusy = false
+    }
+
+    /// Takes out documents that no lane has taken up.
+    mutating func withdraw(_ ids: Set<Int64>) -> [Document] {
+        let taken = inbox.filter { ids.contains($0.source.id) }
+        inbox.removeAll { ids.contains($0.source.id) }
+        return taken
+    }
+
+    // MARK: What next
+
+    mutating func next(now: Instant) -> Work {
+        let ready = prepared.reduce(0) { $0 + $1.count }
+        if !inbox.isEmpty, ready < Self.readyBatches * decoderRows {
+            let chunk = inbox.prefix(Self.preparationChunk)
+            inbox.removeFirst(chunk.count)
+            return .prepare(Array(chunk))
+        }
+        if waiting + encoding < decoderRows, let work = encodeWork(now: now) { return work }
+        if let work = decodeWork() { return work }
+        return encodeWork(now: now) ?? .rest(until: nextDeadline)
+    }
+
+    /// The reader whose oldest prompt has waited longest, if its batch is full or has waited enough.
+    private mutating func encodeWork(now: Instant) -> Work? {
+        let room = handoffRoom
+        guard room > 0 else { return nil }
+        var best: (reader: Int, count: Int, age: Instant)?
+        for reader in prepared.indices {
+            guard let oldest = prepared[reader].first else { continue }
+            let batch = batchSize(reader: reader, room: room)
+            let isFull = batch.isFull || batch.count == room
+            guard isFull || now >= oldest.prepared + batch.wait else { continue }
+            if best.map({ oldest.prepared < $0.age }) ?? true {
+                best = (reader, batch.count, oldest.prepared)
+            }
+        }
+        guard let best else { return nil }
+        let parts = Array(prepared[best.reader].prefix(best.count))
+        prepared[best.reader].removeFirst(best.count)
+        encoding += parts.count
+        return .encode(reader: best.reader, parts)
+    }
+
+    /// As many prompts from the front as every one of their job types allows in a batch.
+    ///
+    /// Batches are ragged, so tokens count without padding; documents of one claim are of similar
+    /// length anyway, since the queue's lanes are lengths.
+    private func batchSize(
+        reader: Int, room: Int
+    ) -> (count: Int, isFull: Bool, wait: Duration) {
+        var count = 0
+        var tokens = 0
+        var documents = Int.max
+        var tokenLimit = Int.max
+        var wait = Duration.seconds(3600)
+        for part in prepared[reader] {
+            let limits = part.document.route.jobType.batch
+            documents = min(documents, limits.documents)
+            tokenLimit = min(tokenLimit, limits.paddedTokens)
+            tokens += part.tokens.count
+            if count > 0, count >= documents || tokens > tokenLimit {
+                return (count, true, wait)
+            }
+            if count == room { return (count, true, wait) }
+            wait = min(wait, limits.wait)
+            count += 1
+        }
+        return (count, count >= documents || tokens >= tokenLimit, wait)
+    }
+
+    private var nextDeadline: Instant? {
+        guard handoffRoom > 0 else { return nil }
+        return prepared.compactMap { parts in
+            parts.first.map { $0.prepared + $0.document.route.jobType.batch.wait }
+        }.min()
+    }
+
+    /// The least recently used idle decoder that has or can get rows.
+    private mutating func decodeWork() -> Work? {
+        var best: Int?
+        for (index, replica) in replicas.enumerated() {
+            guard !replica.isBusy, replica.rows > 0 || share(of: index) > 0 else { continue }
+            if best.map({ replica.lastUse < replicas[$0].lastUse }) ?? true { best = index }
+        }
+        guard let index = best else { return nil }
+        let writer = replicas[index].writer
+        let taken = Array(handoff[writer].prefix(share(of: index)))
+        handoff[writer].removeFirst(taken.count)
+        uses += 1
+        replicas[index].lastUse = uses
+        replicas[index].isBusy = true
+        replicas[index].rows += taken.count
+        return .decode(replica: index, admitting: taken)
+    }
+
+    /// How many waiting parts a decoder takes up now: its even share, so that lanes stay equally
+    /// busy, but not fewer than a step carries at the price of one.
+    private func share(of index: Int) -> Int {
+        let replica = replicas[index]
+        let waiting = handoff[replica.writer].count
+        guard waiting > 0 else { return 0 }
+        let rows = replicas.reduce(0) { $0 + ($1.writer == replica.writer ? $1.rows : 0) }
+        let evenShare = (waiting + rows + bounds.decodersPerWriter - 1) / bounds.decodersPerWriter
+        let target = min(max(evenShare, 4), bounds.rowsPerDecoder)
+        return min(max(0, target - replica.rows), waiting)
+    }
+}

@@ -1,4 +1,5 @@
 import CKernels
+import TestSupport
 import Testing
 
 @testable import Inference
@@ -9,9 +10,9 @@ import Testing
     static let seed = UInt64.random(in: 0 ... .max)
 
     struct Random {
-        var generator: SplitMix64
+        var generator: SeededGenerator
 
-        init(_ salt: UInt64) { generator = SplitMix64(state: KernelTests.seed &+ salt) }
+        init(_ salt: UInt64) { generator = SeededGenerator(seed: KernelTests.seed &+ salt) }
 
         mutating func floats(_ count: Int, _ range: ClosedRange<Float> = -1...1) -> [Float] {
             let width = range.upperBound - range.lowerBound
@@ -150,18 +151,5 @@ import Testing
     @Test func argmaxTakesTheFirstOfEquals() {
         #expect(l2s_argmax([1, 3, -.infinity, 3], 4) == 1)
         #expect(l2s_argmax([-.infinity, -.infinity], 2) == 0)
-    }
-}
-
-/// Steele, Lea and Flood's generator: small, and the same on every machine.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

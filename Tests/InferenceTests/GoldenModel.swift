@@ -1,32 +1,7 @@
 import Checkpoints
-import Foundation
 import TestSupport
 
 @testable import Inference
-
-/// What transformers computed for one golden model: see Tests/Fixtures/golden/README.md.
-struct Golden: Decodable {
-    struct Case: Decodable {
-        let inputIds: [Int32]
-        let encoderFirst4: [[Float]]?
-        let encoderAbsMean: Float?
-        let firstStepTopIds: [Int]
-        let firstStepTopLogits: [Float]
-        let greedyIds: [Int32]
-        let beam4Ids: [Int32]?
-        let beam4Score: Float?
-    }
-
-    let cases: [Case]
-
-    static func load(_ name: String) throws -> Golden {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let data = try Data(
-            contentsOf: URL(fileURLWithPath: Fixtures.path("golden/\(name)/expected.json")))
-        return try decoder.decode(Golden.self, from: data)
-    }
-}
 
 /// A golden model, opened as the product opens it.
 struct GoldenModel {

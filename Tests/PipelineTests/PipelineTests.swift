@@ -1,0 +1,213 @@
+import Jobs
+import TestSupport
+import Testing
+
+@testable import Pipeline
+
+/// Texts in, texts out, against what transformers wrote for the golden models.
+@Suite struct PipelineTests {
+    static let settings = [
+        PipelineSettings(threads: 1, decoders: 1, decoderRows: 1, handoffCapacity: 1),
+        PipelineSettings(threads: 1, decoders: 1, decoderRows: 3, handoffCapacity: 2),
+        PipelineSettings(threads: 3, decoders: 2, decoderRows: 4, handoffCapacity: 8),
+    ]
+
+    /// Every golden model as a job type of one library; each document several times, in a seeded
+    /// order, at once.
+    @Test(arguments: settings)
+    func agreesWithTheGoldensWhateverTheBatches(settings: PipelineSettings) async throws {
+        let library = try ModelLibrary(
+            jobTypes: Fixtures.goldens.map { try goldenType($0) }, modelsFolder: "/")
+        let pipeline = Pipeline(library: library, settings: settings)
+        defer { pipeline.stop() }
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(seed: seed)
+        let cases = try Fixtures.goldens.flatMap { name in
+            try Golden.load(name).cases.map { (name, $0) }
+        }
+        let order = (0..<2 * cases.count).shuffled(using: &random)
+        let finished = await pipeline.process(
+            order.map {
+                let (name, golden) = cases[$0 % cases.count]
+                return SourceDocument(id: Int64($0), jobType: name, text: golden.document)
+            })
+        #expect(finished.count == order.count, "seed \(seed)")
+        for index in order {
+            let document = try #require(finished[Int64(index)])
+            let golden = cases[index % cases.count].1
+            if golden.document.isEmpty || golden.document.allSatisfy(\.isWhitespace) {
+                #expect(document.isRejected, "seed \(seed)")
+            } else {
+                #expect(document.tokens == golden.greedyIds, "seed \(seed)")
+                #expect(document.measurements.tokensIn == golden.inputIds.count)
+                #expect(document.measurements.tokensOut == golden.greedyIds.count)
+                #expect(document.measurements.batchSize >= 1)
+            }
+        }
+    }
+
+    @Test func documentsThatCannotBeProcessedAreRejectedInWords() async throws {
+        var type = try goldenType("t5-v1.0")
+        type.limits.documentBytes = 200
+        type.limits.sourceTokens = 20
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
+            settings: Self.settings[1])
+        defer { pipeline.stop() }
+        let secret = "confidential"
+        let finished = await pipeline.process(
+            [
+                " \n\t\u{7}\u{200B}", String(repeating: secret, count: 30),
+                String(repeating: secret + " ", count: 10), "fine",
+            ].enumerated().map { SourceDocument(id: Int64($0), jobType: type.name, text: $1) })
+        #expect(finished[0]?.reason.contains("found only white space") == true)
+        #expect(finished[1]?.reason.contains("at most 200 bytes") == true)
+        #expect(finished[2]?.reason.contains("limits.overflow") == true)
+        #expect(finished[3]?.tokens != nil)
+        #expect(finished.values.allSatisfy { !$0.reason.contains(secret) })
+    }
+
+    @Test func truncatesOrSplitsWhatIsTooLong() async throws {
+        let sentences = (1...12).map { "Sentence number \($0) describes a package." }
+        let text = sentences.joined(separator: " ")
+        var truncating = try goldenType("t5-v1.0")
+        truncating.name = "truncating"
+        truncating.limits.sourceTokens = 40
+        truncating.limits.overflow = .truncate
+        var splitting = truncating
+        splitting.name = "splitting"
+        splitting.limits.overflow = .split
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [truncating, splitting], modelsFolder: "/"),
+            settings: Self.settings[2])
+        defer { pipeline.stop() }
+        let finished = await pipeline.process([
+            SourceDocument(id: 1, jobType: "truncating", text: text),
+            SourceDocument(id: 2, jobType: "splitting", text: text),
+        ])
+        let truncated = try #require(finished[1])
+        #expect(truncated.measurements.truncated)
+        #expect(truncated.measurements.tokensIn == 40)
+        let split = try #require(finished[2])
+        #expect(!split.measurements.truncated)
+        #expect(split.measurements.parts > 1)
+        #expect(split.measurements.tokensIn > 40)
+        #expect((split.tokens?.count ?? 0) > (truncated.tokens?.count ?? .max))
+    }
+
+    @Test func aDocumentOverItsTimeFailsAndMayBeRetried() async throws {
+        var type = try goldenType("t5-v1.0")
+        type.timeout = .zero
+        type.limits.newTokens = 4_000
+        type.limits.minimumNewTokens = 4_000
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
+            settings: Self.settings[0])
+        defer { pipeline.stop() }
+        let finished = await pipeline.process([
+            SourceDocument(id: 1, jobType: type.name, text: "some text")
+        ])
+        guard case .failed(let reason) = finished[1]?.outcome else {
+            Issue.record("expected a failure that may be retried")
+            return
+        }
+        #expect(reason.contains("timeout"))
+    }
+
+    @Test func takesNoMoreThanItsBoundsAndTellsWhenThereIsRoom() async throws {
+        let type = try goldenType("t5-v1.0")
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
+            settings: PipelineSettings(
+                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4))
+        defer { pipeline.stop() }
+        let room = await pipeline.waitForRoom()
+        #expect(room == 8)
+        let finished = await pipeline.process(
+            (0..<Int64(room)).map { SourceDocument(id: $0, jobType: type.name, text: "one two") })
+        #expect(finished.count == room)
+        #expect(await pipeline.waitForRoom() >= 2)
+    }
+
+    @Test func aCancelledWaitForRoomReturns() async throws {
+        let type = try goldenType("t5-v1.0")
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
+            settings: PipelineSettings(
+                threads: 0, decoders: 1, decoderRows: 1, handoffCapacity: 1))
+        pipeline.submit(
+            (0..<9).map { SourceDocument(id: $0, jobType: type.name, text: "text") }
+        ) { _ in }
+        let waiter = Task { await pipeline.waitForRoom() }
+        waiter.cancel()
+        #expect(await waiter.value == 0)
+        // No lane has taken any: all come back.
+        #expect(pipeline.withdraw([3, 5, 77]) == [3, 5])
+        pipeline.stop()
+    }
+
+    @Test func modelsThatDoNotFitAreRefusedByJobType() throws {
+        var type = try goldenType("hybrid-t5-cross")
+        type.llm = Fixtures.path("golden/t5-v1.1/llm")
+        #expect {
+            try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        } throws: {
+            "\($0)".contains("job type hybrid-t5-cross") && "\($0)".contains("l2s.json")
+        }
+        var tooLong = try goldenType("hybrid-gpt2-add")
+        tooLong.limits.sourceTokens = 500
+        tooLong.limits.newTokens = 13
+        #expect {
+            try ModelLibrary(jobTypes: [tooLong], modelsFolder: "/")
+        } throws: {
+            "\($0)".contains("at most 512")
+        }
+    }
+}
+
+// MARK: Support
+
+func goldenType(_ name: String) throws -> JobType {
+    let folder = Fixtures.path("golden/\(name)")
+    let isHybrid = name.hasPrefix("hybrid")
+    return JobType(
+        name: name, mode: isHybrid ? .hybrid : .llm, llm: folder + "/llm",
+        slm: isHybrid ? folder + "/slm" : nil,
+        prompt: try #require(PromptTemplate("{document}")),
+        limits: JobType.Limits(
+            documentBytes: 1 << 20, sourceTokens: 400, newTokens: 24, minimumNewTokens: 0,
+            overflow: .fail),
+        batch: JobType.BatchLimits(documents: 5, paddedTokens: 600, wait: .milliseconds(1)),
+        retry: JobType.RetryPolicy(
+            maximumAttempts: 3, backoff: .seconds(1), maximumBackoff: .seconds(9)),
+        timeout: .seconds(600))
+}
+
+extension Pipeline {
+    /// Submits and waits for all.
+    func process(_ documents: [SourceDocument]) async -> [Int64: FinishedDocument] {
+        let (stream, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
+        submit(documents) { continuation.yield($0) }
+        var finished: [Int64: FinishedDocument] = [:]
+        for await document in stream {
+            finished[document.id] = document
+            if finished.count == documents.count { break }
+        }
+        return finished
+    }
+}
+
+extension FinishedDocument {
+    var tokens: [Int32]? {
+        if case .succeeded(_, let tokens) = outcome { tokens } else { nil }
+    }
+
+    var reason: String {
+        switch outcome {
+        case .succeeded: ""
+        case .rejected(let reason), .failed(let reason): reason
+        }
+    }
+
+    var isRejected: Bool { if case .rejected = outcome { true } else { false } }
+}

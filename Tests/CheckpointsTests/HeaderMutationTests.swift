@@ -3,11 +3,11 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// 2,500 damaged headers: each is refused with a `CheckpointError` or, where the damage
+/// 4,000 damaged headers: each is refused with a `CheckpointError` or, where the damage
 /// hit nothing that matters, read; none traps, and none leads outside of the file.
 @Suite struct HeaderMutationTests {
     private static let seed: UInt64 = 0x51D_E402
-    private static let mutations = 2_500
+    private static let mutations = 4_000
     private static let fragments: [[UInt8]] = [
         "-", "0", "9", "9223372036854775807", "18446744073709551616", "1e308", "null", "\"", "[",
         "]", "{", "}", ",", ":", "F32", "F64", "BOOL", "\u{0}", "\\u0000", "[[[[", "é",
@@ -30,7 +30,8 @@ import Testing
         var (refused, read) = (0, 0)
         for mutation in 0..<Self.mutations {
             let bytes = mutated(intact, headerEnd: intact.count - 45, using: &random)
-            let path = try folder.write("model.safetensors", bytes)
+            // A new file each time: overwriting one waits for the disk.
+            let path = try folder.write("\(mutation).safetensors", bytes)
             do {
                 try readAll(WeightFile(path: path))
                 read += 1

@@ -75,7 +75,10 @@ let package = Package(
         module("Postgres", ["CLibpq"]),
         module(
             "Migrations", path: "migrations",
-            resources: [.embedInCode("0001_jobs.sql")]),
+            resources: [
+                .embedInCode("0001_jobs.sql"), .embedInCode("0002_enqueue.sql"),
+                .embedInCode("0003_moves.sql"), .embedInCode("0004_views.sql"),
+            ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),
 

@@ -106,8 +106,10 @@ let package = Package(
         tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
         tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
-        tests("PostgresTests", ["Postgres", "TestSupport"]),
-        tests("PostgresJobsTests", ["PostgresJobs", "Postgres", "Jobs", "TestSupport"]),
+        tests("PostgresTests", ["Postgres", "LocalPostgres", "TestSupport"]),
+        tests(
+            "PostgresJobsTests",
+            ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "TestSupport"]),
         tests("EndToEndTests", ["TestSupport", "Postgres"]),

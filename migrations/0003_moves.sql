@@ -21,11 +21,36 @@ LANGUAGE sql AS $$
     FROM closed
 $$;
 
--- Takes the next batch: from the lane whose first document is due first, in order of priority and
--- age, at most `documents` of about `tokens` tokens together, but at least one.
+-- Lanes that the worker may claim from now, the one whose first document is due first in front.
 -- Suspects are only given to a worker that holds nothing else, and nothing else to one that holds
 -- suspects: when it crashes, it was one of them. So a busy worker may get nothing although there is
 -- work, until it has finished what it holds.
+CREATE FUNCTION l2s.due_lanes(worker_id bigint, reader integer, job_types integer[])
+RETURNS SETOF smallint
+LANGUAGE sql STABLE AS $$
+    WITH holding AS (
+        SELECT count(*) > 0 AS anything, coalesce(bool_or(l.lane >= 6), false) AS suspects
+        FROM l2s.lease l WHERE l.worker_id = due_lanes.worker_id
+    ), due AS (
+        SELECT
+            lanes.lane::smallint AS lane,
+            row_number() OVER (ORDER BY first.rank, first.document_id) AS place
+        FROM generate_series(0, 7) AS lanes(lane)
+        CROSS JOIN LATERAL (
+            SELECT q.rank, q.document_id FROM l2s.queue q
+            WHERE q.state = 0 AND q.reader = due_lanes.reader AND q.lane = lanes.lane
+              AND q.job_type = ANY (due_lanes.job_types)
+            ORDER BY q.reader, q.lane, q.rank, q.document_id LIMIT 1) AS first
+    )
+    SELECT due.lane FROM due, holding
+    WHERE NOT holding.suspects
+      AND (NOT holding.anything
+           OR due.place < ALL (SELECT d.place FROM due d WHERE d.lane >= 6))
+    ORDER BY due.place
+$$;
+
+-- Takes the next batch: from one lane, in order of priority and age, at most `documents` of at most
+-- `tokens` estimated tokens together, but at least one.
 CREATE FUNCTION l2s.claim(
     worker_id bigint, reader text, job_types text[], documents integer, tokens integer,
     duration interval
@@ -40,10 +65,8 @@ AS $$
 DECLARE
     reader_id integer;
     type_ids  integer[];
-    held      integer;
-    suspects  boolean;
     candidate smallint;
-    picked    bigint[];
+    picked    bigint[] := '{}';
     token     bigint;
     stamp     timestamptz;
 BEGIN
@@ -51,24 +74,8 @@ BEGIN
     type_ids := ARRAY(
         SELECT t.id FROM l2s.job_type t
         WHERE t.reader = reader_id AND t.name = ANY (claim.job_types) AND NOT t.paused);
-    SELECT count(*), coalesce(bool_or(l.lane >= 6), false) INTO held, suspects
-    FROM l2s.lease l WHERE l.worker_id = claim.worker_id;
-    IF suspects THEN
-        RETURN;
-    END IF;
 
-    FOR candidate IN
-        SELECT lanes.lane FROM generate_series(0, 7) AS lanes(lane)
-        CROSS JOIN LATERAL (
-            SELECT q.rank, q.document_id FROM l2s.queue q
-            WHERE q.state = 0 AND q.reader = reader_id AND q.lane = lanes.lane
-              AND q.job_type = ANY (type_ids)
-            ORDER BY q.reader, q.lane, q.rank, q.document_id LIMIT 1) AS first
-        ORDER BY first.rank, first.document_id
-    LOOP
-        IF candidate >= 6 AND held > 0 THEN
-            RETURN;
-        END IF;
+    FOR candidate IN SELECT l2s.due_lanes(claim.worker_id, reader_id, type_ids) LOOP
         picked := ARRAY(
             SELECT p.document_id FROM (
                 SELECT
@@ -86,7 +93,7 @@ BEGIN
             WHERE p.total <= claim.tokens OR p.number = 1);
         EXIT WHEN picked <> '{}';
     END LOOP;
-    IF picked IS NULL OR picked = '{}' THEN
+    IF picked = '{}' THEN
         RETURN;
     END IF;
 
@@ -117,19 +124,22 @@ BEGIN
 END $$;
 
 -- True when l2s.claim would find something for these job types.
-CREATE FUNCTION l2s.has_work(job_types text[]) RETURNS boolean
+CREATE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
 LANGUAGE sql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 AS $$
     SELECT EXISTS (
-        SELECT FROM l2s.job_type t
-        CROSS JOIN generate_series(0, 7) AS lanes(lane)
-        CROSS JOIN LATERAL (
-            SELECT FROM l2s.queue q
-            WHERE q.state = 0 AND q.reader = t.reader AND q.lane = lanes.lane
-              AND q.job_type = t.id
-            ORDER BY q.reader, q.lane, q.rank, q.document_id LIMIT 1) AS first
-        WHERE t.name = ANY (has_work.job_types) AND NOT t.paused)
+        SELECT FROM (
+            SELECT t.reader, array_agg(t.id) AS ids FROM l2s.job_type t
+            WHERE t.name = ANY (has_work.job_types) AND NOT t.paused GROUP BY t.reader) AS known
+        CROSS JOIN LATERAL l2s.due_lanes(has_work.worker_id, known.reader, known.ids))
+$$;
+
+-- The end of a worker that stops in order.
+CREATE FUNCTION l2s.retire(worker_id bigint) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE l2s.worker w SET idle = false, stopped_at = clock_timestamp()
+    WHERE w.id = retire.worker_id
 $$;
 
 -- Heartbeat: extends the worker's leases and returns those that it still owns. One that ran out

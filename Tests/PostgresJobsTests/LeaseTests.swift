@@ -89,7 +89,7 @@ import Testing
         #expect(try dead.first?.value("id") == poison)
         #expect(try dead.first?.value("attempt") == 4)
         #expect(
-            try dead.first?.value("error", as: String.self).hasPrefix("4 workers in a row") == true)
+            try dead.first?.value("error", as: String.self).hasPrefix("4 workers were") == true)
     }
 
     @Test func suspectsMeetNothingElse() async throws {

@@ -109,6 +109,7 @@ CREATE TABLE l2s.worker (
     seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     stopped_at timestamptz
 ) WITH (fillfactor = 40);
+CREATE INDEX worker_idle ON l2s.worker (id) WHERE idle;
 COMMENT ON TABLE l2s.worker IS 'One row per worker process that ever started.';
 COMMENT ON COLUMN l2s.worker.idle IS 'Waiting for work: l2s.enqueue notifies only while somebody is.';
 

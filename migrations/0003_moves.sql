@@ -347,6 +347,12 @@ BEGIN
     IF suspects > 0 THEN
         PERFORM l2s.wake();
     END IF;
+    -- Those who died while they waited; l2s.enqueue looks at every idle worker.
+    UPDATE l2s.worker w SET idle = false
+    WHERE w.id = ANY (ARRAY(
+        SELECT v.id FROM l2s.worker v
+        WHERE v.idle AND v.seen_at < clock_timestamp() - interval '1 minute'
+        FOR NO KEY UPDATE SKIP LOCKED));
     RETURN NEXT;
 END $$;
 

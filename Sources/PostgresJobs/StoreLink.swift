@@ -1,8 +1,8 @@
 import Jobs
 import Postgres
 
-/// One connection of a store: connects when first used, again after it broke, ever more slowly
-/// while that fails.
+/// One connection of a store: connects when first used and again after it broke. After a failure
+/// the next call waits first, ever longer.
 actor StoreLink {
     private let connection: DatabaseConnection
     /// Run on each new connection before anything else.
@@ -23,9 +23,9 @@ actor StoreLink {
         _ body: @Sendable (DatabaseConnection) async throws -> Result
     ) async throws -> Result {
         do {
+            if notBefore > .now { try await Task.sleep(until: notBefore) }
             if await !connection.isConnected { isPrepared = false }
             if !isPrepared {
-                try await Task.sleep(until: notBefore)
                 try await connection.connect()
                 try await prepare(connection)
                 isPrepared = true

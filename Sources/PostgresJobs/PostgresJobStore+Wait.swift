@@ -2,8 +2,10 @@ package import Jobs
 import Postgres
 
 extension PostgresJobStore {
-    /// The order makes sure that no wake-up is lost: first tell the producers that somebody waits,
-    /// then, in another transaction, look once more, then wait. `l2s.claim` takes the mark away.
+    /// The order keeps wake-ups from being lost: first tell the producers that somebody waits, then,
+    /// in another transaction, look once more, then wait. `l2s.claim` takes the mark away. One gap
+    /// stays: a producer whose statement began before the mark and commits after the look does not
+    /// notify. The next poll finds its documents, so `timeout` bounds the delay: keep it short.
     package func waitForWork(
         _ worker: WorkerID, jobTypes: [String], timeout: Duration
     ) async throws -> Bool {

@@ -48,6 +48,8 @@ import Testing
         let worker = try await queue.worker()
         async let woken = worker.store.waitForWork(
             worker.id, jobTypes: ["summarize"], timeout: .seconds(30))
+        // A producer that began before would be found by the next poll only.
+        while try await queue.count("l2s.worker WHERE idle") == 0 {}
         try await queue.enqueue(1)
         #expect(try await woken)
         worker.store.interruptWait()

@@ -39,6 +39,13 @@ package final class FloatBuffer: @unchecked Sendable {
         return result
     }
 
+    /// Lends a part of the floats to one closure.
+    func withFloats<R>(
+        _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) throws -> R
+    ) rethrows -> R {
+        try withFloats { try body(UnsafeMutableBufferPointer(rebasing: $0[range])) }
+    }
+
     /// Lends the floats to one closure.
     package func withFloats<R>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> R) rethrows
         -> R

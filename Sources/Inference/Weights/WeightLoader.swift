@@ -25,10 +25,7 @@ struct WeightLoader {
         let rows = FloatBuffer(count: columns * inner)
         var filled = 0
         for tensor in tensors {
-            rows.withFloats {
-                tensor.read(
-                    into: UnsafeMutableBufferPointer(rebasing: $0[filled...].prefix(tensor.count)))
-            }
+            rows.withFloats(filled..<filled + tensor.count) { tensor.read(into: $0) }
             filled += tensor.count
         }
         rows.multiply(by: scale)

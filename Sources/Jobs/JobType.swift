@@ -7,6 +7,8 @@ package struct JobType: Sendable, Equatable {
     package var llm: String?
     /// Folder of the small model that writes, relative to the models folder. Nil in `llm` mode.
     package var slm: String?
+    /// How the weights of both models are held.
+    package var dtype: NumberType
     package var prompt: PromptTemplate
     package var limits: Limits
     package var batch: BatchLimits
@@ -16,13 +18,14 @@ package struct JobType: Sendable, Equatable {
     package var timeout: Duration
 
     package init(
-        name: String, mode: Mode, llm: String?, slm: String?, prompt: PromptTemplate,
-        limits: Limits, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
+        name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
+        prompt: PromptTemplate, limits: Limits, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
     ) {
         self.name = name
         self.mode = mode
         self.llm = llm
         self.slm = slm
+        self.dtype = dtype
         self.prompt = prompt
         self.limits = limits
         self.batch = batch
@@ -45,6 +48,11 @@ extension JobType {
         case hybrid
         /// The small model does both.
         case slm
+    }
+
+    /// Fewer bits are read faster and say a little less.
+    package enum NumberType: String, Sendable, CaseIterable {
+        case float32, bfloat16, int8
     }
 
     /// What happens to a document with more tokens than the limit.

@@ -46,9 +46,10 @@ private struct Opening {
     var readers: [Reader] = []
     var writers: [any ResponseModel] = []
     private var folders: [String: ModelFolder] = [:]
-    private var readerOfFolder: [String: Int] = [:]
-    /// A folder's decoder alone and the same behind a bridge are two writers.
-    private var writerOfFolder: [String: Int] = [:]
+    /// By folder and number type.
+    private var readerOfKey: [String: Int] = [:]
+    /// Likewise; a folder's decoder alone and the same behind a bridge are two writers.
+    private var writerOfKey: [String: Int] = [:]
     private var tokenizers: [String: any Tokenizer] = [:]
 
     init(modelsFolder: String) { self.modelsFolder = modelsFolder }
@@ -57,7 +58,8 @@ private struct Opening {
         let readerPath = path(jobType.reader)
         let writerPath = path(jobType.writer)
         let isHybrid = jobType.mode == .hybrid
-        let reader = try reader(readerPath)
+        let format = WeightFormat(jobType.dtype)
+        let reader = try reader(readerPath, format: format)
         let writer: Int
         let bridge: Bridge
         if isHybrid {
@@ -65,13 +67,15 @@ private struct Opening {
             try expectSameFolder(manifest, llm: readerPath)
             let slm = try folder(writerPath)
             bridge = try Bridge(manifest, slm: slm, reader: readers[reader])
-            writer = try self.writer("hybrid " + writerPath) {
-                try Writers.slm(slm, manifest: manifest)
+            writer = try self.writer("\(format) hybrid \(writerPath)") {
+                try Writers.slm(slm, manifest: manifest, format: format)
             }
         } else {
             bridge = .identity
             let own = try folder(writerPath)
-            writer = try self.writer(writerPath) { try Writers.own(own) }
+            writer = try self.writer("\(format) own \(writerPath)") {
+                try Writers.own(own, format: format)
+            }
         }
         let route = Route(
             jobType: jobType, reader: reader, writer: writer, bridge: bridge,
@@ -93,19 +97,20 @@ private struct Opening {
         return opened
     }
 
-    private mutating func reader(_ path: String) throws -> Int {
-        if let index = readerOfFolder[path] { return index }
-        readers.append(try Reader(folder(path)))
-        readerOfFolder[path] = readers.count - 1
+    private mutating func reader(_ path: String, format: WeightFormat) throws -> Int {
+        let key = "\(format) \(path)"
+        if let index = readerOfKey[key] { return index }
+        readers.append(try Reader(folder(path), format: format))
+        readerOfKey[key] = readers.count - 1
         return readers.count - 1
     }
 
     private mutating func writer(
         _ key: String, open: () throws -> any ResponseModel
     ) throws -> Int {
-        if let index = writerOfFolder[key] { return index }
+        if let index = writerOfKey[key] { return index }
         writers.append(try open())
-        writerOfFolder[key] = writers.count - 1
+        writerOfKey[key] = writers.count - 1
         return writers.count - 1
     }
 
@@ -147,6 +152,17 @@ private struct Opening {
                 "expected limits.new_tokens to be at most \(T5Decoder.maximumResponse), "
                     + "got \(limits.newTokens)")
         }
+    }
+}
+
+extension WeightFormat {
+    fileprivate init(_ dtype: JobType.NumberType) {
+        self =
+            switch dtype {
+            case .float32: .float32
+            case .bfloat16: .bfloat16
+            case .int8: .int8
+            }
     }
 }
 

@@ -31,6 +31,7 @@ struct Field<Value: Sendable>: Sendable {
 /// |---|---|
 /// | name, mode, prompt | must be given |
 /// | llm, slm | by mode: `llm` needs llm, `hybrid` needs both, `slm` needs slm |
+/// | dtype | float32 |
 /// | limits.document_bytes | 1MB |
 /// | limits.source_tokens | 512 |
 /// | limits.new_tokens | 128 |
@@ -53,6 +54,10 @@ enum Fields {
         "llm", .modelFolder, "The large model. Required in `llm` and `hybrid`, absent in `slm`.")
     static let slm = Field(
         "slm", .modelFolder, "The small model. Required in `hybrid` and `slm`, absent in `llm`.")
+    static let dtype = Field(
+        "dtype", Quantity<JobType.NumberType>.choice(), fallback: "float32",
+        "How the weights of both models are held; fewer bits are read faster."
+    )
     static let prompt = Field(
         "prompt", .prompt, "The text that the models read; `{document}` is the document.")
     static let timeout = Field(
@@ -100,7 +105,7 @@ extension JobField {
     /// Every field, in the order of the documentation.
     package static let all: [JobField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
-        Fields.prompt.about, Fields.timeout.about,
+        Fields.dtype.about, Fields.prompt.about, Fields.timeout.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
         Fields.minimumNewTokens.about, Fields.overflow.about,
         Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,

@@ -18,6 +18,7 @@ package struct JobFile: Sendable {
         let name = reader.value(Fields.name)
         let mode = reader.value(Fields.mode)
         let (llm, slm) = reader.models(mode: mode)
+        let dtype = reader.value(Fields.dtype)
         let prompt = reader.value(Fields.prompt)
         let timeout = reader.value(Fields.timeout)
         let limits = reader.limits()
@@ -25,12 +26,12 @@ package struct JobFile: Sendable {
         let retry = reader.retry()
 
         guard reader.refusals.isEmpty,
-            let name, let mode, let prompt, let timeout, let limits, let batch, let retry
+            let name, let mode, let dtype, let prompt, let timeout, let limits, let batch, let retry
         else { throw Refusals(reader.refusals) }
         nameLine = reader.line(of: Fields.name)
         jobType = JobType(
-            name: name, mode: mode, llm: llm, slm: slm, prompt: prompt, limits: limits,
-            batch: batch, retry: retry, timeout: timeout)
+            name: name, mode: mode, llm: llm, slm: slm, dtype: dtype, prompt: prompt,
+            limits: limits, batch: batch, retry: retry, timeout: timeout)
     }
 }
 

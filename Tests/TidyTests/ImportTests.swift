@@ -11,7 +11,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("Settings", ["Jobs", "Yams"]),
     ("Checkpoints", []),
     ("Tokenizers", ["CSentencePiece"]),
-    ("Inference", ["CKernels", "COpenBLAS", "Checkpoints"]),
+    ("Inference", ["CKernels", "Checkpoints"]),
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
+internal import Foundation
 
 func logarithm(_ x: Float) -> Float { logf(x) }
 func power(_ x: Float, _ y: Float) -> Float { powf(x, y) }

@@ -1,0 +1,31 @@
+/// What the reader hands over to the writer: Z (or E + Z), never the reader's own wide states.
+package struct PromptStates: Sendable {
+    package let tokens: Int
+    package let width: Int
+    let buffer: FloatBuffer
+
+    init(copying source: Rows) {
+        tokens = source.count
+        width = source.width
+        buffer = FloatBuffer(count: tokens * width)
+        rows.copy(from: source)
+    }
+
+    package init(tokens: Int, width: Int, buffer: FloatBuffer) {
+        precondition(
+            buffer.count == tokens * width, "\(buffer.count) floats for [\(tokens), \(width)]")
+        self.tokens = tokens
+        self.width = width
+        self.buffer = buffer
+    }
+
+    package var byteCount: Int { buffer.count * MemoryLayout<Float>.stride }
+
+    var rows: Rows { buffer.rows(width: width) }
+
+    package func withFloats<R>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> R) rethrows
+        -> R
+    {
+        try buffer.withFloats(body)
+    }
+}

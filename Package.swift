@@ -80,7 +80,10 @@ let package = Package(
         module("Postgres", ["CLibpq"]),
         module(
             "Migrations", path: "migrations",
-            resources: [.embedInCode("0001_jobs.sql")]),
+            resources: [
+                .embedInCode("0001_jobs.sql"), .embedInCode("0002_enqueue.sql"),
+                .embedInCode("0003_moves.sql"), .embedInCode("0004_views.sql"),
+            ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),
 
@@ -109,8 +112,10 @@ let package = Package(
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
         tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", logging]),
-        tests("PostgresTests", ["Postgres", "TestSupport"]),
-        tests("PostgresJobsTests", ["PostgresJobs", "Postgres", "Jobs", "TestSupport"]),
+        tests("PostgresTests", ["Postgres", "LocalPostgres", "TestSupport"]),
+        tests(
+            "PostgresJobsTests",
+            ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "TestSupport"]),
         tests("EndToEndTests", ["TestSupport", "Postgres"]),

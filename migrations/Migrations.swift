@@ -5,14 +5,25 @@ package struct Migration: Sendable {
     package let version: Int
     package let name: String
     package let sql: String
+
+    package init(version: Int, name: String, sql: String) {
+        self.version = version
+        self.name = name
+        self.sql = sql
+    }
 }
 
 extension Migration {
     /// Every migration, in order. SwiftPM turns the first digit of a file's name into an
     /// underscore when it embeds it.
     package static let all: [Migration] = [
-        Migration(
-            version: 1, name: "0001_jobs",
-            sql: String(decoding: PackageResources._001_jobs_sql, as: UTF8.self))
+        Migration(1, "0001_jobs", PackageResources._001_jobs_sql),
+        Migration(2, "0002_enqueue", PackageResources._002_enqueue_sql),
+        Migration(3, "0003_moves", PackageResources._003_moves_sql),
+        Migration(4, "0004_views", PackageResources._004_views_sql),
     ]
+
+    private init(_ version: Int, _ name: String, _ file: [UInt8]) {
+        self.init(version: version, name: name, sql: String(decoding: file, as: UTF8.self))
+    }
 }

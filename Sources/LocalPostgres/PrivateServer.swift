@@ -1,0 +1,138 @@
+import Foundation
+
+/// A private PostgreSQL server: its own data folder, a Unix socket in a folder that only its owner
+/// (and root) can enter, no TCP.
+///
+/// Run by root, the server belongs to the system user `postgres`, which Debian's packages create:
+/// PostgreSQL refuses to run as root. Every call blocks.
+package struct PrivateServer: Sendable {
+    /// Holds data/, socket/ and server.log.
+    package let folder: String
+    private let programs: ServerPrograms
+    private let settings: [String: String]
+
+    /// Makes the data folder when there is none, and starts the server unless it runs already.
+    ///
+    /// - Parameter settings: server settings such as `["fsync": "off"]`; they apply from a start on.
+    package static func start(
+        folder: String, settings: [String: String] = [:]
+    ) throws -> PrivateServer {
+        let server = PrivateServer(
+            folder: folder, programs: try ServerPrograms.find(), settings: settings)
+        try server.checkSocketPath()
+        try server.makeFolders()
+        if try !server.isRunning { try server.launch() }
+        return server
+    }
+
+    /// `$XDG_STATE_HOME/l2s/postgres`, else `/var/lib/l2s/postgres` for root, else
+    /// `~/.local/state/l2s/postgres`.
+    package static var defaultFolder: String {
+        let environment = ProcessInfo.processInfo.environment
+        if let state = environment["XDG_STATE_HOME"], state.hasPrefix("/") {
+            return state + "/l2s/postgres"
+        }
+        if geteuid() == 0 { return "/var/lib/l2s/postgres" }
+        return (environment["HOME"] ?? NSHomeDirectory()) + "/.local/state/l2s/postgres"
+    }
+
+    /// libpq's URL for a database of this server. Holds no password: the folder is the lock.
+    package func connectionString(database: String = "postgres") -> String {
+        func encoded(_ text: String) -> String {
+            text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text
+        }
+        return "postgresql://postgres@/\(encoded(database))?host=\(encoded(socketFolder))"
+    }
+
+    /// Waits for running statements to be cut off and the data to be written.
+    package func stop() throws {
+        try control("stop", "-m", "fast", "-w")
+    }
+
+    /// Drops everything at once and starts again, as after a crash.
+    package func restartImmediately() throws {
+        try control("stop", "-m", "immediate", "-w")
+        try launch()
+    }
+
+    /// Stops at once and deletes the folder.
+    package func remove() throws {
+        if try isRunning { try control("stop", "-m", "immediate", "-w") }
+        try FileManager.default.removeItem(atPath: folder)
+    }
+}
+
+extension PrivateServer {
+    private var dataFolder: String { folder + "/data" }
+    private var socketFolder: String { folder + "/socket" }
+    private var logFile: String { folder + "/server.log" }
+
+    private var isRunning: Bool {
+        get throws {
+            let status = try programs.run("pg_ctl", ["status", "-D", dataFolder]).status
+            // 3: not running; 4: no data folder.
+            return status == 0
+        }
+    }
+
+    /// sockaddr_un holds 107 bytes and an end.
+    private func checkSocketPath() throws {
+        let path = socketFolder + "/.s.PGSQL.5432"
+        guard folder.hasPrefix("/"), path.utf8.count <= 107 else {
+            throw PrivateServerError.folder(
+                folder,
+                expected:
+                    "an absolute path of at most \(107 - "/socket/.s.PGSQL.5432".count) bytes, "
+                    + "the limit of Unix sockets")
+        }
+    }
+
+    private func makeFolders() throws {
+        let files = FileManager.default
+        do {
+            try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            if !files.fileExists(atPath: socketFolder) {
+                try files.createDirectory(atPath: socketFolder, withIntermediateDirectories: false)
+            }
+            for path in [folder, socketFolder] {
+                try files.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
+                if let owner = programs.owner {
+                    try files.setAttributes(
+                        [.ownerAccountID: owner.user, .groupOwnerAccountID: owner.group],
+                        ofItemAtPath: path)
+                }
+            }
+        } catch {
+            throw PrivateServerError.folder(folder, expected: "a folder that can be made and owned")
+        }
+        guard try programs.run("test", ["-x", folder]).status == 0 else {
+            throw PrivateServerError.folder(
+                folder, expected: "reachable for user postgres: a folder above it is closed to it")
+        }
+        guard !files.fileExists(atPath: dataFolder + "/PG_VERSION") else { return }
+        try programs.demand(
+            "initdb",
+            [
+                "-D", dataFolder, "--username=postgres", "--auth=trust", "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ])
+    }
+
+    private func launch() throws {
+        let ours = [
+            "listen_addresses": "", "unix_socket_directories": socketFolder, "port": "5432",
+        ]
+        let options = settings.merging(ours) { _, ours in ours }.sorted { $0.key < $1.key }
+            .map { "-c \($0.key)='\($0.value)'" }.joined(separator: " ")
+        do {
+            try control("start", "-w", "-t", "60", "-l", logFile, "-o", options)
+        } catch PrivateServerError.failed(let program, let status, let words) {
+            throw PrivateServerError.failed(
+                program: program, status: status, words: words + " (its log: \(logFile))")
+        }
+    }
+
+    private func control(_ verb: String, _ arguments: String...) throws {
+        try programs.demand("pg_ctl", [verb, "-D", dataFolder] + arguments)
+    }
+}

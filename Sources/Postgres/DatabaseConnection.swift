@@ -1,0 +1,110 @@
+import Glibc
+
+/// A connection to PostgreSQL that waits on a thread of its own.
+///
+/// Not connected until `connect` is called; never reconnects by itself. After an error that
+/// `isConnected` is false for, call `reconnect`: what the broken session had done is unknown.
+package actor DatabaseConnection {
+    private let executor: ThreadExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        executor.asUnownedSerialExecutor()
+    }
+    package nonisolated let settings: ConnectionSettings
+    private nonisolated let wakeUp = WakeUp()
+    private var session: Session?
+
+    package init(_ settings: ConnectionSettings) {
+        self.settings = settings
+        executor = ThreadExecutor(name: "pg " + settings.applicationName)
+    }
+
+    package var isConnected: Bool { session.map { !$0.isBroken } ?? false }
+
+    /// Does nothing when connected.
+    package func connect() throws(DatabaseError) {
+        guard !isConnected else { return }
+        session = nil
+        session = try Session(settings)
+    }
+
+    package func reconnect() throws(DatabaseError) {
+        session = nil
+        session = try Session(settings)
+    }
+
+    package func close() {
+        session = nil
+    }
+
+    /// One statement; `$1`, `$2` … in `sql` stand for the parameters.
+    @discardableResult
+    package func query(
+        _ sql: String, _ parameters: [Parameter] = []
+    ) throws(DatabaseError) -> Rows {
+        try current(sql).query(sql, parameters)
+    }
+
+    /// Several statements without parameters. `name` stands for them in errors.
+    package func script(_ sql: String, name: String) throws(DatabaseError) {
+        try current(name).script(sql, name: name)
+    }
+
+    /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+    package func transaction<Result: Sendable>(
+        _ body: @Sendable (isolated DatabaseConnection) throws -> Result
+    ) throws -> Result {
+        try query("BEGIN")
+        do {
+            let result = try body(self)
+            try query("COMMIT")
+            return result
+        } catch {
+            // A broken session has rolled back already.
+            if isConnected { try query("ROLLBACK") }
+            throw error
+        }
+    }
+
+    package func listen(to channel: String) throws(DatabaseError) {
+        let session = try current("LISTEN")
+        _ = try session.query("LISTEN \(session.quoted(identifier: channel))", [])
+    }
+
+    /// Waits for a notification on a channel listened to; false when there was none in time, or
+    /// `interrupt` was called, or the task is cancelled.
+    package func waitForNotification(timeout: Duration) async throws -> Bool {
+        try await withTaskCancellationHandler {
+            try waitHere(timeout)
+        } onCancel: {
+            interrupt()
+        }
+    }
+
+    /// Ends the wait in progress, or else the next one.
+    package nonisolated func interrupt() {
+        wakeUp.signal()
+    }
+
+    private func waitHere(_ timeout: Duration) throws(DatabaseError) -> Bool {
+        let session = try current("LISTEN")
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            if try session.takeNotifications() { return true }
+            let left = (deadline - .now) / Duration.milliseconds(1)
+            if left <= 0 || wakeUp.consume() { return false }
+            var sources = [
+                pollfd(fd: session.socket, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            // Rounded up: a wait of under a millisecond would spin. EINTR just looks again.
+            poll(&sources, 2, Int32(min(left, 3_600_000).rounded(.up)))
+        }
+    }
+
+    private func current(_ statement: String) throws(DatabaseError) -> Session {
+        guard let session else {
+            throw .connectionLost(statement: statement, reason: "not connected")
+        }
+        return session
+    }
+}

@@ -1,0 +1,62 @@
+/// Why something asked of a database was not done.
+package enum DatabaseError: Error, Equatable {
+    case badConnectionString
+    /// No connection came about.
+    case unreachable(place: String, reason: String)
+    /// The connection broke; whether the statement took effect is unknown.
+    case connectionLost(statement: String, reason: String)
+    case refused(Refusal)
+    case badParameter(statement: String, position: Int, reason: String)
+    /// A value in an answer is not what the program takes it for.
+    case unexpectedValue(column: String, expected: String, found: String)
+
+    /// The server's own words.
+    package struct Refusal: Sendable, Equatable {
+        package let statement: String
+        /// Five characters, see PostgreSQL's appendix A.
+        package let sqlState: String
+        package let message: String
+        /// May quote the rows of a violated constraint: not part of `description`.
+        package let detail: String?
+        package let hint: String?
+    }
+
+    package var refusal: Refusal? {
+        if case .refused(let refusal) = self { refusal } else { nil }
+    }
+
+    /// True when a later try, on a new connection where this one broke, may well succeed.
+    package var isTransient: Bool {
+        switch self {
+        case .unreachable, .connectionLost: true
+        case .refused(let refusal):
+            // Connection exceptions; server shut down or starting; too many connections;
+            // serialization failure, deadlock; lock or statement timed out.
+            refusal.sqlState.hasPrefix("08")
+                || ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03", "57014"]
+                    .contains(refusal.sqlState)
+        case .badConnectionString, .badParameter, .unexpectedValue: false
+        }
+    }
+}
+
+extension DatabaseError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .badConnectionString:
+            "expected the database URL to be postgresql://user@host:port/database or "
+                + "key=value pairs, got a text that libpq cannot read"
+        case .unreachable(let place, let reason):
+            "cannot connect to PostgreSQL (\(place)): \(reason)"
+        case .connectionLost(let statement, let reason):
+            "lost the connection to PostgreSQL during \(statement): \(reason)"
+        case .refused(let refusal):
+            "PostgreSQL refused \(refusal.statement): \(refusal.message) (\(refusal.sqlState))"
+                + (refusal.hint.map { ". \($0)" } ?? "")
+        case .badParameter(let statement, let position, let reason):
+            "cannot send parameter \(position) of \(statement): \(reason)"
+        case .unexpectedValue(let column, let expected, let found):
+            "expected column \(column) to be \(expected), got \(found)"
+        }
+    }
+}

@@ -1,0 +1,128 @@
+internal import CLibpq
+
+/// What a statement answered, decoded when asked for.
+package struct Rows: Sendable, RandomAccessCollection {
+    let answer: Answer
+
+    package var startIndex: Int { 0 }
+    package var endIndex: Int { answer.count }
+    package subscript(position: Int) -> Row {
+        precondition(indices.contains(position), "row \(position) of \(count)")
+        return Row(answer: answer, index: Int32(position))
+    }
+
+    /// The first row's first column.
+    package func single<Value: ColumnValue>(
+        as type: Value.Type = Value.self
+    ) throws(DatabaseError) -> Value {
+        guard let row = first else {
+            throw .unexpectedValue(
+                column: "1", expected: Value.columnDescription, found: "no row at all")
+        }
+        return try row.decode(column: 0, name: "1")
+    }
+}
+
+package struct Row: Sendable {
+    let answer: Answer
+    let index: Int32
+
+    /// Throws when there is no such column, its value is NULL or does not read as `Value`.
+    package func value<Value: ColumnValue>(
+        _ name: String, as type: Value.Type = Value.self
+    ) throws(DatabaseError) -> Value {
+        try decode(column: answer.column(name), name: name)
+    }
+
+    /// As `value`, with nil for NULL.
+    package func optional<Value: ColumnValue>(
+        _ name: String, as type: Value.Type = Value.self
+    ) throws(DatabaseError) -> Value? {
+        let column = answer.column(name)
+        if column >= 0, answer.text(index, column) == nil { return nil }
+        return try decode(column: column, name: name)
+    }
+
+    func decode<Value: ColumnValue>(
+        column: Int32, name: String
+    ) throws(DatabaseError) -> Value {
+        func unexpected(_ found: String) -> DatabaseError {
+            .unexpectedValue(column: name, expected: Value.columnDescription, found: found)
+        }
+        guard column >= 0 else { throw unexpected("no such column") }
+        guard let text = answer.text(index, column) else { throw unexpected("NULL") }
+        // Not the text itself: it may be a document's.
+        guard let value = Value(columnText: text) else {
+            throw unexpected("a text of \(text.utf8.count) bytes")
+        }
+        return value
+    }
+}
+
+/// Owns a libpq result.
+///
+/// Unchecked: libpq never changes a result after it was handed out, reads from any thread are safe.
+final class Answer: @unchecked Sendable {
+    private let result: OpaquePointer
+    private let columns: [String: Int32]
+    let count: Int
+
+    init(owning result: OpaquePointer) {
+        self.result = result
+        count = Int(PQntuples(result))
+        columns = Dictionary(
+            (0..<PQnfields(result)).map { (String(cString: PQfname(result, $0)), $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    deinit { PQclear(result) }
+
+    /// Negative when there is none of that name.
+    func column(_ name: String) -> Int32 { columns[name] ?? -1 }
+
+    /// Nil for NULL.
+    func text(_ row: Int32, _ column: Int32) -> String? {
+        guard PQgetisnull(result, row, column) == 0, let bytes = PQgetvalue(result, row, column)
+        else { return nil }
+        let buffer = UnsafeRawBufferPointer(
+            start: bytes, count: Int(PQgetlength(result, row, column)))
+        return String(decoding: buffer, as: UTF8.self)
+    }
+}
+
+/// A type that PostgreSQL's text form of a value reads as.
+package protocol ColumnValue {
+    static var columnDescription: String { get }
+    init?(columnText: String)
+}
+
+extension Int64: ColumnValue {
+    package static var columnDescription: String { "an integer" }
+    package init?(columnText: String) { self.init(columnText) }
+}
+
+extension Int: ColumnValue {
+    package static var columnDescription: String { "an integer" }
+    package init?(columnText: String) { self.init(columnText) }
+}
+
+extension Double: ColumnValue {
+    package static var columnDescription: String { "a number" }
+    package init?(columnText: String) { self.init(columnText) }
+}
+
+extension Bool: ColumnValue {
+    package static var columnDescription: String { "a boolean" }
+    package init?(columnText: String) {
+        switch columnText {
+        case "t": self = true
+        case "f": self = false
+        default: return nil
+        }
+    }
+}
+
+extension String: ColumnValue {
+    package static var columnDescription: String { "a text" }
+    package init?(columnText: String) { self = columnText }
+}

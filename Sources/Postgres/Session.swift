@@ -1,0 +1,117 @@
+internal import CLibpq
+import Glibc
+
+/// One libpq connection. Every call blocks; not for two threads.
+final class Session {
+    private let handle: OpaquePointer
+    private let settings: ConnectionSettings
+
+    init(_ settings: ConnectionSettings) throws(DatabaseError) {
+        self.settings = settings
+        let keywords = Array(settings.keywords)
+        guard
+            let handle = CStrings.withArrays(
+                keywords.map(\.key), keywords.map(\.value),
+                {
+                    PQconnectdbParams($0, $1, 0)
+                })
+        else { throw .unreachable(place: settings.place, reason: "out of memory") }
+        self.handle = handle
+        guard PQstatus(handle) == CONNECTION_OK else {
+            throw .unreachable(place: settings.place, reason: lastMessage)
+        }
+        // Notices go nowhere: they may quote values.
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        let timeout = settings.statementTimeout / Duration.milliseconds(1)
+        _ = try query(
+            """
+            SELECT set_config('statement_timeout', $1, false),
+                   set_config('synchronous_commit', $2, false)
+            """,
+            [.int(Int64(timeout)), .text(settings.durableCommits ? "on" : "off")])
+    }
+
+    deinit { PQfinish(handle) }
+
+    var socket: Int32 { PQsocket(handle) }
+    var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
+
+    func query(_ sql: String, _ parameters: [Parameter]) throws(DatabaseError) -> Rows {
+        var literals: [String?] = []
+        for (index, parameter) in parameters.enumerated() {
+            let literal = parameter.literal
+            // libpq would end the text there in silence.
+            if let literal, literal.utf8.contains(0) {
+                throw .badParameter(
+                    statement: Self.name(of: sql), position: index + 1,
+                    reason: "expected a text without U+0000, which PostgreSQL cannot store")
+            }
+            literals.append(literal)
+        }
+        let result = CStrings.withArray(literals) {
+            PQexecParams(handle, sql, Int32(literals.count), nil, $0, nil, nil, 0)
+        }
+        return try check(result, sql)
+    }
+
+    /// Several statements separated by semicolons, without parameters.
+    func script(_ sql: String, name: String) throws(DatabaseError) {
+        _ = try check(PQexec(handle, sql), name)
+    }
+
+    func quoted(identifier: String) throws(DatabaseError) -> String {
+        guard let quoted = PQescapeIdentifier(handle, identifier, identifier.utf8.count) else {
+            throw .badParameter(statement: "an identifier", position: 1, reason: lastMessage)
+        }
+        defer { PQfreemem(quoted) }
+        return String(cString: quoted)
+    }
+
+    /// Reads what has arrived; true when that holds at least one notification.
+    func takeNotifications() throws(DatabaseError) -> Bool {
+        guard PQconsumeInput(handle) == 1 else {
+            throw .connectionLost(statement: "LISTEN", reason: lastMessage)
+        }
+        var any = false
+        while let notification = PQnotifies(handle) {
+            PQfreemem(notification)
+            any = true
+        }
+        return any
+    }
+
+    private func check(_ result: OpaquePointer?, _ sql: String) throws(DatabaseError) -> Rows {
+        guard let result else {
+            throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
+        }
+        let status = PQresultStatus(result)
+        if status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK {
+            return Rows(answer: Answer(owning: result))
+        }
+        defer { PQclear(result) }
+        func field(_ code: Character) -> String? {
+            PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
+        }
+        // The letters are libpq's PG_DIAG constants. Without an SQLSTATE the words are libpq's own.
+        guard !isBroken, let sqlState = field("C") else {
+            throw .connectionLost(
+                statement: Self.name(of: sql), reason: field("M") ?? lastMessage)
+        }
+        throw .refused(
+            DatabaseError.Refusal(
+                statement: Self.name(of: sql), sqlState: sqlState, message: field("M") ?? "",
+                detail: field("D"), hint: field("H")))
+    }
+
+    private var lastMessage: String {
+        let words = PQerrorMessage(handle).map { String(cString: $0) } ?? ""
+        return settings.redact(
+            words.split(whereSeparator: \.isNewline).joined(separator: " "))
+    }
+
+    /// A statement's first words, enough to recognise it. Statements never hold values.
+    private static func name(of sql: String) -> String {
+        let words = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return words.count > 60 ? words.prefix(60) + "…" : words
+    }
+}

@@ -1,0 +1,51 @@
+package import Postgres
+
+/// The queue as a person at a control program sees it: hand jobs in, ask how they are.
+package struct JobDesk: Sendable {
+    let connection: DatabaseConnection
+
+    /// Over a connection that is open and whose schema was checked.
+    package init(_ connection: DatabaseConnection) {
+        self.connection = connection
+    }
+
+    /// Hands in documents, all or none; returns their ids in order. One statement: call it with
+    /// at most some thousands.
+    package func enqueue(_ jobs: [NewJob]) async throws -> [Int64] {
+        let rows = try await connection.query(
+            """
+            SELECT l2s.enqueue(
+                       j.job_type, j.document, j.priority, coalesce(j.run_at, now()),
+                       j.dedupe_key, j.metadata) AS id
+            FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::text[],
+                        $6::jsonb[])
+                 WITH ORDINALITY
+                 AS j(job_type, document, priority, run_at, dedupe_key, metadata, number)
+            ORDER BY j.number
+            """,
+            [
+                .texts(jobs.map(\.jobType)), .texts(jobs.map(\.document)),
+                .ints(jobs.map { Int64($0.priority) }), .texts(jobs.map(\.runAt)),
+                .texts(jobs.map(\.dedupeKey)), .texts(jobs.map(\.metadata)),
+            ])
+        return try rows.map { try $0.value("id") }
+    }
+}
+
+/// A document to be enqueued; see `l2s.enqueue`.
+package struct NewJob: Sendable {
+    package var jobType: String
+    package var document: String
+    /// Greater is sooner.
+    package var priority = 0
+    /// As PostgreSQL reads times, such as `2026-11-23 18:00+01` or `tomorrow`. Nil: now.
+    package var runAt: String?
+    package var dedupeKey: String?
+    /// JSON.
+    package var metadata: String?
+
+    package init(jobType: String, document: String) {
+        self.jobType = jobType
+        self.document = document
+    }
+}

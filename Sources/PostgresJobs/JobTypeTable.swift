@@ -1,0 +1,24 @@
+package import Jobs
+package import Postgres
+
+/// Table `l2s.job_type`: what of the job definitions the database needs to know.
+package enum JobTypeTable {
+    /// Adds and updates; types that are not in `jobTypes` stay.
+    package static func write(
+        _ jobTypes: [JobType], _ connection: DatabaseConnection
+    ) async throws {
+        let definitions = JSONText.array(
+            jobTypes.map { type in
+                .object([
+                    ("name", .string(type.name)), ("reader", .string(type.reader)),
+                    ("mode", .string(type.mode.rawValue)),
+                    ("llm", .string(type.llm)), ("slm", .string(type.slm)),
+                    ("document_bytes", .int(type.limits.documentBytes)),
+                    ("maximum_attempts", .int(type.retry.maximumAttempts)),
+                    ("backoff", .seconds(type.retry.backoff)),
+                    ("maximum_backoff", .seconds(type.retry.maximumBackoff)),
+                ])
+            })
+        try await connection.query("SELECT l2s.sync_job_types($1)", [.text(definitions)])
+    }
+}

@@ -1,0 +1,39 @@
+package import Jobs
+import Postgres
+
+extension PostgresJobStore {
+    package func claim(_ request: ClaimRequest) async throws -> Claim? {
+        let claim = try await work.run { connection in
+            let rows = try await connection.query(
+                "SELECT * FROM l2s.claim($1, $2, $3, $4, $5, $6)",
+                [
+                    .int(request.worker.value), .text(request.reader), .texts(request.jobTypes),
+                    .int(request.maximumDocuments), .int(request.maximumTokens),
+                    .duration(request.leaseDuration),
+                ])
+            return try Claim(rows, reader: request.reader)
+        }
+        if claim != nil { isMarkedIdle = false }
+        return claim
+    }
+}
+
+extension Claim {
+    /// Nil for no rows.
+    fileprivate init?(_ rows: Rows, reader: String) throws {
+        guard let first = rows.first else { return nil }
+        let number: Int = try first.value("lane")
+        guard let lane = Lane(rawValue: number) else {
+            throw DatabaseError.unexpectedValue(
+                column: "lane", expected: "from 0 to \(Lane.allCases.count - 1)",
+                found: String(number))
+        }
+        self.init(
+            lease: LeaseID(try first.value("lease_id")), reader: reader, lane: lane,
+            documents: try rows.map { row in
+                ClaimedDocument(
+                    id: try row.value("document_id"), jobType: try row.value("job_type"),
+                    text: try row.value("body"), attempt: try row.value("attempt"))
+            })
+    }
+}

@@ -1,0 +1,49 @@
+package import Jobs
+package import Postgres
+
+/// The job store in PostgreSQL: one worker's view of schema `l2s`.
+///
+/// Holds three connections, so that a long write-back never delays a heartbeat and a wait for work
+/// never delays either: work, heartbeat, listen. What SQL runs is in the functions of `migrations/`.
+package actor PostgresJobStore: JobStore {
+    let work: StoreLink
+    let heartbeat: StoreLink
+    let listen: StoreLink
+    /// Whether the database knows that this worker waits. Written by `waitForWork` and `claim`.
+    var isMarkedIdle = false
+
+    /// Connects with the first call.
+    package init(_ settings: ConnectionSettings) {
+        work = StoreLink(settings)
+        // A heartbeat or an idle mark that a server crash loses is made good by the next.
+        var lossy = settings
+        lossy.durableCommits = false
+        heartbeat = StoreLink(lossy)
+        listen = StoreLink(lossy) { try await $0.listen(to: "l2s_work") }
+    }
+
+    package func register(
+        _ worker: WorkerDescription, jobTypes: [JobType]
+    ) async throws -> WorkerID {
+        try await work.run { connection in
+            try await SchemaMigrator().check(connection)
+            try await JobTypeTable.write(jobTypes, connection)
+            let rows = try await connection.query(
+                "INSERT INTO l2s.worker (host, pid, version) VALUES ($1, $2, $3) RETURNING id",
+                [.text(worker.host), .int(Int(worker.processID)), .text(worker.version)])
+            return WorkerID(try rows.single())
+        }
+    }
+
+    package func retire(_ worker: WorkerID) async throws {
+        try await work.run {
+            _ = try await $0.query("SELECT l2s.retire($1)", [.int(worker.value)])
+        }
+    }
+
+    package func close() async {
+        await work.close()
+        await heartbeat.close()
+        await listen.close()
+    }
+}

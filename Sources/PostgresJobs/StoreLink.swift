@@ -1,0 +1,55 @@
+import Jobs
+import Postgres
+
+/// One connection of a store: connects when first used, again after it broke, ever more slowly
+/// while that fails.
+actor StoreLink {
+    private let connection: DatabaseConnection
+    /// Run on each new connection before anything else.
+    private let prepare: @Sendable (DatabaseConnection) async throws -> Void
+    private var failures = 0
+    private var notBefore = ContinuousClock.now
+
+    init(
+        _ settings: ConnectionSettings,
+        prepare: @escaping @Sendable (DatabaseConnection) async throws -> Void = { _ in }
+    ) {
+        connection = DatabaseConnection(settings)
+        self.prepare = prepare
+    }
+
+    func run<Result: Sendable>(
+        _ body: @Sendable (DatabaseConnection) async throws -> Result
+    ) async throws -> Result {
+        do {
+            if await !connection.isConnected {
+                try await Task.sleep(until: notBefore)
+                try await connection.reconnect()
+                try await prepare(connection)
+            }
+            let result = try await body(connection)
+            failures = 0
+            return result
+        } catch let error as DatabaseError {
+            guard error.isTransient else {
+                throw JobStoreError.broken(reason: error.description)
+            }
+            failures += 1
+            notBefore = .now + Self.pause(after: failures)
+            throw JobStoreError.unavailable(reason: error.description)
+        }
+    }
+
+    nonisolated func interrupt() {
+        connection.interrupt()
+    }
+
+    func close() async {
+        await connection.close()
+    }
+
+    /// 0.1 s, doubled with each failure up to 3.2 s, ± half: a fleet must not come back as one.
+    private static func pause(after failures: Int) -> Duration {
+        .milliseconds(100 << min(failures - 1, 5)) * Double.random(in: 0.5...1.5)
+    }
+}

@@ -1,0 +1,152 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import Testing
+
+@Suite struct ClaimTests {
+    @Test func takesTheGreatestPriorityFirstThenTheOldest() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let ids = try await queue.sql.query(
+            """
+            SELECT l2s.enqueue('summarize', 'text', priority => p) AS id
+            FROM unnest(ARRAY[0, 5, -3, 5]) WITH ORDINALITY AS o(p, i) ORDER BY i
+            """
+        ).map { try $0.value("id", as: Int64.self) }
+        let first = try #require(try await worker.claim(3))
+        #expect(first.documents.map(\.id) == [ids[1], ids[3], ids[0]])
+        #expect(first.documents.map(\.attempt) == [1, 1, 1])
+        #expect(try await worker.claim()?.documents.map(\.id) == [ids[2]])
+        #expect(try await worker.claim() == nil)
+    }
+
+    @Test func batchesAreOfOneLaneAndMixJobTypesOfOneReader() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.sql.query(
+            """
+            SELECT l2s.enqueue(t, repeat('word', n))
+            FROM unnest(
+                ARRAY['summarize', 'translate', 'other-reader', 'summarize', 'translate'],
+                ARRAY[1000, 10, 10, 10, 1000]) WITH ORDINALITY AS r(t, n, i) ORDER BY i
+            """)
+        let claims = [try await worker.claim(), try await worker.claim()].compactMap { $0 }
+        #expect(claims.map(\.lane) == [.upTo1024, .upTo128])
+        #expect(
+            claims.map { $0.documents.map(\.jobType) } == [
+                ["summarize", "translate"], ["translate", "summarize"],
+            ])
+        #expect(try await worker.claim() == nil)
+        #expect(
+            try await worker.claim(reader: "large-b", jobTypes: ["other-reader"])?.documents.count
+                == 1)
+    }
+
+    @Test func lanesAgreeBetweenSwiftAndSQL() async throws {
+        let queue = try await QueueFixture()
+        for tokens in [0, 1, 128, 129, 256, 257, 512, 513, 1024, 1025, 2048, 2049, 1_000_000] {
+            let lane: Int = try await queue.sql.query(
+                "SELECT l2s.lane($1)", [.int(tokens)]
+            ).single()
+            #expect(lane == Lane(tokens: tokens).rawValue)
+        }
+    }
+
+    @Test func keepsToTheTokenBudgetButTakesOneAtLeast() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.sql.query(
+            "SELECT l2s.enqueue('summarize', repeat('x', 399)) FROM generate_series(1, 10)")
+        #expect(try await worker.claim(tokens: 350)?.documents.count == 3)
+        #expect(try await worker.claim(tokens: 1)?.documents.count == 1)
+        #expect(try await worker.claim()?.documents.count == 6)
+    }
+
+    @Test func onlyKnownAndUnpausedTypesAreTaken() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(1, "summarize")
+        try await queue.enqueue(1, "translate")
+        #expect(
+            try await worker.claim(jobTypes: ["translate"])?.documents.map(\.jobType)
+                == ["translate"])
+        try await queue.sql.query("UPDATE l2s.job_type SET paused = true WHERE name = 'summarize'")
+        #expect(try await worker.claim() == nil)
+        try await queue.sql.query("UPDATE l2s.job_type SET paused = false")
+        #expect(try await worker.claim()?.documents.map(\.jobType) == ["summarize"])
+    }
+
+    @Test func waitingDocumentsFollowATypeToItsNewReader() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(2)
+        try await JobTypeTable.write([.fixture("summarize", llm: "large-b")], queue.sql)
+        #expect(try await worker.claim() == nil)
+        #expect(
+            try await worker.claim(reader: "large-b", jobTypes: ["summarize"])?.documents.count
+                == 2)
+    }
+
+    @Test func delayedDocumentsWaitForTheirTime() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.sql.query(
+            "SELECT l2s.enqueue('summarize', 'text', run_at => now() + interval '1 hour')")
+        #expect(try await worker.store.promoteDelayed() == 0)
+        #expect(try await worker.claim() == nil)
+        try await queue.sql.query("UPDATE l2s.queue SET run_at = now()")
+        #expect(try await worker.store.promoteDelayed() == 1)
+        #expect(try await worker.claim()?.documents.count == 1)
+    }
+
+    @Test func concurrentWorkersGetEveryDocumentOnce() async throws {
+        let queue = try await QueueFixture()
+        try await queue.enqueue(3000)
+        try await withThrowingTaskGroup(of: FinishReceipt.self) { group in
+            for _ in 0..<6 {
+                group.addTask {
+                    let worker = try await queue.worker()
+                    var total = FinishReceipt()
+                    while try await worker.store.unfinished(["summarize"]) > 0 {
+                        guard let claim = try await worker.claim(64) else { continue }
+                        let receipt = try await worker.finish(claim)
+                        total.recorded += receipt.recorded
+                        total.stale += receipt.stale
+                    }
+                    return total
+                }
+            }
+            var recorded: [Int64] = []
+            for try await receipt in group {
+                #expect(receipt.stale == [])
+                recorded += receipt.recorded
+            }
+            #expect(recorded.count == 3000 && Set(recorded).count == 3000)
+        }
+        #expect(try await queue.count("l2s.result WHERE succeeded") == 3000)
+        #expect(try await queue.count("l2s.lease") == 0)
+        #expect(
+            try await queue.sql.query("SELECT sum(documents) FROM l2s.batch").single() == 3000)
+    }
+
+    @Test func plansStayOnTheIndexWithoutStatistics() async throws {
+        let queue = try await QueueFixture()
+        try await queue.enqueue(2000)
+        // The claim's settings and its inner query, with no ANALYZE having run.
+        try await queue.sql.script(
+            """
+            SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
+            SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
+            PREPARE pick(integer, smallint, integer[], integer) AS
+                SELECT q.document_id, q.rank, q.tokens FROM l2s.queue q
+                WHERE q.state = 0 AND q.reader = $1 AND q.lane = $2 AND q.job_type = ANY ($3)
+                ORDER BY q.reader, q.lane, q.rank, q.document_id LIMIT $4
+                FOR NO KEY UPDATE SKIP LOCKED;
+            """, name: "the settings of l2s.claim")
+        let plan = try await queue.sql.query(
+            "EXPLAIN EXECUTE pick(1, 0::smallint, '{1,2}', 256)"
+        ).map { try $0.value("QUERY PLAN", as: String.self) }.joined(separator: "\n")
+        #expect(plan.contains("Index Scan using queue_ready"))
+        #expect(!plan.contains("Sort"))
+    }
+}

@@ -1,0 +1,121 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+
+/// A migrated database with job types, and shorthand for what the tests do to it.
+struct QueueFixture {
+    let database: TestDatabase
+    /// For looking at and preparing the tables.
+    let sql: DatabaseConnection
+
+    init(
+        _ database: TestDatabase? = nil, attempts: Int = 3, backoff: Duration = .zero
+    ) async throws {
+        if let database {
+            self.database = database
+        } else {
+            self.database = try await TestDatabase()
+        }
+        sql = try await self.database.connect()
+        try await JobTypeTable.write(
+            [
+                .fixture("summarize", attempts: attempts, backoff: backoff),
+                .fixture("translate", attempts: attempts, backoff: backoff),
+                .fixture("other-reader", llm: "large-b"),
+            ], sql)
+    }
+
+    func worker() async throws -> FixtureWorker {
+        try await FixtureWorker(database)
+    }
+
+    @discardableResult
+    func enqueue(_ count: Int, _ jobType: String = "summarize") async throws -> [Int64] {
+        try await sql.query(
+            "SELECT l2s.enqueue($1, 'text ' || i) AS id FROM generate_series(1, $2) AS i",
+            [.text(jobType), .int(count)]
+        ).map { try $0.value("id") }
+    }
+
+    /// Lets every lease run out, and the server's start be long ago.
+    func expireLeases() async throws {
+        try await sql.query(
+            "UPDATE l2s.lease SET expires_at = '-infinity', duration = '-1000 years'")
+    }
+
+    func jobs() async throws -> Rows {
+        try await sql.query("SELECT * FROM l2s.jobs ORDER BY id")
+    }
+
+    func count(_ query: String) async throws -> Int {
+        try await sql.query("SELECT count(*) FROM \(query)").single()
+    }
+}
+
+/// A store and a worker registered in it.
+struct FixtureWorker {
+    let store: PostgresJobStore
+    let id: WorkerID
+
+    init(_ database: TestDatabase) async throws {
+        store = PostgresJobStore(try database.settings())
+        id = try await store.register(
+            WorkerDescription(host: "test", processID: 7, version: "0"), jobTypes: [])
+    }
+
+    func claim(
+        _ documents: Int = 256, tokens: Int = 100_000, reader: String = "large",
+        jobTypes: [String] = ["summarize", "translate"], lease: Duration = .seconds(30)
+    ) async throws -> Claim? {
+        try await store.claim(
+            ClaimRequest(
+                worker: id, reader: reader, jobTypes: jobTypes, maximumDocuments: documents,
+                maximumTokens: tokens, leaseDuration: lease))
+    }
+
+    @discardableResult
+    func finish(_ claim: Claim, _ outcome: Outcome = .done) async throws -> FinishReceipt {
+        try await store.finish(claim.lease, claim.documents.map { .fixture($0.id, outcome) })
+    }
+}
+
+extension Outcome {
+    static let done = Outcome.succeeded(output: "out", tokens: [1, 2])
+}
+
+extension FinishedDocument {
+    static func fixture(_ id: Int64, _ outcome: Outcome) -> FinishedDocument {
+        var measurements = Measurements()
+        measurements.mode = "hybrid"
+        measurements.model = "small"
+        measurements.tokensIn = 12
+        measurements.tokensOut = 2
+        measurements.batchSize = 4
+        measurements.tokenize = .microseconds(10)
+        measurements.batchWait = .microseconds(20)
+        measurements.encode = .microseconds(30)
+        measurements.handoff = .microseconds(40)
+        measurements.decode = .microseconds(50)
+        return FinishedDocument(id: id, outcome: outcome, measurements: measurements)
+    }
+}
+
+extension JobType {
+    static func fixture(
+        _ name: String, llm: String = "large", attempts: Int = 3, backoff: Duration = .zero
+    ) -> JobType {
+        guard let prompt = PromptTemplate("summarize: {document}") else {
+            preconditionFailure("the fixture's prompt has no placeholder")
+        }
+        return JobType(
+            name: name, mode: .hybrid, llm: llm, slm: "small", prompt: prompt,
+            limits: Limits(
+                documentBytes: 20_000, sourceTokens: 512, newTokens: 64, minimumNewTokens: 0,
+                overflow: .fail),
+            batch: BatchLimits(documents: 64, paddedTokens: 8192, wait: .milliseconds(20)),
+            retry: RetryPolicy(
+                maximumAttempts: attempts, backoff: backoff, maximumBackoff: .seconds(60)),
+            timeout: .seconds(60))
+    }
+}

@@ -1,0 +1,57 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+@Suite struct RecoveryTests {
+    /// Calls until the store is there again: it paces the calls itself.
+    private func insist<Result>(_ body: () async throws -> Result) async throws -> Result {
+        while true {
+            do { return try await body() } catch JobStoreError.unavailable {}
+        }
+    }
+
+    @Test func aCrashOfTheServerLosesNothing() async throws {
+        let queue = try await QueueFixture(try await .onOwnServer())
+        let worker = try await queue.worker()
+        let ids = try await queue.enqueue(4)
+        let claim = try #require(try await worker.claim())
+        _ = try await worker.store.finish(claim.lease, [.fixture(ids[0], .done)])
+        _ = try await worker.store.renew(worker.id, leases: [], draining: false)
+        #expect(
+            try await worker.store.waitForWork(
+                worker.id, jobTypes: ["translate"], timeout: .zero) == false)
+
+        try queue.database.restartServer()
+
+        await #expect(throws: JobStoreError.self) {
+            try await worker.store.finish(claim.lease, [])
+        }
+        let reply = try await insist {
+            try await worker.store.renew(worker.id, leases: [claim.lease], draining: false)
+        }
+        #expect(reply.owned == [claim.lease])
+        // The first is repeated, as after a commit whose answer was lost.
+        let receipt = try await insist { try await worker.finish(claim) }
+        #expect(receipt == FinishReceipt(recorded: ids))
+        _ = try await insist {
+            try await worker.store.waitForWork(
+                worker.id, jobTypes: ["translate"], timeout: .zero)
+        }
+        try await queue.sql.reconnect()
+        #expect(try await queue.count("l2s.result") == 4)
+        #expect(try await queue.count("l2s.queue") == 0)
+    }
+
+    @Test func anUnreachableServerIsSaidToBeUnavailable() async throws {
+        let store = PostgresJobStore(
+            try ConnectionSettings("host=/nowhere", applicationName: "test"))
+        let error = await #expect(throws: JobStoreError.self) { try await store.promoteDelayed() }
+        guard case .unavailable(let reason) = error else {
+            Issue.record("expected unavailable, got \(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("cannot connect to PostgreSQL (host /nowhere)"))
+    }
+}

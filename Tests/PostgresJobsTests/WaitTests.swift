@@ -1,0 +1,67 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+@Suite struct WaitTests {
+    @Test func producersNotifyOnlyWhileAWorkerWaits() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let listener = try await queue.database.connect()
+        try await listener.listen(to: "l2s_work")
+        func notified() async throws -> Bool {
+            // What was committed before this query has arrived with its answer.
+            try await listener.query("SELECT 1")
+            return try await listener.waitForNotification(timeout: .zero)
+        }
+
+        try await queue.enqueue(1)
+        #expect(try await notified() == false)
+        let claim = try #require(try await worker.claim())
+        try await worker.finish(claim)
+        #expect(
+            try await worker.store.waitForWork(
+                worker.id, jobTypes: ["summarize"], timeout: .zero) == false)
+        #expect(try await queue.count("l2s.worker WHERE idle") == 1)
+        try await queue.enqueue(100)
+        #expect(try await notified())
+        _ = try await worker.claim()
+        #expect(try await queue.count("l2s.worker WHERE idle") == 0)
+        try await queue.enqueue(1)
+        #expect(try await notified() == false)
+    }
+
+    @Test func workThatIsThereEndsTheWaitAtOnce() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(1, "translate")
+        func wait(_ jobTypes: [String], _ timeout: Duration) async throws -> Bool {
+            try await worker.store.waitForWork(worker.id, jobTypes: jobTypes, timeout: timeout)
+        }
+        #expect(try await wait(["summarize", "translate"], .seconds(30)))
+        #expect(try await wait(["summarize"], .zero) == false)
+    }
+
+    @Test func enqueueAndInterruptEndTheWait() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        async let woken = worker.store.waitForWork(
+            worker.id, jobTypes: ["summarize"], timeout: .seconds(30))
+        try await queue.enqueue(1)
+        #expect(try await woken)
+        worker.store.interruptWait()
+        #expect(
+            try await worker.store.waitForWork(
+                worker.id, jobTypes: ["translate"], timeout: .seconds(30)) == false)
+    }
+
+    @Test func aRetiredWorkerIsNoLongerListed() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let desk = JobDesk(queue.sql)
+        #expect(try await desk.workers().map(\.id) == [worker.id])
+        try await worker.store.retire(worker.id)
+        #expect(try await desk.workers().isEmpty)
+    }
+}

@@ -1,0 +1,83 @@
+import Foundation
+import LocalPostgres
+package import Postgres
+import PostgresJobs
+import Synchronization
+
+/// A database of its own for one test, on a private server that all tests of the process share.
+///
+/// Offline and without a server that somebody else started. The database lives as long as the
+/// server: until the process ends.
+package struct TestDatabase: Sendable {
+    package let name: String
+    private let server: PrivateServer
+
+    /// - Parameter migrated: whether it holds schema `l2s`.
+    package init(migrated: Bool = true) async throws {
+        self = try await Self.create(on: SharedServer.shared.get(), migrated: migrated)
+    }
+
+    /// On a server of its own, for tests that restart it.
+    package static func onOwnServer() async throws -> TestDatabase {
+        try await create(on: SharedServer.launch(), migrated: true)
+    }
+
+    private static func create(
+        on server: PrivateServer, migrated: Bool
+    ) async throws -> TestDatabase {
+        let name = "test_\(UUID().uuidString.prefix(8).lowercased())"
+        let admin = DatabaseConnection(
+            try ConnectionSettings(server.connectionString(), applicationName: "l2s tests"))
+        try await admin.connect()
+        try await admin.query("CREATE DATABASE \(name)")
+        let database = TestDatabase(name: name, server: server)
+        if migrated {
+            _ = try await SchemaMigrator().migrate(try await database.connect())
+        }
+        return database
+    }
+
+    private init(name: String, server: PrivateServer) {
+        self.name = name
+        self.server = server
+    }
+
+    package var connectionString: String { server.connectionString(database: name) }
+
+    package func settings() throws -> ConnectionSettings {
+        try ConnectionSettings(connectionString, applicationName: "l2s tests")
+    }
+
+    package func connect() async throws -> DatabaseConnection {
+        let connection = DatabaseConnection(try settings())
+        try await connection.connect()
+        return connection
+    }
+
+    /// `pg_ctl restart -m immediate`: every connection breaks.
+    package func restartServer() throws {
+        try server.restartImmediately()
+    }
+}
+
+private enum SharedServer {
+    static let shared = Result { try launch() }
+    /// Servers to remove at exit. Written by `launch`, read at exit.
+    private static let launched = Mutex<[PrivateServer]>([])
+
+    static func launch() throws -> PrivateServer {
+        let server = try PrivateServer.start(
+            folder: "/tmp/l2s-test-\(UUID().uuidString.prefix(8))",
+            settings: ["fsync": "off", "max_connections": "200"])
+        let first = launched.withLock { launched in
+            launched.append(server)
+            return launched.count == 1
+        }
+        if first {
+            atexit {
+                for server in SharedServer.launched.withLock({ $0 }) { try? server.remove() }
+            }
+        }
+        return server
+    }
+}

@@ -117,7 +117,7 @@ let package = Package(
             "PostgresJobsTests",
             ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
-        tests("WorkerTests", ["Worker", "Jobs", "TestSupport"]),
+        tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
         tests("EndToEndTests", ["TestSupport", "Postgres"]),
         tests("TidyTests", []),

@@ -6,7 +6,7 @@ extension WorkerEvent {
         case .batchClaimed: .debug
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained:
             .info
-        case .documentFailed, .leaseLost, .staleWritesRefused, .leasesRescued, .reconnecting,
+        case .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused, .leasesRescued,
             .stoppedAtOnce:
             .warning
         case .storeUnavailable: .error
@@ -21,10 +21,10 @@ extension WorkerEvent {
         case .batchFinished: "batch finished"
         case .documentFailed: "document failed"
         case .leaseLost: "lease lost"
+        case .leaseOverdue: "lease overdue"
         case .staleWritesRefused: "stale writes refused"
         case .leasesRescued: "leases rescued"
         case .storeUnavailable: "store unavailable"
-        case .reconnecting: "reconnecting"
         case .reconnected: "reconnected"
         case .draining: "draining"
         case .drained: "drained"
@@ -51,14 +51,13 @@ extension WorkerEvent {
                 "id": number(id), "job_type": "\(jobType)", "attempt": number(attempt),
                 "reason": "\(reason)", "will_retry": .stringConvertible(willRetry),
             ]
-        case .leaseLost(let lease, let documents), .staleWritesRefused(let lease, let documents):
+        case .leaseLost(let lease, let documents), .leaseOverdue(let lease, let documents),
+            .staleWritesRefused(let lease, let documents):
             ["lease": number(lease), "documents": number(documents)]
         case .leasesRescued(let leases, let documents):
             ["leases": number(leases), "documents": number(documents)]
         case .storeUnavailable(let doing, let reason):
             ["doing": "\(doing)", "reason": "\(reason)"]
-        case .reconnecting(let attempt, let delay):
-            ["attempt": number(attempt), "delay_ms": time(delay)]
         case .reconnected(let outage): ["outage_ms": time(outage)]
         case .draining(let running, let timeout):
             ["running": number(running), "timeout_ms": time(timeout)]

@@ -13,12 +13,14 @@ package enum WorkerEvent: Sendable, Equatable {
         id: Int64, jobType: String, attempt: Int, reason: String, willRetry: Bool)
     /// Another worker may have these documents by now; what this one makes of them is dropped.
     case leaseLost(lease: Int64, documents: Int)
+    /// Not renewed in time, because the store does not answer: of its `documents` those that have
+    /// not begun go back. The store decides later whether it takes the results of the others.
+    case leaseOverdue(lease: Int64, documents: Int)
     /// Results that came after their lease was gone. The store took none of them.
     case staleWritesRefused(lease: Int64, documents: Int)
     /// Batches of workers that died, taken back.
     case leasesRescued(leases: Int, documents: Int)
     case storeUnavailable(doing: String, reason: String)
-    case reconnecting(attempt: Int, delay: Duration)
     case reconnected(outage: Duration)
     /// No new claims; `running` documents may still finish within `timeout`.
     case draining(running: Int, timeout: Duration)

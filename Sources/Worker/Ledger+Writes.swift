@@ -1,0 +1,106 @@
+internal import Jobs
+internal import Telemetry
+
+extension Ledger {
+    enum Write {
+        case finish(LeaseID, [Delivered])
+        case release(LeaseID, [Int64])
+
+        var lease: LeaseID {
+            switch self {
+            case .finish(let lease, _), .release(let lease, _): lease
+            }
+        }
+    }
+
+    /// Finished documents of a lease are written once there are so many…
+    static let writeDocuments = 64
+    /// … or the first of them is so old.
+    static let writeDelay = Duration.milliseconds(50)
+
+    /// When `nextWrite` will have something, as far as is known.
+    var nextWriteDue: Instant? {
+        batches.values.compactMap(Self.due).min()
+    }
+
+    /// What to write now. The same again until `recorded` or `released` is called, or until its
+    /// lease is lost.
+    mutating func nextWrite(now: Instant) -> Write? {
+        if let writing { return writing }
+        let due = batches.compactMap { lease, batch in
+            Self.due(batch).map { (lease: lease, due: $0) }
+        }.min { ($0.due, $0.lease.value) < ($1.due, $1.lease.value) }
+        guard let (lease, time) = due, time <= now, var batch = batches[lease] else { return nil }
+        let write: Write
+        if batch.returned.isEmpty {
+            write = .finish(lease, batch.delivered)
+            batch.delivered = []
+        } else {
+            write = .release(lease, batch.returned)
+            batch.returned = []
+        }
+        batches[lease] = batch
+        writing = write
+        return write
+    }
+
+    /// Nil when there is nothing to write. A time of the past when it is due at once.
+    private static func due(_ batch: Batch) -> Instant? {
+        if !batch.returned.isEmpty { return batch.tally.claimed }
+        guard let first = batch.delivered.first else { return nil }
+        // Nothing to wait for.
+        if batch.running.isEmpty || batch.delivered.count >= writeDocuments { return first.time }
+        return first.time + writeDelay
+    }
+
+    /// - Parameter start: when the write was sent for the first time.
+    mutating func recorded(
+        _ delivered: [Delivered], of lease: LeaseID, _ receipt: FinishReceipt,
+        from start: Instant, to end: Instant
+    ) -> [Action] {
+        var actions: [Action] = []
+        if !receipt.stale.isEmpty {
+            actions.append(
+                .emit(
+                    .staleWritesRefused(lease: lease.value, documents: receipt.stale.count)))
+        }
+        recordedDocuments += receipt.recorded.count
+        let recorded = Set(receipt.recorded)
+        for delivered in delivered where recorded.contains(delivered.document.id) {
+            let willRetry = willRetry(delivered)
+            batches[lease]?.tally.add(
+                delivered.document, delivered: delivered.time, willRetry: willRetry)
+            switch delivered.document.outcome {
+            case .succeeded: break
+            case .failed(let reason), .rejected(let reason):
+                actions.append(
+                    .emit(
+                        .documentFailed(
+                            id: delivered.document.id, jobType: delivered.entry.jobType,
+                            attempt: delivered.entry.attempt, reason: reason,
+                            willRetry: willRetry)))
+            }
+        }
+        batches[lease]?.tally.written(from: start, to: end)
+        return actions + endWrite(of: lease, now: end)
+    }
+
+    /// - Parameter count: how many the store still knew to be the lease's.
+    mutating func released(_ count: Int, of lease: LeaseID, now: Instant) -> [Action] {
+        releasedDocuments += count
+        return endWrite(of: lease, now: now)
+    }
+
+    private mutating func endWrite(of lease: LeaseID, now: Instant) -> [Action] {
+        if writing?.lease == lease { writing = nil }
+        guard let batch = batches[lease], batch.hasNothingLeft else { return [] }
+        batches[lease] = nil
+        let counts = batch.tally.counts
+        guard counts.documents > 0 else { return [.close] }
+        return [
+            .emit(
+                .batchFinished(lease: lease.value, counts, batch.tally.times(now: now))),
+            .close,
+        ]
+    }
+}

@@ -1,0 +1,128 @@
+internal import Jobs
+internal import Telemetry
+
+extension WorkerService {
+    /// Nil when told to stop before the store answered.
+    func register() async throws -> WorkerID? {
+        let attempt = Task {
+            var reason = ""
+            for number in 1...WorkerConfiguration.startTries {
+                do {
+                    return try await store.register(
+                        configuration.description, jobTypes: configuration.jobTypes)
+                } catch JobStoreError.unavailable(let words) {
+                    reason = words
+                    let doing = "register, try \(number) of \(WorkerConfiguration.startTries)"
+                    logger.emit(.storeUnavailable(doing: doing, reason: words))
+                }
+            }
+            throw StartFailure(tries: WorkerConfiguration.startTries, reason: reason)
+        }
+        await untilStopped {
+            await withTaskCancellationHandler {
+                _ = await attempt.result
+            } onCancel: {
+                attempt.cancel()
+            }
+        }
+        do {
+            return try await attempt.value
+        } catch is CancellationError {
+            return nil
+        }
+    }
+
+    /// Keeps the engine full. Returns when the queue is empty and the worker is to stop then.
+    func claimBatches(_ worker: WorkerID) async throws {
+        var readers = Readers(configuration.jobTypes)
+        while !Task.isCancelled {
+            // Back-pressure: no claims while the engine is full. None when cancelled.
+            let room = await processor.waitForRoom()
+            guard room > 0 else { continue }
+            var isFound = false
+            for _ in 0..<readers.count where !isFound && !Task.isCancelled {
+                isFound = try await claim(worker, readers.next(), room: room)
+            }
+            if isFound { continue }
+            if configuration.stopsWhenEmpty, try await isQueueEmpty() { return }
+            // Shorter by chance, so that a fleet does not poll as one.
+            let timeout = configuration.pollInterval * Double.random(in: 0.5...1)
+            _ = try await ask(.work, "wait for work") {
+                try await $0.waitForWork(
+                    worker, jobTypes: configuration.jobTypes.map(\.name), timeout: timeout)
+            }
+        }
+    }
+
+    private func claim(
+        _ worker: WorkerID, _ reader: Readers.Reader, room: Int
+    ) async throws -> Bool {
+        let asked = time.now()
+        let request = ClaimRequest(
+            worker: worker, reader: reader.name, jobTypes: reader.jobTypes,
+            maximumDocuments: min(room, WorkerConfiguration.claimDocuments),
+            maximumTokens: WorkerConfiguration.claimTokens,
+            leaseDuration: configuration.leaseDuration)
+        guard let answer = try await ask(.work, "claim", { try await $0.claim(request) }),
+            let claim = answer
+        else { return false }
+        act { $0.claimed(claim, asked: asked, now: time.now()) }
+        processor.submit(claim.documents.map(\.source)) { [self] document in
+            act { $0.delivered(document, of: claim.lease, now: time.now()) }
+        }
+        return true
+    }
+
+    private func isQueueEmpty() async throws -> Bool {
+        let names = configuration.jobTypes.map(\.name)
+        return try await ask(.work, "count") { try await $0.unfinished(names) } == 0
+    }
+
+    /// Looks for what dead workers left and for documents whose time has come.
+    func maintain() async throws {
+        while true {
+            try await time.sleep(
+                for: WorkerConfiguration.maintenanceInterval * Double.random(in: 0.75...1.25))
+            if let rescued = try await ask(.work, "rescue", { try await $0.rescueExpired() }),
+                rescued.leases > 0
+            {
+                logger.emit(
+                    .leasesRescued(
+                        leases: rescued.leases, documents: rescued.suspects + rescued.dead))
+            }
+            _ = try await ask(.work, "promote") { try await $0.promoteDelayed() }
+        }
+    }
+}
+
+/// The models that read, in turn, so that a long queue of one does not starve another.
+struct Readers {
+    struct Reader: Equatable {
+        let name: String
+        let jobTypes: [String]
+    }
+
+    private let all: [Reader]
+    private var place = 0
+
+    init(_ jobTypes: [JobType]) {
+        all = Dictionary(grouping: jobTypes, by: \.reader)
+            .map { Reader(name: $0, jobTypes: $1.map(\.name)) }
+            .sorted { $0.name < $1.name }
+    }
+
+    var count: Int { all.count }
+
+    mutating func next() -> Reader {
+        defer { place = (place + 1) % all.count }
+        return all[place]
+    }
+}
+
+/// The store could not be reached at the start.
+package struct StartFailure: Error, Equatable, CustomStringConvertible {
+    package let tries: Int
+    package let reason: String
+
+    package var description: String { "gave up after \(tries) tries: \(reason)" }
+}

@@ -1,0 +1,79 @@
+import Dispatch
+import Foundation
+import Jobs
+import Logging
+import Pipeline
+import Postgres
+import PostgresJobs
+import ServiceLifecycle
+import Settings
+import Telemetry
+import Worker
+
+/// Everything concrete: models, pipeline, PostgreSQL, log and signals, put together.
+struct Composition {
+    let settings: WorkerSettings
+    let untilEmpty: Bool
+
+    func run() async throws(Failure) {
+        do {
+            startLogging(
+                level: Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info,
+                format: Telemetry.LogFormat(rawValue: settings.logFormat.rawValue) ?? .text)
+            let jobTypes = try loadJobTypes(folder: settings.jobsFolder)
+            let store = PostgresJobStore(
+                try ConnectionSettings(
+                    settings.databaseURL.connectionString, applicationName: "l2s-worker"))
+            let library = try ModelLibrary(
+                jobTypes: jobTypes, modelsFolder: settings.modelsFolder)
+            let pipeline = Pipeline(
+                library: library,
+                settings: PipelineSettings(
+                    threads: settings.threads, decoders: settings.decoders,
+                    decoderRows: settings.decoderRows,
+                    handoffCapacity: settings.handoffCapacity))
+            do {
+                try await serve(jobTypes: jobTypes, store: store, pipeline: pipeline)
+            } catch {
+                await store.close()
+                throw error
+            }
+            await store.close()
+            // Lanes must not compute any longer when the process tears down what they use.
+            pipeline.stop()
+        } catch {
+            throw Failure(error)
+        }
+    }
+
+    private func serve(
+        jobTypes: [JobType], store: PostgresJobStore, pipeline: Pipeline
+    ) async throws {
+        let logger = Logger(label: "l2s-worker")
+        let worker = WorkerService(
+            configuration: WorkerConfiguration(
+                description: WorkerDescription(
+                    host: ProcessInfo.processInfo.hostName,
+                    processID: ProcessInfo.processInfo.processIdentifier, version: "0.1.0"),
+                jobTypes: jobTypes, leaseDuration: settings.leaseDuration,
+                pollInterval: settings.pollInterval, drainTimeout: settings.drainTimeout,
+                stopsWhenEmpty: untilEmpty, threads: settings.threads,
+                decoders: settings.decoders),
+            store: store, processor: pipeline, logger: logger)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(
+                        service: worker, successTerminationBehavior: .gracefullyShutdownGroup)
+                ], logger: logger))
+        let signals = Signals(
+            first: { Task { await group.triggerGracefulShutdown() } },
+            second: { signal in
+                logger.emit(.stoppedAtOnce(running: worker.runningDocuments))
+                // Not exit: lanes are still computing with what its handlers would destroy.
+                _exit(128 + signal)
+            })
+        defer { signals.cancel() }
+        try await group.run()
+    }
+}

@@ -1,0 +1,39 @@
+import Jobs
+import Pipeline
+import Postgres
+import PostgresJobs
+import Settings
+import Worker
+
+/// Why the program ends early, in words for standard error and as an exit code.
+struct Failure: Error {
+    /// As in sysexits.h.
+    enum Kind: Int32 {
+        case running = 1
+        case usage = 64
+        case unavailable = 69
+        case configuration = 78
+    }
+
+    let exitCode: Int32
+    let words: String
+
+    init(_ kind: Kind, _ words: String) {
+        exitCode = kind.rawValue
+        self.words = words
+    }
+
+    /// - Parameter error: what the start or the run of the worker threw.
+    init(_ error: any Error) {
+        switch error {
+        case let error as Refusals: self.init(.usage, error.description)
+        case DatabaseError.badConnectionString: self.init(.usage, "\(error)")
+        case let error as StartFailure:
+            self.init(
+                .unavailable, "\(error); is PostgreSQL running, and is --database-url right?")
+        case let error as SchemaMismatch: self.init(.configuration, error.description)
+        case let error as ModelLibraryError: self.init(.configuration, error.description)
+        default: self.init(.running, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import Foundation
+import Settings
+
+/// The daemon's entry: flags in, exit code out.
+@main
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "l2s-worker",
+        abstract: "Puts the documents that wait in PostgreSQL through their models.",
+        discussion: """
+            Claims documents in batches, has a large model read and a small one write, and writes \
+            the outputs back. Any number of workers may share a database: each document gets \
+            exactly one result, whatever dies when. Run l2s migrate once before.
+
+            A flag goes before its variable: --database-url before L2S_DATABASE_URL, and so on.
+
+            SIGTERM or SIGINT drains: no new claims; documents that have not begun go back to the \
+            queue at once, running ones when --drain-timeout is over, nothing is charged to them. \
+            A second signal stops at once; other workers take the documents over when their \
+            leases run out.
+
+            Exit codes:
+              0    drained, or empty with --until-empty
+              1    failed while running: the log says why
+              64   a flag, a variable or a job file is wrong or missing
+              69   the database could not be reached at the start
+              78   models do not fit the job files, or the schema does not fit this program
+              128 + signal: stopped at once
+            """)
+
+    @Option(help: SettingName.databaseURL.argumentHelp) var databaseURL: String?
+    @Option(help: SettingName.jobs.argumentHelp) var jobs: String?
+    @Option(help: SettingName.models.argumentHelp) var models: String?
+    @Option(help: SettingName.threads.argumentHelp) var threads: String?
+    @Option(help: SettingName.decoders.argumentHelp) var decoders: String?
+    @Option(help: SettingName.decoderRows.argumentHelp) var decoderRows: String?
+    @Option(help: SettingName.handoffCapacity.argumentHelp) var handoffCapacity: String?
+    @Option(help: SettingName.pollInterval.argumentHelp) var pollInterval: String?
+    @Option(help: SettingName.lease.argumentHelp) var lease: String?
+    @Option(help: SettingName.drainTimeout.argumentHelp) var drainTimeout: String?
+    @Option(help: SettingName.logLevel.argumentHelp) var logLevel: String?
+    @Option(help: SettingName.logFormat.argumentHelp) var logFormat: String?
+    @Flag(help: "Stop once no document of the job types waits, runs or is to be retried.")
+    var untilEmpty = false
+
+    func run() async throws {
+        // A log whose reader is gone must not kill the worker.
+        signal(SIGPIPE, SIG_IGN)
+        do throws(Failure) {
+            try await Composition(settings: settings(), untilEmpty: untilEmpty).run()
+        } catch {
+            try? FileHandle.standardError.write(
+                contentsOf: Data("l2s-worker: \(error.words)\n".utf8))
+            throw ExitCode(error.exitCode)
+        }
+    }
+
+    private func settings() throws(Failure) -> WorkerSettings {
+        let flags: [SettingName: String?] = [
+            .databaseURL: databaseURL, .jobs: jobs, .models: models, .threads: threads,
+            .decoders: decoders, .decoderRows: decoderRows, .handoffCapacity: handoffCapacity,
+            .pollInterval: pollInterval, .lease: lease, .drainTimeout: drainTimeout,
+            .logLevel: logLevel, .logFormat: logFormat,
+        ]
+        do throws(Refusals) {
+            let info = ProcessInfo.processInfo
+            return try WorkerSettings(
+                RawSettings(flags: flags, environment: info.environment),
+                cores: info.activeProcessorCount)
+        } catch {
+            throw Failure(.usage, error.description)
+        }
+    }
+}
+
+extension SettingName {
+    fileprivate var argumentHelp: ArgumentHelp { ArgumentHelp("\(help) [\(variable)]") }
+}

@@ -27,7 +27,7 @@ CREATE TABLE l2s.job_type (
     paused           boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE l2s.job_type IS
-    'What can be done to a document; written from jobs/*.yaml by l2s migrate and by every worker that starts.';
+    'What can be done to a document; written from jobs/*.yaml by l2s migrate and by each worker''s start.';
 COMMENT ON COLUMN l2s.job_type.paused IS
     'True: no worker takes further documents of this type. Set it by UPDATE.';
 COMMENT ON COLUMN l2s.job_type.document_bytes IS
@@ -109,6 +109,7 @@ CREATE TABLE l2s.worker (
     seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     stopped_at timestamptz
 ) WITH (fillfactor = 40);
+CREATE INDEX worker_idle ON l2s.worker (id) WHERE idle;
 COMMENT ON TABLE l2s.worker IS 'One row per worker process that ever started.';
 COMMENT ON COLUMN l2s.worker.idle IS 'Waiting for work: l2s.enqueue notifies only while somebody is.';
 
@@ -172,7 +173,7 @@ CREATE TABLE l2s.result (
 );
 COMMENT ON TABLE l2s.result IS 'What became of each finished document; written once, never updated.';
 COMMENT ON COLUMN l2s.result.encode_ms IS
-    'Time of the whole encoder batch, the same for each of its batch_size documents: divide before summing.';
+    'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
 
 CREATE TABLE l2s.attempt_error (
     document_id bigint NOT NULL,

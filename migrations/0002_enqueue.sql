@@ -37,7 +37,7 @@ BEGIN
                 'Known job types: '
                     || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t) || '.',
                 'No job type is known yet.'),
-            HINT = 'Job types are defined by the files under jobs/; "l2s migrate --jobs DIR" makes them known.';
+            HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
     END IF;
     IF document IS NULL THEN
         RAISE EXCEPTION 'expected a document for job type %, got NULL', type.name USING
@@ -49,11 +49,14 @@ BEGIN
             DETAIL = format('The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
             HINT = 'Split the text, or raise limits.document_bytes of the job type.';
     END IF;
-    -- Spelled out, because what counts as white space otherwise depends on the database's locale.
-    IF document !~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]' THEN
+    -- Spelled out: what is white space to a regular expression otherwise depends on the locale.
+    IF document !~
+        '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]'
+    THEN
         RAISE EXCEPTION 'empty document for job type %', type.name USING
             ERRCODE = 'invalid_parameter_value',
-            DETAIL = format('The text has %s bytes, all of them white space or control characters.', bytes),
+            DETAIL = format(
+                'The text has %s bytes, all of them white space or control characters.', bytes),
             HINT = 'Leave such rows out, for example by WHERE body ~ ''\w''.';
     END IF;
     IF priority IS NULL OR priority NOT BETWEEN -32767 AND 32767 THEN
@@ -81,7 +84,8 @@ BEGIN
         END IF;
     END IF;
 
-    INSERT INTO l2s.document (id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata)
+    INSERT INTO l2s.document (
+        id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata)
     VALUES (new_id, type.id, priority, run_at, stamp, document, dedupe_key, metadata);
 
     INSERT INTO l2s.queue (document_id, run_at, reader, job_type, tokens, rank, lane, state)

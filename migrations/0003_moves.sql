@@ -17,7 +17,8 @@ LANGUAGE sql AS $$
     WITH closed AS (DELETE FROM l2s.lease l WHERE l.id = close_lease.lease_id RETURNING l.*)
     INSERT INTO l2s.batch (
         lease_id, worker_id, reader, lane, documents, claimed_at, closed_at, outcome)
-    SELECT id, worker_id, reader, lane, documents, claimed_at, clock_timestamp(), close_lease.outcome
+    SELECT
+        id, worker_id, reader, lane, documents, claimed_at, clock_timestamp(), close_lease.outcome
     FROM closed
 $$;
 
@@ -241,15 +242,19 @@ BEGIN
     RETURN QUERY
     SELECT a.id, CASE
         WHEN a.id = ANY (held) THEN 'recorded'
-        WHEN EXISTS (
-            SELECT FROM l2s.result r
-            WHERE r.document_id = a.id AND r.lease_id = finish.lease_id) THEN 'repeated'
-        WHEN EXISTS (
-            SELECT FROM l2s.attempt_error e
-            WHERE e.document_id = a.id AND e.lease_id = finish.lease_id
-              AND e.kind <> 'crashed') THEN 'repeated'
+        WHEN e.kind = 'crashed' THEN 'stale'  -- by l2s.rescue, in this lease's name
+        WHEN e.kind IS NOT NULL OR r.succeeded THEN 'repeated'
         ELSE 'stale' END
-    FROM unnest(asked) AS a(id);
+    FROM unnest(asked) AS a(id)
+    -- LIMIT keeps the planner from ever scanning these tables.
+    LEFT JOIN LATERAL (
+        SELECT f.kind FROM l2s.attempt_error f
+        WHERE f.document_id = a.id AND f.lease_id = finish.lease_id
+          AND a.id <> ALL (held) LIMIT 1) AS e ON true
+    LEFT JOIN LATERAL (
+        SELECT s.succeeded FROM l2s.result s
+        WHERE s.document_id = a.id AND s.lease_id = finish.lease_id
+          AND a.id <> ALL (held) LIMIT 1) AS r ON true;
 END $$;
 
 -- Gives documents of a batch back, uncharged. Returns how many the lease still held.
@@ -270,7 +275,8 @@ BEGIN
         SELECT q.document_id FROM l2s.queue q
         WHERE q.document_id = ANY (release.documents) AND q.state = 1 AND q.lease_id = lease.id
         ORDER BY q.document_id FOR UPDATE);
-    UPDATE l2s.queue q SET state = 0, lease_id = NULL WHERE q.document_id = ANY (held);
+    UPDATE l2s.queue q SET state = 0, lease_id = NULL, run_at = clock_timestamp()
+    WHERE q.document_id = ANY (held);
     IF NOT EXISTS (SELECT FROM l2s.queue q WHERE q.lease_id = lease.id AND q.state = 1) THEN
         PERFORM l2s.close_lease(lease.id, 'released');
     END IF;
@@ -280,7 +286,7 @@ END $$;
 
 -- Takes documents back from at most `leases` leases that ran out. The ladder that isolates a poison
 -- document from its batch: after one crash in batches of 16, after two alone, after four dead.
--- A lease is given its full time again after a restart of the server: its worker could not renew it.
+-- After a restart of the server a lease has its full time again: its worker could not renew it.
 CREATE FUNCTION l2s.rescue(leases integer DEFAULT 16)
 RETURNS TABLE (rescued_leases integer, suspects integer, dead integer)
 LANGUAGE plpgsql
@@ -321,14 +327,15 @@ BEGIN
         SELECT
             q.document_id, q.job_type, lease.id, lease.worker_id, false,
             q.errors + q.crashes + 1, lease.claimed_at, stamp,
-            format('%s workers in a row were not heard of again, the last two with this document alone',
+            format(
+                '%s workers were not heard of again, the last two of them with this document alone',
                 q.crashes + 1),
             extract(epoch FROM lease.claimed_at - q.run_at) * 1000
         FROM l2s.queue q WHERE q.document_id = ANY (lost);
         DELETE FROM l2s.queue q WHERE q.document_id = ANY (lost);
 
         UPDATE l2s.queue q SET
-            state = 0, lease_id = NULL, crashes = q.crashes + 1,
+            state = 0, lease_id = NULL, run_at = stamp, crashes = q.crashes + 1,
             lane = CASE q.crashes WHEN 0 THEN 6 ELSE 7 END
         WHERE q.document_id = ANY (held);
         PERFORM l2s.close_lease(lease.id, 'expired');
@@ -340,6 +347,12 @@ BEGIN
     IF suspects > 0 THEN
         PERFORM l2s.wake();
     END IF;
+    -- Those who died while they waited; l2s.enqueue looks at every idle worker.
+    UPDATE l2s.worker w SET idle = false
+    WHERE w.id = ANY (ARRAY(
+        SELECT v.id FROM l2s.worker v
+        WHERE v.idle AND v.seen_at < clock_timestamp() - interval '1 minute'
+        FOR NO KEY UPDATE SKIP LOCKED));
     RETURN NEXT;
 END $$;
 

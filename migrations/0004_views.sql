@@ -57,10 +57,10 @@ SELECT
     m.minute, m.job_type, m.documents, m.failures, m.tokens_in, m.tokens_out,
     m.documents / m.seconds AS documents_per_s,
     (m.tokens_in + m.tokens_out) / m.seconds AS tokens_per_s,
-    m.queue_ms[1] AS queue_p50_ms, m.queue_ms[2] AS queue_p95_ms, m.queue_ms[3] AS queue_p99_ms,
-    m.encode_ms[1] AS encode_p50_ms, m.encode_ms[2] AS encode_p95_ms, m.encode_ms[3] AS encode_p99_ms,
-    m.decode_ms[1] AS decode_p50_ms, m.decode_ms[2] AS decode_p95_ms, m.decode_ms[3] AS decode_p99_ms,
-    m.total_ms[1] AS total_p50_ms, m.total_ms[2] AS total_p95_ms, m.total_ms[3] AS total_p99_ms
+    m.queue[1] AS queue_p50_ms, m.queue[2] AS queue_p95_ms, m.queue[3] AS queue_p99_ms,
+    m.encode[1] AS encode_p50_ms, m.encode[2] AS encode_p95_ms, m.encode[3] AS encode_p99_ms,
+    m.decode[1] AS decode_p50_ms, m.decode[2] AS decode_p95_ms, m.decode[3] AS decode_p99_ms,
+    m.total[1] AS total_p50_ms, m.total[2] AS total_p95_ms, m.total[3] AS total_p99_ms
 FROM (
     SELECT
         date_trunc('minute', r.finished_at) AS minute,
@@ -74,12 +74,12 @@ FROM (
             max(r.finished_at)
                 - greatest(min(r.claimed_at), date_trunc('minute', min(r.finished_at)))
         ), 0.001)::double precision AS seconds,
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.queue_ms) AS queue_ms,
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.encode_ms) AS encode_ms,
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.decode_ms) AS decode_ms,
+        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.queue_ms) AS queue,
+        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.encode_ms) AS encode,
+        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.decode_ms) AS decode,
         percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
             ORDER BY r.queue_ms + extract(epoch FROM r.finished_at - r.claimed_at)::double precision
-                * 1000) AS total_ms
+                * 1000) AS total
     FROM l2s.result r
     JOIN l2s.job_type t ON t.id = r.job_type
     GROUP BY date_trunc('minute', r.finished_at), t.name

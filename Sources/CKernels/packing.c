@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "CKernels.h"
@@ -32,6 +33,51 @@ void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, 
         packed += inner * L2S_PANEL;
     }
 }
+
+static uint16_t bf16_of(float x) {
+    uint32_t w;
+    memcpy(&w, &x, sizeof w);
+    if ((w & 0x7fffffff) > 0x7f800000) return (uint16_t)(w >> 16 | 0x40);  // NaN stays one
+    return (uint16_t)((w + 0x7fff + (w >> 16 & 1)) >> 16);  // to the nearest, ties to even
+}
+
+void l2s_to_bf16(const float *x, size_t count, uint16_t *out) {
+    for (size_t i = 0; i < count; i++) out[i] = bf16_of(x[i]);
+}
+
+void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner,
+                        uint16_t *packed) {
+    for (size_t first = 0; first < columns; first += L2S_PANEL, packed += inner * L2S_PANEL)
+        for (size_t j = 0; j < L2S_PANEL; j++)
+            for (size_t k = 0; k < inner; k++)
+                packed[k * L2S_PANEL + j] =
+                    first + j < columns ? bf16_of(w[(first + j) * ldw + k]) : 0;
+}
+
+void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
+                        float *scales, float *sums) {
+    const size_t quads = (inner + 3) / 4;
+    const size_t padded = (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
+    memset(packed, 0, padded * quads * 4);
+    for (size_t j = 0; j < padded; j++) {
+        scales[j] = 0;
+        sums[j] = 0;
+        if (j >= columns) continue;
+        const float *row = w + j * ldw;
+        float top = 0;
+        for (size_t k = 0; k < inner; k++) top = fabsf(row[k]) > top ? fabsf(row[k]) : top;
+        scales[j] = top / 127.0f;
+        float inverse = top > 0 ? 127.0f / top : 0;
+        int8_t *out = packed + j / L2S_PANEL * quads * L2S_PANEL * 4 + j % L2S_PANEL * 4;
+        for (size_t k = 0; k < inner; k++) {
+            int8_t q = (int8_t)rintf(row[k] * inverse);
+            out[k / 4 * L2S_PANEL * 4 + k % 4] = q;
+            sums[j] += q;
+        }
+    }
+}
+
+size_t l2s_int8_scratch_bytes(size_t inner) { return 96 * ((inner + 3) / 4 * 4); }
 
 size_t l2s_argmax(const float *x, size_t count) {
     float best = x[0];

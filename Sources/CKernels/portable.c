@@ -6,4 +6,24 @@
 #define ROWS 3
 #endif
 #define VECTORS 1
+#define INT8_OFFSET 0
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GROUP = 12 };
+
+static void int8_tile_portable(int rows, const uint8_t *a, const int8_t *b, size_t quads,
+                               int32_t *sums) {
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < 32; j++) {
+            int32_t s = 0;
+            for (size_t k = 0; k < quads; k++)
+                for (int i = 0; i < 4; i++)
+                    s += (int8_t)a[(k * GROUP + (size_t)r) * 4 + (size_t)i] *
+                         b[(k * 32 + (size_t)j) * 4 + (size_t)i];
+            sums[r * 32 + j] = s;
+        }
+}
+
 #include "kernels.inc"

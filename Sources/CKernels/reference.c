@@ -1,5 +1,6 @@
 // The naive twin of every kernel: loops a reader can check against the formula, sums in double.
 #include <math.h>
+#include <string.h>
 
 #include "CKernels.h"
 
@@ -8,24 +9,51 @@ static float gelu(float x) {
     return (float)(0.5 * x * (1.0 + tanh(u)));
 }
 
-static float packed_at(const float *b, size_t inner, size_t k, size_t column) {
-    return b[column / L2S_PANEL * inner * L2S_PANEL + k * L2S_PANEL + column % L2S_PANEL];
+static float bf16_at(const void *values, size_t i) {
+    uint32_t w = (uint32_t)((const uint16_t *)values)[i] << 16;
+    float f;
+    memcpy(&f, &w, sizeof f);
+    return f;
 }
 
-static void matmul(const float *a, size_t lda, size_t rows, size_t inner, const float *b,
+static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
+    size_t panel = column / L2S_PANEL, place = column % L2S_PANEL;
+    if (b->format == L2S_INT8) {
+        size_t quads = (inner + 3) / 4;
+        return ((const int8_t *)b->panels)[((panel * quads + k / 4) * L2S_PANEL + place) * 4 +
+                                           k % 4] *
+               b->scales[column];
+    }
+    size_t i = (panel * inner + k) * L2S_PANEL + place;
+    return b->format == L2S_BF16 ? bf16_at(b->panels, i) : ((const float *)b->panels)[i];
+}
+
+// What quantisation makes of x in a row whose largest magnitude is `top`.
+static double quantised(float x, float top) {
+    return top > 0 ? rint((double)(x * (127.0f / top))) * (double)(top / 127.0f) : 0;
+}
+
+static void matmul(const float *a, size_t lda, size_t rows, size_t inner, const l2s_matrix *b,
                    size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
-                   l2s_activation activation) {
-    for (size_t r = 0; r < rows; r++)
+                   l2s_activation activation, void *scratch) {
+    (void)scratch;
+    for (size_t r = 0; r < rows; r++) {
+        float top = 0;
+        for (size_t k = 0; k < inner; k++) top = fmaxf(top, fabsf(a[r * lda + k]));
         for (size_t j = 0; j < columns; j++) {
             double s = accumulate ? c[r * ldc + j] : 0;
-            for (size_t k = 0; k < inner; k++)
-                s += (double)a[r * lda + k] * packed_at(b, inner, k, j);
+            for (size_t k = 0; k < inner; k++) {
+                float x = a[r * lda + k];
+                double value = b->format == L2S_INT8 ? quantised(x, top) : x;
+                s += value * packed_at(b, inner, k, j);
+            }
             if (bias) s += bias[j];
             float v = (float)s;
             if (activation == L2S_RELU) v = v > 0 ? v : 0;
             if (activation == L2S_GELU) v = gelu(v);
             c[r * ldc + j] = v;
         }
+    }
 }
 
 static void rms_norm(const float *x, const float *weight, float epsilon, size_t rows, size_t width,
@@ -69,18 +97,22 @@ static void gated_gelu(float *gate, const float *up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gelu(gate[i]) * up[i];
 }
 
-static void attend(const float *query, const float *keys, const float *values, size_t heads,
-                   size_t head_width, size_t capacity, size_t length, float scale,
+static void attend(const float *query, l2s_format format, const void *keys, const void *values,
+                   size_t heads, size_t head_width, size_t capacity, size_t length, float scale,
                    const float *bias, size_t bias_stride, float *scratch, float *out) {
     for (size_t h = 0; h < heads; h++) {
-        const float *q = query + h * head_width;
-        const float *k = keys + h * capacity * head_width;
-        const float *v = values + h * capacity * head_width;
-        matmul(q, head_width, 1, head_width, k, length, scratch, capacity, 0, 0, L2S_NONE);
+        size_t first = h * capacity * head_width;
+        l2s_matrix k = {format, (const char *)keys + first * (format == L2S_BF16 ? 2 : 4), 0, 0};
+        matmul(query + h * head_width, head_width, 1, head_width, &k, length, scratch, capacity, 0,
+               0, L2S_NONE, 0);
         softmax(scratch, capacity, 1, length, scale, bias ? bias + h * bias_stride : 0, 0);
         for (size_t i = 0; i < head_width; i++) {
             double s = 0;
-            for (size_t t = 0; t < length; t++) s += (double)scratch[t] * v[t * head_width + i];
+            for (size_t t = 0; t < length; t++) {
+                size_t place = first + t * head_width + i;
+                s += (double)scratch[t] * (format == L2S_BF16 ? bf16_at(values, place)
+                                                              : ((const float *)values)[place]);
+            }
             out[h * head_width + i] = (float)s;
         }
     }

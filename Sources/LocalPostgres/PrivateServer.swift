@@ -87,15 +87,18 @@ extension PrivateServer {
         }
     }
 
-    /// sockaddr_un holds 107 bytes and an end.
+    /// sockaddr_un holds 107 bytes and an end; the rest would not survive pg_ctl's shell or the
+    /// server's list of folders.
     private func checkSocketPath() throws {
         let path = socketFolder + "/.s.PGSQL.5432"
-        guard folder.hasPrefix("/"), path.utf8.count <= 107 else {
+        guard folder.hasPrefix("/"), path.utf8.count <= 107,
+            !folder.contains(where: { "'\"\\,\n".contains($0) })
+        else {
             throw PrivateServerError.folder(
                 folder,
                 expected:
                     "an absolute path of at most \(107 - "/socket/.s.PGSQL.5432".count) bytes, "
-                    + "the limit of Unix sockets")
+                    + "the limit of Unix sockets, without quotes, commas and backslashes")
         }
     }
 
@@ -121,13 +124,21 @@ extension PrivateServer {
             throw PrivateServerError.folder(
                 folder, expected: "reachable for user postgres: a folder above it is closed to it")
         }
-        guard !files.fileExists(atPath: dataFolder + "/PG_VERSION") else { return }
+        if !files.fileExists(atPath: dataFolder) { try makeData() }
+    }
+
+    /// Under another name first: a run that was cut off must not look like a data folder.
+    private func makeData() throws {
+        let files = FileManager.default
+        let partial = dataFolder + ".partial"
+        if files.fileExists(atPath: partial) { try files.removeItem(atPath: partial) }
         try programs.demand(
             "initdb",
             [
-                "-D", dataFolder, "--username=postgres", "--auth=trust", "--encoding=UTF8",
+                "-D", partial, "--username=postgres", "--auth=trust", "--encoding=UTF8",
                 "--locale=C.UTF-8",
             ])
+        try files.moveItem(atPath: partial, toPath: dataFolder)
     }
 
     private func launch() throws {

@@ -2,8 +2,8 @@ import Glibc
 
 /// A connection to PostgreSQL that waits on a thread of its own.
 ///
-/// Not connected until `connect` is called; never reconnects by itself. After an error that
-/// `isConnected` is false for, call `reconnect`: what the broken session had done is unknown.
+/// Not connected until `connect` is called, and never again by itself: what a session that broke
+/// had done is unknown, and what it had set up is gone.
 package actor DatabaseConnection {
     private let executor: ThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -20,14 +20,9 @@ package actor DatabaseConnection {
 
     package var isConnected: Bool { session.map { !$0.isBroken } ?? false }
 
-    /// Does nothing when connected.
+    /// Does nothing when connected; replaces a connection that broke.
     package func connect() throws(DatabaseError) {
         guard !isConnected else { return }
-        session = nil
-        session = try Session(settings)
-    }
-
-    package func reconnect() throws(DatabaseError) {
         session = nil
         session = try Session(settings)
     }

@@ -11,10 +11,7 @@ final class Session {
         let keywords = Array(settings.keywords)
         guard
             let handle = CStrings.withArrays(
-                keywords.map(\.key), keywords.map(\.value),
-                {
-                    PQconnectdbParams($0, $1, 0)
-                })
+                keywords.map(\.key), keywords.map(\.value), { PQconnectdbParams($0, $1, 0) })
         else { throw .unreachable(place: settings.place, reason: "out of memory") }
         self.handle = handle
         guard PQstatus(handle) == CONNECTION_OK else {
@@ -26,9 +23,10 @@ final class Session {
         _ = try query(
             """
             SELECT set_config('statement_timeout', $1, false),
-                   set_config('synchronous_commit', $2, false)
+                   set_config('synchronous_commit',
+                              coalesce($2, current_setting('synchronous_commit')), false)
             """,
-            [.int(Int64(timeout)), .text(settings.durableCommits ? "on" : "off")])
+            [.int(Int64(timeout)), settings.durableCommits ? .null : .text("off")])
     }
 
     deinit { PQfinish(handle) }

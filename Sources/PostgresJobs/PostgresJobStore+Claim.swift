@@ -3,7 +3,7 @@ import Postgres
 
 extension PostgresJobStore {
     package func claim(_ request: ClaimRequest) async throws -> Claim? {
-        let claim = try await work.run { connection in
+        try await work.run { connection in
             let rows = try await connection.query(
                 "SELECT * FROM l2s.claim($1, $2, $3, $4, $5, $6)",
                 [
@@ -13,8 +13,6 @@ extension PostgresJobStore {
                 ])
             return try Claim(rows, reader: request.reader)
         }
-        if claim != nil { isMarkedIdle = false }
-        return claim
     }
 }
 

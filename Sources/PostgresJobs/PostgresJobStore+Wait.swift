@@ -3,27 +3,23 @@ import Postgres
 
 extension PostgresJobStore {
     /// The order makes sure that no wake-up is lost: first tell the producers that somebody waits,
-    /// then look once more, then wait.
+    /// then, in another transaction, look once more, then wait. `l2s.claim` takes the mark away.
     package func waitForWork(
         _ worker: WorkerID, jobTypes: [String], timeout: Duration
     ) async throws -> Bool {
-        let mark = !isMarkedIdle
-        let notified = try await listen.run { connection in
-            if mark {
-                try await connection.query(
-                    "UPDATE l2s.worker SET idle = true WHERE id = $1", [.int(worker.value)])
-            }
+        try await listen.run { connection in
+            try await connection.query(
+                "UPDATE l2s.worker SET idle = true WHERE id = $1 AND NOT idle",
+                [.int(worker.value)])
             let hasWork: Bool = try await connection.query(
                 "SELECT l2s.has_work($1, $2)", [.int(worker.value), .texts(jobTypes)]
             ).single()
             if hasWork { return true }
             return try await connection.waitForNotification(timeout: timeout)
         }
-        isMarkedIdle = true
-        return notified
     }
 
-    package nonisolated func interruptWait() {
+    package func interruptWait() {
         listen.interrupt()
     }
 

@@ -4,13 +4,11 @@ package import Postgres
 /// The job store in PostgreSQL: one worker's view of schema `l2s`.
 ///
 /// Holds three connections, so that a long write-back never delays a heartbeat and a wait for work
-/// never delays either: work, heartbeat, listen. What SQL runs is in the functions of `migrations/`.
-package actor PostgresJobStore: JobStore {
+/// delays neither: work, heartbeat, listen. The SQL that does the moves is in `migrations/`.
+package struct PostgresJobStore: JobStore {
     let work: StoreLink
     let heartbeat: StoreLink
     let listen: StoreLink
-    /// Whether the database knows that this worker waits. Written by `waitForWork` and `claim`.
-    var isMarkedIdle = false
 
     /// Connects with the first call.
     package init(_ settings: ConnectionSettings) {
@@ -41,6 +39,7 @@ package actor PostgresJobStore: JobStore {
         }
     }
 
+    /// Waits for what is under way: call `interruptWait` before.
     package func close() async {
         await work.close()
         await heartbeat.close()

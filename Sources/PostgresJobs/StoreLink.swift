@@ -1,12 +1,13 @@
 import Jobs
 import Postgres
 
-/// One connection of a store: connects when first used, again after it broke, ever more slowly
-/// while that fails.
+/// One connection of a store: connects when first used and again after it broke. After a failure
+/// the next call waits first, ever longer.
 actor StoreLink {
     private let connection: DatabaseConnection
     /// Run on each new connection before anything else.
     private let prepare: @Sendable (DatabaseConnection) async throws -> Void
+    private var isPrepared = false
     private var failures = 0
     private var notBefore = ContinuousClock.now
 
@@ -22,10 +23,12 @@ actor StoreLink {
         _ body: @Sendable (DatabaseConnection) async throws -> Result
     ) async throws -> Result {
         do {
-            if await !connection.isConnected {
-                try await Task.sleep(until: notBefore)
-                try await connection.reconnect()
+            if notBefore > .now { try await Task.sleep(until: notBefore) }
+            if await !connection.isConnected { isPrepared = false }
+            if !isPrepared {
+                try await connection.connect()
                 try await prepare(connection)
+                isPrepared = true
             }
             let result = try await body(connection)
             failures = 0

@@ -51,6 +51,9 @@ struct BytePairRules {
         for id in idOfEntry.values where !(0...Self.largestID).contains(id) {
             throw Problem(reason: "expected ids from 0 to \(Self.largestID), got \(id)")
         }
+        guard Set(idOfEntry.values).count == idOfEntry.count else {
+            throw Problem(reason: "expected every id to have one entry, got several for one")
+        }
         return 1 + (idOfEntry.values.max() ?? -1)
     }
 

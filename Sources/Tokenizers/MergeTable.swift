@@ -1,16 +1,21 @@
 /// Byte-pair merges by rank, applied to one word at a time.
-struct MergeTable: Sendable {
+package struct MergeTable: Sendable {
     /// What two neighbours become, and how early in training that merge was learned.
-    struct Merge: Equatable {
-        let rank: Int32
-        let result: Int32
+    package struct Merge: Equatable, Sendable {
+        package let rank: Int32
+        package let result: Int32
+
+        package init(rank: Int32, result: Int32) {
+            self.rank = rank
+            self.result = result
+        }
     }
 
     private var merges: [UInt64: Merge] = [:]
 
-    init(capacity: Int) { merges.reserveCapacity(capacity) }
+    package init(capacity: Int) { merges.reserveCapacity(capacity) }
 
-    subscript(left: Int32, right: Int32) -> Merge? {
+    package subscript(left: Int32, right: Int32) -> Merge? {
         get { merges[Self.key(left, right)] }
         set { merges[Self.key(left, right)] = newValue }
     }
@@ -23,7 +28,7 @@ struct MergeTable: Sendable {
     ///
     /// The symbols form a linked list, and merges wait in a heap; one whose symbols have changed
     /// since is dropped when it comes up. Cost: n log n for a word of n bytes.
-    func merged(_ symbols: [Int32]) -> [Int32] {
+    package func merged(_ symbols: [Int32]) -> [Int32] {
         guard symbols.count > 1 else { return symbols }
         var ids = symbols
         // Neighbours as indices; `count` and -1 are the ends.

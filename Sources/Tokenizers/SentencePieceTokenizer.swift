@@ -22,6 +22,13 @@ package final class SentencePieceTokenizer: Tokenizer {
     /// - Throws: `TokenizerError`.
     package init(path: String, chunkBytes: Int = 65_536) throws {
         let data = try readTokenizerFile(path)
+        guard data.withUnsafeBytes(SentencePieceCheck.isSafe) else {
+            throw TokenizerError(
+                path: path,
+                problem: .malformed(
+                    "expected a SentencePiece model, found other or damaged data; copy or "
+                        + "download it again"))
+        }
         var message = [CChar](repeating: 0, count: 256)
         let opened = data.withUnsafeBytes {
             l2s_spm_open($0.baseAddress, $0.count, &message, message.count)

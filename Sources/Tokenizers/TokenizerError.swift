@@ -30,7 +30,7 @@ extension TokenizerError: CustomStringConvertible {
         case .malformed(let reason):
             reason
         case .unsupported(let field, let expected, let found):
-            "expected \(field) to be \(expected), got \(found)"
+            "expected \(field) to be \(expected), got \(String(found.prefix(60)).debugDescription)"
         }
     }
 }

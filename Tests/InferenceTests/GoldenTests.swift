@@ -35,10 +35,14 @@ import Testing
             model.read(cases.map(\.inputIds)).map {
                 OpenedPrompt(states: $0, maximumNewTokens: 24)
             }, workspace: workspace)
-        let vocabulary = model.writer.vocabularySize
+        let head = model.writer.head
+        let vocabulary = head.vocabularySize
+        let hidden = FloatBuffer(count: rows.count * model.writer.stateWidth)
         let logits = FloatBuffer(count: rows.count * vocabulary)
         model.writer.step(
-            rows, tokens: rows.map { _ in model.writer.startID }, logits: logits,
+            rows, tokens: rows.map { _ in head.startID }, into: hidden, workspace: workspace)
+        head.logits(
+            hidden.rows(width: model.writer.stateWidth), into: logits.rows(width: vocabulary),
             workspace: workspace)
         for (index, expected) in cases.enumerated() {
             let own = logits.withFloats { Array($0[index * vocabulary..<(index + 1) * vocabulary]) }

@@ -39,43 +39,75 @@ import Testing
         #expect(worst <= tolerance, "seed \(Self.seed)")
     }
 
-    @Test(arguments: levels)
-    func matmul(level: KernelLevel) throws {
+    @Test(arguments: levels, WeightFormat.allCases)
+    func matmul(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try Self.kernels(level)
         var random = Random(1)
-        for round in 0..<50 {
+        for round in 0..<40 {
             let rows = random.int(1...40)
             let inner = random.int(1...700)
             let columns = round % 10 == 0 ? random.int(500...1_100) : random.int(1...150)
             let a = random.floats(rows * inner)
-            let w = random.floats(columns * inner)
             let bias = random.floats(columns)
             let start = random.floats(rows * columns)
-            var packed = [Float](repeating: .nan, count: l2s_packed_count(inner, columns))
-            l2s_pack_rows(w, inner, columns, inner, &packed)
+            let weights = PackedMatrix(
+                rows: FloatBuffer(random.floats(columns * inner)), columns: columns, inner: inner,
+                format: format)
             let accumulate: Int32 = round % 2 == 0 ? 1 : 0
             let activation = [L2S_NONE, L2S_RELU, L2S_GELU][round % 3]
+            let scratch = FloatBuffer(count: l2s_int8_scratch_bytes(inner) / 4)
             var found = start
             var expected = start
-            kernels.matmul(
-                a, inner, rows, inner, packed, columns, &found, columns, accumulate, bias,
-                activation)
-            Self.twin.matmul(
-                a, inner, rows, inner, packed, columns, &expected, columns, accumulate, bias,
-                activation)
+            weights.withKernelView {
+                kernels.matmul(
+                    a, inner, rows, inner, $0, columns, &found, columns, accumulate, bias,
+                    activation, scratch.base)
+                Self.twin.matmul(
+                    a, inner, rows, inner, $0, columns, &expected, columns, accumulate, bias,
+                    activation, nil)
+            }
             expectClose(found, expected, terms: inner)
             // A row alone has the same bits as in company.
             let row = random.int(0...rows - 1)
             var alone = Array(start[row * columns..<(row + 1) * columns])
-            kernels.matmul(
-                Array(a[row * inner..<(row + 1) * inner]), inner, 1, inner, packed, columns,
-                &alone, columns, accumulate, bias, activation)
+            weights.withKernelView {
+                kernels.matmul(
+                    Array(a[row * inner..<(row + 1) * inner]), inner, 1, inner, $0, columns,
+                    &alone, columns, accumulate, bias, activation, scratch.base)
+            }
             #expect(alone == Array(found[row * columns..<(row + 1) * columns]))
         }
     }
 
-    @Test(arguments: levels)
-    func packingOfRowsAndColumnsAgrees(level: KernelLevel) {
+    /// Packed weights are the weights, to the precision of their format.
+    @Test(arguments: WeightFormat.allCases)
+    func packingKeepsTheWeights(format: WeightFormat) {
+        var random = Random(5)
+        for _ in 0..<20 {
+            let inner = random.int(1...90)
+            let columns = random.int(1...90)
+            let rows = random.floats(columns * inner)
+            let weights = PackedMatrix(
+                rows: FloatBuffer(rows), columns: columns, inner: inner, format: format)
+            let step: Float = [.float32: 0, .bfloat16: 1 / 256, .int8: 1 / 253][format] ?? 0
+            for k in 0..<inner {
+                var unit = [Float](repeating: 0, count: inner)
+                unit[k] = 1
+                var column = [Float](repeating: 0, count: columns)
+                weights.withKernelView {
+                    Self.twin.matmul(
+                        unit, inner, 1, inner, $0, columns, &column, columns, 0, nil, L2S_NONE,
+                        nil)
+                }
+                #expect(
+                    column.indices.allSatisfy {
+                        abs(column[$0] - rows[$0 * inner + k]) <= step * 1.001
+                    }, "seed \(Self.seed)")
+            }
+        }
+    }
+
+    @Test func packingOfRowsAndColumnsAgrees() {
         var random = Random(2)
         for _ in 0..<20 {
             let inner = random.int(1...90)
@@ -122,28 +154,33 @@ import Testing
         }
     }
 
-    @Test(arguments: levels)
-    func attendToACache(level: KernelLevel) throws {
+    @Test(arguments: levels, [WeightFormat.float32, .bfloat16])
+    func attendToACache(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try Self.kernels(level)
         var random = Random(4)
         for round in 0..<40 {
             let heads = random.int(1...5)
             let headWidth = [4, 8, 24, 32, 64, 80, 128][round % 7]
-            let capacity = 32 * random.int(1...9)
-            let length = random.int(1...capacity)
+            let cache = KeyValueCache(
+                layers: 1, heads: heads, headWidth: headWidth, positions: random.int(1...290),
+                format: format)
+            let length = random.int(1...cache.capacity)
+            for position in 0..<length {
+                cache.set(
+                    position, layer: 0, key: random.floats(heads * headWidth),
+                    value: random.floats(heads * headWidth))
+            }
             let query = random.floats(heads * headWidth)
-            let keys = random.floats(heads * headWidth * capacity)
-            let values = random.floats(heads * headWidth * capacity)
-            let bias = random.floats(heads * capacity)
-            var scratch = [Float](repeating: 0, count: capacity)
+            let bias = random.floats(heads * length)
+            var scratch = [Float](repeating: 0, count: cache.capacity)
             var found = [Float](repeating: 0, count: heads * headWidth)
             var expected = found
             kernels.attend(
-                query, keys, values, heads, headWidth, capacity, length, 0.5, bias, capacity,
-                &scratch, &found)
+                query, format.code, cache.keys(0), cache.values(0), heads, headWidth,
+                cache.capacity, length, 0.5, bias, length, &scratch, &found)
             Self.twin.attend(
-                query, keys, values, heads, headWidth, capacity, length, 0.5, bias, capacity,
-                &scratch, &expected)
+                query, format.code, cache.keys(0), cache.values(0), heads, headWidth,
+                cache.capacity, length, 0.5, bias, length, &scratch, &expected)
             expectClose(found, expected, terms: length)
         }
     }
@@ -151,5 +188,12 @@ import Testing
     @Test func argmaxTakesTheFirstOfEquals() {
         #expect(l2s_argmax([1, 3, -.infinity, 3], 4) == 1)
         #expect(l2s_argmax([-.infinity, -.infinity], 2) == 0)
+    }
+}
+
+extension FloatBuffer {
+    convenience init(_ values: [Float]) {
+        self.init(count: values.count)
+        withFloats { _ = $0.update(from: values) }
     }
 }

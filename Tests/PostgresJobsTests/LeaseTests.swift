@@ -54,6 +54,9 @@ import Testing
         _ = try await worker.store.finish(claim.lease, [.fixture(ids[0], .done)])
         #expect(try await worker.store.release(claim.lease, ids) == 2)
         #expect(try await queue.count("l2s.lease") == 0)
+        #expect(
+            try await worker.finish(claim)
+                == FinishReceipt(recorded: [ids[0]], stale: Array(ids[1...])))
         let again = try #require(try await worker.claim())
         #expect(again.documents.map(\.id) == Array(ids[1...]))
         #expect(again.documents.map(\.attempt) == [1, 1])
@@ -89,7 +92,7 @@ import Testing
         #expect(try dead.first?.value("id") == poison)
         #expect(try dead.first?.value("attempt") == 4)
         #expect(
-            try dead.first?.value("error", as: String.self).hasPrefix("4 workers in a row") == true)
+            try dead.first?.value("error", as: String.self).hasPrefix("4 workers were") == true)
     }
 
     @Test func suspectsMeetNothingElse() async throws {

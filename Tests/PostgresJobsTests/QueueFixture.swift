@@ -59,7 +59,9 @@ struct FixtureWorker {
     let id: WorkerID
 
     init(_ database: TestDatabase) async throws {
-        store = PostgresJobStore(try database.settings())
+        var settings = try database.settings()
+        settings.applicationName = "fixture worker"
+        store = PostgresJobStore(settings)
         id = try await store.register(
             WorkerDescription(host: "test", processID: 7, version: "0"), jobTypes: [])
     }
@@ -77,6 +79,13 @@ struct FixtureWorker {
     @discardableResult
     func finish(_ claim: Claim, _ outcome: Outcome = .done) async throws -> FinishReceipt {
         try await store.finish(claim.lease, claim.documents.map { .fixture($0.id, outcome) })
+    }
+}
+
+/// Calls until the store is there again: it paces the calls itself.
+func insist<Result>(_ body: () async throws -> Result) async throws -> Result {
+    while true {
+        do { return try await body() } catch JobStoreError.unavailable {}
     }
 }
 

@@ -56,6 +56,18 @@ import Testing
                 worker.id, jobTypes: ["translate"], timeout: .seconds(30)) == false)
     }
 
+    @Test func aWorkerThatDiedWaitingIsForgotten() async throws {
+        let queue = try await QueueFixture()
+        let (dead, other) = (try await queue.worker(), try await queue.worker())
+        _ = try await dead.store.waitForWork(dead.id, jobTypes: ["summarize"], timeout: .zero)
+        try await queue.sql.query(
+            "UPDATE l2s.worker SET seen_at = seen_at - interval '2 minutes' WHERE id = $1",
+            [.int(dead.id.value)])
+        #expect(try await JobDesk(queue.sql).workers().map(\.id) == [other.id])
+        _ = try await other.store.rescueExpired()
+        #expect(try await queue.count("l2s.worker WHERE idle") == 0)
+    }
+
     @Test func aRetiredWorkerIsNoLongerListed() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()

@@ -106,7 +106,7 @@ import Testing
         }
         #expect(error?.isTransient == true)
         #expect(await connection.isConnected == false)
-        try await connection.reconnect()
+        try await connection.connect()
         #expect(try await connection.query("SELECT 1").single() == 1)
     }
 }

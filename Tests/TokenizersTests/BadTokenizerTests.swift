@@ -79,6 +79,11 @@ import Tokenizers
         #expect(try openPair(merges: "#version: 0.2\na b\nab\n").contains("line 3"))
         #expect(try openPair(merges: "q w\n").contains("found no \"qw\""))
         #expect(try openPair(vocabulary: "[1, 2]").contains("expected a JSON object of ids"))
+        let path = Fixtures.path("tokenizers/byte-level/vocab.json")
+        let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+        #expect(
+            try openPair(vocabulary: "{\"x y\": 7, " + text.dropFirst()).contains("several for one")
+        )
         #expect(try openPair(vocabulary: "{").contains("expected a JSON object of ids"))
         #expect(try openPair(vocabulary: "{\"a\": 0}").contains("every byte"))
     }

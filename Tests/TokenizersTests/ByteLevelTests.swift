@@ -1,7 +1,6 @@
 import TestSupport
 import Testing
-
-@testable import Tokenizers
+import Tokenizers
 
 @Suite struct ByteLevelTests {
     enum Files: CaseIterable { case vocabularyAndMerges, tokenizerJSON }

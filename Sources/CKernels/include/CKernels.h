@@ -13,19 +13,32 @@ enum { L2S_PANEL = 32 };
 
 typedef enum { L2S_NONE = 0, L2S_RELU = 1, L2S_GELU = 2 } l2s_activation;
 
+typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2 } l2s_format;
+
+// Packed weights [inner → columns]. int8: panels are [inner / 4][32][4] bytes, inner padded to a
+// multiple of four with zeros; column j of the matrix is q · scales[j]; sums[j] is the sum of its
+// quants (a whole number). Scales and sums are padded to whole panels.
+typedef struct {
+    l2s_format format;
+    const void *panels;
+    const float *scales;
+    const float *sums;
+} l2s_matrix;
+
 typedef enum {
     L2S_PORTABLE = 0,
     L2S_AVX2 = 1,
     L2S_AVX512 = 2,
-    L2S_NEON = 3,
+    L2S_AVX512_VNNI = 3,
 } l2s_level;
 
 typedef struct l2s_kernels {
     // c[rows, columns] (+)= a[rows, inner] · b + bias, then the activation.
-    // `accumulate`: add to what c holds. `bias` may be null.
-    void (*matmul)(const float *a, size_t lda, size_t rows, size_t inner, const float *b,
+    // `accumulate`: add to what c holds. `bias` may be null. scratch: for int8 only,
+    // l2s_int8_scratch_bytes(inner) on a 64-byte boundary.
+    void (*matmul)(const float *a, size_t lda, size_t rows, size_t inner, const l2s_matrix *b,
                    size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
-                   l2s_activation activation);
+                   l2s_activation activation, void *scratch);
 
     // out[r, :] = x[r, :] · rsqrt(mean(x²) + epsilon) · weight
     void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t rows, size_t width,
@@ -47,9 +60,9 @@ typedef struct l2s_kernels {
     // query, out [heads, head_width]; keys: per head a packed matrix [head_width → capacity];
     // values [heads, capacity, head_width]; bias: per head a row of `length` floats at
     // bias + head · bias_stride, or null; scratch: `capacity` floats.
-    // capacity is a multiple of L2S_PANEL.
-    void (*attend)(const float *query, const float *keys, const float *values, size_t heads,
-                   size_t head_width, size_t capacity, size_t length, float scale,
+    // capacity is a multiple of L2S_PANEL. Keys and values are both of `format`, F32 or BF16.
+    void (*attend)(const float *query, l2s_format format, const void *keys, const void *values,
+                   size_t heads, size_t head_width, size_t capacity, size_t length, float scale,
                    const float *bias, size_t bias_stride, float *scratch, float *out);
 } l2s_kernels;
 
@@ -66,5 +79,11 @@ size_t l2s_packed_count(size_t inner, size_t columns);
 void l2s_pack_rows(const float *w, size_t ldw, size_t columns, size_t inner, float *packed);
 // Packs columns: b[inner, columns], row-major with stride ldb.
 void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, float *packed);
+// The same for weights in fewer bits; bf16 rounds to the nearest, ties to even.
+void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner, uint16_t *packed);
+void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
+                        float *scales, float *sums);
+size_t l2s_int8_scratch_bytes(size_t inner);
+void l2s_to_bf16(const float *x, size_t count, uint16_t *out);
 // The index of the largest value; the first one among equals.
 size_t l2s_argmax(const float *x, size_t count);

@@ -1,6 +1,6 @@
 /// Beam search as transformers 5 does it with early_stopping false: it ends when the best running
 /// beam, divided by its present length, can no longer beat the worst finished one.
-struct BeamSearch: Search {
+struct BeamSearch {
     private struct Beam {
         var row: DecoderRow
         var tokens: [Int32] = []
@@ -20,9 +20,9 @@ struct BeamSearch: Search {
     private var finished: [(tokens: [Int32], score: Float)] = []
     private let startID: Int32
 
-    init(row: DecoderRow, startID: Int32, endIDs: [Int32], options: DecodingOptions) {
-        self.startID = startID
-        self.endIDs = endIDs
+    init(row: DecoderRow, head: OutputHead, options: DecodingOptions) {
+        startID = head.startID
+        endIDs = head.endIDs
         self.options = options
         // All beams would be equal at first: one row stands for them.
         running = [Beam(row: row, score: 0)]
@@ -31,6 +31,7 @@ struct BeamSearch: Search {
     var rows: [DecoderRow] { running.map(\.row) }
     var nextTokens: [Int32] { running.map { $0.tokens.last ?? startID } }
 
+    /// Uses up one step's logits [rows, vocabulary]; the response once it is complete.
     mutating func advance(logits: Rows) -> Response? {
         let length = running[0].tokens.count + 1
         let candidates = bestCandidates(logits, length: length)
@@ -72,8 +73,8 @@ struct BeamSearch: Search {
         for (index, beam) in running.enumerated() {
             let row = logits.rows(index..<index + 1)
             let norm = logSumExp(row.base, count: row.width)
-            if length <= options.minimumNewTokens { row.forbid(endIDs) }
-            for token in 0..<row.width {
+            let mayEnd = length > options.minimumNewTokens
+            for token in 0..<row.width where mayEnd || !endIDs.contains(Int32(token)) {
                 let score = beam.score + (row.base[token] - norm)
                 if best.count == wanted, score <= best[wanted - 1].score { continue }
                 let place = best.firstIndex { $0.score < score } ?? best.count
@@ -82,7 +83,7 @@ struct BeamSearch: Search {
                 if best.count > wanted { best.removeLast() }
             }
         }
-        return best.filter { $0.score > -.infinity }
+        return best
     }
 
     /// A row goes on as the first of its continuations; the others get a copy of it.

@@ -9,13 +9,20 @@ struct RelativeBias: Sendable {
     private let maximumDistance: Int
     private let isBidirectional: Bool
 
-    init(_ tensor: StoredTensor, maximumDistance: Int, isBidirectional: Bool) {
-        buckets = tensor.shape[0]
-        heads = tensor.shape[1]
-        self.maximumDistance = maximumDistance
+    /// The table of a block, or nil where it shares the first block's.
+    ///
+    /// - Parameter prefix: such as `encoder.block.0.layer.0.`.
+    init?(
+        _ loader: WeightLoader, prefix: String, block: Int, configuration: T5Configuration,
+        isBidirectional: Bool
+    ) throws {
+        guard block == 0 || configuration.hasBiasPerBlock else { return nil }
+        buckets = configuration.relativeBuckets
+        heads = configuration.heads
+        maximumDistance = configuration.relativeMaximumDistance
         self.isBidirectional = isBidirectional
-        table = FloatBuffer(count: tensor.count)
-        table.withFloats { tensor.read(into: $0) }
+        table = try loader.table(
+            prefix + "SelfAttention.relative_attention_bias.weight", shape: [buckets, heads])
     }
 
     /// Per head one row of biases for key − query in `distances`, in their order.

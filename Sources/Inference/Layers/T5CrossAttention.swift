@@ -11,29 +11,22 @@ struct T5CrossAttention: Sendable {
     private let epsilon: Float
 
     /// - Parameter prefix: such as `decoder.block.0.layer.1.`.
-    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
         innerWidth = configuration.innerWidth
         epsilon = configuration.epsilon
         let wide = [configuration.innerWidth, configuration.modelWidth]
-        func stored(_ names: [String], _ shape: [Int]) throws -> PackedMatrix {
-            PackedMatrix(
-                stacking: try names.map {
-                    try weights.tensor(prefix + "EncDecAttention.\($0).weight", shape: shape)
-                })
-        }
-        query = try stored(["q"], wide)
-        keyValue = try stored(["k", "v"], wide)
-        output = try stored(["o"], wide.reversed())
-        norm = WeightVector(
-            try weights.tensor(
-                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+        let attention = prefix + "EncDecAttention."
+        query = try loader.matrix([attention + "q.weight"], shape: wide)
+        keyValue = try loader.matrix(["k", "v"].map { attention + $0 + ".weight" }, shape: wide)
+        output = try loader.matrix([attention + "o.weight"], shape: wide.reversed())
+        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
     }
 
     /// Keys and values of a document, once. states: [tokens, modelWidth].
     func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
         workspace.scope {
             let projected = workspace.rows(states.count, keyValue.columns)
-            Operators.multiply(states, keyValue, into: projected)
+            Operators.multiply(states, keyValue, into: projected, workspace: workspace)
             cache.setAll(
                 layer: layer, key: projected.columns(0..<innerWidth),
                 value: projected.columns(innerWidth..<2 * innerWidth))
@@ -46,7 +39,7 @@ struct T5CrossAttention: Sendable {
             let queries = workspace.rows(x.count, innerWidth)
             let mixed = workspace.rows(x.count, innerWidth)
             Operators.rootMeanSquareNorm(x, weight: norm, epsilon: epsilon, into: normed)
-            Operators.multiply(normed, query, into: queries)
+            Operators.multiply(normed, query, into: queries, workspace: workspace)
             for (index, row) in rows.enumerated() {
                 guard let source = row.source else { continue }
                 workspace.scope {
@@ -56,7 +49,7 @@ struct T5CrossAttention: Sendable {
                         scratch: workspace.rows(1, source.cache.capacity), into: mixed[index])
                 }
             }
-            Operators.multiply(mixed, output, into: x, accumulate: true)
+            Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
     }
 }

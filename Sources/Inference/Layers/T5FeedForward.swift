@@ -10,20 +10,15 @@ struct T5FeedForward: Sendable {
     private let epsilon: Float
 
     /// - Parameter prefix: such as `encoder.block.0.layer.1.`.
-    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
         let wide = [configuration.feedForwardWidth, configuration.modelWidth]
         let dense = prefix + "DenseReluDense."
         // The weights decide: published configurations contradict them.
-        isGated = weights.contains(dense + "wi_0.weight")
-        inner = PackedMatrix(
-            stacking: try (isGated ? ["wi_0", "wi_1"] : ["wi"]).map {
-                try weights.tensor(dense + $0 + ".weight", shape: wide)
-            })
-        outer = PackedMatrix(
-            stacking: [try weights.tensor(dense + "wo.weight", shape: wide.reversed())])
-        norm = WeightVector(
-            try weights.tensor(
-                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+        isGated = loader.contains(dense + "wi_0.weight")
+        inner = try loader.matrix(
+            (isGated ? ["wi_0", "wi_1"] : ["wi"]).map { dense + $0 + ".weight" }, shape: wide)
+        outer = try loader.matrix([dense + "wo.weight"], shape: wide.reversed())
+        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
         epsilon = configuration.epsilon
     }
 
@@ -37,10 +32,12 @@ struct T5FeedForward: Sendable {
                 let hidden = workspace.rows(block.count, inner.columns)
                 Operators.rootMeanSquareNorm(block, weight: norm, epsilon: epsilon, into: normed)
                 Operators.multiply(
-                    normed, inner, into: hidden, activation: isGated ? .none : .relu)
+                    normed, inner, into: hidden, activation: isGated ? .none : .relu,
+                    workspace: workspace)
                 if isGated { Operators.gatedGelu(hidden) }
                 Operators.multiply(
-                    hidden.columns(0..<outer.inner), outer, into: block, accumulate: true)
+                    hidden.columns(0..<outer.inner), outer, into: block, accumulate: true,
+                    workspace: workspace)
             }
         }
     }

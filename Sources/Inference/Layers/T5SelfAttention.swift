@@ -11,22 +11,15 @@ struct T5SelfAttention: Sendable {
     private let epsilon: Float
 
     /// - Parameter prefix: such as `encoder.block.0.layer.0.`.
-    init(_ weights: WeightFile, prefix: String, configuration: T5Configuration) throws {
+    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
         heads = configuration.heads
         headWidth = configuration.headWidth
         epsilon = configuration.epsilon
         let wide = [configuration.innerWidth, configuration.modelWidth]
-        input = PackedMatrix(
-            stacking: try ["q", "k", "v"].map {
-                try weights.tensor(prefix + "SelfAttention.\($0).weight", shape: wide)
-            })
-        output = PackedMatrix(
-            stacking: [
-                try weights.tensor(prefix + "SelfAttention.o.weight", shape: wide.reversed())
-            ])
-        norm = WeightVector(
-            try weights.tensor(
-                prefix + "layer_norm.weight", shape: [configuration.modelWidth]))
+        input = try loader.matrix(
+            ["q", "k", "v"].map { prefix + "SelfAttention.\($0).weight" }, shape: wide)
+        output = try loader.matrix([prefix + "SelfAttention.o.weight"], shape: wide.reversed())
+        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
     }
 
     private var innerWidth: Int { heads * headWidth }
@@ -36,7 +29,7 @@ struct T5SelfAttention: Sendable {
         workspace.scope {
             let normed = workspace.rows(x.count, x.width)
             Operators.rootMeanSquareNorm(x, weight: norm, epsilon: epsilon, into: normed)
-            Operators.multiply(normed, input, into: projected)
+            Operators.multiply(normed, input, into: projected, workspace: workspace)
         }
         return projected
     }
@@ -61,7 +54,7 @@ struct T5SelfAttention: Sendable {
                         into: mixed.rows(document).columns(columns), workspace: workspace)
                 }
             }
-            Operators.multiply(mixed, output, into: x, accumulate: true)
+            Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
     }
 
@@ -85,7 +78,7 @@ struct T5SelfAttention: Sendable {
                         scratch: workspace.rows(1, row.cache.capacity), into: mixed[index])
                 }
             }
-            Operators.multiply(mixed, output, into: x, accumulate: true)
+            Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
     }
 }

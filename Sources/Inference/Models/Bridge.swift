@@ -30,14 +30,16 @@ package struct Bridge: Sendable {
     ///
     /// - Throws: `CheckpointError` where its shapes do not join `reader` to the SLM.
     package init(_ manifest: SLMManifest, slm: ModelFolder, reader: Reader) throws {
-        let weights = try WeightFile(path: manifest.folder + "/projector.safetensors")
+        // Small, and everything passes through it: it stays in full precision.
+        let loader = WeightLoader(
+            weights: try WeightFile(path: manifest.folder + "/projector.safetensors"),
+            format: .float32)
         let writerWidth = slm.configuration.width
         func linear(
             _ name: String, _ columns: Int?, _ inner: Int
         ) throws -> (weight: PackedMatrix, bias: WeightVector) {
-            let weight = try weights.tensor(name + ".weight", shape: [columns, inner])
-            let bias = try weights.tensor(name + ".bias", shape: [weight.shape[0]])
-            return (PackedMatrix(stacking: [weight]), WeightVector(bias))
+            let weight = try loader.matrix([name + ".weight"], shape: [columns, inner])
+            return (weight, try loader.vector(name + ".bias", count: weight.columns))
         }
         let inner = try linear("projector.in", nil, reader.width)
         let outer = try linear("projector.out", writerWidth, inner.weight.columns)
@@ -68,9 +70,10 @@ package struct Bridge: Sendable {
             let fused = workspace.rows(states.count, projector.outer.weight.columns)
             Operators.multiply(
                 states, projector.inner.weight, into: hidden, bias: projector.inner.bias,
-                activation: .relu)
+                activation: .relu, workspace: workspace)
             Operators.multiply(
-                hidden, projector.outer.weight, into: fused, bias: projector.outer.bias)
+                hidden, projector.outer.weight, into: fused, bias: projector.outer.bias,
+                workspace: workspace)
             switch projector.addend {
             case .none: break
             case .writer(let table):
@@ -80,7 +83,9 @@ package struct Bridge: Sendable {
             case .adapted(let table, let weight, let bias):
                 let embedded = workspace.rows(fused.count, table.width)
                 table.gather(tokens, into: embedded)
-                Operators.multiply(embedded, weight, into: fused, accumulate: true, bias: bias)
+                Operators.multiply(
+                    embedded, weight, into: fused, accumulate: true, bias: bias,
+                    workspace: workspace)
             }
             return PromptStates(copying: fused)
         }

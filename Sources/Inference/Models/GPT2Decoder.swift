@@ -17,35 +17,39 @@ package final class GPT2Decoder: ResponseModel {
     private let positions: EmbeddingTable
     private let blocks: [Block]
     private let norm: (weight: WeightVector, bias: WeightVector)
-    private let head: PackedMatrix
+    package let head: OutputHead
+    private let cacheFormat: WeightFormat
 
-    package init(_ folder: ModelFolder) throws {
+    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
         guard case .gpt2(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a GPT-2", found: "a T5")
         }
-        let weights = folder.weights
+        let loader = WeightLoader(weights: folder.weights, format: format)
+        cacheFormat = format.cacheFormat
         self.configuration = configuration
         let width = configuration.width
         let wide = configuration.feedForwardWidth
-        let prefix = weights.gpt2Prefix
-        func vector(_ name: String, _ count: Int) throws -> WeightVector {
-            WeightVector(try weights.tensor(prefix + name, shape: [count]))
-        }
+        let prefix = folder.weights.gpt2Prefix
         func norm(_ name: String) throws -> (weight: WeightVector, bias: WeightVector) {
-            (try vector(name + ".weight", width), try vector(name + ".bias", width))
+            (
+                try loader.vector(prefix + name + ".weight", count: width),
+                try loader.vector(prefix + name + ".bias", count: width)
+            )
         }
         // Stored [in, out], unlike every other model here.
         func linear(
             _ name: String, _ inner: Int, _ columns: Int
         ) throws -> (weight: PackedMatrix, bias: WeightVector) {
-            let stored = try weights.tensor(prefix + name + ".weight", shape: [inner, columns])
-            return (PackedMatrix(transposed: stored), try vector(name + ".bias", columns))
+            (
+                try loader.transposed(prefix + name + ".weight", shape: [inner, columns]),
+                try loader.vector(prefix + name + ".bias", count: columns)
+            )
         }
-        let table = try weights.tensor(prefix + "wte.weight", shape: [nil, width])
-        embedding = EmbeddingTable(table)
+        embedding = try Self.embedding(folder)
         positions = EmbeddingTable(
-            try weights.tensor(prefix + "wpe.weight", shape: [configuration.positions, width]))
+            try folder.weights.tensor(
+                prefix + "wpe.weight", shape: [configuration.positions, width]))
         blocks = try (0..<configuration.layers).map { index in
             let block = "h.\(index)."
             return Block(
@@ -56,12 +60,11 @@ package final class GPT2Decoder: ResponseModel {
                 outer: try linear(block + "mlp.c_proj", wide, width))
         }
         self.norm = try norm("ln_f")
-        head = PackedMatrix(stacking: [table])
+        head = OutputHead(
+            try loader.matrix([prefix + "wte.weight"], shape: [nil, width]),
+            startID: configuration.beginID, endIDs: configuration.endIDs)
     }
 
-    package var vocabularySize: Int { head.columns }
-    package var startID: Int32 { configuration.beginID }
-    package var endIDs: [Int32] { configuration.endIDs }
     package var stateWidth: Int { configuration.width }
     package var maximumPositions: Int? { configuration.positions }
 
@@ -73,7 +76,7 @@ package final class GPT2Decoder: ResponseModel {
                 cache: KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
                     headWidth: configuration.headWidth,
-                    positions: count + prompt.maximumNewTokens),
+                    positions: count + prompt.maximumNewTokens, format: cacheFormat),
                 source: nil, position: 0, firstInput: nil)
             // The last row is the input of the first step, which gives the first token.
             workspace.scope {
@@ -90,7 +93,7 @@ package final class GPT2Decoder: ResponseModel {
     }
 
     package func step(
-        _ rows: [DecoderRow], tokens: [Int32], logits: FloatBuffer, workspace: Workspace
+        _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace
     ) {
         workspace.scope {
             let x = workspace.rows(rows.count, stateWidth)
@@ -102,13 +105,9 @@ package final class GPT2Decoder: ResponseModel {
                 }
             }
             forward(x, rows: rows, workspace: workspace)
-            let normed = workspace.rows(x.count, x.width)
             Operators.layerNorm(
                 x, weight: norm.weight, bias: norm.bias, epsilon: configuration.epsilon,
-                into: normed)
-            Operators.multiply(
-                normed, head,
-                into: logits.rows(width: vocabularySize).rows(0..<rows.count))
+                into: hidden.rows(width: stateWidth).rows(0..<rows.count))
         }
     }
 
@@ -137,7 +136,7 @@ package final class GPT2Decoder: ResponseModel {
                     epsilon: configuration.epsilon, into: normed)
                 Operators.multiply(
                     normed, block.attentionInput.weight, into: projected,
-                    bias: block.attentionInput.bias)
+                    bias: block.attentionInput.bias, workspace: workspace)
                 for (index, row) in rows.enumerated() {
                     row.cache.set(
                         lengths[index] - 1, layer: layer, key: projected[index] + width,
@@ -153,15 +152,16 @@ package final class GPT2Decoder: ResponseModel {
                 }
                 Operators.multiply(
                     mixed, block.attentionOutput.weight, into: x, accumulate: true,
-                    bias: block.attentionOutput.bias)
+                    bias: block.attentionOutput.bias, workspace: workspace)
                 Operators.layerNorm(
                     x, weight: block.secondNorm.weight, bias: block.secondNorm.bias,
                     epsilon: configuration.epsilon, into: normed)
                 Operators.multiply(
                     normed, block.inner.weight, into: hidden, bias: block.inner.bias,
-                    activation: .gelu)
+                    activation: .gelu, workspace: workspace)
                 Operators.multiply(
-                    hidden, block.outer.weight, into: x, accumulate: true, bias: block.outer.bias)
+                    hidden, block.outer.weight, into: x, accumulate: true, bias: block.outer.bias,
+                    workspace: workspace)
             }
         }
     }

@@ -14,11 +14,11 @@ package struct Reader: Sendable {
     package let path: String
 
     /// Loads the encoder of a T5, or the embedding of a GPT-2 that reads for itself.
-    package init(_ folder: ModelFolder) throws {
+    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
         path = folder.path
         switch folder.configuration {
         case .t5:
-            let encoder = try T5Encoder(folder)
+            let encoder = try T5Encoder(folder, format: format)
             kind = .encoder(encoder)
             embedding = encoder.embedding
         case .gpt2:

@@ -2,12 +2,7 @@
 ///
 /// Called once per batch and step, so dynamic dispatch costs nothing that can be measured.
 package protocol ResponseModel: Sendable {
-    /// Width of the logits.
-    var vocabularySize: Int { get }
-    /// The first token of a response; unused where the prompt's last row takes its place.
-    var startID: Int32 { get }
-    /// Any of these ends a response.
-    var endIDs: [Int32] { get }
+    var head: OutputHead { get }
     /// Width of the prompt states that it takes.
     var stateWidth: Int { get }
     /// Prompt and response together, where the model has such a limit.
@@ -16,9 +11,10 @@ package protocol ResponseModel: Sendable {
     /// Prepares to write for each prompt: everything about a document that is computed once.
     func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow]
 
-    /// Writes the logits of the next token of each row to `logits` [rows, vocabularySize]. Each
-    /// token joins its row's cache.
-    func step(_ rows: [DecoderRow], tokens: [Int32], logits: FloatBuffer, workspace: Workspace)
+    /// One token per row, each joining its row's cache; writes what the head makes the next
+    /// token of to `hidden` [rows, stateWidth].
+    func step(
+        _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace)
 }
 
 /// A prompt as a `ResponseModel` takes it.

@@ -18,32 +18,36 @@ package final class T5Decoder: ResponseModel {
     /// Per block that has its own: [heads, maximumResponse], the last column for distance 0.
     private let biases: [FloatBuffer?]
     private let norm: WeightVector
-    private let head: PackedMatrix
+    package let head: OutputHead
+    private let cacheFormat: WeightFormat
     private let ownEncoder: T5Encoder?
 
     /// - Parameter ownEncoder: for an encoder-decoder SLM whose prompts are input embeddings; nil
     ///   when prompts are encoder states.
-    package init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil) throws {
+    package init(
+        _ folder: ModelFolder, ownEncoder: T5Encoder? = nil, format: WeightFormat = .float32
+    ) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a T5 with a decoder", found: "a GPT-2")
         }
-        let weights = folder.weights
+        let loader = WeightLoader(weights: folder.weights, format: format)
+        cacheFormat = format.cacheFormat
         self.configuration = configuration
         self.ownEncoder = ownEncoder
-        let table = try weights.tokenEmbedding(width: configuration.modelWidth)
+        let table = try folder.weights.tokenEmbedding(width: configuration.modelWidth)
         embedding = EmbeddingTable(table)
         blocks = try (0..<configuration.decoderLayers).map { index in
             let prefix = "decoder.block.\(index).layer."
             return Block(
                 selfAttention: try T5SelfAttention(
-                    weights, prefix: prefix + "0.", configuration: configuration),
+                    loader, prefix: prefix + "0.", configuration: configuration),
                 crossAttention: try T5CrossAttention(
-                    weights, prefix: prefix + "1.", configuration: configuration),
+                    loader, prefix: prefix + "1.", configuration: configuration),
                 feedForward: try T5FeedForward(
-                    weights, prefix: prefix + "2.", configuration: configuration),
+                    loader, prefix: prefix + "2.", configuration: configuration),
                 bias: try RelativeBias(
-                    weights, prefix: prefix + "0.", block: index, configuration: configuration,
+                    loader, prefix: prefix + "0.", block: index, configuration: configuration,
                     isBidirectional: false))
         }
         biases = blocks.map { block in
@@ -55,31 +59,29 @@ package final class T5Decoder: ResponseModel {
                 return buffer
             }
         }
-        norm = WeightVector(
-            try weights.tensor(
-                "decoder.final_layer_norm.weight", shape: [configuration.modelWidth]))
-        head = try Self.head(weights, table: table, configuration: configuration)
+        norm = try loader.vector(
+            "decoder.final_layer_norm.weight", count: configuration.modelWidth)
+        head = OutputHead(
+            try Self.head(loader, table: table, configuration: configuration),
+            startID: configuration.startID, endIDs: configuration.endIDs)
     }
 
     /// A head of the model's own is used whatever the configuration says of tying, and its logits
     /// are never scaled; a tied head is scaled where the configuration says so.
     private static func head(
-        _ weights: WeightFile, table: StoredTensor, configuration: T5Configuration
+        _ loader: WeightLoader, table: StoredTensor, configuration: T5Configuration
     ) throws -> PackedMatrix {
-        if weights.contains("lm_head.weight") {
-            let own = try weights.tensor(
+        if loader.contains("lm_head.weight") {
+            let own = try loader.weights.tensor(
                 "lm_head.weight", shape: [nil, configuration.modelWidth])
-            if !own.hasSameElements(as: table) { return PackedMatrix(stacking: [own]) }
+            if !own.hasSameElements(as: table) { return loader.matrix(stacking: [own]) }
         }
         let width = Float(configuration.modelWidth)
-        return PackedMatrix(
+        return loader.matrix(
             stacking: [table],
             scale: configuration.scalesLogits ? 1 / width.squareRoot() : 1)
     }
 
-    package var vocabularySize: Int { head.columns }
-    package var startID: Int32 { configuration.startID }
-    package var endIDs: [Int32] { configuration.endIDs }
     package var stateWidth: Int { configuration.modelWidth }
     package var maximumPositions: Int? { nil }
 
@@ -94,7 +96,8 @@ package final class T5Decoder: ResponseModel {
             return zip(prompts, ranges).map { prompt, range in
                 let source = KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
-                    headWidth: configuration.headWidth, positions: range.count)
+                    headWidth: configuration.headWidth, positions: range.count,
+                    format: cacheFormat)
                 for (layer, block) in blocks.enumerated() {
                     block.crossAttention.prepare(
                         source, layer: layer, states: states.rows(range), workspace: workspace)
@@ -102,7 +105,8 @@ package final class T5Decoder: ResponseModel {
                 return DecoderRow(
                     cache: KeyValueCache(
                         layers: blocks.count, heads: configuration.heads,
-                        headWidth: configuration.headWidth, positions: prompt.maximumNewTokens),
+                        headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
+                        format: cacheFormat),
                     source: DecoderRow.Source(cache: source, tokens: range.count), position: 0,
                     firstInput: nil)
             }
@@ -110,7 +114,7 @@ package final class T5Decoder: ResponseModel {
     }
 
     package func step(
-        _ rows: [DecoderRow], tokens: [Int32], logits: FloatBuffer, workspace: Workspace
+        _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace
     ) {
         workspace.scope {
             let x = workspace.rows(rows.count, stateWidth)
@@ -123,12 +127,9 @@ package final class T5Decoder: ResponseModel {
                 block.crossAttention.step(x, rows: rows, layer: layer, workspace: workspace)
                 block.feedForward.apply(to: x, workspace: workspace)
             }
-            let normed = workspace.rows(x.count, x.width)
             Operators.rootMeanSquareNorm(
-                x, weight: norm, epsilon: configuration.epsilon, into: normed)
-            Operators.multiply(
-                normed, head,
-                into: logits.rows(width: vocabularySize).rows(0..<rows.count))
+                x, weight: norm, epsilon: configuration.epsilon,
+                into: hidden.rows(width: stateWidth).rows(0..<rows.count))
             for row in rows { row.position += 1 }
         }
     }

@@ -17,29 +17,28 @@ package final class T5Encoder: Sendable {
     /// Loads the encoder's weights and no others.
     ///
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package init(_ folder: ModelFolder) throws {
+    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a T5 with an encoder", found: "a GPT-2")
         }
-        let weights = folder.weights
+        let loader = WeightLoader(weights: folder.weights, format: format)
         self.configuration = configuration
         embedding = try EmbeddingTable(
-            weights.tokenEmbedding(width: configuration.modelWidth))
+            folder.weights.tokenEmbedding(width: configuration.modelWidth))
         blocks = try (0..<configuration.encoderLayers).map { index in
             let prefix = "encoder.block.\(index).layer."
             return Block(
                 attention: try T5SelfAttention(
-                    weights, prefix: prefix + "0.", configuration: configuration),
+                    loader, prefix: prefix + "0.", configuration: configuration),
                 feedForward: try T5FeedForward(
-                    weights, prefix: prefix + "1.", configuration: configuration),
+                    loader, prefix: prefix + "1.", configuration: configuration),
                 bias: try RelativeBias(
-                    weights, prefix: prefix + "0.", block: index, configuration: configuration,
+                    loader, prefix: prefix + "0.", block: index, configuration: configuration,
                     isBidirectional: true))
         }
-        norm = WeightVector(
-            try weights.tensor(
-                "encoder.final_layer_norm.weight", shape: [configuration.modelWidth]))
+        norm = try loader.vector(
+            "encoder.final_layer_norm.weight", count: configuration.modelWidth)
     }
 
     /// Reads documents of any lengths in one pass without padding.
@@ -61,22 +60,6 @@ package final class T5Encoder: Sendable {
                 x, weight: norm, epsilon: configuration.epsilon, into: normed)
             x.copy(from: normed)
         }
-    }
-}
-
-extension RelativeBias {
-    /// The table of a block, or nil where it shares the first block's.
-    init?(
-        _ weights: WeightFile, prefix: String, block: Int, configuration: T5Configuration,
-        isBidirectional: Bool
-    ) throws {
-        guard block == 0 || configuration.hasBiasPerBlock else { return nil }
-        self.init(
-            try weights.tensor(
-                prefix + "SelfAttention.relative_attention_bias.weight",
-                shape: [configuration.relativeBuckets, configuration.heads]),
-            maximumDistance: configuration.relativeMaximumDistance,
-            isBidirectional: isBidirectional)
     }
 }
 

@@ -3,22 +3,25 @@ package import Checkpoints
 /// Opens the writing half of a model for one of the three modes.
 package enum Writers {
     /// `llm` and `slm`: the model's own decoder after its own reader.
-    package static func own(_ folder: ModelFolder) throws -> any ResponseModel {
+    package static func own(
+        _ folder: ModelFolder, format: WeightFormat = .float32
+    ) throws -> any ResponseModel {
         switch folder.configuration {
-        case .t5: try T5Decoder(folder)
-        case .gpt2: try GPT2Decoder(folder)
+        case .t5: try T5Decoder(folder, format: format)
+        case .gpt2: try GPT2Decoder(folder, format: format)
         }
     }
 
     /// `hybrid`: the SLM behind a bridge.
     package static func slm(
-        _ folder: ModelFolder, manifest: SLMManifest
+        _ folder: ModelFolder, manifest: SLMManifest, format: WeightFormat = .float32
     ) throws -> any ResponseModel {
         switch (folder.configuration, manifest.fusion) {
-        case (.t5, .crossAttention): return try T5Decoder(folder)
+        case (.t5, .crossAttention): return try T5Decoder(folder, format: format)
         case (.t5, .add), (.t5, .replace):
-            return try T5Decoder(folder, ownEncoder: T5Encoder(folder))
-        case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder)
+            return try T5Decoder(
+                folder, ownEncoder: T5Encoder(folder, format: format), format: format)
+        case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder, format: format)
         case (.gpt2, .crossAttention):
             throw InferenceError.wrongModel(
                 path: folder.path,

@@ -3,12 +3,14 @@ internal import CKernels
 /// The instruction set that this process computes with, chosen when first used.
 package enum KernelLevel: String, Sendable, CaseIterable {
     case portable, avx2, avx512
+    case avx512VNNI = "avx512-vnni"
 
     var code: l2s_level {
         switch self {
         case .portable: L2S_PORTABLE
         case .avx2: L2S_AVX2
         case .avx512: L2S_AVX512
+        case .avx512VNNI: L2S_AVX512_VNNI
         }
     }
 
@@ -42,16 +44,23 @@ enum Operators {
     /// output (+)= input · weights + bias, then the activation.
     static func multiply(
         _ input: Rows, _ weights: PackedMatrix, into output: Rows, accumulate: Bool = false,
-        bias: WeightVector? = nil, activation: Activation = .none
+        bias: WeightVector? = nil, activation: Activation = .none, workspace: Workspace
     ) {
         precondition(
             input.width == weights.inner && output.width == weights.columns
                 && input.count == output.count,
             "[\(input.count), \(input.width)] · [\(weights.inner), \(weights.columns)]")
-        kernels.matmul(
-            input.base, input.stride, input.count, input.width, weights.buffer.base,
-            weights.columns, output.base, output.stride, accumulate ? 1 : 0, bias?.buffer.base,
-            activation.code)
+        workspace.scope {
+            let scratch =
+                weights.format == .int8
+                ? workspace.rows(1, l2s_int8_scratch_bytes(input.width) / 4).base : nil
+            weights.withKernelView { matrix in
+                kernels.matmul(
+                    input.base, input.stride, input.count, input.width, matrix, weights.columns,
+                    output.base, output.stride, accumulate ? 1 : 0, bias?.buffer.base,
+                    activation.code, scratch)
+            }
+        }
     }
 
     static func rootMeanSquareNorm(
@@ -75,6 +84,15 @@ enum Operators {
         for row in 0..<rows.count { kernels.gated_gelu(rows[row], rows[row] + half, half) }
     }
 
+    private static func multiply(
+        _ input: Rows, _ packed: UnsafePointer<Float>, columns: Int, into output: Rows
+    ) {
+        var matrix = l2s_matrix(format: L2S_F32, panels: packed, scales: nil, sums: nil)
+        kernels.matmul(
+            input.base, input.stride, input.count, input.width, &matrix, columns, output.base,
+            output.stride, 0, nil, L2S_NONE, nil)
+    }
+
     /// One query row [heads · headWidth] against the first `length` positions of one layer's
     /// cache. `bias`: per head a row of `length` floats, `biasStride` apart.
     static func attend(
@@ -83,7 +101,8 @@ enum Operators {
         into output: UnsafeMutablePointer<Float>
     ) {
         kernels.attend(
-            query, cache.keys(layer), cache.values(layer), cache.heads, cache.headWidth,
+            query, cache.format.code, cache.keys(layer), cache.values(layer), cache.heads,
+            cache.headWidth,
             cache.capacity, length, scale, bias, biasStride, scratch.base, output)
     }
 
@@ -106,16 +125,13 @@ enum Operators {
             let scores = workspace.rows(min(step, tokens), tokens)
             for first in stride(from: 0, to: tokens, by: step) {
                 let block = query.rows(first..<min(first + step, tokens))
-                kernels.matmul(
-                    block.base, block.stride, block.count, block.width, keys.base, tokens,
-                    scores.base, tokens, 0, nil, L2S_NONE)
+                multiply(block, keys.base, columns: tokens, into: scores.rows(0..<block.count))
                 kernels.softmax(
                     scores.base, tokens, block.count, tokens, scale,
                     bias.map { $0 - first }, -1)
                 let target = output.rows(first..<first + block.count)
-                kernels.matmul(
-                    scores.base, tokens, block.count, tokens, values.base, value.width,
-                    target.base, target.stride, 0, nil, L2S_NONE)
+                multiply(
+                    scores.rows(0..<block.count), values.base, columns: value.width, into: target)
             }
         }
     }

@@ -17,15 +17,16 @@ package final class DecoderReplica<ID> {
 
     private let model: any ResponseModel
     private let workspace = Workspace()
-    private var logits = FloatBuffer(count: 0)
-    private var active: [(id: ID, search: any Search)] = []
+    private var hidden = FloatBuffer(count: 0)
+    private var greedy: [(id: ID, search: GreedySearch)] = []
+    private var beams: [(id: ID, search: BeamSearch)] = []
 
     package init(model: any ResponseModel) { self.model = model }
 
     /// Documents being written.
-    package var count: Int { active.count }
+    package var count: Int { greedy.count + beams.count }
 
-    package var ids: [ID] { active.map(\.id) }
+    package var ids: [ID] { greedy.map(\.id) + beams.map(\.id) }
 
     /// Takes documents up; what is computed once per document is computed now.
     package func admit(_ requests: [Request]) {
@@ -34,54 +35,72 @@ package final class DecoderReplica<ID> {
                 OpenedPrompt(states: $0.states, maximumNewTokens: $0.options.maximumNewTokens)
             }, workspace: workspace)
         for (request, row) in zip(requests, rows) {
-            active.append((request.id, search(row, options: request.options)))
+            if request.options.beams > 1 {
+                let search = BeamSearch(row: row, head: model.head, options: request.options)
+                beams.append((request.id, search))
+            } else {
+                let search = GreedySearch(row: row, head: model.head, options: request.options)
+                greedy.append((request.id, search))
+            }
         }
-    }
-
-    private func search(_ row: DecoderRow, options: DecodingOptions) -> any Search {
-        if options.beams > 1 {
-            return BeamSearch(
-                row: row, startID: model.startID, endIDs: model.endIDs, options: options)
-        }
-        return GreedySearch(
-            row: row, startID: model.startID, endIDs: model.endIDs, options: options)
     }
 
     /// Writes one token for every document; returns those that are complete, which leave.
     package func step() -> [(id: ID, response: Response)] {
-        let rows = active.flatMap(\.search.rows)
+        let rows = greedy.map(\.search.row) + beams.flatMap(\.search.rows)
         guard !rows.isEmpty else { return [] }
-        let vocabulary = model.vocabularySize
-        if logits.count < rows.count * vocabulary {
-            logits = FloatBuffer(count: rows.count * vocabulary)
-        }
+        let width = model.stateWidth
+        if hidden.count < rows.count * width { hidden = FloatBuffer(count: rows.count * width) }
         model.step(
-            rows, tokens: active.flatMap(\.search.nextTokens), logits: logits,
-            workspace: workspace)
+            rows,
+            tokens: greedy.map(\.search.nextToken) + beams.flatMap(\.search.nextTokens),
+            into: hidden, workspace: workspace)
+        let states = hidden.rows(width: width)
+        return advanceGreedy(states.rows(0..<greedy.count))
+            + advanceBeams(states.rows(greedy.count..<rows.count))
+    }
+
+    private func advanceGreedy(_ states: Rows) -> [(id: ID, response: Response)] {
+        let tokens = model.head.best(
+            states, mayEnd: greedy.map(\.search.mayEnd), workspace: workspace)
         var finished: [(id: ID, response: Response)] = []
-        var first = 0
-        for index in active.indices {
-            let count = active[index].search.rows.count
-            let own = logits.rows(width: vocabulary).rows(first..<first + count)
-            first += count
-            if let response = active[index].search.advance(logits: own) {
-                finished.append((active[index].id, response))
-                active[index].search = EndedSearch()
+        var going: [(id: ID, search: GreedySearch)] = []
+        for (var document, token) in zip(greedy, tokens) {
+            if let response = document.search.advance(token) {
+                finished.append((document.id, response))
+            } else {
+                going.append(document)
             }
         }
-        if !finished.isEmpty { active.removeAll { $0.search is EndedSearch } }
+        greedy = going
         return finished
+    }
+
+    private func advanceBeams(_ states: Rows) -> [(id: ID, response: Response)] {
+        guard !beams.isEmpty else { return [] }
+        return workspace.scope {
+            let logits = workspace.rows(states.count, model.head.vocabularySize)
+            model.head.logits(states, into: logits, workspace: workspace)
+            var finished: [(id: ID, response: Response)] = []
+            var going: [(id: ID, search: BeamSearch)] = []
+            var first = 0
+            for var document in beams {
+                let own = first..<first + document.search.rows.count
+                first = own.upperBound
+                if let response = document.search.advance(logits: logits.rows(own)) {
+                    finished.append((document.id, response))
+                } else {
+                    going.append(document)
+                }
+            }
+            beams = going
+            return finished
+        }
     }
 
     /// Drops documents whose id matches.
     package func remove(where matches: (ID) -> Bool) {
-        active.removeAll { matches($0.id) }
+        greedy.removeAll { matches($0.id) }
+        beams.removeAll { matches($0.id) }
     }
-}
-
-/// Marks a document that leaves after this step.
-private struct EndedSearch: Search {
-    let rows: [DecoderRow] = []
-    let nextTokens: [Int32] = []
-    func advance(logits: Rows) -> Response? { nil }
 }

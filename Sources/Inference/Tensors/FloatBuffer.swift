@@ -22,6 +22,23 @@ package final class FloatBuffer: @unchecked Sendable {
         Rows(base: base, count: width == 0 ? 0 : count / width, width: width, stride: width)
     }
 
+    func multiply(by factor: Float) {
+        guard factor != 1 else { return }
+        for index in 0..<count { base[index] *= factor }
+    }
+
+    /// [rows, columns] → [columns, rows]
+    func transposed(columns: Int) -> FloatBuffer {
+        let rows = count / columns
+        let result = FloatBuffer(count: count)
+        for row in 0..<rows {
+            for column in 0..<columns {
+                result.base[column * rows + row] = base[row * columns + column]
+            }
+        }
+        return result
+    }
+
     /// Lends the floats to one closure.
     package func withFloats<R>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> R) rethrows
         -> R

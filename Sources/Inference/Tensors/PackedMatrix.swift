@@ -1,5 +1,20 @@
 internal import CKernels
-internal import Checkpoints
+
+/// How a matrix's weights are held.
+package enum WeightFormat: String, Sendable, CaseIterable {
+    case float32
+    case bfloat16
+    /// Symmetric per output row; activations are quantised per token on the fly.
+    case int8
+
+    var code: l2s_format {
+        switch self {
+        case .float32: L2S_F32
+        case .bfloat16: L2S_BF16
+        case .int8: L2S_INT8
+        }
+    }
+}
 
 /// An immutable weight matrix, y = x · W, packed once for the matrix kernels.
 struct PackedMatrix: Sendable {
@@ -7,44 +22,92 @@ struct PackedMatrix: Sendable {
     let inner: Int
     /// Width of y.
     let columns: Int
-    let buffer: FloatBuffer
+    let format: WeightFormat
+    /// The panels, and for int8 the scales and sums of the columns.
+    let panels: WeightBytes
+    let scales: WeightBytes?
+    let sums: WeightBytes?
 
-    /// Stacks weights [columns, inner] as linear layers store them: y = x · Wᵀ of each, side by
-    /// side. `scale` multiplies every weight.
-    init(stacking tensors: [StoredTensor], scale: Float = 1) {
-        inner = tensors[0].shape[1]
-        columns = tensors.reduce(0) { $0 + $1.shape[0] }
-        let rows = FloatBuffer(count: columns * inner)
-        var filled = 0
-        for tensor in tensors {
-            tensor.read(
-                into: UnsafeMutableBufferPointer(start: rows.base + filled, count: tensor.count))
-            filled += tensor.count
+    /// Packs y = x · Wᵀ for weights as linear layers store them: rows [columns, inner].
+    init(rows buffer: FloatBuffer, columns: Int, inner: Int, format: WeightFormat) {
+        precondition(buffer.count == columns * inner, "\(buffer.count) for [\(columns), \(inner)]")
+        let rows = buffer.base
+        self.inner = inner
+        self.columns = columns
+        self.format = format
+        let size = Self.size(inner: inner, columns: columns, format: format)
+        let panels = WeightBytes(count: size.panels)
+        self.panels = panels
+        switch format {
+        case .float32:
+            l2s_pack_rows(rows, inner, columns, inner, panels.mutable(as: Float.self))
+            (scales, sums) = (nil, nil)
+        case .bfloat16:
+            l2s_pack_rows_bf16(rows, inner, columns, inner, panels.mutable(as: UInt16.self))
+            (scales, sums) = (nil, nil)
+        case .int8:
+            let scales = WeightBytes(count: size.columns)
+            let sums = WeightBytes(count: size.columns)
+            l2s_pack_rows_int8(
+                rows, inner, columns, inner, panels.mutable(as: Int8.self),
+                scales.mutable(as: Float.self), sums.mutable(as: Float.self))
+            (self.scales, self.sums) = (scales, sums)
         }
-        if scale != 1 {
-            for index in 0..<rows.count { rows.base[index] *= scale }
-        }
-        buffer = FloatBuffer(count: l2s_packed_count(inner, columns))
-        l2s_pack_rows(rows.base, inner, columns, inner, buffer.base)
     }
 
-    /// Packs a weight stored [inner, columns], as GPT-2 does.
-    init(transposed tensor: StoredTensor) {
-        inner = tensor.shape[0]
-        columns = tensor.shape[1]
-        let stored = FloatBuffer(count: tensor.count)
-        stored.withFloats { tensor.read(into: $0) }
-        buffer = FloatBuffer(count: l2s_packed_count(inner, columns))
-        l2s_pack_columns(stored.base, columns, inner, columns, buffer.base)
+    /// Takes over what another process packed.
+    ///
+    /// - Precondition: the sizes are `size(inner:columns:format:)`.
+    init(
+        inner: Int, columns: Int, format: WeightFormat, panels: WeightBytes, scales: WeightBytes?,
+        sums: WeightBytes?
+    ) {
+        self.inner = inner
+        self.columns = columns
+        self.format = format
+        self.panels = panels
+        self.scales = scales
+        self.sums = sums
+    }
+
+    /// Bytes of the panels, and of the scales and of the sums.
+    static func size(
+        inner: Int, columns: Int, format: WeightFormat
+    ) -> (panels: Int, columns: Int) {
+        let panel = L2S_PANEL
+        let padded = (columns + panel - 1) / panel * panel
+        return switch format {
+        case .float32: (padded * inner * 4, 0)
+        case .bfloat16: (padded * inner * 2, 0)
+        case .int8: (padded * ((inner + 3) / 4 * 4), padded * 4)
+        }
+    }
+
+    /// The columns of whole panels as a matrix of their own, over the same memory.
+    ///
+    /// - Precondition: `range` starts on a panel and ends on one or at the last column.
+    func panels(_ range: Range<Int>) -> PackedMatrix {
+        precondition(range.lowerBound % L2S_PANEL == 0, "columns \(range)")
+        let before = Self.size(inner: inner, columns: range.lowerBound, format: format)
+        return PackedMatrix(
+            inner: inner, columns: range.count, format: format,
+            panels: panels.dropping(before.panels), scales: scales?.dropping(before.columns),
+            sums: sums?.dropping(before.columns))
+    }
+
+    /// Lends the matrix to a kernel.
+    func withKernelView<R>(_ body: (UnsafePointer<l2s_matrix>) throws -> R) rethrows -> R {
+        try withExtendedLifetime((panels, scales, sums)) {
+            var view = l2s_matrix(
+                format: format.code, panels: panels.start,
+                scales: scales?.start.assumingMemoryBound(to: Float.self),
+                sums: sums?.start.assumingMemoryBound(to: Float.self))
+            return try body(&view)
+        }
     }
 }
 
 /// An immutable vector of weights: a norm's gain or a bias.
 struct WeightVector: Sendable {
     let buffer: FloatBuffer
-
-    init(_ tensor: StoredTensor) {
-        buffer = FloatBuffer(count: tensor.count)
-        buffer.withFloats { tensor.read(into: $0) }
-    }
 }

@@ -1,0 +1,86 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+@Suite struct RaceTests {
+    /// Six workers whose leases run out at once finish, fail, release, abandon and rescue at random,
+    /// and cut each other's connections, so that the outcome of a call is often unknown.
+    @Test func everyDocumentEndsOnceWhateverRaces() async throws {
+        let queue = try await QueueFixture()
+        let ids = try await queue.enqueue(1500)
+        let seed = UInt64.random(in: 0...UInt64.max)
+        let written = try await withThrowingTaskGroup(of: [Int64].self) { group in
+            for number in 0..<6 {
+                group.addTask {
+                    var chance = SeededChance(state: seed &+ UInt64(number))
+                    return try await Self.play(queue, &chance)
+                }
+            }
+            return try await group.reduce([], +)
+        }
+        #expect(Set(written).count == written.count, "seed \(seed)")
+        let results = try await queue.sql.query("SELECT document_id, succeeded FROM l2s.result")
+        let ended = try results.map { try $0.value("document_id", as: Int64.self) }
+        #expect(Set(ended).symmetricDifference(ids) == [], "seed \(seed)")
+        let succeeded = try results.filter { try $0.value("succeeded") }
+            .map { try $0.value("document_id", as: Int64.self) }
+        #expect(Set(succeeded).symmetricDifference(written) == [], "seed \(seed)")
+        #expect(try await queue.count("l2s.lease") == 0)
+        #expect(
+            try await queue.sql.query(
+                "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            ).single() == 0)
+    }
+
+    /// Plays one worker until the queue is empty; returns what it was told is written.
+    private static func play(
+        _ queue: QueueFixture, _ chance: inout SeededChance
+    ) async throws -> [Int64] {
+        let worker = try await queue.worker()
+        let killer = try await queue.database.connect()
+        var written: [Int64] = []
+        while try await insist({ try await worker.store.unfinished(["summarize"]) }) > 0 {
+            _ = try await insist { try await worker.store.rescueExpired() }
+            _ = try await insist { try await worker.store.promoteDelayed() }
+            guard let claim = try await insist({ try await worker.claim(32, lease: .zero) }) else {
+                continue
+            }
+            let half = claim.documents.prefix((claim.documents.count + 1) / 2).map(\.id)
+            switch UInt64.random(in: 0..<10, using: &chance) {
+            case 0: _ = try await insist { try await worker.store.release(claim.lease, half) }
+            case 1: _ = try await insist { try await worker.finish(claim, .failed(reason: "x")) }
+            case 2: continue
+            case 3:
+                try await killer.query(
+                    """
+                    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = 'fixture worker'
+                    ORDER BY random() LIMIT 1
+                    """)
+            default:
+                for part in [half, claim.documents.map(\.id).filter { !half.contains($0) }] {
+                    written += try await insist {
+                        try await worker.store.finish(
+                            claim.lease, part.map { .fixture($0, .done) })
+                    }.recorded
+                }
+            }
+        }
+        return written
+    }
+}
+
+/// SplitMix64, so that a failure can be played again from its seed.
+private struct SeededChance: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}

@@ -86,7 +86,7 @@ struct Demo: AsyncParsableCommand {
               \(program)-worker
               \(program) status
 
-            To stop it: \(program) demo --stop
+            To stop it: \(program) demo --stop\(folder.map { " --folder \($0)" } ?? "")
             """
     }
 }

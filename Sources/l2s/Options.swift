@@ -6,7 +6,7 @@ import Settings
 
 extension SettingName {
     fileprivate func help(_ value: String) -> ArgumentHelp {
-        ArgumentHelp("\(help) (\(variable))", valueName: value)
+        ArgumentHelp("\(help) [\(variable)]", valueName: value)
     }
 }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// The commands that look at job files and models.
 @Suite struct FolderCommandTests {
-    private func l2s(_ arguments: String...) async throws -> BuiltProgram.Ending {
+    private func l2s(_ arguments: String...) async throws -> RunningProgram.Ending {
         try await BuiltProgram("l2s").run(arguments)
     }
 

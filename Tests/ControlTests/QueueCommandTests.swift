@@ -7,7 +7,7 @@ import Testing
 @Suite struct QueueCommandTests {
     private func l2s(
         _ arguments: [String], on database: TestDatabase, input: String = ""
-    ) async throws -> BuiltProgram.Ending {
+    ) async throws -> RunningProgram.Ending {
         try await BuiltProgram("l2s").run(
             arguments, input: input.utf8,
             environment: ["L2S_DATABASE_URL": database.connectionString])

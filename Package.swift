@@ -99,7 +99,7 @@ let package = Package(
             "l2s",
             [
                 "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
-                "LocalPostgres", "Settings", "Telemetry", "Jobs", arguments, logging,
+                "Migrations", "LocalPostgres", "Settings", "Jobs", arguments,
             ]),
 
         // Tests mirror the modules.
@@ -118,6 +118,7 @@ let package = Package(
             ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
+        tests("ControlTests", ["TestSupport", "Postgres"]),
         tests("EndToEndTests", ["TestSupport", "Postgres"]),
         tests("TidyTests", []),
     ],

@@ -25,6 +25,18 @@ package struct PrivateServer: Sendable {
         return server
     }
 
+    /// The server that runs on `folder`'s data, if one does.
+    package static func running(folder: String) throws -> PrivateServer? {
+        let server = PrivateServer(
+            folder: folder, programs: try ServerPrograms.find(), settings: [:])
+        return try server.isRunning ? server : nil
+    }
+
+    /// Where this machine's initdb, pg_ctl and postgres are.
+    package static var programsFolder: String {
+        get throws { try ServerPrograms.find().folder }
+    }
+
     /// `$XDG_STATE_HOME/l2s/postgres`, else `/var/lib/l2s/postgres` for root, else
     /// `~/.local/state/l2s/postgres`.
     package static var defaultFolder: String {

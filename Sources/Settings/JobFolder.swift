@@ -6,17 +6,23 @@ package import Jobs
 /// - Throws: everything that is wrong with any of the files; a folder that is missing, unreadable
 ///   or empty.
 package func loadJobTypes(folder: String) throws(Refusals) -> [JobType] {
+    let (jobTypes, refusals) = readJobTypes(folder: folder)
+    guard refusals.isEmpty else { throw Refusals(refusals) }
+    return jobTypes
+}
+
+/// The same, with the job types of the good files also when others are wrong.
+package func readJobTypes(folder: String) -> (jobTypes: [JobType], refusals: [Refusal]) {
     let names: [String]
     do {
         names = try FileManager.default.contentsOfDirectory(atPath: folder)
             .filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }
             .sorted()
     } catch {
-        throw Refusals([
-            Refusal(
-                field: "the jobs folder", expected: "a folder that can be read",
-                found: Refusal.quoted(folder))
-        ])
+        let refusal = Refusal(
+            field: "the jobs folder", expected: "a folder that can be read",
+            found: Refusal.quoted(folder))
+        return ([], [refusal])
     }
 
     var refusals: [Refusal] = []
@@ -46,8 +52,7 @@ package func loadJobTypes(folder: String) throws(Refusals) -> [JobType] {
                 field: "the jobs folder", expected: "a folder with at least one job file (*.yaml)",
                 found: Refusal.quoted(folder)))
     }
-    guard refusals.isEmpty else { throw Refusals(refusals) }
-    return jobTypes
+    return (jobTypes, refusals)
 }
 
 /// No job file of use is near this; a model or a dump named `.yaml` by mistake is past it.

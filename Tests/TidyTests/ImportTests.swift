@@ -29,7 +29,7 @@ private let table: [(module: String, imports: Set<String>)] = [
         "l2s",
         [
             "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
-            "LocalPostgres", "Settings", "Telemetry", "Jobs", "ArgumentParser", "Logging",
+            "Migrations", "LocalPostgres", "Settings", "Jobs", "ArgumentParser",
         ]
     ),
 ]

@@ -1,0 +1,80 @@
+/// Text in columns for a terminal.
+struct Columns {
+    enum Alignment { case left, right }
+
+    /// One per column.
+    let alignments: [Alignment]
+    private var rows: [[String]]
+
+    init(_ header: [(String, Alignment)]) {
+        alignments = header.map(\.1)
+        rows = [header.map(\.0)]
+    }
+
+    mutating func add(_ row: [String]) {
+        precondition(row.count == alignments.count, "\(row.count) of \(alignments.count) columns")
+        rows.append(row)
+    }
+
+    /// A line per row, two spaces between columns, none at the end.
+    var lines: [String] {
+        let widths = alignments.indices.map { column in
+            rows.map { $0[column].count }.max() ?? 0
+        }
+        return rows.map { row in
+            let cells = zip(row, zip(alignments, widths)).map { cell, shape in
+                cell.padded(to: shape.1, shape.0)
+            }
+            let line = cells.joined(separator: "  ")
+            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+}
+
+extension String {
+    func padded(to width: Int, _ alignment: Columns.Alignment = .left) -> String {
+        let space = String(repeating: " ", count: max(0, width - count))
+        return alignment == .left ? self + space : space + self
+    }
+
+    /// On one line of at most `width` characters, and without what a terminal would act on.
+    func shortened(to width: Int) -> String {
+        let visible = String(
+            String.UnicodeScalarView(
+                unicodeScalars.lazy.map { scalar in
+                    switch scalar.properties.generalCategory {
+                    case .control, .format, .lineSeparator, .paragraphSeparator: " "
+                    default: scalar
+                    }
+                }))
+        let line = visible.split(separator: " ", omittingEmptySubsequences: true)
+            .joined(separator: " ")
+        return line.count <= width ? line : line.prefix(width - 1) + "…"
+    }
+}
+
+extension Int {
+    /// With a comma every three digits.
+    var grouped: String {
+        var digits = String(magnitude)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        return (self < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
+    }
+}
+
+extension Double {
+    func rounded(digits: Int) -> String {
+        guard isFinite else { return "–" }
+        let factor = digits == 0 ? 1.0 : digits == 1 ? 10 : 100
+        let units = Int(exactly: (magnitude * factor).rounded()) ?? Int.max
+        let whole = String(units / Int(factor))
+        guard digits > 0 else { return (self < 0 ? "-" : "") + whole }
+        let rest = String(units % Int(factor))
+        let fraction = String(repeating: "0", count: Swift.max(0, digits - rest.count)) + rest
+        return (self < 0 ? "-" : "") + whole + "." + fraction
+    }
+}

@@ -1,0 +1,35 @@
+import Glibc
+
+/// Standard output for results, standard error for remarks.
+///
+/// Past Swift's own buffers: a reader at the other end of a pipe gets each piece as it is written.
+enum Console {
+    static func print(_ text: String = "") {
+        write(text + "\n", to: STDOUT_FILENO)
+    }
+
+    static func note(_ text: String) {
+        write(text + "\n", to: STDERR_FILENO)
+    }
+
+    /// Without an end of line.
+    static func show(_ text: String) {
+        write(text, to: STDOUT_FILENO)
+    }
+
+    static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// A reader that has gone ends the program by SIGPIPE, as it does other filters; other faults
+    /// leave nobody to tell.
+    private static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)
+        while !bytes.isEmpty {
+            let written = Glibc.write(descriptor, bytes, bytes.count)
+            if written > 0 {
+                bytes.removeFirst(written)
+            } else if errno != EINTR {
+                return
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+
+/// `l2s`, the control program: one subcommand per file.
+@main
+struct ControlProgram: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "l2s",
+        abstract: "Summarize and translate documents from a queue in PostgreSQL.",
+        discussion: """
+            Documents are enqueued with SQL or with `l2s enqueue`; l2s-worker processes them. To see \
+            all of it at work, run `l2s demo`.
+
+            EXIT CODES
+              0    done
+              1    done, but something was found wrong and reported: a document, a check
+              2    could not be done; the message says why
+              64   the command line is wrong
+              130  stopped by Ctrl-C
+            """,
+        version: "l2s, schema version \(schemaVersion)",
+        subcommands: [
+            Demo.self, Migrate.self, Enqueue.self, Status.self, Check.self, Generate.self,
+            Inspect.self, Doctor.self,
+        ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch  where exitCode(for: error) == .failure && !(error is ExitCode) {
+            // Not of the parser: the work itself could not be done.
+            Console.note("l2s: \(error)")
+            exit(withError: ProgramExit.impossible)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+enum ProgramExit {
+    /// Done, but what was wrong has been reported.
+    static let foundFaults = ExitCode(1)
+    static let impossible = ExitCode(2)
+    static let interrupted = ExitCode(130)
+}
+
+/// Why a command could not be done, in words that say what to do.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import Jobs
+import LocalPostgres
+import Postgres
+import PostgresJobs
+import Settings
+
+/// The demo's own server, and what it does there.
+struct DemoDatabase {
+    struct Job {
+        let id: Int64
+        let sample: Int
+    }
+
+    let url: DatabaseURL
+    /// Of the server's data and the worker's log.
+    let folder: String
+    let connection: DatabaseConnection
+
+    init(folder: String) async throws {
+        let isNew = !FileManager.default.fileExists(atPath: folder + "/data")
+        Console.print(
+            isNew
+                ? "Making a PostgreSQL server of the demo's own in \(folder)"
+                : "Using the demo's PostgreSQL server in \(folder) again")
+        let server = try await blocking { try PrivateServer.start(folder: folder) }
+        guard let url = DatabaseURL(server.connectionString()) else {
+            throw Failure("expected \(folder) to be a path that fits a database URL")
+        }
+        self.url = url
+        self.folder = folder
+        connection = try await connect(to: url)
+    }
+
+    /// Schema, job types and the table of samples.
+    func prepare(_ samples: DemoSamples) async throws {
+        let applied: Int
+        do {
+            applied = try await SchemaMigrator().migrate(connection).count
+        } catch let mismatch as SchemaMismatch {
+            throw Failure(
+                "\(mismatch), or start the demo afresh: l2s demo --stop, then delete \(folder)")
+        }
+        try await JobTypeTable.write(samples.jobTypes, connection)
+        Console.print(
+            applied == 0
+                ? "Schema l2s is at version \(schemaVersion) already"
+                : "Created schema l2s, version \(schemaVersion)")
+        try await connection.script(
+            """
+            SET client_min_messages = warning;
+            CREATE TABLE IF NOT EXISTS sample (
+                job_type text, name text, body text NOT NULL, PRIMARY KEY (job_type, name));
+            RESET client_min_messages;
+            """, name: "the creation of table sample")
+        try await connection.query(
+            """
+            INSERT INTO sample SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+            ON CONFLICT (job_type, name) DO UPDATE SET body = excluded.body
+            """,
+            [
+                .texts(samples.all.map(\.jobType)), .texts(samples.all.map(\.name)),
+                .texts(samples.all.map(\.text)),
+            ])
+        Console.print("Put \(samples.all.count) sample documents into table sample")
+    }
+
+    /// Puts every sample through its job type of `mode`, by the SQL that it prints.
+    func enqueue(_ samples: DemoSamples, mode: JobType.Mode) async throws -> [Job] {
+        // The places of table sample's rows in `samples.all`, found again by name.
+        let places = Dictionary(
+            uniqueKeysWithValues: samples.all.enumerated().map { index, sample in
+                ("\(sample.jobType)/\(sample.name)", index)
+            })
+        var jobs: [Job] = []
+        try await connection.query("BEGIN")
+        for type in samples.sampled {
+            // A job type's name needs no quoting: job files allow letters, digits, - _ and .
+            let call = "l2s.enqueue('\(samples.twin(of: type, mode))', body)"
+            let source = "FROM sample WHERE job_type = '\(type)'"
+            Console.print("  SELECT \(call) \(source);")
+            let rows = try await connection.query("SELECT name, \(call) AS id \(source)")
+            for row in rows {
+                // A sample that has left the folder since an earlier run stays in the table.
+                guard let place = places["\(type)/\(try row.value("name", as: String.self))"]
+                else { continue }
+                jobs.append(Job(id: try row.value("id"), sample: place))
+            }
+        }
+        try await connection.query("COMMIT")
+        return jobs
+    }
+
+    func finished(among ids: [Int64]) async throws -> Int {
+        try await connection.query(
+            "SELECT count(*) FROM l2s.jobs WHERE id = ANY ($1) AND finished_at IS NOT NULL",
+            [.ints(ids)]
+        ).single()
+    }
+
+    /// Jobs that an interrupted run left behind.
+    func unfinished() async throws -> [Int64] {
+        try await connection.query(
+            "SELECT id FROM l2s.jobs WHERE state IN ('waiting', 'delayed', 'running')"
+        ).map { try $0.value("id") }
+    }
+
+    /// What became of `jobs`, all of them finished.
+    func run(_ mode: JobType.Mode, _ jobs: [Job]) async throws -> DemoRun {
+        let ids = jobs.map(\.id)
+        let seconds: Double = try await connection.query(
+            """
+            SELECT extract(epoch FROM max(finished_at) - min(claimed_at))::double precision
+            FROM l2s.jobs WHERE id = ANY ($1)
+            """, [.ints(ids)]
+        ).single()
+        let reports = try await JobDesk(connection).reports(ids)
+        let sampleOfID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0.sample) })
+        var bySample: [Int: JobReport] = [:]
+        for report in reports {
+            if let sample = sampleOfID[report.id] { bySample[sample] = report }
+        }
+        return DemoRun(mode: mode, seconds: seconds, reports: bySample)
+    }
+}

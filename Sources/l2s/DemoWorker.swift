@@ -1,0 +1,127 @@
+import Foundation
+import Settings
+
+/// Runs l2s-worker as a child until the queue is empty, and shows how far it is.
+struct DemoWorker {
+    let database: DemoDatabase
+    let installation: Installation
+    let interruption: Interruption
+
+    private var log: String { database.folder + "/worker.log" }
+
+    /// So that what an earlier run left behind takes no time of the run to be measured.
+    func finishLeftovers() async throws {
+        let leftovers = try await database.unfinished()
+        guard !leftovers.isEmpty else { return }
+        Console.print("\nFinishing \(leftovers.count) documents of a run that was stopped")
+        try await run(leftovers, title: "leftovers")
+    }
+
+    func run(_ ids: [Int64], title: String) async throws {
+        try interruption.check()
+        let process = try makeProcess()
+        let (ended, end) = AsyncStream.makeStream(of: Void.self)
+        process.terminationHandler = { _ in end.finish() }
+        do {
+            try process.run()
+        } catch {
+            throw Failure("cannot run \(process.executableURL?.path ?? "l2s-worker"): \(error)")
+        }
+        // Only its number goes to the signal's thread: a Process may not be shared.
+        let child = process.processIdentifier
+        // SIGTERM drains: what the worker has begun is finished, the rest stays in the queue.
+        try await interruption.reacting(by: { kill(child, SIGTERM) }) {
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await showProgress(ids, title: title) }
+                for await _ in ended {}
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+        }
+        try interruption.check()
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            throw Failure(
+                "l2s-worker ended with status \(process.terminationStatus); its log, \(log), ends:\n"
+                    + lastLines)
+        }
+        let finished = try await database.finished(among: ids)
+        guard finished == ids.count else {
+            throw Failure(
+                "l2s-worker ended with \(finished) of \(ids.count) documents finished; "
+                    + "see its log, \(log)")
+        }
+    }
+
+    private func makeProcess() throws -> Process {
+        let path = URL(fileURLWithPath: Installation.runningProgram)
+            .deletingLastPathComponent().appendingPathComponent("l2s-worker").path
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw Failure(
+                "expected the program l2s-worker beside l2s, at \(path), found none; "
+                    + "build it: swift build -c release --product l2s-worker")
+        }
+        guard FileManager.default.createFile(atPath: log, contents: nil),
+            let output = FileHandle(forWritingAtPath: log)
+        else { throw Failure("cannot write the worker's log, \(log)") }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = [
+            "--until-empty", "--jobs", installation.jobsFolder,
+            "--models", installation.modelsFolder,
+        ]
+        // Beside the arguments, so that the process list shows no address.
+        process.environment = ProcessInfo.processInfo.environment.merging(
+            [SettingName.databaseURL.variable: database.url.connectionString]) { _, ours in ours }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = output
+        return process
+    }
+
+    private func showProgress(_ ids: [Int64], title: String) async throws {
+        let start = ContinuousClock.now
+        let isTerminal = Console.isTerminal
+        var shown = -1
+        while true {
+            let finished = try await database.finished(among: ids)
+            let isLast = finished == ids.count
+            let seconds = ((ContinuousClock.now - start) / .seconds(1)).rounded(digits: 0)
+            let words =
+                "\(title): \(finished) of \(ids.count) documents finished, \(seconds) s"
+            if isTerminal {
+                let done = 30 * finished / max(1, ids.count)
+                let bar =
+                    String(repeating: "█", count: done)
+                    + String(repeating: "░", count: 30 - done)
+                // Back to the start of the line and clear it.
+                Console.show("\r\u{1b}[K\(bar) \(words)\(isLast ? "\n" : "")")
+            } else if finished != shown {
+                Console.print(words)
+            }
+            shown = finished
+            if isLast { return }
+            do {
+                try await Task.sleep(for: .milliseconds(isTerminal ? 100 : 1000))
+            } catch {
+                // The worker has ended: one more look, for the line to be true.
+                try await showLast(ids, title, shown: shown, isTerminal)
+                return
+            }
+        }
+    }
+
+    private func showLast(
+        _ ids: [Int64], _ title: String, shown: Int, _ isTerminal: Bool
+    ) async throws {
+        let finished = try await database.finished(among: ids)
+        if isTerminal || finished != shown {
+            let start = isTerminal ? "\r\u{1b}[K" : ""
+            Console.print("\(start)\(title): \(finished) of \(ids.count) documents finished")
+        }
+    }
+
+    private var lastLines: String {
+        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").suffix(5).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import Foundation
+import Inference
+import LocalPostgres
+import Postgres
+import PostgresJobs
+import Settings
+
+struct Doctor: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Check that everything that l2s needs is there, and say what to do if not.",
+        discussion: """
+            Looks at the machine, the job definitions, the models, the database and the workers. \
+            Exit code 1 when a check failed. Without --database-url or L2S_DATABASE_URL, what is \
+            about the database is skipped.
+            """)
+
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var folders: FolderOptions
+
+    func run() async throws {
+        var findings = [processor, await libraries(), serverPrograms]
+        findings += await definitions()
+        findings += await databaseFindings()
+        let width = findings.map(\.check.count).max() ?? 0
+        for finding in findings {
+            Console.print(
+                "\(finding.verdict.word.padded(to: 7)) \(finding.check.padded(to: width))  "
+                    + finding.words)
+        }
+        let failed = findings.count { $0.verdict == .failed }
+        guard failed == 0 else {
+            Console.note("\(failed) check\(failed == 1 ? "" : "s") failed")
+            throw ProgramExit.foundFaults
+        }
+    }
+
+    struct Finding: Sendable {
+        enum Verdict {
+            case ok, failed, skipped
+            /// Nothing is broken, but somebody may have expected otherwise.
+            case noted
+
+            var word: String {
+                switch self {
+                case .ok: "ok"
+                case .failed: "FAILED"
+                case .skipped: "skipped"
+                case .noted: "note"
+                }
+            }
+        }
+
+        let verdict: Verdict
+        let check: String
+        /// What was found; for a failure also what to do.
+        let words: String
+    }
+
+    private var processor: Finding {
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        let level = KernelLevel.best
+        return Finding(
+            verdict: level == .portable ? .noted : .ok, check: "processor",
+            words: "\(cores) cores, \(level.rawValue) kernels"
+                + (level == .portable
+                    ? ": no AVX2 here, so l2s works at a fraction of its speed" : ""))
+    }
+
+    /// The program would not have started without them: this says which ones it found.
+    private func libraries() async -> Finding {
+        var found: [String] = []
+        if var maps = try? InputFile(path: "/proc/self/maps") {
+            while case .bytes(let line)? = try? await maps.nextLine() {
+                let file = String(decoding: line, as: UTF8.self).split(separator: "/").last ?? ""
+                let isWanted = ["libpq.so", "libsentencepiece.so"].contains { file.hasPrefix($0) }
+                if isWanted, !found.contains(String(file)) { found.append(String(file)) }
+            }
+        }
+        return Finding(
+            verdict: .ok, check: "system libraries",
+            words: found.isEmpty ? "linked in" : found.joined(separator: ", "))
+    }
+
+    private var serverPrograms: Finding {
+        do {
+            return Finding(
+                verdict: .ok, check: "PostgreSQL programs",
+                words: try PrivateServer.programsFolder + " (only l2s demo and tests need them)")
+        } catch {
+            return Finding(
+                verdict: .noted, check: "PostgreSQL programs",
+                words: "\(error) (only l2s demo and tests need them)")
+        }
+    }
+
+    private func definitions() async -> [Finding] {
+        do {
+            let installation = try folders.installation
+            let (jobTypes, refusals) = readJobTypes(folder: installation.jobsFolder)
+            let faults = try await blocking {
+                modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder)
+            }
+            return [
+                Finding(
+                    verdict: refusals.isEmpty ? .ok : .failed, check: "job definitions",
+                    words: refusals.isEmpty
+                        ? "\(jobTypes.count) in \(installation.jobsFolder)"
+                        : refusals.map(\.description).joined(separator: "; ")),
+                Finding(
+                    verdict: faults.isEmpty ? .ok : .failed, check: "models",
+                    words: faults.isEmpty
+                        ? "all open, in \(installation.modelsFolder)"
+                        : faults.keys.sorted().compactMap { faults[$0] }.joined(separator: "; ")),
+            ]
+        } catch {
+            return [Finding(verdict: .failed, check: "job definitions", words: "\(error)")]
+        }
+    }
+}

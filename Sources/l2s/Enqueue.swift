@@ -1,0 +1,168 @@
+import ArgumentParser
+import Postgres
+import PostgresJobs
+
+struct Enqueue: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Hand documents in.",
+        discussion: """
+            Each file is one document; with --lines each line of it, with --json-lines each line's \
+            JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at" and \
+            "dedupe_key", which go before the options. Without files, standard input is read.
+
+            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order. The \
+            same from SQL: SELECT l2s.enqueue('summarize', 'text …').
+            """)
+
+    @Argument(help: "Files of UTF-8 text; - is standard input.")
+    var files: [String] = []
+
+    @Option(help: ArgumentHelp("What is to be done to the documents.", valueName: "name"))
+    var jobType: String?
+
+    @Flag(help: "Each line is a document.")
+    var lines = false
+
+    @Flag(help: "Each line is a JSON object with a document.")
+    var jsonLines = false
+
+    @Option(help: ArgumentHelp("Greater is sooner, -32767 to 32767.", valueName: "number"))
+    var priority = 0
+
+    @Option(
+        help: ArgumentHelp(
+            "Not before this time, as PostgreSQL reads times. Default: now.", valueName: "time"))
+    var runAt: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A document of the same job type and key is not enqueued again. One document only.",
+            valueName: "key"))
+    var dedupeKey: String?
+
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+        guard !lines || !jsonLines else {
+            throw ValidationError("expected --lines or --json-lines, got both")
+        }
+        guard jobType != nil || jsonLines else {
+            throw ValidationError("expected --job-type, got nothing")
+        }
+        guard dedupeKey == nil || (!lines && !jsonLines && files.count <= 1) else {
+            throw ValidationError("expected --dedupe-key with one document, got more")
+        }
+    }
+
+    func run() async throws {
+        let form: InputForm = jsonLines ? .json : lines ? .text : .whole
+        let connection = try await database.open()
+        var queue = EnqueueTransaction(connection)
+        try await queue.begin()
+        for file in files.isEmpty ? ["-"] : files {
+            var input = try InputFile(path: file)
+            if form == .whole {
+                try await queue.add(newJob(input.rest(), form, place: input.name))
+                continue
+            }
+            var number = 0
+            while let piece = try await input.nextLine() {
+                number += 1
+                try await queue.add(newJob(piece, form, place: "\(input.name):\(number)"))
+            }
+        }
+        let ids = try await queue.commit()
+        if !ids.isEmpty { Console.print(ids.map(String.init).joined(separator: "\n")) }
+        Console.note("enqueued \(ids.count.grouped) document\(ids.count == 1 ? "" : "s")")
+    }
+
+    private func newJob(
+        _ piece: InputFile.Piece, _ form: InputForm, place: String
+    ) throws -> PlacedJob {
+        func refuse(_ words: String) -> Failure {
+            Failure("\(place): \(words); nothing was enqueued")
+        }
+        do throws(DocumentLine.Fault) {
+            let line = try DocumentLine(piece, form)
+            guard let type = line.jobType ?? jobType else {
+                throw DocumentLine.Fault(
+                    expected: "a \"job_type\", as there is no --job-type", found: "none")
+            }
+            guard !line.document.utf8.contains(0) else {
+                throw DocumentLine.Fault(
+                    expected: "a text that PostgreSQL can store", found: "U+0000 in it")
+            }
+            var job = NewJob(jobType: type, document: line.document)
+            job.priority = line.priority ?? priority
+            job.runAt = line.runAt ?? runAt
+            job.dedupeKey = line.dedupeKey ?? dedupeKey
+            return PlacedJob(job: job, place: place)
+        } catch {
+            throw refuse("\(error)")
+        }
+    }
+}
+
+struct PlacedJob {
+    let job: NewJob
+    /// Such as `articles.jsonl:7`.
+    let place: String
+}
+
+/// Hands any number of documents in, all or none, in statements of bounded size.
+struct EnqueueTransaction {
+    private static let chunk = 1000
+    private static let chunkBytes = 8_000_000
+
+    private let connection: DatabaseConnection
+    private var waiting: [PlacedJob] = []
+    private var waitingBytes = 0
+    private var ids: [Int64] = []
+
+    init(_ connection: DatabaseConnection) { self.connection = connection }
+
+    func begin() async throws { try await connection.query("BEGIN") }
+
+    mutating func add(_ job: PlacedJob) async throws {
+        waiting.append(job)
+        waitingBytes += job.job.document.utf8.count
+        if waiting.count >= Self.chunk || waitingBytes >= Self.chunkBytes { try await flush() }
+    }
+
+    mutating func commit() async throws -> [Int64] {
+        try await flush()
+        try await connection.query("COMMIT")
+        return ids
+    }
+
+    private mutating func flush() async throws {
+        guard !waiting.isEmpty else { return }
+        do {
+            ids += try await JobDesk(connection).enqueue(waiting.map(\.job))
+        } catch let error as DatabaseError where error.refusal != nil {
+            try await connection.query("ROLLBACK")
+            throw try await culprit() ?? error
+        }
+        waiting = []
+        waitingBytes = 0
+    }
+
+    /// The document that was refused, found by handing them in one by one and taking all back.
+    private func culprit() async throws -> Failure? {
+        try await connection.query("BEGIN")
+        for placed in waiting {
+            do {
+                _ = try await JobDesk(connection).enqueue([placed.job])
+            } catch let error as DatabaseError {
+                guard let refusal = error.refusal else { throw error }
+                // l2s.enqueue's own detail counts bytes and names job types, never texts.
+                let words = [refusal.message, refusal.detail, refusal.hint].compactMap(\.self)
+                    .map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+                return Failure(
+                    "\(placed.place): \(words.joined(separator: "; ")); nothing was enqueued")
+            }
+        }
+        try await connection.query("ROLLBACK")
+        return nil
+    }
+}

@@ -1,0 +1,145 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Jobs
+import Pipeline
+
+struct Generate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Put documents through a model, without a database.",
+        discussion: """
+            Reads JSON Lines {"document": "…"} on standard input, or a document per line with \
+            --text, and writes a line per document in the same order:
+              {"index": 0, "text": "…", "timings": {"encode_ms": 1.9}, "token_ids": [5]}
+            and "truncated": true or "parts": 2 where --overflow came to bear. A line that cannot \
+            be processed gives {"index": 3, "error": "line 4: …"}, the others go on, and the exit \
+            code is 1. Any amount of input may be piped through: it is read as fast as it is \
+            processed.
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "A Hugging Face T5 folder, or an SLM folder with l2s.json.", valueName: "folder"))
+    var model: String
+
+    @Option(
+        help: """
+            Who reads and who writes. llm: the large model both; hybrid: the large model reads and \
+            the small one writes; slm: the small model both. The large model of an SLM folder is \
+            the one that its l2s.json names. Default: hybrid for an SLM folder, otherwise llm.
+            """)
+    var mode: JobType.Mode?
+
+    @Flag(help: "Every line of the input is a document, not JSON.")
+    var text = false
+
+    @Option(help: "What the models read; {document} stands for the document.")
+    var prompt = PromptTemplate.placeholder
+
+    @Option(help: ArgumentHelp("The most tokens of an output, 1 to 4096.", valueName: "n"))
+    var maxNewTokens = 128
+
+    @Option(help: ArgumentHelp("An output does not end before these.", valueName: "n"))
+    var minNewTokens = 0
+
+    @Option(
+        help: ArgumentHelp(
+            "The most tokens of a prompt, end token included, 1 to 32768. Default: 512, or what "
+                + "the model has positions for.", valueName: "n"))
+    var maxSourceTokens: Int?
+
+    @Option(help: "What happens to a document with more tokens: fail, truncate or split.")
+    var overflow = JobType.Overflow.fail
+
+    @Option(
+        help: ArgumentHelp(
+            "Documents that are encoded, and written by one decoder, together, 1 to 1024.",
+            valueName: "n"))
+    var batchSize = 32
+
+    @Option(
+        help: ArgumentHelp(
+            "Threads that compute, 1 to 1024. Default: the machine's cores.", valueName: "n"))
+    var threads: Int?
+
+    func validate() throws {
+        func expect(_ flag: String, _ value: Int, in range: ClosedRange<Int>) throws {
+            guard range.contains(value) else {
+                throw ValidationError(
+                    "expected \(flag) to be a whole number from \(range.lowerBound) to "
+                        + "\(range.upperBound), got \(value)")
+            }
+        }
+        try expect("--max-new-tokens", maxNewTokens, in: 1...4096)
+        try expect("--min-new-tokens", minNewTokens, in: 0...maxNewTokens)
+        try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
+        try expect("--batch-size", batchSize, in: 1...1024)
+        try expect("--threads", threads ?? 1, in: 1...1024)
+        guard PromptTemplate(prompt) != nil else {
+            throw ValidationError(
+                "expected --prompt to hold \(PromptTemplate.placeholder) exactly once")
+        }
+    }
+
+    func run() async throws {
+        let jobType = try jobType()
+        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let settings = PipelineSettings(
+            threads: threads, decoders: max(1, threads / 2), decoderRows: batchSize,
+            handoffCapacity: max(256, batchSize))
+        let pipeline = try await blocking {
+            do {
+                return Pipeline(
+                    library: try ModelLibrary(jobTypes: [jobType], modelsFolder: "/"),
+                    settings: settings)
+            } catch let error as ModelLibraryError {
+                // The job type is made of flags: its name says nothing.
+                throw Failure(error.reason)
+            }
+        }
+        defer { pipeline.stop() }
+        let faults = try await generate(
+            from: InputFile(path: "-"), text ? .text : .json, jobType: jobType.name, by: pipeline)
+        if faults > 0 { throw ProgramExit.foundFaults }
+    }
+
+    /// What a job file would say, from the flags.
+    private func jobType() throws -> JobType {
+        guard let prompt = PromptTemplate(prompt) else { throw Failure("no prompt") }
+        let folder = URL(fileURLWithPath: model).path
+        let isSmall = SLMManifest.exists(in: folder)
+        let mode = mode ?? (isSmall ? .hybrid : .llm)
+        var llm: String?
+        if mode == .hybrid || (mode == .llm && isSmall) {
+            llm = try SLMManifest(folder: folder).llmPath
+        } else if mode == .llm {
+            llm = folder
+        }
+        let sourceTokens = sourceTokens(writer: mode == .llm ? llm ?? folder : folder)
+        return JobType(
+            name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
+            prompt: prompt,
+            limits: JobType.Limits(
+                documentBytes: InputFile.limit, sourceTokens: sourceTokens,
+                newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),
+            batch: JobType.BatchLimits(
+                documents: batchSize,
+                paddedTokens: max(sourceTokens, min(1_048_576, batchSize * sourceTokens)),
+                wait: .milliseconds(20)),
+            // Nobody else waits for these documents: there is no one to retry them for.
+            retry: JobType.RetryPolicy(
+                maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero),
+            timeout: .seconds(86_400))
+    }
+
+    private func sourceTokens(writer folder: String) -> Int {
+        if let maxSourceTokens { return maxSourceTokens }
+        guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration,
+            gpt2.positions > maxNewTokens
+        else { return 512 }
+        return min(512, gpt2.positions - maxNewTokens)
+    }
+}
+
+extension JobType.Mode: ExpressibleByArgument {}
+extension JobType.Overflow: ExpressibleByArgument {}

@@ -1,0 +1,105 @@
+import Foundation
+import Jobs
+
+/// Puts every line of `input` through `processor` and prints a line for each, in their order;
+/// returns how many could not be processed.
+func generate(
+    from input: consuming InputFile, _ form: InputForm, jobType: String,
+    by processor: any DocumentProcessor
+) async throws -> Int {
+    let outputs = OrderedOutputs()
+    async let faults = outputs.print()
+    var index = 0
+    var room = 0
+    while let piece = try await input.nextLine() {
+        let number = index
+        index += 1
+        do throws(DocumentLine.Fault) {
+            let text = try DocumentLine(piece, form).document
+            await outputs.admit(bytes: text.utf8.count)
+            // Nobody else submits, so room that was there is still there.
+            if room == 0 { room = await processor.waitForRoom() }
+            room -= 1
+            processor.submit([SourceDocument(id: Int64(number), jobType: jobType, text: text)]) {
+                outputs.add($0, index: number, bytes: text.utf8.count)
+            }
+        } catch {
+            await outputs.admit(bytes: 0)
+            outputs.add(GeneratedLine(index: number, fault: "\(error)"), bytes: 0)
+        }
+    }
+    outputs.close(after: index)
+    return await faults
+}
+
+/// One line of the output.
+struct GeneratedLine: Encodable, Sendable {
+    let index: Int
+    var text: String?
+    var tokenIDs: [Int32]?
+    var timings: Timings?
+    /// Only where it is true.
+    var truncated: Bool?
+    /// Only where there is more than one.
+    var parts: Int?
+    var error: String?
+
+    enum CodingKeys: String, CodingKey {
+        case index, text, timings, truncated, parts, error
+        case tokenIDs = "token_ids"
+    }
+
+    init(index: Int, fault: String) {
+        self.index = index
+        error = "line \(index + 1): \(fault)"
+    }
+
+    init(index: Int, _ finished: FinishedDocument) {
+        self.index = index
+        switch finished.outcome {
+        case .succeeded(let output, let tokens):
+            text = output
+            tokenIDs = tokens
+            timings = Timings(finished.measurements)
+            truncated = finished.measurements.truncated ? true : nil
+            parts = finished.measurements.parts > 1 ? finished.measurements.parts : nil
+        case .rejected(let reason), .failed(let reason):
+            error = "line \(index + 1): \(reason)"
+        }
+    }
+
+    var json: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Only a number that JSON has no word for can fail to encode, and none is in here.
+        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+}
+
+/// In ms, as view `l2s.jobs` names them.
+struct Timings: Encodable, Sendable {
+    let tokenize: Double
+    let batchWait: Double
+    let encode: Double
+    let handoff: Double
+    let decode: Double
+
+    enum CodingKeys: String, CodingKey {
+        case tokenize = "tokenize_ms"
+        case batchWait = "batch_wait_ms"
+        case encode = "encode_ms"
+        case handoff = "handoff_ms"
+        case decode = "decode_ms"
+    }
+
+    init(_ measurements: Measurements) {
+        func milliseconds(_ duration: Duration) -> Double {
+            (duration / .microseconds(1)).rounded() / 1000
+        }
+        tokenize = milliseconds(measurements.tokenize)
+        batchWait = milliseconds(measurements.batchWait)
+        encode = milliseconds(measurements.encode)
+        handoff = milliseconds(measurements.handoff)
+        decode = milliseconds(measurements.decode)
+    }
+}

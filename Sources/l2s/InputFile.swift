@@ -1,0 +1,103 @@
+import Dispatch
+import Glibc
+
+/// A file or standard input, read as it is asked for and never ahead of that.
+///
+/// Reads wait on a queue of their own, so a slow pipe blocks nobody.
+struct InputFile: ~Copyable {
+    /// How messages call it.
+    let name: String
+    private let descriptor: Int32
+    private let queue = DispatchQueue(label: "l2s input")
+    /// Bytes read; those before `start` are used up.
+    private var pending: [UInt8] = []
+    private var start = 0
+    private var atEnd = false
+
+    /// The longest line or document taken in, in bytes: more than any job type accepts.
+    static let limit = 128_000_000
+
+    enum Piece {
+        case bytes([UInt8])
+        /// Skipped to its end.
+        case tooLong
+    }
+
+    /// - Parameter path: `-` for standard input.
+    init(path: String) throws {
+        guard path != "-" else {
+            name = "standard input"
+            descriptor = STDIN_FILENO
+            return
+        }
+        name = path
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.failure(path) }
+    }
+
+    deinit {
+        if descriptor != STDIN_FILENO { close(descriptor) }
+    }
+
+    /// The next line without its end. Nil after the last.
+    mutating func nextLine() async throws -> Piece? {
+        var scanned = start
+        var isTooLong = false
+        while true {
+            if let end = pending[scanned...].firstIndex(of: UInt8(ascii: "\n")) {
+                defer { start = end + 1 }
+                return isTooLong ? .tooLong : .bytes(Self.trimmed(pending[start..<end]))
+            }
+            if pending.count - start > Self.limit {
+                isTooLong = true
+                start = pending.count
+            }
+            pending.removeFirst(start)
+            start = 0
+            scanned = pending.count
+            guard try await readMore() else {
+                defer { pending = [] }
+                if isTooLong { return .tooLong }
+                return pending.isEmpty ? nil : .bytes(pending)
+            }
+        }
+    }
+
+    /// All that is left.
+    mutating func rest() async throws -> Piece {
+        while pending.count - start <= Self.limit {
+            guard try await readMore() else { return .bytes(Array(pending[start...])) }
+        }
+        return .tooLong
+    }
+
+    /// False at the end.
+    private mutating func readMore() async throws -> Bool {
+        guard !atEnd else { return false }
+        let (descriptor, name) = (descriptor, name)
+        let chunk: [UInt8] = try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
+        }
+        pending += chunk
+        atEnd = chunk.isEmpty
+        return !atEnd
+    }
+
+    private static func read(_ descriptor: Int32, _ name: String) throws -> [UInt8] {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count >= 0 { return Array(chunk.prefix(count)) }
+            guard errno == EINTR else { throw failure(name) }
+        }
+    }
+
+    private static func failure(_ name: String) -> Failure {
+        Failure("cannot read \(name): \(String(cString: strerror(errno)))")
+    }
+
+    /// Files from elsewhere end their lines with CR LF.
+    private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8] {
+        Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
+    }
+}

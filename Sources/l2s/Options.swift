@@ -1,0 +1,77 @@
+import ArgumentParser
+import Foundation
+import Postgres
+import PostgresJobs
+import Settings
+
+extension SettingName {
+    fileprivate func help(_ value: String) -> ArgumentHelp {
+        ArgumentHelp("\(help) [\(variable)]", valueName: value)
+    }
+}
+
+/// `--database-url`.
+struct DatabaseOptions: ParsableArguments {
+    @Option(
+        name: .customLong(SettingName.databaseURL.rawValue),
+        help: SettingName.databaseURL.help("url"))
+    var databaseURL: String?
+
+    var raw: RawSettings {
+        RawSettings(
+            flags: [.databaseURL: databaseURL], environment: ProcessInfo.processInfo.environment)
+    }
+
+    /// Whether a flag or a variable names a database at all.
+    var isNamed: Bool {
+        let variable = raw.environment[SettingName.databaseURL.variable] ?? ""
+        return databaseURL != nil || !variable.isEmpty
+    }
+
+    /// Open, and of a schema that this program knows.
+    func open() async throws -> DatabaseConnection {
+        let connection = try await connect(to: DatabaseURL(raw))
+        try await SchemaMigrator().check(connection)
+        return connection
+    }
+
+    /// Open, whatever it holds. Statements may take any time.
+    func openUnchecked() async throws -> DatabaseConnection {
+        try await connect(to: DatabaseURL(raw))
+    }
+}
+
+func connect(to url: DatabaseURL) async throws -> DatabaseConnection {
+    var settings = try ConnectionSettings(url.connectionString, applicationName: "l2s")
+    settings.statementTimeout = .zero
+    let connection = DatabaseConnection(settings)
+    do {
+        try await connection.connect()
+    } catch {
+        throw Failure(
+            "\(error); start that server or correct \(SettingName.databaseURL.flag) "
+                + "(\(SettingName.databaseURL.variable))")
+    }
+    return connection
+}
+
+/// `--jobs` and `--models`.
+struct FolderOptions: ParsableArguments {
+    @Option(help: SettingName.jobs.help("folder"))
+    var jobs: String?
+
+    @Option(help: SettingName.models.help("folder"))
+    var models: String?
+
+    var installation: Installation {
+        get throws {
+            try Installation(
+                RawSettings(
+                    flags: [.jobs: jobs, .models: models],
+                    environment: ProcessInfo.processInfo.environment))
+        }
+    }
+}
+
+/// The version of schema `l2s` that this program works with.
+let schemaVersion = SchemaMigrator().version

@@ -1,0 +1,92 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The commands that look at job files and models.
+@Suite struct FolderCommandTests {
+    private func l2s(_ arguments: String...) async throws -> RunningProgram.Ending {
+        try await BuiltProgram("l2s").run(arguments)
+    }
+
+    @Test func theShippedJobsAndModelsAreWell() async throws {
+        let ending = try await l2s("check")
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(ending.output.contains("summarize-llm"))
+    }
+
+    @Test func everyFaultOfEveryFileIsReported() async throws {
+        let jobs = try ScratchFolder()
+        let models = try ScratchFolder()
+        try models.copy(fixture: "golden/hybrid-t5-add/llm")
+        try models.copy(fixture: "golden/hybrid-t5-add/slm")
+        func write(_ name: String, _ rest: String) throws {
+            try jobs.write("\(name).yaml", "name: \(name)\nprompt: '{document}'\n\(rest)".utf8)
+        }
+        try write("good", "mode: hybrid\nllm: llm\nslm: slm\n")
+        try write("lost", "mode: llm\nllm: nowhere\n")
+        try write("typo", "mode: llm\nllm: llm\nlimits:\n  new_tokns: 3\n")
+        let ending = try await l2s("check", "--jobs", jobs.path, "--models", models.path)
+        #expect(ending.status == 1)
+        let rows = ending.output.split(separator: "\n")
+        #expect(rows.contains { $0.hasPrefix("good ") && $0.hasSuffix(" ok") })
+        #expect(rows.contains { $0.hasPrefix("lost ") && $0.hasSuffix(" FAILED") })
+        #expect(ending.remarks.contains("typo.yaml:6: "))
+        #expect(ending.remarks.contains("did you mean new_tokens?"))
+        #expect(ending.remarks.contains("job type lost: "))
+        #expect(ending.remarks.contains("2 problems found"))
+    }
+
+    @Test func theFieldsOfAJobFileAreExplained() async throws {
+        let ending = try await l2s("check", "--fields")
+        #expect(ending.status == 0)
+        #expect(ending.output.contains("limits.new_tokens"))
+    }
+
+    @Test func inspectSaysWhatAFolderHolds() async throws {
+        let t5 = try await l2s("inspect", Fixtures.path("golden/t5-v1.1/llm"))
+        #expect(t5.status == 0)
+        for words in ["T5", "gated gelu", "own", "SentencePiece, 1,500 ids", "encoder", "F32"] {
+            #expect(t5.output.contains(words), "\(words)")
+        }
+        let slm = try await l2s("inspect", Fixtures.path("golden/hybrid-gpt2-add/slm"))
+        for words in ["GPT-2", "../llm", "add", "projector", "hybrid, slm"] {
+            #expect(slm.output.contains(words), "\(words)")
+        }
+    }
+
+    /// Parameters are counted once, from the file itself.
+    @Test func inspectCountsParameters() async throws {
+        let folder = Fixtures.path("golden/hybrid-t5-cross/llm")
+        let file = try Data(contentsOf: URL(fileURLWithPath: folder + "/model.safetensors"))
+        let header = file.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+        let ending = try await l2s("inspect", folder)
+        let total = try #require(ending.output.split(separator: "\n").last)
+        let count = total.filter { $0.isNumber || $0 == " " }.split(separator: " ").first
+        #expect(count.flatMap { Int($0) } == (file.count - 8 - header) / 4)
+    }
+
+    @Test func inspectFindsAModelByName() async throws {
+        let models = try ScratchFolder()
+        try models.copy(fixture: "golden/t5-v1.0/llm")
+        let found = try await l2s("inspect", "llm", "--models", models.path, "--jobs", models.path)
+        #expect(found.status == 0, "\(found.remarks)")
+        let missing = try await l2s(
+            "inspect", "other", "--models", models.path, "--jobs", models.path)
+        #expect(missing.status == 2)
+        #expect(missing.remarks.contains("no such folder"))
+    }
+
+    @Test func helpAndVersionAreForEveryCommand() async throws {
+        for command in [
+            "demo", "migrate", "enqueue", "status", "check", "generate", "inspect", "doctor",
+        ] {
+            let ending = try await l2s(command, "--help")
+            #expect(ending.status == 0)
+            #expect(ending.output.contains("USAGE: l2s \(command)"))
+        }
+        let top = try await l2s("--help")
+        #expect(top.output.contains("EXIT CODES"))
+        #expect(try await l2s("--version").output.contains("schema version"))
+        #expect(try await l2s("nonsense").status == 64)
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct GenerateTests {
+    /// The ids that transformers writes, whatever the batches and threads.
+    @Test(
+        arguments: Fixtures.goldens,
+        [["--batch-size", "1"], ["--batch-size", "5", "--threads", "2"]])
+    func writesTheIdsOfTheGoldens(_ golden: String, _ flags: [String]) async throws {
+        let cases = try GoldenCase.load(golden)
+        let lines = try await Generated.run(
+            ["--model", GoldenCase.model(golden), "--max-new-tokens", "24"] + flags,
+            cases.map(\.document))
+        #expect(lines.count == cases.count)
+        for (line, expected) in zip(lines, cases) where line.error == nil {
+            #expect(line.tokenIds?.droppingEnd == expected.greedyIds.droppingEnd)
+        }
+        // The goldens hold one document of a blank, which no job type takes.
+        #expect(lines.count { $0.error != nil } == 1)
+        #expect(lines.map(\.index) == Array(0..<cases.count))
+    }
+
+    @Test func saysHowLongEachStageTook() async throws {
+        let line = try #require(
+            try await Generated.run(["--model", GoldenCase.model("hybrid-t5-add")], ["a b"]).first)
+        let timings = try #require(line.timings)
+        #expect(
+            Set(timings.keys) == [
+                "tokenize_ms", "batch_wait_ms", "encode_ms", "handoff_ms", "decode_ms",
+            ])
+        #expect(timings.values.allSatisfy { $0 >= 0 })
+        #expect(try #require(timings["decode_ms"]) > 0)
+    }
+
+    @Test func aBadLineIsOneErrorAndTheOthersGoOn() async throws {
+        var input = Array(
+            """
+            {"document": "secret one"}
+            secret garbage
+            {"text": "secret"}
+            {"document": 7}
+            [1]
+
+            {"document": " \\u0001 \\n"}
+
+            """.utf8)
+        input += [0x7b, 0xff, 0xfe, 0x7d, 0x0a]
+        input += Array("{\"document\": \"secret two\"}".utf8)
+        let ending = try await BuiltProgram("l2s").run(
+            ["generate", "--model", GoldenCase.model("t5-v1.0"), "--max-new-tokens", "2"],
+            input: input)
+        #expect(ending.status == 1)
+        let lines = try Generated.lines(ending.output)
+        #expect(lines.map(\.index) == Array(0..<9))
+        #expect(
+            lines.map { $0.error == nil } == [true] + .init(repeating: false, count: 7) + [true])
+        let words = [
+            "line 2: expected a JSON object", "no \"document\"", "\"document\" is a text",
+            "JSON of another kind", "an empty line", "only white space", "line 8: expected UTF-8",
+        ]
+        for (line, words) in zip(lines.dropFirst(), words) {
+            #expect(line.error?.contains(words) == true, "\(line.error ?? "none")")
+            #expect(line.error?.contains("secret") == false)
+        }
+    }
+
+    @Test func tooManyTokensFailOrAreCutOffOrSplit() async throws {
+        let flags = [
+            "--model", GoldenCase.model("hybrid-t5-cross"), "--max-new-tokens", "3",
+            "--max-source-tokens", "20",
+        ]
+        let long = [String](repeating: "One sentence of a long text.", count: 9)
+            .joined(separator: " ")
+        let failed = try await Generated.run(flags, [long, "short"])
+        #expect(failed[0].error?.contains("at most 20 tokens") == true)
+        #expect(failed[1].error == nil)
+        let truncated = try await Generated.run(
+            flags + ["--overflow", "truncate"], [long, "short"])
+        #expect(truncated.map(\.truncated) == [true, nil])
+        let split = try await Generated.run(flags + ["--overflow", "split"], [long, "short"])
+        #expect(try #require(split[0].parts) > 1)
+        #expect(split[1].parts == nil)
+    }
+
+    @Test func plainLinesAreDocumentsWithText() async throws {
+        let model = ["--model", GoldenCase.model("t5-v1.1"), "--max-new-tokens", "6"]
+        let text = try await BuiltProgram("l2s").run(
+            ["generate", "--text"] + model, input: "one line\r\nanother".utf8)
+        let json = try await Generated.run(model, ["one line", "another"])
+        #expect(text.status == 0)
+        #expect(try Generated.lines(text.output).map(\.tokenIds) == json.map(\.tokenIds))
+    }
+
+    @Test func thePromptSurroundsTheDocument() async throws {
+        let model = ["--model", GoldenCase.model("t5-v1.1"), "--max-new-tokens", "6"]
+        let given = try await Generated.run(model, ["summarize: a tool"])
+        let made = try await Generated.run(
+            model + ["--prompt", "summarize: {document}"], ["a tool"])
+        #expect(given.map(\.tokenIds) == made.map(\.tokenIds))
+    }
+
+    /// The three rows of every comparison, from one SLM folder.
+    @Test func theModeSaysWhoReadsAndWhoWrites() async throws {
+        let slm = GoldenCase.model("hybrid-t5-add")
+        let llm = Fixtures.path("golden/hybrid-t5-add/llm")
+        func ids(_ model: String, _ mode: String?) async throws -> [Int32]? {
+            try await Generated.run(
+                ["--model", model, "--max-new-tokens", "8"] + (mode.map { ["--mode", $0] } ?? []),
+                ["the same text"]
+            ).first?.tokenIds
+        }
+        let hybrid = try await ids(slm, nil)
+        #expect(try await ids(slm, "hybrid") == hybrid)
+        #expect(try await ids(slm, "llm") == ids(llm, nil))
+        let alone = try await ids(slm, "slm")
+        #expect(try await ids(llm, "slm") == ids(llm, "llm"))
+        #expect(Set([hybrid, alone, try await ids(llm, nil)]).count == 3)
+    }
+
+    /// More than the window between reading and printing holds.
+    @Test func manyDocumentsKeepTheirOrder() async throws {
+        let documents = (0..<5000).map { "\($0 % 7)" }
+        let lines = try await Generated.run(
+            ["--model", GoldenCase.model("hybrid-gpt2-add"), "--max-new-tokens", "1"], documents)
+        #expect(lines.map(\.index).elementsEqual(0..<5000))
+        #expect(lines.allSatisfy { $0.tokenIds == lines[$0.index % 7].tokenIds })
+        #expect(lines.allSatisfy { $0.tokenIds?.count == 1 })
+    }
+
+    @Test(arguments: [
+        ["--max-new-tokens", "0"], ["--max-new-tokens", "5", "--min-new-tokens", "6"],
+        ["--batch-size", "0"], ["--threads", "x"], ["--mode", "fast"], ["--prompt", "no place"],
+    ])
+    func aWrongFlagIsAUsageError(_ flags: [String]) async throws {
+        let ending = try await BuiltProgram("l2s").run(
+            ["generate", "--model", GoldenCase.model("t5-v1.0")] + flags)
+        #expect(ending.status == 64)
+        #expect(ending.output.isEmpty)
+    }
+
+    @Test func aModelThatCannotBeOpenedIsNamed() async throws {
+        let folder = try ScratchFolder()
+        try folder.copy(fixture: "golden/hybrid-t5-add/slm")
+        let ending = try await BuiltProgram("l2s").run(
+            ["generate", "--model", folder.path + "/slm"])
+        #expect(ending.status == 2)
+        #expect(ending.remarks.contains("/llm"))
+        #expect(ending.remarks.contains("no such folder"))
+    }
+}

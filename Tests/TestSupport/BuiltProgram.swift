@@ -1,0 +1,96 @@
+import Foundation
+
+/// A program of the package as it was built, run as a process of its own.
+package struct BuiltProgram: Sendable {
+    package let path: String
+
+    /// - Parameter name: such as `l2s`; it lies beside the tests' own executable.
+    package init(_ name: String) throws {
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        path =
+            URL(fileURLWithPath: tests).deletingLastPathComponent()
+            .appendingPathComponent(name).path
+    }
+
+    /// Runs it to its end, without the environment's `L2S_…` but with `environment`.
+    package func run(
+        _ arguments: [String], input: some Sequence<UInt8> = [],
+        environment: [String: String] = [:]
+    ) async throws -> RunningProgram.Ending {
+        try await start(arguments, input: input, environment: environment).ending()
+    }
+
+    package func start(
+        _ arguments: [String], input: some Sequence<UInt8> = [],
+        environment: [String: String] = [:]
+    ) throws -> RunningProgram {
+        let all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("L2S_") }
+            .merging(environment) { _, given in given }
+        return try RunningProgram(
+            [path] + arguments, input: input, environment: all.map { "\($0.key)=\($0.value)" })
+    }
+}
+
+/// A process that was started, its input and outputs in files: nothing has to be emptied while it
+/// runs.
+package final class RunningProgram: Sendable {
+    package let processID: Int32
+    private let folder: ScratchFolder
+
+    package struct Ending: Sendable {
+        /// Minus the signal's number where one ended it.
+        package let status: Int32
+        package let output: String
+        /// What it said on standard error.
+        package let remarks: String
+    }
+
+    /// Not by Foundation's Process: it learns of an end when a socket closes, and a server that
+    /// another test starts at that moment inherits the socket and keeps it open for ever.
+    fileprivate init(
+        _ command: [String], input: some Sequence<UInt8>, environment: [String]
+    ) throws {
+        folder = try ScratchFolder()
+        try folder.write("input", input)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, folder.path + "/input", O_RDONLY, 0)
+        for (descriptor, name) in [(Int32(1), "output"), (2, "remarks")] {
+            posix_spawn_file_actions_addopen(
+                &actions, descriptor, "\(folder.path)/\(name)", O_WRONLY | O_CREAT, 0o600)
+        }
+        for inherited in Int32(3)..<1024 {
+            posix_spawn_file_actions_addclose(&actions, inherited)
+        }
+        let words = command.map { strdup($0) } + [nil]
+        let variables = environment.map { strdup($0) } + [nil]
+        defer { for text in words + variables { free(text) } }
+        var processID: Int32 = 0
+        let problem = posix_spawn(&processID, command[0], &actions, nil, words, variables)
+        guard problem == 0 else {
+            throw POSIXError(POSIXErrorCode(rawValue: problem) ?? .ENOENT)
+        }
+        self.processID = processID
+    }
+
+    package func send(_ signal: Int32) { kill(processID, signal) }
+
+    /// Waits for the end. To be called once.
+    package func ending() async throws -> Ending {
+        let processID = processID
+        let status: Int32 = await withCheckedContinuation { continuation in
+            // A thread, not a queue: many programs may run at a time, for long.
+            Thread.detachNewThread {
+                var status: Int32 = 0
+                while waitpid(processID, &status, 0) < 0, errno == EINTR {}
+                let signal = status & 0x7f
+                continuation.resume(returning: signal == 0 ? status >> 8 & 0xff : -signal)
+            }
+        }
+        func text(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(folder.path)/\(name)", encoding: .utf8)
+        }
+        return Ending(status: status, output: try text("output"), remarks: try text("remarks"))
+    }
+}

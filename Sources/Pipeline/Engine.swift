@@ -16,6 +16,8 @@ final class Engine: @unchecked Sendable {
     private var schedule: Schedule
     private var isStopping = false
     private var lanes = 0
+    /// Of what was done; the rest is filled in when it is asked for.
+    private var done = PipelineStatistics()
     /// Accepted and neither delivered nor withdrawn.
     private var documents = 0
     /// At most so many documents are accepted.
@@ -130,17 +132,31 @@ final class Engine: @unchecked Sendable {
         waiters = [:]
     }
 
+    var statistics: PipelineStatistics {
+        condition.withLock {
+            var statistics = done
+            statistics.lanes = lanes
+            statistics.capacity = capacity
+            statistics.documents = documents
+            schedule.describe(&statistics)
+            return statistics
+        }
+    }
+
     // MARK: On the lanes
 
     private func runLane() {
         let workspace = Workspace()
-        while let work = nextWork() {
+        var last: (work: Schedule.Work, time: Duration)?
+        while let work = nextWork(after: last) {
+            let start = clock.now
             switch work {
             case .prepare(let documents): prepare(documents)
             case .encode(let reader, let parts): encode(reader, parts, workspace: workspace)
             case .decode(let replica, let parts): decode(replica, admitting: parts)
             case .rest: break
             }
+            last = (work, start.duration(to: clock.now))
         }
         condition.withLock {
             lanes -= 1
@@ -148,9 +164,18 @@ final class Engine: @unchecked Sendable {
         }
     }
 
-    private func nextWork() -> Schedule.Work? {
+    private func nextWork(after last: (work: Schedule.Work, time: Duration)?) -> Schedule.Work? {
         condition.lock()
         defer { condition.unlock() }
+        switch last?.work {
+        case .prepare: done.preparing += last?.time ?? .zero
+        case .encode(_, let parts):
+            done.encoding += last?.time ?? .zero
+            done.encoderPasses += 1
+            done.encodedParts += parts.count
+        case .decode: done.decodingTime += last?.time ?? .zero
+        case .rest, nil: break
+        }
         while !isStopping {
             let work = schedule.next(now: clock.now)
             guard case .rest(let until) = work else { return work }

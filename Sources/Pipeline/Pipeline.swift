@@ -39,6 +39,8 @@ package final class Pipeline: DocumentProcessor {
     /// called from a `deliver`.
     package func stop() { engine.stop() }
 
+    package var statistics: PipelineStatistics { engine.statistics }
+
     package func submit(
         _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {

@@ -12,6 +12,16 @@ package struct BuiltProgram: Sendable {
             .appendingPathComponent(name).path
     }
 
+    /// One of the system's, found by `PATH`; nil when it is not installed.
+    package init?(installed name: String) {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        let paths = folders.map { "\($0)/\(name)" }
+        guard let path = paths.first(where: FileManager.default.isExecutableFile) else {
+            return nil
+        }
+        self.path = path
+    }
+
     /// Runs it to its end, without the environment's `L2S_…` but with `environment`.
     package func run(
         _ arguments: [String], input: some Sequence<UInt8> = [],

@@ -134,7 +134,7 @@ let package = Package(
         tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
-        tests("EndToEndTests", ["TestSupport", "Postgres"]),
+        tests("EndToEndTests", ["TestSupport", "Postgres", "Settings", yaml]),
         tests("TidyTests", []),
     ],
     cLanguageStandard: .c17,

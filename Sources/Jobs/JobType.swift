@@ -19,7 +19,8 @@ package struct JobType: Sendable, Equatable {
 
     package init(
         name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
-        prompt: PromptTemplate, limits: Limits, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
+        prompt: PromptTemplate, limits: Limits, batch: BatchLimits, retry: RetryPolicy,
+        timeout: Duration
     ) {
         self.name = name
         self.mode = mode

@@ -48,5 +48,3 @@ struct Convert: AsyncParsableCommand {
                 + "large model there, packed or not")
     }
 }
-
-extension WeightFormat: ExpressibleByArgument {}

@@ -20,7 +20,7 @@ import Testing
         let settings = try settings()
         #expect(settings.databaseURL.connectionString == "postgresql:///l2s")
         #expect(settings.threads == 8)
-        #expect(settings.decoders == 4)
+        #expect(settings.decoders == 8)
         #expect(settings.decoderRows == 32)
         #expect(settings.handoffCapacity == 256)
         #expect(settings.pollInterval == .milliseconds(250))
@@ -37,7 +37,7 @@ import Testing
             flags: [.threads: "3", .logFormat: nil, .lease: "1m"],
             environment: ["L2S_THREADS": "5", "L2S_LOG_FORMAT": "json", "L2S_DECODERS": ""])
         #expect(settings.threads == 3)
-        #expect(settings.decoders == 1)
+        #expect(settings.decoders == 3)
         #expect(settings.logFormat == .json)
         #expect(settings.leaseDuration == .seconds(60))
     }

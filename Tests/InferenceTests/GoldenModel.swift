@@ -9,18 +9,20 @@ struct GoldenModel {
     let bridge: Bridge
     let writer: any ResponseModel
 
-    init(_ name: String) throws {
-        let llm = try ModelFolder(path: Fixtures.path("golden/\(name)/llm"))
-        reader = try Reader(llm)
+    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
+    init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
+        let folder = folder ?? Fixtures.path("golden/\(name)")
+        let llm = try ModelFolder(path: folder + "/llm")
+        reader = try Reader(llm, format: format)
         guard name.hasPrefix("hybrid") else {
             bridge = .identity
-            writer = try Writers.own(llm)
+            writer = try Writers.own(llm, format: format)
             return
         }
-        let slm = try ModelFolder(path: Fixtures.path("golden/\(name)/slm"))
+        let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: slm.path)
         bridge = try Bridge(manifest, slm: slm, reader: reader)
-        writer = try Writers.slm(slm, manifest: manifest)
+        writer = try Writers.slm(slm, manifest: manifest, format: format)
     }
 
     func read(_ prompts: [[Int32]]) -> [PromptStates] {

@@ -14,6 +14,15 @@ package struct OutputHead: Sendable {
 
     package var vocabularySize: Int { weights.columns }
 
+    /// What the head writes is looked up in the embedding.
+    func checkVocabulary(_ embedding: EmbeddingTable, path: String) throws {
+        guard vocabularySize <= embedding.rows else {
+            throw InferenceError.widthMismatch(
+                path: path, what: "the embedding of the head's vocabulary",
+                expected: vocabularySize, found: embedding.rows)
+        }
+    }
+
     /// hidden [rows, width] → logits [rows, vocabularySize]
     func logits(_ hidden: Rows, into logits: Rows, workspace: Workspace) {
         Operators.multiply(hidden, weights, into: logits, workspace: workspace)

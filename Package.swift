@@ -75,6 +75,9 @@ let package = Package(
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"]),
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+        .target(
+            name: "Benchmarks", dependencies: ["Inference", "CKernels", "COpenBLAS"],
+            exclude: ["Peers"], swiftSettings: swiftSettings),
 
         // The queue.
         module("Postgres", ["CLibpq"]),
@@ -98,6 +101,7 @@ let package = Package(
         program(
             "l2s",
             [
+                "Benchmarks",
                 "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
                 "Migrations", "LocalPostgres", "Settings", "Jobs", arguments,
             ]),

@@ -31,7 +31,7 @@ package enum SettingName: String, Sendable, CaseIterable {
         case .threads:
             "Threads that compute, encoder and decoders together. Default: the machine's cores."
         case .decoders:
-            "Decoders that write at the same time, a batch each. Default: half of the threads."
+            "Decoders that write at the same time, a batch each. Default: as many as threads."
         case .decoderRows: "Documents, or beams, that one decoder writes at a time. Default: 32."
         case .handoffCapacity:
             "Encoded documents that wait for a decoder; encoding stops there. Default: 256."

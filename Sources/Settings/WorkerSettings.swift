@@ -5,7 +5,7 @@ package struct WorkerSettings: Sendable, Equatable {
     package var modelsFolder: String
     /// Threads that compute, 1 to 1,024. Default: the machine's cores.
     package var threads: Int
-    /// Replicas of the decoder over one copy of the weights, 1 to 256. Default: half the threads.
+    /// Replicas of the decoder over one copy of the weights, 1 to 256. Default: as many as threads.
     package var decoders: Int
     /// Rows of one decoder's batch, 1 to 1,024. Default: 32.
     package var decoderRows: Int
@@ -45,7 +45,7 @@ package struct WorkerSettings: Sendable, Equatable {
     ) throws(Refusals) {
         var reader = SettingReader(raw)
         threads = reader.value(.threads, .wholeNumber(1...1024), fallback: max(1, cores))
-        decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: max(1, threads / 2))
+        decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: min(threads, 256))
         decoderRows = reader.value(.decoderRows, .wholeNumber(1...1024), fallback: 32)
         handoffCapacity = reader.value(.handoffCapacity, .wholeNumber(1...65_536), fallback: 256)
         promptCacheBytes = reader.value(

@@ -2,8 +2,7 @@
 struct Columns {
     enum Alignment { case left, right }
 
-    /// One per column.
-    let alignments: [Alignment]
+    private let alignments: [Alignment]
     private var rows: [[String]]
 
     init(_ header: [(String, Alignment)]) {

@@ -1,3 +1,5 @@
+import ArgumentParser
+import Foundation
 import Glibc
 
 /// Standard output for results, standard error for remarks.
@@ -12,6 +14,13 @@ enum Console {
         write(text + "\n", to: STDERR_FILENO)
     }
 
+    static func printJSON(_ value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+
     /// Without an end of line.
     static func show(_ text: String) {
         write(text, to: STDOUT_FILENO)
@@ -19,8 +28,8 @@ enum Console {
 
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-    /// A reader that has gone ends the program by SIGPIPE, as it does other filters; other faults
-    /// leave nobody to tell.
+    /// A reader that has gone ends the program by SIGPIPE, as it does other filters. Results that
+    /// cannot be written end it too: a full disk must not look like success.
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)
         while !bytes.isEmpty {
@@ -28,7 +37,10 @@ enum Console {
             if written > 0 {
                 bytes.removeFirst(written)
             } else if errno != EINTR {
-                return
+                guard descriptor == STDOUT_FILENO else { return }
+                note("l2s: cannot write the output: \(String(cString: strerror(errno)))")
+                // Not exit: lanes may be computing with what its handlers would destroy.
+                _exit(ProgramExit.impossible.rawValue)
             }
         }
     }

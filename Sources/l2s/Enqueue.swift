@@ -79,9 +79,6 @@ struct Enqueue: AsyncParsableCommand {
     private func newJob(
         _ piece: InputFile.Piece, _ form: InputForm, place: String
     ) throws -> PlacedJob {
-        func refuse(_ words: String) -> Failure {
-            Failure("\(place): \(words); nothing was enqueued")
-        }
         do throws(DocumentLine.Fault) {
             let line = try DocumentLine(piece, form)
             guard let type = line.jobType ?? jobType else {
@@ -98,7 +95,7 @@ struct Enqueue: AsyncParsableCommand {
             job.dedupeKey = line.dedupeKey ?? dedupeKey
             return PlacedJob(job: job, place: place)
         } catch {
-            throw refuse("\(error)")
+            throw Failure("\(place): \(error); nothing was enqueued")
         }
     }
 }

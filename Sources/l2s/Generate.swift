@@ -30,6 +30,9 @@ struct Generate: AsyncParsableCommand {
             """)
     var mode: JobType.Mode?
 
+    @Option(help: "How weights are held: float32, bfloat16 or int8. Fewer bits are read faster.")
+    var dtype = JobType.NumberType.float32
+
     @Flag(help: "Every line of the input is a document, not JSON.")
     var text = false
 
@@ -85,7 +88,7 @@ struct Generate: AsyncParsableCommand {
         let jobType = try jobType()
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let settings = PipelineSettings(
-            threads: threads, decoders: max(1, threads / 2), decoderRows: batchSize,
+            threads: threads, decoders: threads, decoderRows: batchSize,
             handoffCapacity: max(256, batchSize))
         let pipeline = try await blocking {
             do {
@@ -118,7 +121,7 @@ struct Generate: AsyncParsableCommand {
         let sourceTokens = sourceTokens(writer: mode == .llm ? llm ?? folder : folder)
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
-            prompt: prompt,
+            dtype: dtype, prompt: prompt,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
                 newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),
@@ -142,4 +145,5 @@ struct Generate: AsyncParsableCommand {
 }
 
 extension JobType.Mode: ExpressibleByArgument {}
+extension JobType.NumberType: ExpressibleByArgument {}
 extension JobType.Overflow: ExpressibleByArgument {}

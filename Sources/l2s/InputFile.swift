@@ -58,7 +58,7 @@ struct InputFile: ~Copyable {
             guard try await readMore() else {
                 defer { pending = [] }
                 if isTooLong { return .tooLong }
-                return pending.isEmpty ? nil : .bytes(pending)
+                return pending.isEmpty ? nil : .bytes(Self.trimmed(pending[...]))
             }
         }
     }

@@ -64,7 +64,7 @@ final class OrderedOutputs: Sendable {
         var faults = 0
         for await _ in progress {
             let (lines, isLast) = takeReady()
-            for line in lines where line.error != nil { faults += 1 }
+            faults += lines.count { $0.error != nil }
             if !lines.isEmpty {
                 let text = lines.map { $0.json + "\n" }.joined()
                 // A pipe that nobody reads blocks: not on the cooperative pool.

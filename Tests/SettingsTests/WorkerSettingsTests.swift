@@ -20,7 +20,7 @@ import Testing
         let settings = try settings()
         #expect(settings.databaseURL.connectionString == "postgresql:///l2s")
         #expect(settings.threads == 8)
-        #expect(settings.decoders == 4)
+        #expect(settings.decoders == 8)
         #expect(settings.decoderRows == 32)
         #expect(settings.handoffCapacity == 256)
         #expect(settings.promptCacheBytes == 64_000_000)
@@ -41,7 +41,7 @@ import Testing
                 "L2S_PROMPT_CACHE": "2GB",
             ])
         #expect(settings.threads == 3)
-        #expect(settings.decoders == 1)
+        #expect(settings.decoders == 3)
         #expect(settings.logFormat == .json)
         #expect(settings.leaseDuration == .seconds(60))
         #expect(settings.promptCacheBytes == 2_000_000_000)

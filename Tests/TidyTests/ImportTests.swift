@@ -13,6 +13,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("Tokenizers", ["CSentencePiece"]),
     ("Inference", ["CKernels", "Checkpoints"]),
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+    ("Benchmarks", ["Inference", "CKernels", "COpenBLAS"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
     ("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),

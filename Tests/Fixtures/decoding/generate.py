@@ -1,6 +1,6 @@
 """Makes the decoding fixtures of this folder: what transformers writes and samples.
 
-    pip install transformers==5.23.0 torch==2.13.0
+    pip install transformers==5.23.0 torch==2.15.0
     python generate.py
 
 searches.json      tokens, and scores of beams, of golden models under constraints. Random models

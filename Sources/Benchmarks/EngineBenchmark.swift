@@ -1,0 +1,124 @@
+internal import Foundation
+package import Inference
+
+/// Times one model on random token ids: what `l2s bench engine` prints.
+///
+/// A batch is dealt evenly to the threads, as the pipeline's lanes take it: each reads its part
+/// and then writes it, so nothing waits at a barrier.
+package struct EngineBenchmark: Sendable {
+    package struct Settings: Sendable {
+        package var sourceLength = 256
+        package var newTokens = 64
+        package var threads = 1
+        package var repetitions = 5
+
+        package init() {}
+    }
+
+    /// Medians over the repetitions.
+    package struct Result: Sendable, Codable {
+        package let batchSize: Int
+        package let encodeMilliseconds: Double
+        package let millisecondsPerStep: Double
+        package let totalMilliseconds: Double
+        /// Shortest and longest run.
+        package let spreadMilliseconds: [Double]
+        package let documentsPerSecond: Double
+        package let newTokensPerSecond: Double
+        package let sourceTokensPerSecond: Double
+    }
+
+    private let reader: Reader
+    private let bridge: Bridge
+    private let writer: any ResponseModel
+    private let settings: Settings
+
+    package init(
+        reader: Reader, bridge: Bridge, writer: any ResponseModel, settings: Settings
+    ) {
+        self.reader = reader
+        self.bridge = bridge
+        self.writer = writer
+        self.settings = settings
+    }
+
+    package func run(batchSize: Int) -> Result {
+        _ = once(batchSize: batchSize)
+        let runs = (0..<settings.repetitions).map { _ in once(batchSize: batchSize) }
+        let total = median(runs.map(\.total))
+        let encode = median(runs.map(\.encode))
+        let decode = median(runs.map { $0.total - $0.encode })
+        let perSecond = Double(batchSize) / total * 1_000
+        return Result(
+            batchSize: batchSize, encodeMilliseconds: encode,
+            millisecondsPerStep: decode / Double(settings.newTokens), totalMilliseconds: total,
+            spreadMilliseconds: [runs.map(\.total).min() ?? 0, runs.map(\.total).max() ?? 0],
+            documentsPerSecond: perSecond,
+            newTokensPerSecond: perSecond * Double(settings.newTokens),
+            sourceTokensPerSecond: Double(batchSize * settings.sourceLength) / encode * 1_000)
+    }
+
+    /// Milliseconds until the last thread had read its part, and until it had written it.
+    private func once(batchSize: Int) -> (encode: Double, total: Double) {
+        let lanes = min(settings.threads, batchSize)
+        let ends = Ends()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let group = DispatchGroup()
+        for lane in 0..<lanes {
+            let count = batchSize / lanes + (lane < batchSize % lanes ? 1 : 0)
+            group.enter()
+            Thread.detachNewThread {
+                let states = read(count: count, seed: lane)
+                let encoded = clock.now
+                write(states)
+                ends.add(
+                    encode: start.duration(to: encoded) / .milliseconds(1),
+                    total: start.duration(to: clock.now) / .milliseconds(1))
+                group.leave()
+            }
+        }
+        group.wait()
+        return ends.last
+    }
+
+    private func read(count: Int, seed: Int) -> [PromptStates] {
+        // Any ids do, as long as they differ: the work does not depend on them.
+        let prompts = (0..<count).map { document in
+            (0..<settings.sourceLength).map { position in
+                Int32((seed * 7_919 + document * 104_729 + position * 31) % reader.vocabularyRows)
+            }
+        }
+        return reader.read(prompts.map { ($0, bridge) }, workspace: Workspace())
+    }
+
+    private func write(_ states: [PromptStates]) {
+        let replica = DecoderReplica<Int>(model: writer)
+        let options = DecodingOptions(
+            maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens)
+        replica.admit(
+            states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
+        while replica.count > 0 { _ = replica.step() }
+    }
+}
+
+/// The latest ends of one run's lanes. `@unchecked Sendable`: all access is under the lock.
+private final class Ends: @unchecked Sendable {
+    private let lock = NSLock()
+    private var latest = (encode: 0.0, total: 0.0)
+
+    var last: (encode: Double, total: Double) { lock.withLock { latest } }
+
+    func add(encode: Double, total: Double) {
+        lock.withLock {
+            latest = (max(latest.encode, encode), max(latest.total, total))
+        }
+    }
+}
+
+package func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    guard !sorted.isEmpty else { return .nan }
+    let middle = sorted.count / 2
+    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}

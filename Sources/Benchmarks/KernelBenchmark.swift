@@ -1,0 +1,144 @@
+internal import CKernels
+internal import COpenBLAS
+internal import Foundation
+
+/// Matrix products of the shapes that T5 decodes and encodes with, on one core, beside what
+/// OpenBLAS makes of the same product and what reading the weights once from memory would take.
+package enum KernelBenchmark {
+    package struct Result: Sendable, Codable {
+        package let level: String
+        package let format: String
+        package let inner: Int
+        package let columns: Int
+        package let rows: Int
+        /// 10⁹ multiplications and additions per second.
+        package let gigaOperations: Double
+        package let openBLAS: Double
+        /// Gigabytes of weights per second.
+        package let gigabytes: Double
+    }
+
+    /// [inner → columns] of t5-small and t5-base: attention, feed-forward both ways, head.
+    static let shapes = [
+        (512, 512), (512, 2_048), (2_048, 512), (768, 3_072), (512, 32_128), (2_048, 2_048),
+    ]
+    static let rowCounts = [1, 4, 8, 32, 256, 2_048]
+
+    /// - Parameter report: called with each result as it is there.
+    package static func run(repetitions: Int, report: (Result) -> Void) {
+        openblas_set_num_threads(1)
+        for (inner, columns) in shapes {
+            let weights = Weights(inner: inner, columns: columns)
+            for rows in rowCounts where rows * columns <= 1 << 24 {
+                let input = weights.input(rows: rows)
+                var output = [Float](repeating: 0, count: rows * columns)
+                var times: [String: [Double]] = [:]
+                // In turn, so that a slow moment of the machine meets all of them.
+                for _ in 0..<repetitions {
+                    times["openblas", default: []].append(
+                        seconds(rows, inner, columns) {
+                            cblas_sgemm(
+                                CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows),
+                                Int32(columns), Int32(inner), 1, input, Int32(inner),
+                                weights.plain, Int32(inner), 0, &output, Int32(columns))
+                        })
+                    for format in Weights.formats {
+                        times[format.name, default: []].append(
+                            seconds(rows, inner, columns) {
+                                weights.multiply(input, rows: rows, format.code, into: &output)
+                            })
+                    }
+                }
+                let operations = 2 * Double(rows * inner * columns)
+                for format in Weights.formats {
+                    let time = median(times[format.name] ?? [])
+                    report(
+                        Result(
+                            level: weights.level, format: format.name, inner: inner,
+                            columns: columns, rows: rows, gigaOperations: operations / time / 1e9,
+                            openBLAS: operations / median(times["openblas"] ?? []) / 1e9,
+                            gigabytes: Double(inner * columns) * format.bytes / time / 1e9))
+                }
+            }
+        }
+    }
+
+    /// Of one call, over enough calls to last some milliseconds.
+    private static func seconds(
+        _ rows: Int, _ inner: Int, _ columns: Int, _ body: () -> Void
+    ) -> Double {
+        let calls = 1 + 200_000_000 / (rows * inner * columns)
+        let clock = ContinuousClock()
+        let time = clock.measure { for _ in 0..<calls { body() } }
+        return time / .seconds(1) / Double(calls)
+    }
+
+    /// Gigabytes per second that one core reads of a block far larger than its caches.
+    package static func memoryBandwidth(repetitions: Int) -> Double {
+        let block = [UInt64](repeating: 1, count: 32 << 20)
+        let clock = ContinuousClock()
+        var sum: UInt64 = 0
+        let times = (0..<repetitions).map { _ in
+            clock.measure { for value in block { sum &+= value } } / .seconds(1)
+        }
+        return sum == 0 ? 0 : Double(block.count * 8) / median(times) / 1e9
+    }
+}
+
+/// One matrix in every format.
+private final class Weights {
+    static let formats: [(name: String, code: l2s_format, bytes: Double)] = [
+        ("float32", L2S_F32, 4), ("bfloat16", L2S_BF16, 2), ("int8", L2S_INT8, 1),
+    ]
+
+    let inner: Int
+    let columns: Int
+    let plain: [Float]
+    let level: String
+    private let kernels: l2s_kernels
+    private let memory: [UnsafeMutableRawPointer]
+    private let scratch: UnsafeMutableRawPointer
+
+    init(inner: Int, columns: Int) {
+        self.inner = inner
+        self.columns = columns
+        plain = Self.random(inner * columns)
+        let best = l2s_best_level()
+        level = ["portable", "avx2", "avx512", "avx512-vnni"][Int(best.rawValue)]
+        guard let kernels = l2s_kernels_for(best) else {
+            preconditionFailure("the best level of this machine runs on it")
+        }
+        self.kernels = kernels.pointee
+        let count = l2s_packed_count(inner, columns)
+        memory = [count * 4, count * 2, count + 4 * columns, columns * 4 + 128, columns * 4 + 128]
+            .map { .allocate(byteCount: $0, alignment: 64) }
+        scratch = .allocate(byteCount: l2s_int8_scratch_bytes(inner), alignment: 64)
+        l2s_pack_rows(plain, inner, columns, inner, memory[0].assumingMemoryBound(to: Float.self))
+        l2s_pack_rows_bf16(
+            plain, inner, columns, inner, memory[1].assumingMemoryBound(to: UInt16.self))
+        l2s_pack_rows_int8(
+            plain, inner, columns, inner, memory[2].assumingMemoryBound(to: Int8.self),
+            memory[3].assumingMemoryBound(to: Float.self),
+            memory[4].assumingMemoryBound(to: Float.self))
+    }
+
+    deinit { (memory + [scratch]).forEach { $0.deallocate() } }
+
+    func input(rows: Int) -> [Float] { Self.random(rows * inner) }
+
+    func multiply(
+        _ input: [Float], rows: Int, _ format: l2s_format, into output: inout [Float]
+    ) {
+        var matrix = l2s_matrix(
+            format: format, panels: memory[Int(format.rawValue)],
+            scales: memory[3].assumingMemoryBound(to: Float.self),
+            sums: memory[4].assumingMemoryBound(to: Float.self))
+        kernels.matmul(
+            input, inner, rows, inner, &matrix, columns, &output, columns, 0, nil, L2S_NONE,
+            scratch)
+    }
+
+    private static func random(_ count: Int) -> [Float] {
+        (0..<count).map { Float(($0 &* 7_919) % 2_003) / 1_001 - 1 }
+    }
+}

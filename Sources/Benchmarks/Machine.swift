@@ -1,0 +1,37 @@
+internal import Foundation
+internal import Inference
+
+/// What a figure was measured on: the head of every report.
+package struct Machine: Sendable, Codable {
+    package let processor: String
+    package let cores: Int
+    /// The instruction set that the kernels use.
+    package let kernels: String
+    /// Of the last minute, before the benchmark began: other work makes figures worthless.
+    package let load: Double
+
+    /// This machine, now.
+    package init() {
+        let information = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        processor =
+            information.split(separator: "\n").first { $0.hasPrefix("model name") }
+            .flatMap { $0.split(separator: ":").last }
+            .map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
+        cores = ProcessInfo.processInfo.activeProcessorCount
+        kernels = KernelLevel.best.rawValue
+        let average = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? ""
+        load = average.split(separator: " ").first.flatMap { Double($0) } ?? 0
+    }
+
+    package var line: String {
+        "\(processor), \(cores) cores, kernels \(kernels), load \(load)"
+    }
+
+    /// The most memory that this process had, in MiB.
+    package static var peakMemory: Double {
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM") } ?? ""
+        let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Double($0) }
+        return (kilobytes ?? 0) / 1_024
+    }
+}

@@ -118,7 +118,7 @@ let package = Package(
         tests(
             "PostgresJobsTests",
             ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
-        tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
+        tests("PipelineTests", ["Pipeline", "Inference", "Jobs", "Tokenizers", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
         tests("EndToEndTests", ["TestSupport", "Postgres"]),

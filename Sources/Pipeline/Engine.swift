@@ -13,6 +13,7 @@ final class Engine: @unchecked Sendable {
     private let clock = ContinuousClock()
     private let condition = NSCondition()
     private let replicas: [Replica]
+    let promptCache: PromptCache
     private var schedule: Schedule
     private var isStopping = false
     private var lanes = 0
@@ -33,6 +34,7 @@ final class Engine: @unchecked Sendable {
         replicas = library.writers.flatMap { writer in
             (0..<settings.decoders).map { _ in Replica(model: writer) }
         }
+        promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
             readers: library.readers.count, writers: library.writers.count,
             bounds: Schedule.Bounds(
@@ -187,16 +189,38 @@ final class Engine: @unchecked Sendable {
 
     private func encode(_ reader: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
-        let states = library.readers[reader].read(
-            parts.map { ($0.tokens, $0.document.route.bridge) }, workspace: workspace)
-        let now = clock.now
-        let encoded = zip(parts, states).map { part, states in
-            EncodedPart(
-                part: part, states: states, batchWait: part.prepared.duration(to: start),
-                encode: start.duration(to: now), batchSize: parts.count, finished: now)
+        let keys = parts.map {
+            PromptCache.Key(reader: reader, writer: $0.document.route.writer, tokens: $0.tokens)
         }
+        let known = promptCache.find(keys)
+        handOver(
+            zip(parts, known).compactMap { part, states in
+                states.map {
+                    EncodedPart(
+                        part: part, states: $0, batchWait: part.prepared.duration(to: start),
+                        encode: .zero, batchSize: 0, finished: start)
+                }
+            })
+        let unread = parts.indices.filter { known[$0] == nil }
+        guard !unread.isEmpty else { return }
+        let read = library.readers[reader].read(
+            unread.map { (parts[$0].tokens, parts[$0].document.route.bridge) },
+            workspace: workspace)
+        let now = clock.now
+        promptCache.insert(zip(unread, read).map { (keys[$0], $1) })
+        handOver(
+            zip(unread, read).map { index, states in
+                EncodedPart(
+                    part: parts[index], states: states,
+                    batchWait: parts[index].prepared.duration(to: start),
+                    encode: start.duration(to: now), batchSize: unread.count, finished: now)
+            })
+    }
+
+    private func handOver(_ parts: [EncodedPart]) {
+        guard !parts.isEmpty else { return }
         condition.withLock {
-            schedule.encoded(encoded)
+            schedule.encoded(parts)
             condition.broadcast()
         }
     }
@@ -209,7 +233,7 @@ final class Engine: @unchecked Sendable {
                 parts.map { part in
                     Replica.Request(
                         id: AdmittedPart(encoded: part, admitted: admitted),
-                        states: part.states, options: part.part.document.route.options)
+                        states: part.states, options: part.options, head: part.route.head)
                 })
         }
         var written: [(id: AdmittedPart, response: Response)] = []
@@ -227,7 +251,7 @@ final class Engine: @unchecked Sendable {
                 finished.append((document, document.finish(.failed(reason: reason))))
             }
             replica.remove { $0.document.isOver }
-            schedule.decoded(replica: index, rows: replica.count)
+            schedule.decoded(replica: index, rows: replica.rowCapacity)
             condition.broadcast()
             return finished
         }

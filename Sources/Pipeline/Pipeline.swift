@@ -8,17 +8,29 @@ package struct PipelineSettings: Sendable {
     package var threads: Int
     /// Decoders per writing model, over one copy of its weights.
     package var decoders: Int
-    /// Documents that one decoder writes at a time.
+    /// Rows that one decoder writes at a time: a document takes one, or one per beam. One with
+    /// more beams than this is written alone.
     package var decoderRows: Int
     /// Documents that may wait between encoder and decoders.
     package var handoffCapacity: Int
+    /// Bytes of prompts' states that are kept for when a prompt comes again; 0 for none.
+    package var promptCacheBytes: Int
 
-    package init(threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int) {
+    package init(
+        threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int,
+        promptCacheBytes: Int = 64_000_000
+    ) {
         self.threads = threads
         self.decoders = decoders
         self.decoderRows = decoderRows
         self.handoffCapacity = handoffCapacity
+        self.promptCacheBytes = promptCacheBytes
     }
+}
+
+/// Counts that concern no single document.
+package struct PipelineStatistics: Sendable, Equatable {
+    package let promptCache: PromptCacheStatistics
 }
 
 /// Texts → ids → batches → encoder → hand-off → decoders → texts.
@@ -43,6 +55,11 @@ package final class Pipeline: DocumentProcessor {
         _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {
         engine.submit(documents, deliver: deliver)
+    }
+
+    /// Since the start.
+    package var statistics: PipelineStatistics {
+        PipelineStatistics(promptCache: engine.promptCache.statistics)
     }
 
     package func withdraw(_ ids: Set<Int64>) -> Set<Int64> { engine.withdraw(ids) }

@@ -11,6 +11,8 @@ package struct WorkerSettings: Sendable, Equatable {
     package var decoderRows: Int
     /// Documents between encoder and decoders, 1 to 65,536. Default: 256.
     package var handoffCapacity: Int
+    /// Bytes of prompt states that are kept, 0 to 64 GB. Default: 64 MB.
+    package var promptCacheBytes: Int
     /// Time between polls of an idle worker, 10 ms to 1 h. Default: 250 ms.
     package var pollInterval: Duration
     /// Life of a lease from its last renewal, 1 s to 1 h. Default: 30 s.
@@ -46,6 +48,8 @@ package struct WorkerSettings: Sendable, Equatable {
         decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: min(threads, 256))
         decoderRows = reader.value(.decoderRows, .wholeNumber(1...1024), fallback: 32)
         handoffCapacity = reader.value(.handoffCapacity, .wholeNumber(1...65_536), fallback: 256)
+        promptCacheBytes = reader.value(
+            .promptCache, .size(0...64_000_000_000), fallback: 64_000_000)
         pollInterval = reader.value(
             .pollInterval, .duration(.milliseconds(10)...(.seconds(3600))),
             fallback: .milliseconds(250))

@@ -31,7 +31,8 @@ struct Composition {
                 settings: PipelineSettings(
                     threads: settings.threads, decoders: settings.decoders,
                     decoderRows: settings.decoderRows,
-                    handoffCapacity: settings.handoffCapacity))
+                    handoffCapacity: settings.handoffCapacity,
+                    promptCacheBytes: settings.promptCacheBytes))
             do {
                 try await serve(jobTypes: jobTypes, store: store, pipeline: pipeline)
             } catch {

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import TestSupport
 
 @testable import Inference
@@ -9,10 +10,15 @@ struct GoldenModel {
     let bridge: Bridge
     let writer: any ResponseModel
 
-    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
-    init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
+    /// - Parameters:
+    ///   - endIDs: in place of those of its configuration; for T5.
+    ///   - folder: what holds the golden's folders; the fixture unless given.
+    init(
+        _ name: String, endIDs: [Int32]? = nil, format: WeightFormat = .float32,
+        in folder: String? = nil
+    ) throws {
         let folder = folder ?? Fixtures.path("golden/\(name)")
-        let llm = try ModelFolder(path: folder + "/llm")
+        let llm = try Self.llm(name, endIDs: endIDs, in: folder)
         reader = try Reader(llm, format: format)
         guard name.hasPrefix("hybrid") else {
             bridge = .identity
@@ -25,16 +31,43 @@ struct GoldenModel {
         writer = try Writers.slm(slm, manifest: manifest, format: format)
     }
 
+    private static func llm(
+        _ name: String, endIDs: [Int32]?, in folder: String
+    ) throws -> ModelFolder {
+        guard let endIDs else { return try ModelFolder(path: folder + "/llm") }
+        // Files that are open outlive their names.
+        let copy = try ScratchFolder()
+        try copy.copy(fixture: "golden/\(name)/llm")
+        let file = URL(filePath: copy.path + "/llm/config.json")
+        var fields =
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
+        fields["eos_token_id"] = endIDs
+        try JSONSerialization.data(withJSONObject: fields).write(to: file)
+        return try ModelFolder(path: copy.path + "/llm")
+    }
+
     func read(_ prompts: [[Int32]]) -> [PromptStates] {
         reader.read(prompts.map { ($0, bridge) }, workspace: Workspace())
     }
 
     /// Each prompt's response, all written by one replica.
-    func write(_ states: [PromptStates], options: DecodingOptions) -> [Response?] {
+    func write(
+        _ states: [PromptStates], options: DecodingOptions, head: OutputHead? = nil
+    ) -> [Response?] {
+        write(states.map { ($0, options, head) })
+    }
+
+    func write(
+        _ requests: [(states: PromptStates, options: DecodingOptions, head: OutputHead?)]
+    ) -> [Response?] {
         let replica = DecoderReplica<Int>(model: writer)
         replica.admit(
-            states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
-        var responses = [Response?](repeating: nil, count: states.count)
+            requests.enumerated().map { index, request in
+                .init(
+                    id: index, states: request.states, options: request.options,
+                    head: request.head)
+            })
+        var responses = [Response?](repeating: nil, count: requests.count)
         while replica.count > 0 {
             for (id, response) in replica.step() { responses[id] = response }
         }

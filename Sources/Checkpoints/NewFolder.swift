@@ -11,7 +11,7 @@ package enum NewFolder {
         try checkFree(path)
         let base = String(path.reversed().drop { $0 == "/" }.reversed())
         let temporary = base + ".unfinished-\(getpid())"
-        guard mkdir(temporary, 0o777) == 0 else { throw failure(path, "create it") }
+        guard mkdir(temporary, 0o777) == 0 else { throw failure(temporary, "create it") }
         do {
             try fill(temporary)
             try synchronise(temporary)

@@ -138,6 +138,7 @@ import Testing
                 Fixtures.path("golden/t5-v1.0/llm"), to: packed.folder.path + "/no/such",
                 format: .int8)
         }
-        #expect(words.contains("no/such: cannot create it: No such file or directory"))
+        #expect(words.contains("no/such.unfinished-"))
+        #expect(words.contains("cannot create it: No such file or directory"))
     }
 }

@@ -9,7 +9,7 @@ import Testing
 /// matters, used; none traps, and none leads outside of the file.
 @Suite struct PackedMutationTests {
     private static let seed: UInt64 = 0x9AC_4ED
-    private static let mutations = 600
+    private static let mutations = 300
 
     @Test(arguments: ["t5-v1.1", "hybrid-gpt2-add"])
     func neverTraps(name: String) throws {

@@ -50,8 +50,9 @@ package final class WorkerService: Service {
                 leaseDuration: configuration.leaseDuration, jobTypes: configuration.jobTypes))
     }
 
-    /// - Throws: `StartFailure` when the store cannot be reached at the start, what `register`
-    ///   throws when it does not fit, and later what the store calls broken.
+    /// - Throws: `StartFailure` when the store cannot be reached at the start, `StopFailure` when it
+    ///   cannot be at the end, what `register` throws when it does not fit, and what the store calls
+    ///   broken.
     package func run() async throws {
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
@@ -153,13 +154,16 @@ package final class WorkerService: Service {
                 $0.failed(link, doing: doing, reason: reason, now: time.now())
             }
             if let event { logger.emit(event) }
+            try Task.checkCancellation()
             return nil
         }
     }
 
     // MARK: What the ledger decided
 
-    func held<Value: Sendable>(_ value: (Ledger) -> Value) -> Value { ledger.withLock { value($0) } }
+    func held<Value: Sendable>(_ value: (Ledger) -> Value) -> Value {
+        ledger.withLock { value($0) }
+    }
 
     func decide<Value: Sendable>(_ decision: (inout Ledger) -> Value) -> Value {
         ledger.withLock { decision(&$0) }

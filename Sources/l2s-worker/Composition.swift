@@ -68,6 +68,7 @@ struct Composition {
                         service: worker, successTerminationBehavior: .gracefullyShutdownGroup)
                 ], logger: logger))
         let signals = Signals(
+            // A task, because the handler cannot wait.
             first: { Task { await group.triggerGracefulShutdown() } },
             second: { signal in
                 logger.emit(.stoppedAtOnce(running: worker.runningDocuments))

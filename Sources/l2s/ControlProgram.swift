@@ -20,7 +20,7 @@ struct ControlProgram: AsyncParsableCommand {
         version: "l2s, schema version \(schemaVersion)",
         subcommands: [
             Demo.self, Migrate.self, Enqueue.self, Status.self, Check.self, Generate.self,
-            Inspect.self, Bench.self, Doctor.self,
+            Inspect.self, Convert.self, Bench.self, Doctor.self,
         ])
 
     static func main() async {

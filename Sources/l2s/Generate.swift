@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
+import Inference
 import Jobs
 import Pipeline
 
@@ -30,8 +31,12 @@ struct Generate: AsyncParsableCommand {
             """)
     var mode: JobType.Mode?
 
-    @Option(help: "How weights are held: float32, bfloat16 or int8. Fewer bits are read faster.")
-    var dtype = JobType.NumberType.float32
+    @Option(
+        help: """
+            How weights are held: float32, bfloat16 or int8. Fewer bits are read faster. Default: \
+            as the folder is packed, otherwise float32.
+            """)
+    var dtype: JobType.NumberType?
 
     @Flag(help: "Every line of the input is a document, not JSON.")
     var text = false
@@ -121,7 +126,7 @@ struct Generate: AsyncParsableCommand {
         let sourceTokens = sourceTokens(writer: mode == .llm ? llm ?? folder : folder)
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
-            dtype: dtype, prompt: prompt,
+            dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
                 newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),
@@ -133,6 +138,15 @@ struct Generate: AsyncParsableCommand {
             retry: JobType.RetryPolicy(
                 maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero),
             timeout: .seconds(86_400))
+    }
+
+    /// Packed weights can be held in one way only.
+    private func packedType(_ folders: [String?]) -> JobType.NumberType? {
+        let packed = folders.lazy.compactMap { $0 }.compactMap { try? ModelFolder(path: $0) }
+            .first { $0.isPacked }
+        // What is wrong with a packed file is said when it is opened for use.
+        return packed.flatMap { try? Packing($0.weights) }
+            .flatMap { JobType.NumberType(rawValue: $0.format.rawValue) }
     }
 
     private func sourceTokens(writer folder: String) -> Int {

@@ -10,35 +10,33 @@ struct GoldenModel {
     let bridge: Bridge
     let writer: any ResponseModel
 
-    /// - Parameter endIDs: in place of those of its configuration; for T5.
-    init(
-        _ name: String, endIDs: [Int32]? = nil, format: WeightFormat = .float32
-    ) throws {
-        let llm = try Self.llm(name, endIDs: endIDs)
+    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
+    init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
+        let folder = folder ?? Fixtures.path("golden/\(name)")
+        let llm = try ModelFolder(path: folder + "/llm")
         reader = try Reader(llm, format: format)
         guard name.hasPrefix("hybrid") else {
             bridge = .identity
             writer = try Writers.own(llm, format: format)
             return
         }
-        let slm = try ModelFolder(path: Fixtures.path("golden/\(name)/slm"))
+        let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: slm.path)
         bridge = try Bridge(manifest, slm: slm, reader: reader)
         writer = try Writers.slm(slm, manifest: manifest, format: format)
     }
 
-    private static func llm(_ name: String, endIDs: [Int32]?) throws -> ModelFolder {
-        let fixture = "golden/\(name)/llm"
-        guard let endIDs else { return try ModelFolder(path: Fixtures.path(fixture)) }
-        // Files that are open outlive their names.
+    /// A T5 that ends its responses with other tokens than its configuration says.
+    init(_ name: String, endIDs: [Int32]) throws {
         let copy = try ScratchFolder()
-        try copy.copy(fixture: fixture)
+        try copy.copy(fixture: "golden/\(name)/llm")
         let file = URL(filePath: copy.path + "/llm/config.json")
         var fields =
             try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
         fields["eos_token_id"] = endIDs
         try JSONSerialization.data(withJSONObject: fields).write(to: file)
-        return try ModelFolder(path: copy.path + "/llm")
+        // Files that are open outlive their names.
+        try self.init(name, in: copy.path)
     }
 
     func read(_ prompts: [[Int32]]) -> [PromptStates] {

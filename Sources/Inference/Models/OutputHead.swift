@@ -21,6 +21,15 @@ package final class OutputHead: Sendable {
     /// Logits that a row has.
     package var columns: Int { weights.columns }
 
+    /// What the head writes is looked up in the embedding.
+    func checkVocabulary(_ embedding: EmbeddingTable, path: String) throws {
+        guard columns <= embedding.rows else {
+            throw InferenceError.widthMismatch(
+                path: path, what: "the embedding of the head's vocabulary",
+                expected: columns, found: embedding.rows)
+        }
+    }
+
     /// A head that computes only the logits of `tokens` and of the end tokens, from a copy of
     /// their weights.
     ///

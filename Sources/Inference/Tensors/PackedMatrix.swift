@@ -28,6 +28,9 @@ struct PackedMatrix: Sendable {
     let scales: WeightBytes?
     let sums: WeightBytes?
 
+    /// Columns of a panel.
+    static let panelWidth = L2S_PANEL
+
     /// Packs y = x · Wᵀ for weights as linear layers store them: rows [columns, inner].
     init(rows buffer: FloatBuffer, columns: Int, inner: Int, format: WeightFormat) {
         precondition(buffer.count == columns * inner, "\(buffer.count) for [\(columns), \(inner)]")

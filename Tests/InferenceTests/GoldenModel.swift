@@ -10,15 +10,10 @@ struct GoldenModel {
     let bridge: Bridge
     let writer: any ResponseModel
 
-    /// - Parameters:
-    ///   - endIDs: in place of those of its configuration; for T5.
-    ///   - folder: what holds the golden's folders; the fixture unless given.
-    init(
-        _ name: String, endIDs: [Int32]? = nil, format: WeightFormat = .float32,
-        in folder: String? = nil
-    ) throws {
+    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
+    init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
         let folder = folder ?? Fixtures.path("golden/\(name)")
-        let llm = try Self.llm(name, endIDs: endIDs, in: folder)
+        let llm = try ModelFolder(path: folder + "/llm")
         reader = try Reader(llm, format: format)
         guard name.hasPrefix("hybrid") else {
             bridge = .identity
@@ -31,11 +26,8 @@ struct GoldenModel {
         writer = try Writers.slm(slm, manifest: manifest, format: format)
     }
 
-    private static func llm(
-        _ name: String, endIDs: [Int32]?, in folder: String
-    ) throws -> ModelFolder {
-        guard let endIDs else { return try ModelFolder(path: folder + "/llm") }
-        // Files that are open outlive their names.
+    /// A T5 that ends its responses with other tokens than its configuration says.
+    init(_ name: String, endIDs: [Int32]) throws {
         let copy = try ScratchFolder()
         try copy.copy(fixture: "golden/\(name)/llm")
         let file = URL(filePath: copy.path + "/llm/config.json")
@@ -43,7 +35,8 @@ struct GoldenModel {
             try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
         fields["eos_token_id"] = endIDs
         try JSONSerialization.data(withJSONObject: fields).write(to: file)
-        return try ModelFolder(path: copy.path + "/llm")
+        // Files that are open outlive their names.
+        try self.init(name, in: copy.path)
     }
 
     func read(_ prompts: [[Int32]]) -> [PromptStates] {

@@ -24,7 +24,7 @@ package struct Sampling: Sendable, Equatable {
         let probability: Double
     }
 
-    /// The columns that may be drawn, the most likely first. Empty where all logits are −∞.
+    /// The columns that may be drawn. Empty where all logits are −∞.
     ///
     /// - Parameter logits: [1, columns]
     func distribution(_ logits: Rows) -> [Choice] {
@@ -34,22 +34,32 @@ package struct Sampling: Sendable, Equatable {
         let floor = topK > 0 ? kthLargest(logits) : -.infinity
         var choices: [Choice] = []
         for column in 0..<logits.width where row[column] >= floor && row[column] > -.infinity {
-            // Of the largest logit first, so that no temperature can overflow.
+            // Relative to the largest, so that no temperature can overflow.
             let weight = exponential((row[column] - top) / temperature)
             if weight > 0 { choices.append(Choice(column: column, probability: Double(weight))) }
         }
-        choices.sort { ($0.probability, $1.column) > ($1.probability, $0.column) }
-        if topP < 1 {
-            let limit = Double(topP) * choices.reduce(0) { $0 + $1.probability }
-            var sum = 0.0
-            let kept = choices.prefix { choice in
-                defer { sum += choice.probability }
-                return sum < limit
-            }
-            choices = Array(kept)
-        }
+        if topP < 1 { choices = mostLikely(of: choices) }
         let sum = choices.reduce(0) { $0 + $1.probability }
         return choices.map { Choice(column: $0.column, probability: $0.probability / sum) }
+    }
+
+    /// The fewest that reach `topP` of the sum of weights, of which the largest is 1.
+    private func mostLikely(of choices: [Choice]) -> [Choice] {
+        let limit = Double(topP) * choices.reduce(0) { $0 + $1.probability }
+        // A few of a vocabulary have nearly all of the weight: only these are sorted.
+        var least = 1e-3
+        var likely = choices.filter { $0.probability >= least }
+        while likely.count < choices.count, likely.reduce(0, { $0 + $1.probability }) < limit {
+            least /= 32
+            likely = choices.filter { $0.probability >= least }
+        }
+        likely.sort { ($0.probability, $1.column) > ($1.probability, $0.column) }
+        var sum = 0.0
+        return Array(
+            likely.prefix { choice in
+                defer { sum += choice.probability }
+                return sum < limit
+            })
     }
 
     private func kthLargest(_ logits: Rows) -> Float {
@@ -67,49 +77,5 @@ package struct Sampling: Sendable, Equatable {
             if largest.count > topK { largest.removeLast() }
         }
         return largest[topK - 1]
-    }
-}
-
-/// The random numbers of one response: of its seed and nothing else, so that what is drawn does
-/// not depend on the batch, the replica or the machine's other work.
-package struct RandomStream: Sendable {
-    private var state: UInt64
-
-    package init(seed: UInt64) { state = seed }
-
-    /// A seed of one response's own.
-    ///
-    /// - Parameters:
-    ///   - seed: the user's.
-    ///   - prompt: what the response answers.
-    ///   - part: tells equal prompts of one document apart.
-    package static func seed(_ seed: UInt64, prompt: [Int32], part: Int) -> UInt64 {
-        var stream = RandomStream(seed: seed)
-        for value in [UInt64(truncatingIfNeeded: part)]
-            + prompt.map({ UInt64(UInt32(bitPattern: $0)) })
-        {
-            stream.state = stream.next() ^ value
-        }
-        return stream.next()
-    }
-
-    /// Steele, Lea and Flood's SplitMix64.
-    private mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    /// Nil for an empty distribution.
-    mutating func draw(_ choices: [Sampling.Choice]) -> Int? {
-        var rest = Double(next() >> 11) * 0x1p-53
-        for choice in choices {
-            if rest < choice.probability { return choice.column }
-            rest -= choice.probability
-        }
-        // Probabilities that fall short of 1 by rounding.
-        return choices.last?.column
     }
 }

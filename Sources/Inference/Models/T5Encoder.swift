@@ -44,6 +44,11 @@ package final class T5Encoder: Sendable {
             "encoder.final_layer_norm.weight", count: configuration.modelWidth)
     }
 
+    /// Weights that every token is multiplied with.
+    var weightCount: Int {
+        blocks.reduce(0) { $0 + $1.attention.weightCount + $1.feedForward.weightCount }
+    }
+
     /// Reads documents of any lengths in one pass without padding.
     ///
     /// - Parameter x: input embeddings [tokens, modelWidth], the documents below each other at

@@ -23,6 +23,8 @@ struct PackedMatrix: Sendable {
     /// Width of y.
     let columns: Int
     let format: WeightFormat
+    /// Weights.
+    var count: Int { inner * columns }
     /// The panels, and for int8 the scales and sums of the columns.
     let panels: WeightBytes
     let scales: WeightBytes?

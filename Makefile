@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test deps lint format
+.PHONY: demo test bench bench-peers bench-quality deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -12,6 +12,31 @@ demo: deps
 test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+
+# The engine on this machine: matrix products, then the default models in llm and hybrid mode.
+bench: deps
+	swift build -c release --product l2s
+	.build/release/l2s bench kernels
+	for dtype in float32 int8; do for model in llm slm-it; do \
+	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype || exit 1; \
+	done; done
+
+# Beside CTranslate2, on random weights of the published sizes t5-small and t5-base.
+bench-peers: deps .build/peers
+	swift build -c release --product l2s
+	.build/peers/bin/python Sources/Benchmarks/Peers/compare.py \
+	    --l2s .build/release/l2s --cache .build/peers/models
+
+# What bfloat16 and int8 weights cost in ROUGE-L and chrF.
+bench-quality: deps .build/peers
+	swift build -c release --product l2s
+	.build/peers/bin/python Sources/Benchmarks/Peers/quality.py \
+	    --l2s .build/release/l2s --models models
+
+.build/peers:
+	python3 -m venv .build/peers.new
+	.build/peers.new/bin/pip install --quiet numpy ctranslate2 rouge-score sacrebleu
+	mv .build/peers.new .build/peers
 
 deps:
 	@.ci/install-packages

@@ -14,10 +14,10 @@ let swiftSettings: [SwiftSetting] = [
 
 func module(
     _ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil,
-    resources: [Resource]? = nil
+    exclude: [String] = [], resources: [Resource]? = nil
 ) -> Target {
     .target(
-        name: name, dependencies: dependencies, path: path, resources: resources,
+        name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
         swiftSettings: swiftSettings)
 }
 
@@ -85,9 +85,7 @@ let package = Package(
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"]),
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
-        .target(
-            name: "Benchmarks", dependencies: ["Inference", "CKernels", "COpenBLAS"],
-            exclude: ["Peers"], swiftSettings: swiftSettings),
+        module("Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Peers"]),
 
         // The queue.
         module("Postgres", ["CLibpq"]),
@@ -112,9 +110,9 @@ let package = Package(
         program(
             "l2s",
             [
-                "Benchmarks",
-                "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
-                "Migrations", "LocalPostgres", "Settings", "Jobs", arguments,
+                "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints",
+                "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
+                arguments,
             ]),
 
         // Tests mirror the modules.
@@ -131,7 +129,7 @@ let package = Package(
         tests(
             "PostgresJobsTests",
             ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
-        tests("PipelineTests", ["Pipeline", "Jobs", "TestSupport"]),
+        tests("PipelineTests", ["Pipeline", "Inference", "Jobs", "Tokenizers", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
         tests("EndToEndTests", ["TestSupport", "Postgres", "Settings", yaml]),

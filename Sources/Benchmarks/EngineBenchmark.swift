@@ -26,6 +26,8 @@ package struct EngineBenchmark: Sendable {
         package let documentsPerSecond: Double
         package let newTokensPerSecond: Double
         package let sourceTokensPerSecond: Double
+        /// 10⁹ multiplications and additions per second while encoding.
+        package let encodeGigaOperations: Double
     }
 
     private let reader: Reader
@@ -55,7 +57,9 @@ package struct EngineBenchmark: Sendable {
             spreadMilliseconds: [runs.map(\.total).min() ?? 0, runs.map(\.total).max() ?? 0],
             documentsPerSecond: perSecond,
             newTokensPerSecond: perSecond * Double(settings.newTokens),
-            sourceTokensPerSecond: Double(batchSize * settings.sourceLength) / encode * 1_000)
+            sourceTokensPerSecond: Double(batchSize * settings.sourceLength) / encode * 1_000,
+            encodeGigaOperations: Double(batchSize)
+                * reader.operations(tokens: settings.sourceLength) / encode / 1e6)
     }
 
     /// Milliseconds until the last thread had read its part, and until it had written it.

@@ -73,6 +73,25 @@ package enum KernelBenchmark {
         return time / .seconds(1) / Double(calls)
     }
 
+    /// What OpenBLAS reaches on a product of 2048³, in GFLOP/s: the floor that encoding is held to.
+    package static func openBLASPeak(threads: Int, repetitions: Int) -> Double {
+        let size = 2_048
+        openblas_set_num_threads(Int32(threads))
+        defer { openblas_set_num_threads(1) }
+        let a = [Float](repeating: 0.5, count: size * size)
+        var c = a
+        let edge = Int32(size)
+        let clock = ContinuousClock()
+        let times = (0..<repetitions + 1).map { _ in
+            clock.measure {
+                cblas_sgemm(
+                    CblasRowMajor, CblasNoTrans, CblasTrans, edge, edge, edge, 1, a, edge, a,
+                    edge, 0, &c, edge)
+            } / .seconds(1)
+        }
+        return 2 * Double(size * size * size) / median(Array(times.dropFirst())) / 1e9
+    }
+
     /// Gigabytes per second that one core reads of a block far larger than its caches.
     package static func memoryBandwidth(repetitions: Int) -> Double {
         let block = [UInt64](repeating: 1, count: 32 << 20)

@@ -28,6 +28,8 @@ extension CheckpointError {
         /// Listed in the file, but not in a format that weights are read in.
         case unreadableFormat(name: String, found: String)
         case missingShard(file: String)
+        /// A folder to be written that holds something already.
+        case occupied(by: String)
         /// A value of a JSON file that cannot be used.
         case field(name: String, expected: String, found: String)
     }
@@ -67,6 +69,8 @@ extension CheckpointError: CustomStringConvertible {
         case .missingShard(let file):
             "expected the shard \(quoted(file)) beside it, found no such file; "
                 + "copy or download all shards"
+        case .occupied(let name):
+            "expected a folder that is new or empty, found \(quoted(name)) in it"
         case .field(let name, let expected, let found):
             "expected \(name) to be \(expected), got \(found)"
         }

@@ -21,6 +21,11 @@ package struct ModelFolder: Sendable {
         weights = try Self.openWeights(in: path)
     }
 
+    /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
+    package var isPacked: Bool { weights.path.hasSuffix("/" + Self.packed) }
+
+    /// What `l2s convert` writes.
+    package static let packed = "packed.safetensors"
     private static let single = "model.safetensors"
     private static let index = "model.safetensors.index.json"
     private static let foreign = [
@@ -28,6 +33,17 @@ package struct ModelFolder: Sendable {
     ]
 
     private static func openWeights(in folder: String) throws -> WeightFile {
+        if FileMapping.exists(folder + "/" + packed) {
+            // Which of them is the newer one cannot be told.
+            if let other = [single, index].first(where: { FileMapping.exists(folder + "/" + $0) }) {
+                throw CheckpointError(
+                    path: folder,
+                    problem: .malformed(
+                        "expected packed or plain weights, found both \(packed) and \(other); "
+                            + "move one of them out of the folder"))
+            }
+            return try WeightFile(path: folder + "/" + packed)
+        }
         if FileMapping.exists(folder + "/" + single) {
             return try WeightFile(path: folder + "/" + single)
         }

@@ -14,10 +14,13 @@ struct SafetensorsHeader {
     }
 
     let entries: [String: Entry]
+    /// `__metadata__`; empty where the file has none.
+    let metadata: [String: String]
 
     /// The limit that safetensors itself sets, in bytes.
     static let longestHeader = 100_000_000
     static let mostDimensions = 8
+    static let metadataName = "__metadata__"
 
     init(of file: FileMapping) throws {
         func fail(_ reason: String) -> CheckpointError {
@@ -60,6 +63,7 @@ struct SafetensorsHeader {
             }
         }
         self.entries = entries
+        metadata = raw.metadata
         try checkCover(start..<size, path: file.path)
     }
 
@@ -98,10 +102,14 @@ extension CheckpointError.Problem: Error {}
 /// The header as it is written, before any check.
 private struct RawHeader: Decodable {
     var tensors: [String: RawTensor] = [:]
+    let metadata: [String: String]
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: AnyKey.self)
-        for key in container.allKeys where key.stringValue != "__metadata__" {
+        let ownKey = AnyKey(stringValue: SafetensorsHeader.metadataName)
+        // Nothing of other programs' metadata is needed, so nothing of it is refused.
+        metadata = (try? container.decode([String: String].self, forKey: ownKey)) ?? [:]
+        for key in container.allKeys where key.stringValue != ownKey.stringValue {
             do {
                 tensors[key.stringValue] = try container.decode(RawTensor.self, forKey: key)
             } catch {

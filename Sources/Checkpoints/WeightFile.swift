@@ -8,12 +8,16 @@ package struct WeightFile: Sendable {
     /// The file to name in errors: the safetensors file, or the index of several.
     package let path: String
     private let places: [String: Place]
+    /// The `__metadata__` of a single file; empty for shards.
+    package let metadata: [String: String]
 
     /// Opens one .safetensors file.
     package init(path: String) throws {
         let file = try FileMapping(path: path)
         self.path = path
-        places = try SafetensorsHeader(of: file).entries.mapValues { Place(entry: $0, file: file) }
+        let header = try SafetensorsHeader(of: file)
+        places = header.entries.mapValues { Place(entry: $0, file: file) }
+        metadata = header.metadata
     }
 
     /// Opens the shards that an index lists.
@@ -35,6 +39,7 @@ package struct WeightFile: Sendable {
         }
         path = index.path
         self.places = places
+        metadata = [:]
     }
 
     /// Sorted. Includes tensors in formats that `tensor(_:)` refuses.
@@ -58,6 +63,22 @@ package struct WeightFile: Sendable {
         return StoredTensor(
             name: name, shape: place.entry.shape, format: format, file: place.file,
             bytes: place.entry.bytes)
+    }
+
+    /// A tensor of any format, as bytes.
+    ///
+    /// - Throws: `CheckpointError` when the tensor is missing.
+    package func bytes(of name: String) throws -> TensorBytes {
+        guard let place = places[name] else {
+            throw CheckpointError(
+                path: path,
+                problem: .missingTensor(
+                    name: name, nearest: nearestNames(to: name, among: places.keys)))
+        }
+        return TensorBytes(
+            name: name, format: place.entry.format, shape: place.entry.shape,
+            bytes: UnsafeRawBufferPointer(rebasing: place.file.bytes[place.entry.bytes]),
+            owner: place.file)
     }
 
     /// - Parameter shape: nil stands for any size.

@@ -36,7 +36,8 @@ package enum Outcome: Sendable, Equatable {
 /// Counts and stage times of one document in one attempt.
 ///
 /// `encode` is the time of the whole encoder batch, the same value for each of its `batchSize`
-/// documents: divide before summing.
+/// documents: divide before summing. Of a prompt found in the prompt cache it is zero, with a
+/// `batchSize` of 0: no encoder saw it.
 package struct Measurements: Sendable, Equatable {
     package var mode = ""
     package var model = ""

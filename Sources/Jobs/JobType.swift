@@ -11,6 +11,9 @@ package struct JobType: Sendable, Equatable {
     package var dtype: NumberType
     package var prompt: PromptTemplate
     package var limits: Limits
+    package var decoding: Decoding
+    /// File of the tokens that the writer may use, relative to the models folder. Nil for all.
+    package var shortlist: String?
     package var batch: BatchLimits
     package var retry: RetryPolicy
     /// From hand-over to the engine until the output is there; past it the attempt fails and is
@@ -19,7 +22,8 @@ package struct JobType: Sendable, Equatable {
 
     package init(
         name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
-        prompt: PromptTemplate, limits: Limits, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
+        prompt: PromptTemplate, limits: Limits, decoding: Decoding = Decoding(),
+        shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
     ) {
         self.name = name
         self.mode = mode
@@ -28,6 +32,8 @@ package struct JobType: Sendable, Equatable {
         self.dtype = dtype
         self.prompt = prompt
         self.limits = limits
+        self.decoding = decoding
+        self.shortlist = shortlist
         self.batch = batch
         self.retry = retry
         self.timeout = timeout
@@ -83,6 +89,47 @@ extension JobType {
             self.newTokens = newTokens
             self.minimumNewTokens = minimumNewTokens
             self.overflow = overflow
+        }
+    }
+
+    /// How an output is chosen among what the writer finds likely.
+    package struct Decoding: Sendable, Equatable {
+        /// Outputs followed at a time; the best one is taken.
+        package var beams: Int
+        /// A beam's score is its sum of log probabilities / length ^ lengthPenalty.
+        package var lengthPenalty: Double
+        /// No run of so many tokens occurs twice; 0 for no such rule.
+        package var noRepeatNgram: Int
+        /// Nil: the most likely token is taken.
+        package var sampling: Sampling?
+
+        package init(
+            beams: Int = 1, lengthPenalty: Double = 1, noRepeatNgram: Int = 0,
+            sampling: Sampling? = nil
+        ) {
+            self.beams = beams
+            self.lengthPenalty = lengthPenalty
+            self.noRepeatNgram = noRepeatNgram
+            self.sampling = sampling
+        }
+    }
+
+    /// Tokens are drawn by their probability; for one beam only.
+    package struct Sampling: Sendable, Equatable {
+        /// Logits are divided by it; over 0.
+        package var temperature: Double
+        /// Only tokens as likely as the k-th; 0 for all.
+        package var topK: Int
+        /// Only the likely tokens that together reach this probability.
+        package var topP: Double
+        /// The same document gets the same output for the same seed.
+        package var seed: Int
+
+        package init(temperature: Double = 1, topK: Int = 0, topP: Double = 1, seed: Int = 0) {
+            self.temperature = temperature
+            self.topK = topK
+            self.topP = topP
+            self.seed = seed
         }
     }
 

@@ -83,9 +83,13 @@ struct EncodedPart: Sendable {
     let part: Part
     let states: PromptStates
     let batchWait: Duration
+    /// Zero, and in a batch of none, where the prompt cache had the states.
     let encode: Duration
     let batchSize: Int
     let finished: ContinuousClock.Instant
+
+    var route: Route { part.document.route }
+    var options: DecodingOptions { route.options(for: part.tokens, part: part.index) }
 }
 
 /// A part in a decoder.

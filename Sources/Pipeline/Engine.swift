@@ -13,6 +13,7 @@ final class Engine: @unchecked Sendable {
     private let clock = ContinuousClock()
     private let condition = NSCondition()
     private let replicas: [Replica]
+    let promptCache: PromptCache
     private var schedule: Schedule
     private var isStopping = false
     private var lanes = 0
@@ -35,6 +36,7 @@ final class Engine: @unchecked Sendable {
         replicas = library.writers.flatMap { writer in
             (0..<settings.decoders).map { _ in Replica(model: writer) }
         }
+        promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
             readers: library.readers.count, writers: library.writers.count,
             bounds: Schedule.Bounds(
@@ -133,8 +135,10 @@ final class Engine: @unchecked Sendable {
     }
 
     var statistics: PipelineStatistics {
-        condition.withLock {
+        let promptCache = promptCache.statistics
+        return condition.withLock {
             var statistics = done
+            statistics.promptCache = promptCache
             statistics.lanes = lanes
             statistics.capacity = capacity
             statistics.documents = documents
@@ -147,16 +151,24 @@ final class Engine: @unchecked Sendable {
 
     private func runLane() {
         let workspace = Workspace()
-        var last: (work: Schedule.Work, time: Duration)?
+        var last: LaneTime?
         while let work = nextWork(after: last) {
             let start = clock.now
+            // Not the work itself: it would keep its documents alive while the lane rests.
+            let stage: WritableKeyPath<PipelineStatistics, Duration>
             switch work {
-            case .prepare(let documents): prepare(documents)
-            case .encode(let reader, let parts): encode(reader, parts, workspace: workspace)
-            case .decode(let replica, let parts): decode(replica, admitting: parts)
-            case .rest: break
+            case .prepare(let documents):
+                prepare(documents)
+                stage = \.preparing
+            case .encode(let reader, let parts):
+                encode(reader, parts, workspace: workspace)
+                stage = \.encoding
+            case .decode(let replica, let parts):
+                decode(replica, admitting: parts)
+                stage = \.decodingTime
+            case .rest: continue
             }
-            last = (work, start.duration(to: clock.now))
+            last = (stage, start.duration(to: clock.now))
         }
         condition.withLock {
             lanes -= 1
@@ -164,18 +176,14 @@ final class Engine: @unchecked Sendable {
         }
     }
 
-    private func nextWork(after last: (work: Schedule.Work, time: Duration)?) -> Schedule.Work? {
+    private typealias LaneTime = (
+        stage: WritableKeyPath<PipelineStatistics, Duration>, time: Duration
+    )
+
+    private func nextWork(after last: LaneTime?) -> Schedule.Work? {
         condition.lock()
         defer { condition.unlock() }
-        switch last?.work {
-        case .prepare: done.preparing += last?.time ?? .zero
-        case .encode(_, let parts):
-            done.encoding += last?.time ?? .zero
-            done.encoderPasses += 1
-            done.encodedParts += parts.count
-        case .decode: done.decodingTime += last?.time ?? .zero
-        case .rest, nil: break
-        }
+        if let last { done[keyPath: last.stage] += last.time }
         while !isStopping {
             let work = schedule.next(now: clock.now)
             guard case .rest(let until) = work else { return work }
@@ -212,16 +220,43 @@ final class Engine: @unchecked Sendable {
 
     private func encode(_ reader: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
-        let states = library.readers[reader].read(
-            parts.map { ($0.tokens, $0.document.route.bridge) }, workspace: workspace)
-        let now = clock.now
-        let encoded = zip(parts, states).map { part, states in
-            EncodedPart(
-                part: part, states: states, batchWait: part.prepared.duration(to: start),
-                encode: start.duration(to: now), batchSize: parts.count, finished: now)
+        let keys = parts.map {
+            PromptCache.Key(reader: reader, writer: $0.document.route.writer, tokens: $0.tokens)
         }
+        let known = promptCache.find(keys)
+        handOver(
+            zip(parts, known).compactMap { part, states in
+                states.map {
+                    EncodedPart(
+                        part: part, states: $0, batchWait: part.prepared.duration(to: start),
+                        encode: .zero, batchSize: 0, finished: start)
+                }
+            })
+        let unread = parts.indices.filter { known[$0] == nil }
+        guard !unread.isEmpty else { return }
+        let read = library.readers[reader].read(
+            unread.map { (parts[$0].tokens, parts[$0].document.route.bridge) },
+            workspace: workspace)
+        let now = clock.now
+        promptCache.insert(zip(unread, read).map { (keys[$0], $1) })
+        handOver(
+            zip(unread, read).map { index, states in
+                EncodedPart(
+                    part: parts[index], states: states,
+                    batchWait: parts[index].prepared.duration(to: start),
+                    encode: start.duration(to: now), batchSize: unread.count, finished: now)
+            })
+    }
+
+    private func handOver(_ parts: [EncodedPart]) {
+        guard !parts.isEmpty else { return }
         condition.withLock {
-            schedule.encoded(encoded)
+            // Of 0 when they were known: then there was no pass.
+            if let size = parts.first?.batchSize, size > 0 {
+                done.encoderPasses += 1
+                done.encodedParts += size
+            }
+            schedule.encoded(parts)
             condition.broadcast()
         }
     }
@@ -234,7 +269,7 @@ final class Engine: @unchecked Sendable {
                 parts.map { part in
                     Replica.Request(
                         id: AdmittedPart(encoded: part, admitted: admitted),
-                        states: part.states, options: part.part.document.route.options)
+                        states: part.states, options: part.options, head: part.route.head)
                 })
         }
         var written: [(id: AdmittedPart, response: Response)] = []
@@ -252,7 +287,7 @@ final class Engine: @unchecked Sendable {
                 finished.append((document, document.finish(.failed(reason: reason))))
             }
             replica.remove { $0.document.isOver }
-            schedule.decoded(replica: index, rows: replica.count)
+            schedule.decoded(replica: index, rows: replica.rowCapacity)
             condition.broadcast()
             return finished
         }

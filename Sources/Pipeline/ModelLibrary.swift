@@ -50,6 +50,8 @@ private struct Opening {
     private var readerOfKey: [String: Int] = [:]
     /// Likewise; a folder's decoder alone and the same behind a bridge are two writers.
     private var writerOfKey: [String: Int] = [:]
+    /// By shortlist and writer.
+    private var headOfKey: [String: OutputHead] = [:]
     private var tokenizers: [String: any Tokenizer] = [:]
 
     init(modelsFolder: String) { self.modelsFolder = modelsFolder }
@@ -79,6 +81,7 @@ private struct Opening {
         }
         let route = Route(
             jobType: jobType, reader: reader, writer: writer, bridge: bridge,
+            head: try head(of: writer, jobType),
             promptTokenizer: try tokenizer(readerPath),
             outputTokenizer: try tokenizer(writerPath))
         try check(route)
@@ -112,6 +115,20 @@ private struct Opening {
         writers.append(try open())
         writerOfKey[key] = writers.count - 1
         return writers.count - 1
+    }
+
+    /// Job types with the same shortlist share its weights.
+    private mutating func head(of writer: Int, _ jobType: JobType) throws -> OutputHead {
+        let full = writers[writer].head
+        guard let shortlist = jobType.shortlist.map(path) else { return full }
+        let key = "\(writer) \(shortlist)"
+        if let open = headOfKey[key] { return open }
+        let tokens = try Shortlist(
+            path: shortlist, tokenizer: tokenizer(path(jobType.writer)), vocabulary: full.columns
+        ).tokens
+        let head = full.restricted(to: tokens)
+        headOfKey[key] = head
+        return head
     }
 
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {

@@ -8,16 +8,23 @@ package struct PipelineSettings: Sendable {
     package var threads: Int
     /// Decoders per writing model, over one copy of its weights.
     package var decoders: Int
-    /// Documents that one decoder writes at a time.
+    /// Rows that one decoder writes at a time: a document takes one, or one per beam. One with
+    /// more beams than this is written alone.
     package var decoderRows: Int
     /// Documents that may wait between encoder and decoders.
     package var handoffCapacity: Int
+    /// Bytes of prompts' states that are kept for when a prompt comes again; 0 for none.
+    package var promptCacheBytes: Int
 
-    package init(threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int) {
+    package init(
+        threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int,
+        promptCacheBytes: Int = 64_000_000
+    ) {
         self.threads = threads
         self.decoders = decoders
         self.decoderRows = decoderRows
         self.handoffCapacity = handoffCapacity
+        self.promptCacheBytes = promptCacheBytes
     }
 }
 

@@ -17,6 +17,7 @@ package struct PipelineStatistics: Sendable, Equatable {
     package var encoderPasses = 0
     /// Parts of all these passes.
     package var encodedParts = 0
+    package var promptCache = PromptCacheStatistics()
     /// Of all lanes together.
     package var preparing = Duration.zero
     package var encoding = Duration.zero

@@ -25,7 +25,7 @@ struct Schedule {
 
     private struct ReplicaState {
         let writer: Int
-        /// Parts it holds.
+        /// Rows that the parts it holds may come to have.
         var rows = 0
         /// A lane is at it.
         var isBusy = false
@@ -42,6 +42,8 @@ struct Schedule {
     private var replicas: [ReplicaState]
     /// Parts in the hands of encoding lanes; their places in the hand-off are reserved.
     private var encoding = 0
+    /// Rows of decoders that they will take.
+    private var encodingRows = 0
     private var uses = 0
 
     init(readers: Int, writers: Int, bounds: Bounds) {
@@ -61,6 +63,7 @@ struct Schedule {
 
     private var decoderRows: Int { bounds.rowsPerDecoder * bounds.decodersPerWriter }
     private var waiting: Int { handoff.reduce(0) { $0 + $1.count } }
+    private var waitingRows: Int { handoff.reduce(0) { $0 + $1.rows } }
     private var handoffRoom: Int { bounds.handoffCapacity - waiting - encoding }
 
     func describe(_ statistics: inout PipelineStatistics) {
@@ -81,6 +84,7 @@ struct Schedule {
 
     mutating func encoded(_ parts: [EncodedPart]) {
         encoding -= parts.count
+        encodingRows -= parts.rows
         for part in parts { handoff[part.part.document.route.writer].append(part) }
     }
 
@@ -105,7 +109,7 @@ struct Schedule {
             inbox.removeFirst(chunk.count)
             return .prepare(Array(chunk))
         }
-        if waiting + encoding < decoderRows, let work = encodeWork(now: now) { return work }
+        if waitingRows + encodingRows < decoderRows, let work = encodeWork(now: now) { return work }
         if let work = decodeWork() { return work }
         return encodeWork(now: now) ?? .rest(until: nextDeadline)
     }
@@ -128,6 +132,7 @@ struct Schedule {
         let parts = Array(prepared[best.reader].prefix(best.count))
         prepared[best.reader].removeFirst(best.count)
         encoding += parts.count
+        encodingRows += parts.reduce(0) { $0 + $1.document.route.rows }
         return .encode(reader: best.reader, parts)
     }
 
@@ -179,19 +184,32 @@ struct Schedule {
         uses += 1
         replicas[index].lastUse = uses
         replicas[index].isBusy = true
-        replicas[index].rows += taken.count
+        replicas[index].rows += taken.rows
         return .decode(replica: index, admitting: taken)
     }
 
-    /// How many waiting parts a decoder takes up now: its even share, so that lanes stay equally
-    /// busy, but not fewer than a step carries at the price of one.
+    /// How many waiting parts a decoder takes up now: its even share of rows, so that lanes stay
+    /// equally busy, but not fewer than a step carries at the price of one. A part of more rows
+    /// than a decoder has goes into an empty one.
     private func share(of index: Int) -> Int {
         let replica = replicas[index]
-        let waiting = handoff[replica.writer].count
-        guard waiting > 0 else { return 0 }
-        let rows = replicas.reduce(0) { $0 + ($1.writer == replica.writer ? $1.rows : 0) }
-        let evenShare = (waiting + rows + bounds.decodersPerWriter - 1) / bounds.decodersPerWriter
+        let waiting = handoff[replica.writer]
+        guard !waiting.isEmpty else { return 0 }
+        let held = replicas.reduce(0) { $0 + ($1.writer == replica.writer ? $1.rows : 0) }
+        let decoders = bounds.decodersPerWriter
+        let evenShare = (waiting.rows + held + decoders - 1) / decoders
         let target = min(max(evenShare, 4), bounds.rowsPerDecoder)
-        return min(max(0, target - replica.rows), waiting)
+        var rows = replica.rows
+        return waiting.prefix { part in
+            guard rows == 0 || rows < target && rows + part.route.rows <= bounds.rowsPerDecoder
+            else { return false }
+            rows += part.route.rows
+            return true
+        }.count
     }
+}
+
+extension [EncodedPart] {
+    /// Of decoders, that they take together.
+    fileprivate var rows: Int { reduce(0) { $0 + $1.route.rows } }
 }

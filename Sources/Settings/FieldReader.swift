@@ -79,6 +79,11 @@ struct FieldReader {
         return nil
     }
 
+    /// Nil, without a refusal, where the field is absent.
+    mutating func optional<Value>(_ field: Field<Value>) -> Value? {
+        text(of: field) == nil ? nil : value(field)
+    }
+
     mutating func refuse(_ field: Field<some Any>, expected: String, found: String?) {
         let shown = found.map { $0.isEmpty ? "nothing" : Refusal.quoted($0) } ?? "nothing"
         refusals.append(

@@ -37,6 +37,14 @@ struct Field<Value: Sendable>: Sendable {
 /// | limits.new_tokens | 128 |
 /// | limits.minimum_new_tokens | 0 |
 /// | limits.overflow | fail |
+/// | decoding.beams | 1 |
+/// | decoding.length_penalty | 1 |
+/// | decoding.no_repeat_ngram | 0 |
+/// | decoding.temperature | 0 |
+/// | decoding.top_k | 0 |
+/// | decoding.top_p | 1 |
+/// | decoding.seed | 0 |
+/// | shortlist | none |
 /// | batch.documents | 32 |
 /// | batch.padded_tokens | 8192, or limits.source_tokens when that is more |
 /// | batch.wait | 20ms |
@@ -60,6 +68,10 @@ enum Fields {
     )
     static let prompt = Field(
         "prompt", .prompt, "The text that the models read; `{document}` is the document.")
+    static let shortlist = Field(
+        "shortlist", .modelFile,
+        "The only tokens that outputs are made of: on each line an id or a piece of the writer's "
+            + "tokenizer. Absent: all.")
     static let timeout = Field(
         "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), fallback: "5m",
         "From hand-over to the engine until the output; past it the attempt fails and is retried.")
@@ -79,6 +91,28 @@ enum Fields {
     static let overflow = Field(
         "limits.overflow", Quantity<JobType.Overflow>.choice(), fallback: "fail",
         "A document with more tokens fails, is cut off, or is split by sentence and joined again.")
+
+    static let beams = Field(
+        "decoding.beams", .wholeNumber(1...64), fallback: "1",
+        "Outputs followed at a time, of which the best is taken; each takes a row of a decoder.")
+    static let lengthPenalty = Field(
+        "decoding.length_penalty", .number(-10...10), fallback: "1",
+        "Beams are ranked by log probability / length to this power; over 0 favours long ones.")
+    static let noRepeatNgram = Field(
+        "decoding.no_repeat_ngram", .wholeNumber(0...64), fallback: "0",
+        "No run of this many tokens occurs twice in an output; 0 allows all.")
+    static let temperature = Field(
+        "decoding.temperature", .temperature, fallback: "0",
+        "Tokens are drawn from the logits divided by this; 0 takes the most likely one.")
+    static let topK = Field(
+        "decoding.top_k", .wholeNumber(0...1_000_000), fallback: "0",
+        "Only this many most likely tokens are drawn from; 0 for all. Needs a temperature.")
+    static let topP = Field(
+        "decoding.top_p", .number(0.001...1), fallback: "1",
+        "Only the most likely tokens that reach this probability together. Needs a temperature.")
+    static let seed = Field(
+        "decoding.seed", .wholeNumber(0...Int(UInt32.max)), fallback: "0",
+        "The same document gets the same draws for the same seed. Needs a temperature.")
 
     static let documents = Field(
         "batch.documents", .wholeNumber(1...1024), fallback: "32",
@@ -105,9 +139,11 @@ extension JobField {
     /// Every field, in the order of the documentation.
     package static let all: [JobField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
-        Fields.dtype.about, Fields.prompt.about, Fields.timeout.about,
+        Fields.dtype.about, Fields.prompt.about, Fields.shortlist.about, Fields.timeout.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
         Fields.minimumNewTokens.about, Fields.overflow.about,
+        Fields.beams.about, Fields.lengthPenalty.about, Fields.noRepeatNgram.about,
+        Fields.temperature.about, Fields.topK.about, Fields.topP.about, Fields.seed.about,
         Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,
         Fields.maximumAttempts.about, Fields.backoff.about, Fields.maximumBackoff.about,
     ]

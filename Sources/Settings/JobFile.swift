@@ -20,18 +20,22 @@ package struct JobFile: Sendable {
         let (llm, slm) = reader.models(mode: mode)
         let dtype = reader.value(Fields.dtype)
         let prompt = reader.value(Fields.prompt)
+        let shortlist = reader.optional(Fields.shortlist)
         let timeout = reader.value(Fields.timeout)
         let limits = reader.limits()
+        let decoding = reader.decoding()
         let batch = reader.batch(sourceTokens: limits?.sourceTokens)
         let retry = reader.retry()
 
         guard reader.refusals.isEmpty,
-            let name, let mode, let dtype, let prompt, let timeout, let limits, let batch, let retry
+            let name, let mode, let dtype, let prompt, let timeout, let limits, let decoding,
+            let batch, let retry
         else { throw Refusals(reader.refusals) }
         nameLine = reader.line(of: Fields.name)
         jobType = JobType(
             name: name, mode: mode, llm: llm, slm: slm, dtype: dtype, prompt: prompt,
-            limits: limits, batch: batch, retry: retry, timeout: timeout)
+            limits: limits, decoding: decoding, shortlist: shortlist, batch: batch, retry: retry,
+            timeout: timeout)
     }
 }
 
@@ -47,7 +51,7 @@ extension FieldReader {
                 refuse(field, expected: "left out in \(mode?.rawValue ?? "") mode", found: found)
                 return nil as String?
             }
-            return required || text(of: field) != nil ? value(field) : nil
+            return required ? value(field) : optional(field)
         }
         return (read[0], read[1])
     }
@@ -69,6 +73,45 @@ extension FieldReader {
         return JobType.Limits(
             documentBytes: documentBytes, sourceTokens: sourceTokens, newTokens: newTokens,
             minimumNewTokens: minimumNewTokens, overflow: overflow)
+    }
+
+    /// Beams search for the one best output, sampling draws any: a file that asks for both, or
+    /// tunes what it does not ask for, would not get what it says.
+    fileprivate mutating func decoding() -> JobType.Decoding? {
+        let beams = value(Fields.beams)
+        let lengthPenalty = value(Fields.lengthPenalty)
+        let noRepeatNgram = value(Fields.noRepeatNgram)
+        let temperature = value(Fields.temperature)
+        let topK = value(Fields.topK)
+        let topP = value(Fields.topP)
+        let seed = value(Fields.seed)
+        guard let beams, let lengthPenalty, let noRepeatNgram, let temperature, let topK, let topP,
+            let seed
+        else { return nil }
+        if beams == 1 {
+            refuseIfGiven(Fields.lengthPenalty, unless: "decoding.beams is over 1")
+        }
+        if beams > 1, temperature > 0 {
+            refuse(
+                Fields.temperature, expected: "0 or left out with decoding.beams over 1",
+                found: text(of: Fields.temperature))
+        }
+        if temperature == 0 {
+            let rule = "decoding.temperature is over 0"
+            refuseIfGiven(Fields.topK, unless: rule)
+            refuseIfGiven(Fields.topP, unless: rule)
+            refuseIfGiven(Fields.seed, unless: rule)
+        }
+        return JobType.Decoding(
+            beams: beams, lengthPenalty: lengthPenalty, noRepeatNgram: noRepeatNgram,
+            sampling: temperature > 0
+                ? JobType.Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed)
+                : nil)
+    }
+
+    private mutating func refuseIfGiven(_ field: Field<some Any>, unless rule: String) {
+        guard let found = text(of: field) else { return }
+        refuse(field, expected: "left out unless \(rule)", found: found)
     }
 
     fileprivate mutating func batch(sourceTokens: Int?) -> JobType.BatchLimits? {

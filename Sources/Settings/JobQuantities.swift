@@ -15,10 +15,22 @@ extension Quantity<String> {
     /// Kept inside the models folder, so that a job file means the same on every machine.
     static let modelFolder = Quantity(
         expected: "a folder inside the models folder, such as flan-t5-small"
-    ) { text in
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        let inside = parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
-        return inside && !text.contains("\0") ? text : nil
+    ) { isInside($0) ? $0 : nil }
+
+    static let modelFile = Quantity(
+        expected: "a file inside the models folder, such as flan-t5-small/shortlist.txt"
+    ) { isInside($0) ? $0 : nil }
+
+    private static func isInside(_ path: String) -> Bool {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !path.contains("\0")
+    }
+}
+
+extension Quantity<Double> {
+    /// So cold that it is no sampling any more would be a mistake.
+    static let temperature = Quantity(expected: "0, or a number from 0.01 to 10") { text in
+        number(0...10).read(text).flatMap { $0 == 0 || $0 >= 0.01 ? $0 : nil }
     }
 }
 

@@ -18,7 +18,8 @@ extension Quantity<Int> {
     /// A number of bytes such as `800`, `64KB`, `1MB`, `2MiB`.
     static func size(_ range: ClosedRange<Int>) -> Self {
         let units = [
-            "": 1, "B": 1, "KB": 1000, "MB": 1_000_000, "KiB": 1024, "MiB": 1_048_576,
+            "": 1, "B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1024,
+            "MiB": 1_048_576, "GiB": 1_073_741_824,
         ]
         let expected =
             "a size from \(words(size: range.lowerBound)) to \(words(size: range.upperBound))"
@@ -26,6 +27,19 @@ extension Quantity<Int> {
             guard let (number, unit) = measured(text), let factor = units[unit] else { return nil }
             let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
             return !overflow && range.contains(bytes) ? bytes : nil
+        }
+    }
+}
+
+extension Quantity<Double> {
+    static func number(_ range: ClosedRange<Double>) -> Self {
+        func words(_ bound: Double) -> String {
+            Int(exactly: bound).map { "\($0)" } ?? "\(bound)"
+        }
+        return Quantity(
+            expected: "a number from \(words(range.lowerBound)) to \(words(range.upperBound))"
+        ) { text in
+            Double(text).flatMap { range.contains($0) ? $0 : nil }
         }
     }
 }
@@ -65,7 +79,7 @@ func words(_ duration: Duration) -> String {
 }
 
 func words(size bytes: Int) -> String {
-    for (unit, factor) in [("MB", 1_000_000), ("KB", 1000)]
+    for (unit, factor) in [("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1000)]
     where bytes >= factor && bytes % factor == 0 {
         return "\(bytes / factor)\(unit)"
     }

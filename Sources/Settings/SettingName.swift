@@ -7,6 +7,7 @@ package enum SettingName: String, Sendable, CaseIterable {
     case decoders
     case decoderRows = "decoder-rows"
     case handoffCapacity = "handoff-capacity"
+    case promptCache = "prompt-cache"
     case pollInterval = "poll-interval"
     case lease
     case drainTimeout = "drain-timeout"
@@ -31,10 +32,13 @@ package enum SettingName: String, Sendable, CaseIterable {
         case .threads:
             "Threads that compute, encoder and decoders together. Default: the machine's cores."
         case .decoders:
-            "Decoders that write at the same time, a batch each. Default: half of the threads."
-        case .decoderRows: "Documents that one decoder writes at a time. Default: 32."
+            "Decoders that write at the same time, a batch each. Default: as many as threads."
+        case .decoderRows: "Documents, or beams, that one decoder writes at a time. Default: 32."
         case .handoffCapacity:
             "Encoded documents that wait for a decoder; encoding stops there. Default: 256."
+        case .promptCache:
+            "Memory for prompts' states, so that a prompt seen again is not read again, such as "
+                + "512MB; 0 for none. Default: 64MB."
         case .pollInterval:
             "How often the queue is asked while no notification comes. Default: 250ms."
         case .lease:

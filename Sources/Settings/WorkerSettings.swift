@@ -5,12 +5,14 @@ package struct WorkerSettings: Sendable, Equatable {
     package var modelsFolder: String
     /// Threads that compute, 1 to 1,024. Default: the machine's cores.
     package var threads: Int
-    /// Replicas of the decoder over one copy of the weights, 1 to 256. Default: half the threads.
+    /// Replicas of the decoder over one copy of the weights, 1 to 256. Default: as many as threads.
     package var decoders: Int
     /// Rows of one decoder's batch, 1 to 1,024. Default: 32.
     package var decoderRows: Int
     /// Documents between encoder and decoders, 1 to 65,536. Default: 256.
     package var handoffCapacity: Int
+    /// Bytes of prompt states that are kept, 0 to 64 GB. Default: 64 MB.
+    package var promptCacheBytes: Int
     /// Time between polls of an idle worker, 10 ms to 1 h. Default: 250 ms.
     package var pollInterval: Duration
     /// Life of a lease from its last renewal, 1 s to 1 h. Default: 30 s.
@@ -47,9 +49,11 @@ package struct WorkerSettings: Sendable, Equatable {
     ) throws(Refusals) {
         var reader = SettingReader(raw)
         threads = reader.value(.threads, .wholeNumber(1...1024), fallback: max(1, cores))
-        decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: max(1, threads / 2))
+        decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: min(threads, 256))
         decoderRows = reader.value(.decoderRows, .wholeNumber(1...1024), fallback: 32)
         handoffCapacity = reader.value(.handoffCapacity, .wholeNumber(1...65_536), fallback: 256)
+        promptCacheBytes = reader.value(
+            .promptCache, .size(0...64_000_000_000), fallback: 64_000_000)
         pollInterval = reader.value(
             .pollInterval, .duration(.milliseconds(10)...(.seconds(3600))),
             fallback: .milliseconds(250))

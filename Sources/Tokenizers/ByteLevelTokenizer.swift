@@ -41,6 +41,14 @@ package struct ByteLevelTokenizer: Tokenizer {
     private static let longestCachedWord = 64
     private static let mostCachedWords = 65_536
 
+    package func ids(ofPieces pieces: [String]) -> [Int32?] {
+        var idOfBytes: [[UInt8]: Int32] = [:]
+        for (id, bytes) in bytesOfID.enumerated() {
+            if let bytes { idOfBytes[bytes] = Int32(id) }
+        }
+        return pieces.map { ByteAlphabet.bytes(of: $0).flatMap { idOfBytes[$0] } }
+    }
+
     package func decode(_ ids: [Int32]) -> String {
         var bytes: [UInt8] = []
         for id in ids where bytesOfID.indices.contains(Int(id)) {

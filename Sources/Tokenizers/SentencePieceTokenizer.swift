@@ -84,6 +84,14 @@ package final class SentencePieceTokenizer: Tokenizer {
             decoding: UnsafeRawBufferPointer(start: text, count: Int(count)), as: UTF8.self)
     }
 
+    package func ids(ofPieces pieces: [String]) -> [Int32?] {
+        var idOfPiece: [String: Int32] = [:]
+        for id in isText.indices.map(Int32.init) {
+            idOfPiece[String(cString: l2s_spm_piece(model, id))] = id
+        }
+        return pieces.map { idOfPiece[$0] }
+    }
+
     private func appendIDs(of text: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]) {
         var found: UnsafeMutablePointer<Int32>?
         let count = l2s_spm_encode(

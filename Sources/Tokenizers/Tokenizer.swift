@@ -11,6 +11,10 @@ package protocol Tokenizer: Sendable {
     /// not UTF-8 become U+FFFD.
     func decode(_ ids: [Int32]) -> String
 
+    /// The ids of pieces, spelled as the tokenizer's own file spells them (`▁house`, `Ġhouse`);
+    /// nil for one that it does not hold. Cost: a pass over the vocabulary.
+    func ids(ofPieces pieces: [String]) -> [Int32?]
+
     /// One more than the largest id. A model's embedding may have more rows.
     var vocabularySize: Int { get }
 }

@@ -43,7 +43,7 @@ final class Bell: Sendable {
         guard let deadline else { return await wait() }
         await withTaskGroup { group in
             group.addTask { await self.wait() }
-            group.addTask { try? await time.sleep(deadline) }
+            group.addTask { try? await time.pause(deadline) }
             await group.next()
             group.cancelAll()
         }

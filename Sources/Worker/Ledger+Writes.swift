@@ -11,6 +11,13 @@ extension Ledger {
             case .finish(let lease, _), .release(let lease, _): lease
             }
         }
+
+        var count: Int {
+            switch self {
+            case .finish(_, let delivered): delivered.count
+            case .release(_, let ids): ids.count
+            }
+        }
     }
 
     /// Finished documents of a lease are written once there are so many…

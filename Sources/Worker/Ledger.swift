@@ -66,6 +66,14 @@ struct Ledger {
 
     var isEmpty: Bool { batches.isEmpty }
     var running: Int { batches.values.reduce(0) { $0 + $1.running.count } }
+    /// Neither written nor given back.
+    var documents: Int { leases.reduce(0) { $0 + documents(of: $1) } }
+
+    private func documents(of lease: LeaseID) -> Int {
+        guard let batch = batches[lease] else { return 0 }
+        let inHand = writing.map { $0.lease == lease ? $0.count : 0 } ?? 0
+        return batch.running.count + batch.delivered.count + batch.returned.count + inHand
+    }
 
     // MARK: Claims and deliveries
 
@@ -148,7 +156,7 @@ struct Ledger {
             else { return [] }
             batches[lease]?.isOverdue = true
             return [
-                .emit(.leaseOverdue(lease: lease.value, documents: batch.running.count)),
+                .emit(.leaseOverdue(lease: lease.value, documents: documents(of: lease))),
                 .recall(lease, Set(batch.running.keys)),
             ]
         }
@@ -156,12 +164,9 @@ struct Ledger {
 
     /// Drops all that belongs to a lease.
     mutating func lose(_ lease: LeaseID) -> [Action] {
+        let documents = documents(of: lease)
         guard let batch = batches.removeValue(forKey: lease) else { return [] }
-        var documents = batch.running.count + batch.delivered.count
-        if let write = writing, write.lease == lease {
-            if case .finish(_, let delivered) = write { documents += delivered.count }
-            writing = nil
-        }
+        if writing?.lease == lease { writing = nil }
         return [
             .emit(.leaseLost(lease: lease.value, documents: documents)),
             .drop(Set(batch.running.keys)), .close,

@@ -4,20 +4,20 @@ package struct TimeSource: Sendable {
 
     package let now: @Sendable () -> Instant
     /// Throws when the task is cancelled.
-    package let sleep: @Sendable (_ until: Instant) async throws -> Void
+    package let pause: @Sendable (_ until: Instant) async throws -> Void
 
     package init(
         now: @escaping @Sendable () -> Instant,
-        sleep: @escaping @Sendable (_ until: Instant) async throws -> Void
+        pause: @escaping @Sendable (_ until: Instant) async throws -> Void
     ) {
         self.now = now
-        self.sleep = sleep
+        self.pause = pause
     }
 
     package static let system = TimeSource(
-        now: { ContinuousClock.now }, sleep: { try await ContinuousClock().sleep(until: $0) })
+        now: { ContinuousClock.now }, pause: { try await ContinuousClock().sleep(until: $0) })
 
-    func sleep(for duration: Duration) async throws {
-        try await sleep(now() + duration)
+    func pause(for duration: Duration) async throws {
+        try await pause(now() + duration)
     }
 }

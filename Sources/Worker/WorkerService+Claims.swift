@@ -81,7 +81,7 @@ extension WorkerService {
     /// Looks for what dead workers left and for documents whose time has come.
     func maintain() async throws {
         while true {
-            try await time.sleep(
+            try await time.pause(
                 for: WorkerConfiguration.maintenanceInterval * Double.random(in: 0.75...1.25))
             if let rescued = try await ask(.work, "rescue", { try await $0.rescueExpired() }),
                 rescued.leases > 0
@@ -117,12 +117,4 @@ struct Readers {
         defer { place = (place + 1) % all.count }
         return all[place]
     }
-}
-
-/// The store could not be reached at the start.
-package struct StartFailure: Error, Equatable, CustomStringConvertible {
-    package let tries: Int
-    package let reason: String
-
-    package var description: String { "gave up after \(tries) tries: \(reason)" }
 }

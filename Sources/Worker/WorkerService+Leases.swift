@@ -13,7 +13,7 @@ extension WorkerService {
             guard let reply else { continue }
             act { $0.renewed(leases, owned: reply.owned, sent: sent) }
             // A lease survives two renewals that fail.
-            try await time.sleep(sent + configuration.leaseDuration / 3)
+            try await time.pause(sent + configuration.leaseDuration / 3)
         }
     }
 
@@ -23,7 +23,7 @@ extension WorkerService {
             act { $0.fence(now: time.now()) }
             // A lease that is not there yet will not be due earlier than this.
             let latest = time.now() + configuration.leaseDuration / 2
-            try await time.sleep(min(held(\.nextFence) ?? latest, latest))
+            try await time.pause(min(held(\.nextFence) ?? latest, latest))
         }
     }
 }

@@ -18,7 +18,7 @@ extension WorkerService {
             do {
                 // Kept over attempts that failed.
                 started = try await self.write(write, from: start) ? nil : start
-            } catch let error as JobStoreError {
+            } catch let error where !(error is CancellationError) {
                 // No retry can mend it. The other leases may still be written.
                 fail(error)
                 started = nil
@@ -67,6 +67,8 @@ extension WorkerService {
         act { $0.abandonRunning() }
         while let last = held(\.lastValidity), await isUnsettled(until: last) {}
         emit(.drained(released: held(\.releasedDocuments)))
+        let left = held(\.documents)
+        if left > 0 { fail(StopFailure(documents: left)) }
     }
 
     /// Waits for a change; false when nothing is held any longer or `deadline` is over.

@@ -53,8 +53,9 @@ package final class WorkerService: Service {
                 leaseDuration: configuration.leaseDuration, jobTypes: configuration.jobTypes))
     }
 
-    /// - Throws: `StartFailure` when the store cannot be reached at the start, what `register`
-    ///   throws when it does not fit, and later what the store calls broken.
+    /// - Throws: `StartFailure` when the store cannot be reached at the start, `StopFailure` when it
+    ///   cannot be at the end, what `register` throws when it does not fit, and what the store calls
+    ///   broken.
     package func run() async throws {
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
@@ -156,6 +157,7 @@ package final class WorkerService: Service {
                 $0.failed(link, doing: doing, reason: reason, now: time.now())
             }
             if let event { emit(event) }
+            try Task.checkCancellation()
             return nil
         }
     }

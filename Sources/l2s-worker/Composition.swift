@@ -31,7 +31,8 @@ struct Composition {
                 settings: PipelineSettings(
                     threads: settings.threads, decoders: settings.decoders,
                     decoderRows: settings.decoderRows,
-                    handoffCapacity: settings.handoffCapacity))
+                    handoffCapacity: settings.handoffCapacity,
+                    promptCacheBytes: settings.promptCacheBytes))
             let meter = LoadMeter(pipeline)
             let store = PostgresJobStore(database) { meter.read() }
             do {
@@ -74,6 +75,7 @@ struct Composition {
                         service: worker, successTerminationBehavior: .gracefullyShutdownGroup)
                 ], logger: logger))
         let signals = Signals(
+            // A task, because the handler cannot wait.
             first: { Task { await group.triggerGracefulShutdown() } },
             second: { signal in
                 logger.emit(.stoppedAtOnce(running: worker.runningDocuments))

@@ -28,6 +28,15 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
         MetricFamily(
             .counter, "l2s_encoded_parts", "Parts of all passes; by pass, it is the batch fill.",
             Double(statistics.encodedParts)),
+        MetricFamily(
+            .counter, "l2s_prompt_cache_lookups", "Prompts looked up in the prompt cache.",
+            [
+                ([("result", "hit")], Double(statistics.promptCache.hits)),
+                ([("result", "miss")], Double(statistics.promptCache.misses)),
+            ]),
+        MetricFamily(
+            .gauge, "l2s_prompt_cache_bytes", "Size of the prompt cache.",
+            Double(statistics.promptCache.bytes)),
         MetricFamily(.gauge, "l2s_lanes", "Threads that compute.", Double(statistics.lanes)),
         MetricFamily(
             .counter, "l2s_lane_busy_seconds", "Time in which those threads worked, by what at.",

@@ -37,6 +37,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: SettingName.decoders.argumentHelp) var decoders: String?
     @Option(help: SettingName.decoderRows.argumentHelp) var decoderRows: String?
     @Option(help: SettingName.handoffCapacity.argumentHelp) var handoffCapacity: String?
+    @Option(help: SettingName.promptCache.argumentHelp) var promptCache: String?
     @Option(help: SettingName.pollInterval.argumentHelp) var pollInterval: String?
     @Option(help: SettingName.lease.argumentHelp) var lease: String?
     @Option(help: SettingName.drainTimeout.argumentHelp) var drainTimeout: String?
@@ -62,8 +63,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let flags: [SettingName: String?] = [
             .databaseURL: databaseURL, .jobs: jobs, .models: models, .threads: threads,
             .decoders: decoders, .decoderRows: decoderRows, .handoffCapacity: handoffCapacity,
-            .pollInterval: pollInterval, .lease: lease, .drainTimeout: drainTimeout,
-            .httpAddress: httpAddress, .logLevel: logLevel, .logFormat: logFormat,
+            .promptCache: promptCache, .pollInterval: pollInterval, .lease: lease,
+            .drainTimeout: drainTimeout, .httpAddress: httpAddress, .logLevel: logLevel,
+            .logFormat: logFormat,
         ]
         do throws(Refusals) {
             let info = ProcessInfo.processInfo

@@ -14,12 +14,14 @@ enum Console {
         write(text + "\n", to: STDERR_FILENO)
     }
 
-    static func printJSON(_ value: some Encodable) throws {
+    static func json(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
+
+    static func printJSON(_ value: some Encodable) throws { print(try json(value)) }
 
     /// Without an end of line.
     static func show(_ text: String) {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
+import Inference
 import Jobs
 import Pipeline
 
@@ -29,6 +30,13 @@ struct Generate: AsyncParsableCommand {
             the one that its l2s.json names. Default: hybrid for an SLM folder, otherwise llm.
             """)
     var mode: JobType.Mode?
+
+    @Option(
+        help: """
+            How weights are held: float32, bfloat16 or int8. Fewer bits are read faster. Default: \
+            as the folder is packed, otherwise float32.
+            """)
+    var dtype: JobType.NumberType?
 
     @Flag(help: "Every line of the input is a document, not JSON.")
     var text = false
@@ -85,7 +93,7 @@ struct Generate: AsyncParsableCommand {
         let jobType = try jobType()
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let settings = PipelineSettings(
-            threads: threads, decoders: max(1, threads / 2), decoderRows: batchSize,
+            threads: threads, decoders: threads, decoderRows: batchSize,
             handoffCapacity: max(256, batchSize))
         let pipeline = try await blocking {
             do {
@@ -118,7 +126,7 @@ struct Generate: AsyncParsableCommand {
         let sourceTokens = sourceTokens(writer: mode == .llm ? llm ?? folder : folder)
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
-            prompt: prompt,
+            dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
                 newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),
@@ -132,6 +140,15 @@ struct Generate: AsyncParsableCommand {
             timeout: .seconds(86_400))
     }
 
+    /// Packed weights can be held in one way only.
+    private func packedType(_ folders: [String?]) -> JobType.NumberType? {
+        let packed = folders.lazy.compactMap { $0 }.compactMap { try? ModelFolder(path: $0) }
+            .first { $0.isPacked }
+        // What is wrong with a packed file is said when it is opened for use.
+        return packed.flatMap { try? Packing($0.weights) }
+            .flatMap { JobType.NumberType(rawValue: $0.format.rawValue) }
+    }
+
     private func sourceTokens(writer folder: String) -> Int {
         if let maxSourceTokens { return maxSourceTokens }
         guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration,
@@ -142,4 +159,5 @@ struct Generate: AsyncParsableCommand {
 }
 
 extension JobType.Mode: ExpressibleByArgument {}
+extension JobType.NumberType: ExpressibleByArgument {}
 extension JobType.Overflow: ExpressibleByArgument {}

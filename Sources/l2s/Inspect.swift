@@ -1,7 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
-import Settings
+import Inference
 import Tokenizers
 
 struct Inspect: AsyncParsableCommand {
@@ -18,11 +18,13 @@ struct Inspect: AsyncParsableCommand {
     @OptionGroup var folders: FolderOptions
 
     func run() async throws {
-        let folder = try ModelFolder(path: path())
+        let folder = try ModelFolder(path: folders.path(ofModel: model))
         let manifest =
             SLMManifest.exists(in: folder.path) ? try SLMManifest(folder: folder.path) : nil
         var facts = [("folder", folder.path)]
         facts += folder.configuration.facts(folder.weights)
+        let packing = folder.isPacked ? try Packing(folder.weights) : nil
+        if let packing { facts += packing.facts }
         if let manifest { facts += manifest.facts }
         let tokenizer = try openTokenizer(folder: folder.path)
         facts.append(
@@ -39,19 +41,13 @@ struct Inspect: AsyncParsableCommand {
         var table = Columns([
             ("part", .left), ("parameters", .right), ("MB", .right), ("format", .left),
         ])
-        var parts = try PartSizes(folder.weights)
+        var parts = try PartSizes(folder.weights, packing)
         if let manifest {
             let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
             try parts.add(projector, part: "projector")
         }
         for row in parts.rows { table.add(row) }
         Console.print(table.lines.joined(separator: "\n"))
-    }
-
-    private func path() throws -> String {
-        if FileManager.default.fileExists(atPath: model) || model.contains("/") { return model }
-        let named = try folders.installation.modelsFolder + "/" + model
-        return FileManager.default.fileExists(atPath: named) ? named : model
     }
 
     private func modes(_ folder: ModelFolder, _ manifest: SLMManifest?) -> String {
@@ -70,7 +66,8 @@ extension ModelConfiguration {
         switch self {
         case .t5(let t5):
             let isGated = weights.names.contains { $0.contains("wi_1") }
-            let hasHead = weights.contains("lm_head.weight")
+            // A packed head has lost its name's end.
+            let hasHead = weights.names.contains { $0.hasPrefix("lm_head.weight") }
             return [
                 ("kind", "T5 (\(t5.modelType))"),
                 ("feed-forward", isGated ? "gated gelu" : "relu"),
@@ -96,6 +93,17 @@ extension ModelConfiguration {
     }
 }
 
+extension Packing {
+    fileprivate var facts: [(String, String)] {
+        [
+            ("weights", "packed as \(format.rawValue): \(parts.joined(separator: ", "))"),
+            ("in float32", "\(float32.count) vectors and tables: norms, biases"),
+            ("as stored", embeddings.joined(separator: ", ")),
+            ("packed from", "checkpoint \(source)"),
+        ]
+    }
+}
+
 extension SLMManifest {
     fileprivate var facts: [(String, String)] {
         [
@@ -103,65 +111,5 @@ extension SLMManifest {
             ("fusion", fusion.rawValue),
             ("prompt embedding", promptEmbedding.rawValue),
         ]
-    }
-}
-
-/// Parameters and bytes by part of a model.
-struct PartSizes {
-    private struct Size {
-        var parameters = 0
-        var bytes = 0
-        var formats: Set<String> = []
-    }
-
-    private var sizes: [(part: String, size: Size)] = []
-
-    init(_ weights: WeightFile) throws { try add(weights, part: nil) }
-
-    /// - Parameter part: nil to tell by the tensors' names.
-    mutating func add(_ weights: WeightFile, part: String?) throws {
-        for name in weights.names {
-            // GPT-2 files of old hold masks that are no weights.
-            guard let tensor = try? weights.tensor(name) else { continue }
-            let part = part ?? Self.part(of: name)
-            let index: Int
-            if let known = sizes.firstIndex(where: { $0.part == part }) {
-                index = known
-            } else {
-                sizes.append((part, Size()))
-                index = sizes.count - 1
-            }
-            sizes[index].size.parameters += tensor.count
-            sizes[index].size.bytes += tensor.count * (tensor.format == .float32 ? 4 : 2)
-            sizes[index].size.formats.insert(tensor.format.rawValue)
-        }
-    }
-
-    var rows: [[String]] {
-        var total = Size()
-        for (_, size) in sizes {
-            total.parameters += size.parameters
-            total.bytes += size.bytes
-            total.formats.formUnion(size.formats)
-        }
-        return (sizes + [("all", total)]).map { part, size in
-            [
-                part, size.parameters.grouped,
-                (Double(size.bytes) / 1_000_000).rounded(digits: 1),
-                size.formats.sorted().joined(separator: ", "),
-            ]
-        }
-    }
-
-    private static func part(of name: String) -> String {
-        let name = name.hasPrefix("transformer.") ? name.dropFirst(12) : name[...]
-        return switch name.prefix(while: { $0 != "." }) {
-        case "encoder": name.hasPrefix("encoder.embed_tokens") ? "embedding" : "encoder"
-        case "decoder": name.hasPrefix("decoder.embed_tokens") ? "embedding" : "decoder"
-        case "shared", "wte", "wpe": "embedding"
-        case "lm_head": "head"
-        case "h", "ln_f": "decoder"
-        default: "other"
-        }
     }
 }

@@ -71,6 +71,13 @@ struct FolderOptions: ParsableArguments {
                     environment: ProcessInfo.processInfo.environment))
         }
     }
+
+    /// A model that was named as a folder, or as one of the models folder.
+    func path(ofModel model: String) throws -> String {
+        if FileManager.default.fileExists(atPath: model) || model.contains("/") { return model }
+        let named = try installation.modelsFolder + "/" + model
+        return FileManager.default.fileExists(atPath: named) ? named : model
+    }
 }
 
 /// The version of schema `l2s` that this program works with.

@@ -78,7 +78,8 @@ import Testing
 
     @Test func helpAndVersionAreForEveryCommand() async throws {
         for command in [
-            "demo", "migrate", "enqueue", "status", "check", "generate", "inspect", "doctor",
+            "demo", "migrate", "enqueue", "status", "check", "generate", "inspect", "convert",
+            "doctor",
         ] {
             let ending = try await l2s(command, "--help")
             #expect(ending.status == 0)

@@ -9,8 +9,13 @@ struct Bench {
 
     /// - Parameter restartable: whether the server is the test's own.
     init(restartable: Bool = false) async throws {
-        database =
-            restartable ? try await TestDatabase.onOwnServer() : try await TestDatabase()
+        try await self.init(
+            restartable ? try await TestDatabase.onOwnServer() : try await TestDatabase())
+    }
+
+    /// Connects anew.
+    init(_ database: TestDatabase) async throws {
+        self.database = database
         sql = try await database.connect()
     }
 

@@ -69,7 +69,10 @@ import Testing
             grouping: page.matches(of: /([a-z_]+)="([^"]*)"/), by: { String($0.output.1) })
         #expect(
             Set(labels.keys)
-                == ["job_type", "outcome", "direction", "stage", "place", "work", "version", "le"])
+                == [
+                    "job_type", "outcome", "direction", "stage", "place", "work", "version",
+                    "result", "le",
+                ])
         for (name, uses) in labels { #expect(Set(uses.map(\.output.2)).count < 20, "\(name)") }
     }
 

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import TestSupport
 
 @testable import Inference
@@ -9,18 +10,33 @@ struct GoldenModel {
     let bridge: Bridge
     let writer: any ResponseModel
 
-    init(_ name: String) throws {
-        let llm = try ModelFolder(path: Fixtures.path("golden/\(name)/llm"))
-        reader = try Reader(llm)
+    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
+    init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
+        let folder = folder ?? Fixtures.path("golden/\(name)")
+        let llm = try ModelFolder(path: folder + "/llm")
+        reader = try Reader(llm, format: format)
         guard name.hasPrefix("hybrid") else {
             bridge = .identity
-            writer = try Writers.own(llm)
+            writer = try Writers.own(llm, format: format)
             return
         }
-        let slm = try ModelFolder(path: Fixtures.path("golden/\(name)/slm"))
+        let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: slm.path)
         bridge = try Bridge(manifest, slm: slm, reader: reader)
-        writer = try Writers.slm(slm, manifest: manifest)
+        writer = try Writers.slm(slm, manifest: manifest, format: format)
+    }
+
+    /// A T5 that ends its responses with other tokens than its configuration says.
+    init(_ name: String, endIDs: [Int32]) throws {
+        let copy = try ScratchFolder()
+        try copy.copy(fixture: "golden/\(name)/llm")
+        let file = URL(filePath: copy.path + "/llm/config.json")
+        var fields =
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
+        fields["eos_token_id"] = endIDs
+        try JSONSerialization.data(withJSONObject: fields).write(to: file)
+        // Files that are open outlive their names.
+        try self.init(name, in: copy.path)
     }
 
     func read(_ prompts: [[Int32]]) -> [PromptStates] {
@@ -28,11 +44,23 @@ struct GoldenModel {
     }
 
     /// Each prompt's response, all written by one replica.
-    func write(_ states: [PromptStates], options: DecodingOptions) -> [Response?] {
+    func write(
+        _ states: [PromptStates], options: DecodingOptions, head: OutputHead? = nil
+    ) -> [Response?] {
+        write(states.map { ($0, options, head) })
+    }
+
+    func write(
+        _ requests: [(states: PromptStates, options: DecodingOptions, head: OutputHead?)]
+    ) -> [Response?] {
         let replica = DecoderReplica<Int>(model: writer)
         replica.admit(
-            states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
-        var responses = [Response?](repeating: nil, count: states.count)
+            requests.enumerated().map { index, request in
+                .init(
+                    id: index, states: request.states, options: request.options,
+                    head: request.head)
+            })
+        var responses = [Response?](repeating: nil, count: requests.count)
         while replica.count > 0 {
             for (id, response) in replica.step() { responses[id] = response }
         }

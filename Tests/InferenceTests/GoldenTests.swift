@@ -36,7 +36,7 @@ import Testing
                 OpenedPrompt(states: $0, maximumNewTokens: 24)
             }, workspace: workspace)
         let head = model.writer.head
-        let vocabulary = head.vocabularySize
+        let vocabulary = head.columns
         let hidden = FloatBuffer(count: rows.count * model.writer.stateWidth)
         let logits = FloatBuffer(count: rows.count * vocabulary)
         model.writer.step(

@@ -105,7 +105,7 @@ private let minimal = """
         #expect(
             refusals(of: minimal + "timeuot: 5s\nlimits:\n  new_token: 5\n  colour: red\n") == [
                 "jobs/x.yaml:6: expected the file to be made of name, mode, llm, slm, dtype, "
-                    + "prompt, timeout, limits, batch, retry, got \"timeuot\"; did you mean timeout?",
+                    + "prompt, shortlist, timeout, limits, decoding, batch, retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "
                     + "new_tokens, minimum_new_tokens, overflow, got \"new_token\"; "
                     + "did you mean new_tokens?",

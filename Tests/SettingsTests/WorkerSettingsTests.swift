@@ -20,9 +20,10 @@ import Testing
         let settings = try settings()
         #expect(settings.databaseURL.connectionString == "postgresql:///l2s")
         #expect(settings.threads == 8)
-        #expect(settings.decoders == 4)
+        #expect(settings.decoders == 8)
         #expect(settings.decoderRows == 32)
         #expect(settings.handoffCapacity == 256)
+        #expect(settings.promptCacheBytes == 64_000_000)
         #expect(settings.pollInterval == .milliseconds(250))
         #expect(settings.leaseDuration == .seconds(30))
         #expect(settings.renewalInterval == .seconds(10))
@@ -35,11 +36,16 @@ import Testing
     @Test func aFlagGoesBeforeAVariableAndAnEmptyVariableIsNone() throws {
         let settings = try settings(
             flags: [.threads: "3", .logFormat: nil, .lease: "1m"],
-            environment: ["L2S_THREADS": "5", "L2S_LOG_FORMAT": "json", "L2S_DECODERS": ""])
+            environment: [
+                "L2S_THREADS": "5", "L2S_LOG_FORMAT": "json", "L2S_DECODERS": "",
+                "L2S_PROMPT_CACHE": "2GB",
+            ])
         #expect(settings.threads == 3)
-        #expect(settings.decoders == 1)
+        #expect(settings.decoders == 3)
         #expect(settings.logFormat == .json)
         #expect(settings.leaseDuration == .seconds(60))
+        #expect(settings.promptCacheBytes == 2_000_000_000)
+        #expect(try self.settings(flags: [.promptCache: "0"]).promptCacheBytes == 0)
     }
 
     @Test(arguments: [

@@ -22,6 +22,9 @@ package struct BuiltProgram: Sendable {
         self.path = path
     }
 
+    /// Another program.
+    package init(path: String) { self.path = path }
+
     /// Runs it to its end, without the environment's `L2S_…` but with `environment`.
     package func run(
         _ arguments: [String], input: some Sequence<UInt8> = [],

@@ -33,7 +33,8 @@ private let table: [(module: String, imports: Set<String>)] = [
     (
         "l2s",
         [
-            "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs", "Postgres",
+            "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs",
+            "Postgres",
             "Migrations", "LocalPostgres", "Settings", "Jobs", "ArgumentParser",
         ]
     ),

@@ -46,13 +46,14 @@ private let rules: [Rule] = [
             "unsafeBitCast(", "Unmanaged", "withUnsafeBytes", "withUnsafeMutableBytes",
             "withUnsafePointer", "withUnsafeBufferPointer", "withUnsafeMutableBufferPointer",
         ],
-        advice: "unsafe memory stays in Tensors, Operators, Checkpoints and the doors to C; "
+        advice:
+            "unsafe memory stays in Tensors, Operators, Checkpoints, Benchmarks and the doors to C; "
             + "lend spans from there"
     ) { file in
         file.isBelow("Sources")
             && ![
                 "Sources/Inference/Tensors", "Sources/Inference/Operators", "Sources/Checkpoints",
-                "Sources/Tokenizers", "Sources/Postgres",
+                "Sources/Tokenizers", "Sources/Postgres", "Sources/Benchmarks",
             ].contains(where: file.isBelow)
     },
     Rule(

@@ -34,6 +34,14 @@ import Tokenizers
         }
     }
 
+    @Test(arguments: Files.allCases)
+    func findsPiecesAsTheVocabularySpellsThem(files: Files) throws {
+        let tokenizer = try open(files)
+        let ids = tokenizer.ids(ofPieces: ["Ġthe", " the", "e", "no such piece", ""])
+        #expect(ids.map { $0 != nil } == [true, false, true, false, false])
+        #expect(tokenizer.decode(ids.compactMap(\.self)) == " thee")
+    }
+
     @Test func skipsIDsThatAreNoText() throws {
         let tokenizer = try open()
         let ids = tokenizer.encode("plain text")

@@ -135,7 +135,7 @@ import Testing
         #expect(ledger.fence(now: start + .seconds(26)) == [])
         #expect(
             ledger.fence(now: start + .seconds(27)) == [
-                .emit(.leaseOverdue(lease: 7, documents: 1)), .recall(lease, [2]),
+                .emit(.leaseOverdue(lease: 7, documents: 2)), .recall(lease, [2]),
             ])
         #expect(ledger.fence(now: start + .seconds(28)) == [])
         // What is finished is still offered: the store decides.

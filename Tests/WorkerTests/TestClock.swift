@@ -16,7 +16,7 @@ final class TestClock: Sendable {
     private let state = Mutex(State())
 
     var source: TimeSource {
-        TimeSource(now: { self.now }, sleep: { try await self.sleep(until: $0) })
+        TimeSource(now: { self.now }, pause: { try await self.pause(until: $0) })
     }
 
     var now: Instant { state.withLock(\.now) }
@@ -31,7 +31,7 @@ final class TestClock: Sendable {
         for continuation in due { continuation.resume() }
     }
 
-    private func sleep(until: Instant) async throws {
+    private func pause(until: Instant) async throws {
         let id = state.withLock { state in
             state.lastID += 1
             return state.lastID

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Worker
 
-@Suite(.timeLimit(.minutes(1))) struct WorkerServiceTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerServiceTests {
     private let clock = TestClock()
     private let store = FakeStore()
 
@@ -152,6 +152,20 @@ import Testing
         await store.resume(.renew)
         run.worker.drainAndStop()
         try await run.task.value
+    }
+
+    @Test func saysWhatItCouldNotGiveBack() async throws {
+        await store.enqueue(1...2)
+        let engine = FakeProcessor()
+        let run = start(worker(engine))
+        await store.until { $0.waits.count == 1 && !$0.renewals.isEmpty }
+        await store.fail(.renew, times: .max)
+        await store.fail(.release, times: .max)
+        engine.takeUp(1)
+        run.worker.drainAndStop()
+        await store.until { $0.calls[.release] != nil }
+        clock.advance(by: .seconds(30))
+        await #expect(throws: StopFailure(documents: 2)) { try await run.task.value }
     }
 
     @Test func tellsTheStoreThatItDrains() async throws {

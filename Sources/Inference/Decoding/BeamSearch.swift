@@ -1,6 +1,6 @@
 /// Beam search as transformers 5 does it with early_stopping false: it ends when the best running
 /// beam, divided by its present length, can no longer beat the worst finished one.
-struct BeamSearch {
+struct BeamSearch: LogitSearch {
     private struct Beam {
         var row: DecoderRow
         var tokens: [Int32] = []
@@ -15,30 +15,29 @@ struct BeamSearch {
     }
 
     private let options: DecodingOptions
-    private let endIDs: [Int32]
+    private let head: OutputHead
+    private let constraints: Constraints
     private var running: [Beam]
     private var finished: [(tokens: [Int32], score: Float)] = []
-    private let startID: Int32
 
     init(row: DecoderRow, head: OutputHead, options: DecodingOptions) {
-        startID = head.startID
-        endIDs = head.endIDs
+        self.head = head
         self.options = options
+        constraints = Constraints(options, row: row, head: head)
         // All beams would be equal at first: one row stands for them.
         running = [Beam(row: row, score: 0)]
     }
 
     var rows: [DecoderRow] { running.map(\.row) }
-    var nextTokens: [Int32] { running.map { $0.tokens.last ?? startID } }
+    var nextTokens: [Int32] { running.map { $0.tokens.last ?? head.startID } }
 
-    /// Uses up one step's logits [rows, vocabulary]; the response once it is complete.
     mutating func advance(logits: Rows) -> Response? {
         let length = running[0].tokens.count + 1
-        let candidates = bestCandidates(logits, length: length)
+        let candidates = bestCandidates(logits)
         let isLast = length >= options.maximumNewTokens
         var survivors: [Candidate] = []
         for (rank, candidate) in candidates.enumerated() {
-            if isLast || endIDs.contains(candidate.token) {
+            if isLast || head.endIDs.contains(candidate.token) {
                 // An end below the best `beams` candidates is dropped.
                 guard rank < options.beams else { continue }
                 finished.append(
@@ -49,6 +48,10 @@ struct BeamSearch {
             } else if survivors.count < options.beams {
                 survivors.append(candidate)
             }
+        }
+        if candidates.isEmpty, finished.isEmpty {
+            // Nothing may follow: the response ends where it is.
+            finished = [(running[0].tokens, normalized(running[0].score, length: length - 1))]
         }
         finished.sort { $0.score > $1.score }
         finished.removeLast(max(0, finished.count - options.beams))
@@ -62,24 +65,24 @@ struct BeamSearch {
     }
 
     private func normalized(_ score: Float, length: Int) -> Float {
-        score / power(Float(length), options.lengthPenalty)
+        score / power(Float(max(length, 1)), options.lengthPenalty)
     }
 
     /// The best continuations over all beams, best first: enough that as many beams can go on
     /// even when every end token is among them.
-    private func bestCandidates(_ logits: Rows, length: Int) -> [Candidate] {
-        let wanted = max(2, 1 + endIDs.count) * options.beams
+    private func bestCandidates(_ logits: Rows) -> [Candidate] {
+        let wanted = max(2, 1 + head.endIDs.count) * options.beams
         var best: [Candidate] = []
         for (index, beam) in running.enumerated() {
             let row = logits.rows(index..<index + 1)
             let norm = logSumExp(row.base, count: row.width)
-            let mayEnd = length > options.minimumNewTokens
-            for token in 0..<row.width where mayEnd || !endIDs.contains(Int32(token)) {
-                let score = beam.score + (row.base[token] - norm)
+            head.forbid(constraints.forbidden(after: beam.tokens), in: row)
+            for column in 0..<row.width where row.base[column] > -.infinity {
+                let score = beam.score + (row.base[column] - norm)
                 if best.count == wanted, score <= best[wanted - 1].score { continue }
                 let place = best.firstIndex { $0.score < score } ?? best.count
                 best.insert(
-                    Candidate(beam: index, token: Int32(token), score: score), at: place)
+                    Candidate(beam: index, token: head.token(column), score: score), at: place)
                 if best.count > wanted { best.removeLast() }
             }
         }

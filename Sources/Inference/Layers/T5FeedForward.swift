@@ -22,6 +22,8 @@ struct T5FeedForward: Sendable {
         epsilon = configuration.epsilon
     }
 
+    var weightCount: Int { inner.count + outer.count }
+
     func apply(to x: Rows, workspace: Workspace) {
         // As many rows at a time as keep the inner activations in the cache.
         let step = 192

@@ -32,8 +32,7 @@ package struct Bridge: Sendable {
     package init(_ manifest: SLMManifest, slm: ModelFolder, reader: Reader) throws {
         // Small, and everything passes through it: it stays in full precision.
         let loader = WeightLoader(
-            weights: try WeightFile(path: manifest.folder + "/projector.safetensors"),
-            format: .float32)
+            float32: try WeightFile(path: manifest.folder + "/projector.safetensors"))
         let writerWidth = slm.configuration.width
         func linear(
             _ name: String, _ columns: Int?, _ inner: Int

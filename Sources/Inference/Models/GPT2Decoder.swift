@@ -20,13 +20,16 @@ package final class GPT2Decoder: ResponseModel {
     package let head: OutputHead
     private let cacheFormat: WeightFormat
 
-    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
+    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
+        try self.init(folder, loader: WeightLoader(folder, format: format))
+    }
+
+    init(_ folder: ModelFolder, loader: WeightLoader) throws {
         guard case .gpt2(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a GPT-2", found: "a T5")
         }
-        let loader = WeightLoader(weights: folder.weights, format: format)
-        cacheFormat = format.cacheFormat
+        cacheFormat = loader.format.cacheFormat
         self.configuration = configuration
         let width = configuration.width
         let wide = configuration.feedForwardWidth
@@ -46,10 +49,11 @@ package final class GPT2Decoder: ResponseModel {
                 try loader.vector(prefix + name + ".bias", count: columns)
             )
         }
-        embedding = try Self.embedding(folder)
+        embedding = EmbeddingTable(loader.kept(try Self.tokenTable(folder)))
         positions = EmbeddingTable(
-            try folder.weights.tensor(
-                prefix + "wpe.weight", shape: [configuration.positions, width]))
+            loader.kept(
+                try folder.weights.tensor(
+                    prefix + "wpe.weight", shape: [configuration.positions, width])))
         blocks = try (0..<configuration.layers).map { index in
             let block = "h.\(index)."
             return Block(
@@ -63,6 +67,7 @@ package final class GPT2Decoder: ResponseModel {
         head = OutputHead(
             try loader.matrix([prefix + "wte.weight"], shape: [nil, width]),
             startID: configuration.beginID, endIDs: configuration.endIDs)
+        try head.checkVocabulary(embedding, path: folder.path)
     }
 
     package var stateWidth: Int { configuration.width }
@@ -169,10 +174,12 @@ package final class GPT2Decoder: ResponseModel {
 
 extension GPT2Decoder {
     static func embedding(_ folder: ModelFolder) throws -> EmbeddingTable {
-        EmbeddingTable(
-            try folder.weights.tensor(
-                folder.weights.gpt2Prefix + "wte.weight",
-                shape: [nil, folder.configuration.width]))
+        EmbeddingTable(try tokenTable(folder))
+    }
+
+    private static func tokenTable(_ folder: ModelFolder) throws -> StoredTensor {
+        try folder.weights.tensor(
+            folder.weights.gpt2Prefix + "wte.weight", shape: [nil, folder.configuration.width])
     }
 }
 

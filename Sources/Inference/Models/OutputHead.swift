@@ -1,52 +1,105 @@
-/// The last matrix of a decoder: hidden states to logits over the vocabulary.
-package struct OutputHead: Sendable {
+/// The last matrix of a decoder: hidden states to logits over the vocabulary, or over a shortlist
+/// of it.
+package final class OutputHead: Sendable {
     private let weights: PackedMatrix
     /// The first token of a response; unused where the prompt's last row takes its place.
     package let startID: Int32
     /// Any of these ends a response.
     package let endIDs: [Int32]
+    /// The token of each column, ascending; nil where column and token are one.
+    private let shortlist: [Int32]?
 
-    init(_ weights: PackedMatrix, startID: Int32, endIDs: [Int32]) {
+    init(
+        _ weights: PackedMatrix, startID: Int32, endIDs: [Int32], shortlist: [Int32]? = nil
+    ) {
         self.weights = weights
         self.startID = startID
         self.endIDs = endIDs
+        self.shortlist = shortlist
     }
 
-    package var vocabularySize: Int { weights.columns }
+    /// Logits that a row has.
+    package var columns: Int { weights.columns }
 
-    /// hidden [rows, width] → logits [rows, vocabularySize]
+    /// What the head writes is looked up in the embedding.
+    func checkVocabulary(_ embedding: EmbeddingTable, path: String) throws {
+        guard columns <= embedding.rows else {
+            throw InferenceError.widthMismatch(
+                path: path, what: "the embedding of the head's vocabulary",
+                expected: columns, found: embedding.rows)
+        }
+    }
+
+    /// A head that computes only the logits of `tokens` and of the end tokens, from a copy of
+    /// their weights.
+    ///
+    /// - Precondition: this head has the whole vocabulary, and every token is in it.
+    package func restricted(to tokens: some Sequence<Int32>) -> OutputHead {
+        precondition(shortlist == nil, "a shortlist of a shortlist")
+        // In order, so that equals are decided as over the whole vocabulary.
+        let ends = endIDs.filter { column($0) != nil }
+        let kept = Set(tokens).union(ends).sorted()
+        return OutputHead(
+            weights.gathering(kept.map(Int.init)), startID: startID, endIDs: endIDs,
+            shortlist: kept)
+    }
+
+    func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }
+
+    /// Nil for a token that the shortlist leaves out, or an end token beyond the vocabulary.
+    private func column(_ token: Int32) -> Int? {
+        guard let shortlist else {
+            return (0..<columns).contains(Int(token)) ? Int(token) : nil
+        }
+        var range = shortlist.indices
+        while !range.isEmpty {
+            let middle = range.lowerBound + range.count / 2
+            if shortlist[middle] == token { return middle }
+            range =
+                shortlist[middle] < token
+                ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return nil
+    }
+
+    /// hidden [rows, width] → logits [rows, columns]
     func logits(_ hidden: Rows, into logits: Rows, workspace: Workspace) {
         Operators.multiply(hidden, weights, into: logits, workspace: workspace)
+    }
+
+    /// Makes tokens impossible in one row of logits.
+    func forbid(_ tokens: [Int32], in row: Rows) {
+        for token in tokens { column(token).map { row[0][$0] = -.infinity } }
     }
 
     /// The most likely token of each row, without writing the logits out: a slice of the
     /// vocabulary that stays in the cache is computed and scanned at a time.
     ///
-    /// - Parameter mayEnd: per row; end tokens are passed over where false.
-    func best(_ hidden: Rows, mayEnd: [Bool], workspace: Workspace) -> [Int32] {
+    /// - Parameter forbidden: per row, the tokens that are passed over.
+    /// - Returns: nil where every token is forbidden.
+    func best(_ hidden: Rows, forbidden: [[Int32]], workspace: Workspace) -> [Int32?] {
         let slice = 1_024
-        var best = [(token: Int32, logit: Float)](
-            repeating: (0, -.infinity), count: hidden.count)
+        let forbidden = forbidden.map { $0.compactMap(column) }
+        var best = [(column: Int?, logit: Float)](
+            repeating: (nil, -.infinity), count: hidden.count)
         workspace.scope {
             let logits = workspace.rows(hidden.count, slice)
-            for first in stride(from: 0, to: weights.columns, by: slice) {
-                let own = first..<min(first + slice, weights.columns)
+            for first in stride(from: 0, to: columns, by: slice) {
+                let own = first..<min(first + slice, columns)
                 let part = logits.columns(0..<own.count)
                 Operators.multiply(
                     hidden, weights.panels(own), into: part, workspace: workspace)
                 for row in 0..<hidden.count {
-                    if !mayEnd[row] {
-                        for id in endIDs where own.contains(Int(id)) {
-                            part[row][Int(id) - first] = -.infinity
-                        }
+                    for column in forbidden[row] where own.contains(column) {
+                        part[row][column - first] = -.infinity
                     }
                     let index = Operators.argmax(part[row], count: own.count)
                     if part[row][index] > best[row].logit {
-                        best[row] = (Int32(first + index), part[row][index])
+                        best[row] = (first + index, part[row][index])
                     }
                 }
             }
         }
-        return best.map(\.token)
+        return best.map { $0.column.map(token) }
     }
 }

@@ -29,6 +29,16 @@ package struct Reader: Sendable {
 
     /// Width of the states.
     package var width: Int { embedding.width }
+    /// Multiplications and additions of reading a document: two per weight and token, and those of
+    /// attention's two products over all pairs of tokens.
+    package func operations(tokens: Int) -> Double {
+        guard case .encoder(let encoder) = kind else { return 0 }
+        let pairs = Double(tokens * tokens)
+        let configuration = encoder.configuration
+        return 2 * Double(encoder.weightCount) * Double(tokens)
+            + 4 * Double(configuration.encoderLayers * configuration.innerWidth) * pairs
+    }
+
     /// Tokens must be below this.
     package var vocabularyRows: Int { embedding.rows }
 

@@ -24,18 +24,23 @@ package final class T5Decoder: ResponseModel {
 
     /// - Parameter ownEncoder: for an encoder-decoder SLM whose prompts are input embeddings; nil
     ///   when prompts are encoder states.
-    package init(
+    package convenience init(
         _ folder: ModelFolder, ownEncoder: T5Encoder? = nil, format: WeightFormat = .float32
     ) throws {
+        try self.init(
+            folder, ownEncoder: ownEncoder, loader: WeightLoader(folder, format: format))
+    }
+
+    init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil, loader: WeightLoader) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a T5 with a decoder", found: "a GPT-2")
         }
-        let loader = WeightLoader(weights: folder.weights, format: format)
-        cacheFormat = format.cacheFormat
+        cacheFormat = loader.format.cacheFormat
         self.configuration = configuration
         self.ownEncoder = ownEncoder
-        let table = try folder.weights.tokenEmbedding(width: configuration.modelWidth)
+        let table = loader.kept(
+            try folder.weights.tokenEmbedding(width: configuration.modelWidth))
         embedding = EmbeddingTable(table)
         blocks = try (0..<configuration.decoderLayers).map { index in
             let prefix = "decoder.block.\(index).layer."
@@ -64,6 +69,7 @@ package final class T5Decoder: ResponseModel {
         head = OutputHead(
             try Self.head(loader, table: table, configuration: configuration),
             startID: configuration.startID, endIDs: configuration.endIDs)
+        try head.checkVocabulary(embedding, path: folder.path)
     }
 
     /// A head of the model's own is used whatever the configuration says of tying, and its logits
@@ -71,14 +77,14 @@ package final class T5Decoder: ResponseModel {
     private static func head(
         _ loader: WeightLoader, table: StoredTensor, configuration: T5Configuration
     ) throws -> PackedMatrix {
-        if loader.contains("lm_head.weight") {
-            let own = try loader.weights.tensor(
-                "lm_head.weight", shape: [nil, configuration.modelWidth])
-            if !own.hasSameElements(as: table) { return loader.matrix(stacking: [own]) }
+        let shape = [nil, configuration.modelWidth]
+        let own = "lm_head.weight"
+        if loader.contains(own), try !loader.isCopy(own, of: table) {
+            return try loader.matrix(own, shape: shape)
         }
         let width = Float(configuration.modelWidth)
-        return loader.matrix(
-            stacking: [table],
+        return try loader.matrix(
+            [table.name], shape: shape,
             scale: configuration.scalesLogits ? 1 / width.squareRoot() : 1)
     }
 

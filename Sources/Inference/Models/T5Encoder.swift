@@ -17,15 +17,18 @@ package final class T5Encoder: Sendable {
     /// Loads the encoder's weights and no others.
     ///
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
+    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
+        try self.init(folder, loader: WeightLoader(folder, format: format))
+    }
+
+    init(_ folder: ModelFolder, loader: WeightLoader) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a T5 with an encoder", found: "a GPT-2")
         }
-        let loader = WeightLoader(weights: folder.weights, format: format)
         self.configuration = configuration
-        embedding = try EmbeddingTable(
-            folder.weights.tokenEmbedding(width: configuration.modelWidth))
+        embedding = EmbeddingTable(
+            loader.kept(try folder.weights.tokenEmbedding(width: configuration.modelWidth)))
         blocks = try (0..<configuration.encoderLayers).map { index in
             let prefix = "encoder.block.\(index).layer."
             return Block(
@@ -39,6 +42,11 @@ package final class T5Encoder: Sendable {
         }
         norm = try loader.vector(
             "encoder.final_layer_norm.weight", count: configuration.modelWidth)
+    }
+
+    /// Weights that every token is multiplied with.
+    var weightCount: Int {
+        blocks.reduce(0) { $0 + $1.attention.weightCount + $1.feedForward.weightCount }
     }
 
     /// Reads documents of any lengths in one pass without padding.

@@ -23,10 +23,15 @@ struct PackedMatrix: Sendable {
     /// Width of y.
     let columns: Int
     let format: WeightFormat
+    /// Weights.
+    var count: Int { inner * columns }
     /// The panels, and for int8 the scales and sums of the columns.
     let panels: WeightBytes
     let scales: WeightBytes?
     let sums: WeightBytes?
+
+    /// Columns of a panel.
+    static let panelWidth = L2S_PANEL
 
     /// Packs y = x · Wᵀ for weights as linear layers store them: rows [columns, inner].
     init(rows buffer: FloatBuffer, columns: Int, inner: Int, format: WeightFormat) {

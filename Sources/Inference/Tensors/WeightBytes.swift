@@ -4,7 +4,7 @@ struct WeightBytes: @unchecked Sendable {
     // shared, and `owner` keeps them alive.
     let start: UnsafeRawPointer
     let count: Int
-    private let owner: AnyObject
+    let owner: AnyObject
 
     /// - Precondition: `owner` keeps the bytes alive and unchanged.
     init(start: UnsafeRawPointer, count: Int, owner: AnyObject) {

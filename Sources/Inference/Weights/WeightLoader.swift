@@ -1,25 +1,107 @@
 internal import Checkpoints
 
-/// Where layers get their weights: a checkpoint, whose matrices are packed in the wanted format
-/// while they are read, with every shape checked.
+/// Where layers get their weights, with every shape checked: matrices packed in the wanted format
+/// while a checkpoint is read, or as they lie in a file that was packed ahead of time.
 struct WeightLoader {
     let weights: WeightFile
     let format: WeightFormat
+    /// Nil for a checkpoint.
+    private let packing: Packing?
+    private let packedTensors: Set<String>
+    /// Learns what a model loads.
+    private let record: LoadRecord?
 
-    func contains(_ name: String) -> Bool { weights.contains(name) }
+    /// - Throws: `PackingError` when the folder is packed in another format.
+    init(_ folder: ModelFolder, format: WeightFormat, record: LoadRecord? = nil) throws {
+        weights = folder.weights
+        self.format = format
+        self.record = record
+        packing = folder.isPacked ? try Packing(weights) : nil
+        packedTensors = packing?.packedTensors ?? []
+        if let packed = packing?.format, packed != format {
+            throw PackingError(path: folder.path, problem: .packedAs(packed, wanted: format))
+        }
+    }
+
+    /// A checkpoint that stays in full precision.
+    init(float32 weights: WeightFile) {
+        self.weights = weights
+        format = .float32
+        packing = nil
+        packedTensors = []
+        record = nil
+    }
+
+    func contains(_ name: String) -> Bool {
+        weights.contains(name) || packedTensors.contains(name)
+    }
 
     /// Linear layers side by side: y = x · Wᵀ of each. All shapes are [columns, inner].
+    ///
+    /// - Parameter scale: multiplies every weight.
     func matrix(_ names: [String], shape: [Int?], scale: Float = 1) throws -> PackedMatrix {
-        let tensors = try names.map { try weights.tensor($0, shape: shape) }
-        return matrix(stacking: tensors, scale: scale)
+        try recorded(names, scale: scale) { name in
+            if let packing {
+                return try packing.matrix(
+                    name, columns: shape[0].map { $0 * names.count }, inner: shape[1],
+                    scale: scale, in: weights)
+            }
+            return pack(try names.map { try weights.tensor($0, shape: shape) }, scale: scale)
+        }
     }
 
     func matrix(_ name: String, shape: [Int?]) throws -> PackedMatrix {
         try matrix([name], shape: shape)
     }
 
-    /// `scale` multiplies every weight.
-    func matrix(stacking tensors: [StoredTensor], scale: Float = 1) -> PackedMatrix {
+    /// A linear layer stored [inner, columns], as GPT-2 does.
+    func transposed(_ name: String, shape: [Int?]) throws -> PackedMatrix {
+        try recorded([name], scale: 1) { name in
+            if let packing {
+                return try packing.matrix(
+                    name, columns: shape[1], inner: shape[0], scale: 1, in: weights)
+            }
+            let tensor = try weights.tensor(name, shape: shape)
+            let (inner, columns) = (tensor.shape[0], tensor.shape[1])
+            return PackedMatrix(
+                rows: floats(tensor).transposed(columns: columns), columns: columns, inner: inner,
+                format: format)
+        }
+    }
+
+    func vector(_ name: String, count: Int) throws -> WeightVector {
+        WeightVector(buffer: try table(name, shape: [count]))
+    }
+
+    /// Weights that stay as they are, in float32.
+    func table(_ name: String, shape: [Int]) throws -> FloatBuffer {
+        let tensor = try weights.tensor(name, shape: shape)
+        record?.float32.append(tensor)
+        return floats(tensor)
+    }
+
+    /// Token vectors, read from the file when they are needed.
+    func kept(_ tensor: StoredTensor) -> StoredTensor {
+        record?.embeddings.append(tensor)
+        return tensor
+    }
+
+    /// Whether a head is the embedding once more. Packed files come without such copies.
+    func isCopy(_ name: String, of table: StoredTensor) throws -> Bool {
+        guard packing == nil else { return false }
+        return try weights.tensor(name, shape: [nil, table.shape[1]]).hasSameElements(as: table)
+    }
+
+    private func recorded(
+        _ names: [String], scale: Float, _ load: (String) throws -> PackedMatrix
+    ) rethrows -> PackedMatrix {
+        let name = names.joined(separator: "+")
+        let matrix = try load(name)
+        record?.matrices.append((name, matrix, scale))
+        return matrix
+    }
+
+    private func pack(_ tensors: [StoredTensor], scale: Float) -> PackedMatrix {
         let inner = tensors[0].shape[1]
         let columns = tensors.reduce(0) { $0 + $1.shape[0] }
         let rows = FloatBuffer(count: columns * inner)
@@ -32,26 +114,48 @@ struct WeightLoader {
         return PackedMatrix(rows: rows, columns: columns, inner: inner, format: format)
     }
 
-    /// A linear layer stored [inner, columns], as GPT-2 does.
-    func transposed(_ name: String, shape: [Int?]) throws -> PackedMatrix {
-        let tensor = try weights.tensor(name, shape: shape)
-        let (inner, columns) = (tensor.shape[0], tensor.shape[1])
-        let stored = FloatBuffer(count: tensor.count)
-        stored.withFloats { tensor.read(into: $0) }
-        return PackedMatrix(
-            rows: stored.transposed(columns: columns), columns: columns, inner: inner,
-            format: format)
-    }
-
-    func vector(_ name: String, count: Int) throws -> WeightVector {
-        WeightVector(buffer: try table(name, shape: [count]))
-    }
-
-    /// Weights that stay as they are, in float32.
-    func table(_ name: String, shape: [Int]) throws -> FloatBuffer {
-        let tensor = try weights.tensor(name, shape: shape)
+    private func floats(_ tensor: StoredTensor) -> FloatBuffer {
         let buffer = FloatBuffer(count: tensor.count)
         buffer.withFloats { tensor.read(into: $0) }
         return buffer
+    }
+}
+
+/// All that the layers of a model asked for, in their order.
+final class LoadRecord {
+    var matrices: [(name: String, matrix: PackedMatrix, scale: Float)] = []
+    /// Computed in float32 whatever the format.
+    var float32: [StoredTensor] = []
+    var embeddings: [StoredTensor] = []
+}
+
+extension Packing {
+    /// A matrix as it lies in the mapped file: nothing is copied, and of its panels nothing read.
+    ///
+    /// - Throws: `PackingError` where it is not what the layer needs, or damaged.
+    fileprivate func matrix(
+        _ name: String, columns: Int?, inner: Int?, scale: Float, in weights: WeightFile
+    ) throws -> PackedMatrix {
+        func fail(_ what: String, _ expected: String, _ found: String) -> PackingError {
+            PackingError(
+                path: weights.path,
+                problem: .matrix(name: name, what: what, expected: expected, found: found))
+        }
+        guard let matrix = matrices[name] else {
+            throw CheckpointError(
+                path: weights.path, problem: .missingTensor(name: name, nearest: []))
+        }
+        guard columns == nil || columns == matrix.columns, inner == nil || inner == matrix.inner
+        else {
+            throw fail(
+                "the shape", "[\(columns ?? matrix.columns), \(inner ?? matrix.inner)]",
+                "[\(matrix.columns), \(matrix.inner)]")
+        }
+        guard scale == matrix.scale else {
+            throw fail("the scale", "\(scale)", "\(matrix.scale)")
+        }
+        return try PackedMatrix(
+            stored: name, inner: matrix.inner, columns: matrix.columns, format: format,
+            in: weights, fail: fail)
     }
 }

@@ -1,6 +1,7 @@
 internal import Foundation
 
 func logarithm(_ x: Float) -> Float { logf(x) }
+func exponential(_ x: Float) -> Float { expf(x) }
 func power(_ x: Float, _ y: Float) -> Float { powf(x, y) }
 
 /// ln Σ e^x, without overflow.

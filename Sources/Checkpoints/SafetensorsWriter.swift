@@ -1,0 +1,60 @@
+import FoundationEssentials
+import Glibc
+
+/// Writes safetensors files whose tensors begin on 64 bytes for as long as those before them are
+/// multiples of that long.
+package enum SafetensorsWriter {
+    private static let alignment = 64
+
+    /// Writes a file and waits until it is on the disk. The same tensors give the same bytes.
+    ///
+    /// - Throws: `CheckpointError`; the file may then be there in part.
+    package static func write(
+        _ tensors: [TensorBytes], metadata: [String: String], to path: String
+    ) throws {
+        var header = try JSONEncoder.sorted.encode(
+            Header(tensors: tensors, metadata: metadata))
+        let padding = (alignment - (8 + header.count) % alignment) % alignment
+        header.append(contentsOf: repeatElement(UInt8(ascii: " "), count: padding))
+        let file = try NewFile(path: path)
+        try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
+        try header.withUnsafeBytes { try file.write($0) }
+        for tensor in tensors {
+            try withExtendedLifetime(tensor.owner) { try file.write(tensor.bytes) }
+        }
+        try file.finish()
+    }
+
+    private struct Header: Encodable {
+        let tensors: [TensorBytes]
+        let metadata: [String: String]
+
+        private struct Entry: Encodable {
+            let dtype: String
+            let shape: [Int]
+            let data_offsets: [Int]
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: AnyKey.self)
+            try container.encode(
+                metadata, forKey: AnyKey(stringValue: SafetensorsHeader.metadataName))
+            var end = 0
+            for tensor in tensors {
+                let start = end
+                end += tensor.bytes.count
+                try container.encode(
+                    Entry(dtype: tensor.format, shape: tensor.shape, data_offsets: [start, end]),
+                    forKey: AnyKey(stringValue: tensor.name))
+            }
+        }
+    }
+}
+
+extension JSONEncoder {
+    fileprivate static var sorted: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }
+}

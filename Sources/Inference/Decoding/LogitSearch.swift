@@ -1,0 +1,33 @@
+/// A way to write one response that needs all logits of its rows.
+protocol LogitSearch {
+    var rows: [DecoderRow] { get }
+    var nextTokens: [Int32] { get }
+
+    /// Uses up one step's logits [rows, columns of the head], which it may change; the response
+    /// once it is complete.
+    mutating func advance(logits: Rows) -> Response?
+}
+
+/// Draws one token after the other.
+struct SampledSearch: LogitSearch {
+    private var draft: Draft
+    private let head: OutputHead
+    private let sampling: Sampling
+    private var random: RandomStream
+
+    init(row: DecoderRow, head: OutputHead, options: DecodingOptions, sampling: Sampling) {
+        draft = Draft(row: row, head: head, options: options)
+        self.head = head
+        self.sampling = sampling
+        random = RandomStream(seed: sampling.seed)
+    }
+
+    var rows: [DecoderRow] { [draft.row] }
+    var nextTokens: [Int32] { [draft.nextToken] }
+
+    mutating func advance(logits: Rows) -> Response? {
+        head.forbid(draft.forbidden, in: logits)
+        let column = random.draw(sampling.distribution(logits))
+        return draft.advance(column.map(head.token))
+    }
+}

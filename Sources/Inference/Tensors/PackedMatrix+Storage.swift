@@ -1,0 +1,93 @@
+internal import CKernels
+internal import Checkpoints
+
+/// A packed matrix in a file: `NAME/panels`, for int8 also `NAME/scales` and `NAME/sums`.
+extension PackedMatrix {
+    private static func panelsName(_ name: String) -> String { name + "/panels" }
+    private static func scalesName(_ name: String) -> String { name + "/scales" }
+    private static func sumsName(_ name: String) -> String { name + "/sums" }
+
+    /// How safetensors calls the panels' elements.
+    private static func elementName(_ format: WeightFormat) -> String {
+        switch format {
+        case .float32: "F32"
+        case .bfloat16: "BF16"
+        case .int8: "I8"
+        }
+    }
+
+    /// Panels, [panels, inner][32], for int8 [panels, inner / 4][32][4].
+    private static func panelShape(inner: Int, columns: Int, format: WeightFormat) -> [Int] {
+        let panels = (columns + panelWidth - 1) / panelWidth
+        return format == .int8
+            ? [panels, (inner + 3) / 4, panelWidth, 4] : [panels, inner, panelWidth]
+    }
+
+    /// The parts to write. Each is a multiple of 64 bytes long.
+    func stored(as name: String) -> [TensorBytes] {
+        var parts = [
+            panels.stored(
+                as: Self.panelsName(name), format: Self.elementName(format),
+                shape: Self.panelShape(inner: inner, columns: columns, format: format))
+        ]
+        for (vector, name) in [(scales, Self.scalesName(name)), (sums, Self.sumsName(name))] {
+            if let vector {
+                parts.append(vector.stored(as: name, format: "F32", shape: [vector.count / 4]))
+            }
+        }
+        return parts
+    }
+
+    /// Takes a matrix from a mapped file, which is not trusted.
+    ///
+    /// - Parameter fail: what to throw for a part, what was expected and found of it.
+    /// - Precondition: `inner` and `columns` are at most 2²⁸.
+    init(
+        stored name: String, inner: Int, columns: Int, format: WeightFormat,
+        in weights: WeightFile, fail: (String, String, String) -> PackingError
+    ) throws {
+        let size = Self.size(inner: inner, columns: columns, format: format)
+        func part(
+            _ what: String, _ name: String, _ element: String, _ shape: [Int], _ count: Int
+        ) throws -> WeightBytes {
+            let tensor = try weights.bytes(of: name)
+            guard tensor.format == element, tensor.shape == shape, tensor.bytes.count == count,
+                let start = tensor.bytes.baseAddress
+            else { throw fail(what, "\(element) \(shape)", "\(tensor.format) \(tensor.shape)") }
+            // Kernels load whole vectors.
+            guard UInt(bitPattern: start) % 64 == 0 else {
+                throw fail(what, "on 64 bytes", "another place")
+            }
+            return WeightBytes(start: start, count: count, owner: tensor.owner)
+        }
+        func vector(_ what: String, _ name: String, atLeast least: Float) throws -> WeightBytes {
+            let bytes = try part(what, name, "F32", [size.columns / 4], size.columns)
+            let floats = bytes.start.assumingMemoryBound(to: Float.self)
+            for column in 0..<size.columns / 4
+            where !floats[column].isFinite || floats[column] < least {
+                throw fail(what, "finite numbers of at least \(least)", "\(floats[column])")
+            }
+            return bytes
+        }
+        let panels = try part(
+            "the panels", Self.panelsName(name), Self.elementName(format),
+            Self.panelShape(inner: inner, columns: columns, format: format), size.panels)
+        var scales: WeightBytes?
+        var sums: WeightBytes?
+        if format == .int8 {
+            scales = try vector("the scales", Self.scalesName(name), atLeast: 0)
+            sums = try vector("the sums", Self.sumsName(name), atLeast: -127 * Float(inner))
+        }
+        self.init(
+            inner: inner, columns: columns, format: format, panels: panels, scales: scales,
+            sums: sums)
+    }
+}
+
+extension WeightBytes {
+    fileprivate func stored(as name: String, format: String, shape: [Int]) -> TensorBytes {
+        TensorBytes(
+            name: name, format: format, shape: shape,
+            bytes: UnsafeRawBufferPointer(start: start, count: count), owner: owner)
+    }
+}

@@ -1,0 +1,95 @@
+internal import Checkpoints
+
+/// Packs a model ahead of time, so that workers map its matrices instead of packing them.
+package enum ModelConverter {
+    /// What was written.
+    package struct Summary: Sendable {
+        package let packing: Packing
+        package let matrices: Int
+        /// Of packed.safetensors.
+        package let bytes: Int
+    }
+
+    /// Files that make a model folder besides its weights. What they say is passed on unread.
+    private static let companions = [
+        "config.json", "generation_config.json", "spiece.model", "tokenizer.json",
+        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+        "merges.txt", "l2s.json", "projector.safetensors", "README.md", "LICENSE",
+    ]
+
+    /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:
+    /// the model is loaded once, all of it in memory.
+    ///
+    /// - Parameter progress: called before each step; what it throws stops the work.
+    /// - Throws: `PackingError` for a model that cannot be packed, `CheckpointError` for files that
+    ///   cannot be read or written. `output` is then as it was.
+    package static func convert(
+        _ path: String, to output: String, format: WeightFormat,
+        progress: (String) throws -> Void = { _ in }
+    ) throws -> Summary {
+        try NewFolder.checkFree(output)
+        let folder = try ModelFolder(path: path)
+        if folder.isPacked {
+            throw PackingError(
+                path: path, problem: .alreadyPacked(try Packing(folder.weights).format))
+        }
+        let record = LoadRecord()
+        try progress("packing \(path) as \(format.rawValue)")
+        let parts = try load(
+            folder, by: WeightLoader(folder, format: format, record: record))
+        guard !parts.isEmpty else { throw PackingError(path: path, problem: .nothingToPack) }
+
+        let float32 = record.float32.uniqueByName
+        let embeddings = record.embeddings.uniqueByName
+        let packing = Packing(
+            format: format, parts: parts, float32: float32.map(\.name),
+            embeddings: embeddings.map(\.name), source: folder.weights.fingerprint,
+            matrices: Dictionary(
+                record.matrices.map { name, matrix, scale in
+                    (name, .init(columns: matrix.columns, inner: matrix.inner, scale: scale))
+                }, uniquingKeysWith: { first, _ in first }))
+        // Matrices first: they are of whole cache lines, so each begins on one.
+        let tensors =
+            record.matrices.flatMap { $0.matrix.stored(as: $0.name) }
+            + (float32 + embeddings).map(\.stored)
+        try progress("writing \(output)")
+        try NewFolder.make(at: output) { unfinished in
+            try SafetensorsWriter.write(
+                tensors, metadata: packing.metadata, to: unfinished + "/" + ModelFolder.packed)
+            for name in companions {
+                try NewFolder.copy(name, from: path, to: unfinished)
+            }
+            try progress("waiting for the disk")
+        }
+        return Summary(
+            packing: packing, matrices: packing.matrices.count,
+            bytes: tensors.reduce(0) { $0 + $1.bytes.count })
+    }
+
+    /// Loads each half that the checkpoint has.
+    private static func load(_ folder: ModelFolder, by loader: WeightLoader) throws -> [String] {
+        guard case .t5 = folder.configuration else {
+            guard folder.weights.names.contains(where: { $0.contains("h.0.") }) else { return [] }
+            _ = try GPT2Decoder(folder, loader: loader)
+            return ["decoder"]
+        }
+        var parts: [String] = []
+        if folder.weights.names.contains(where: { $0.hasPrefix("encoder.block.") }) {
+            _ = try T5Encoder(folder, loader: loader)
+            parts.append("encoder")
+        }
+        if folder.weights.names.contains(where: { $0.hasPrefix("decoder.block.") }) {
+            _ = try T5Decoder(folder, loader: loader)
+            parts.append("decoder")
+        }
+        return parts
+    }
+}
+
+extension [StoredTensor] {
+    /// Encoder and decoder ask for some tensors both.
+    fileprivate var uniqueByName: [StoredTensor] {
+        var known: Set<String> = []
+        return filter { known.insert($0.name).inserted }
+    }
+}

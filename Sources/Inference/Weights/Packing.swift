@@ -1,0 +1,126 @@
+package import Checkpoints
+
+/// What a packed file says of itself in its metadata.
+package struct Packing: Sendable, Equatable {
+    /// Written beside each matrix, because its padded panels do not tell.
+    struct Matrix: Sendable, Equatable {
+        let columns: Int
+        let inner: Int
+        /// What all weights were multiplied by.
+        let scale: Float
+    }
+
+    /// How the matrices are held.
+    package let format: WeightFormat
+    /// `encoder`, `decoder` or both.
+    package let parts: [String]
+    /// Norms, biases and tables of biases, which are computed in float32 whatever `format` is.
+    package let float32: [String]
+    /// Token vectors, read from the checkpoint's own format.
+    package let embeddings: [String]
+    /// The fingerprint of the checkpoint that was packed.
+    package let source: String
+    /// By name: the stacked tensors' names, joined.
+    let matrices: [String: Matrix]
+
+    /// Changes with the keys and the names of tensors.
+    static let version = "1"
+    /// Of all matrices, as CKernels.h describes it. One layout serves every instruction set.
+    static let layout = "panel\(PackedMatrix.panelWidth) little-endian"
+
+    private enum Key {
+        static let version = "l2s.version"
+        static let layout = "l2s.layout"
+        static let dtype = "l2s.dtype"
+        static let parts = "l2s.parts"
+        static let float32 = "l2s.float32"
+        static let embeddings = "l2s.embeddings"
+        static let source = "l2s.source"
+        static let matrix = "l2s.matrix."
+    }
+}
+
+extension Packing {
+    /// Reads and checks the metadata.
+    ///
+    /// - Throws: `PackingError` for another version, layout or number type.
+    package init(_ weights: WeightFile) throws {
+        let metadata = weights.metadata
+        func expect(_ key: String, _ expected: String) throws {
+            guard metadata[key] == expected else {
+                throw PackingError(
+                    path: weights.path,
+                    problem: .metadata(
+                        key: key, expected: expected, found: metadata[key] ?? "nothing"))
+            }
+        }
+        try expect(Key.version, Self.version)
+        try expect(Key.layout, Self.layout)
+        guard let format = WeightFormat(rawValue: metadata[Key.dtype] ?? "") else {
+            throw PackingError(
+                path: weights.path,
+                problem: .metadata(
+                    key: Key.dtype,
+                    expected: WeightFormat.allCases.map(\.rawValue).joined(separator: " or "),
+                    found: metadata[Key.dtype] ?? "nothing"))
+        }
+        func words(_ key: String) -> [String] {
+            (metadata[key] ?? "").split(separator: " ").map(String.init)
+        }
+        self.format = format
+        parts = words(Key.parts)
+        float32 = words(Key.float32)
+        embeddings = words(Key.embeddings)
+        source = metadata[Key.source] ?? ""
+        var matrices: [String: Matrix] = [:]
+        for (key, value) in metadata where key.hasPrefix(Key.matrix) {
+            let name = String(key.dropFirst(Key.matrix.count))
+            guard let matrix = Matrix(value) else {
+                throw PackingError(
+                    path: weights.path,
+                    problem: .metadata(
+                        key: key, expected: "columns, inner size and scale", found: value))
+            }
+            matrices[name] = matrix
+        }
+        self.matrices = matrices
+    }
+
+    /// What `init` reads.
+    var metadata: [String: String] {
+        var metadata = [
+            Key.version: Self.version, Key.layout: Self.layout, Key.dtype: format.rawValue,
+            Key.parts: parts.joined(separator: " "), Key.source: source,
+            Key.float32: float32.joined(separator: " "),
+            Key.embeddings: embeddings.joined(separator: " "),
+        ]
+        for (name, matrix) in matrices { metadata[Key.matrix + name] = matrix.text }
+        return metadata
+    }
+
+    /// Each matrix's name and number of weights, sorted.
+    package var sizes: [(name: String, parameters: Int)] {
+        matrices.map { ($0, $1.columns * $1.inner) }.sorted { $0.0 < $1.0 }
+    }
+
+    /// The checkpoint's tensors that went into matrices.
+    var packedTensors: Set<String> {
+        Set(matrices.keys.flatMap { $0.split(separator: "+").map(String.init) })
+    }
+}
+
+extension Packing.Matrix {
+    /// Far beyond any model, and far from overflow.
+    private static let largest = 1 << 28
+
+    fileprivate init?(_ text: String) {
+        let words = text.split(separator: " ")
+        guard words.count == 3, let columns = Int(words[0]), let inner = Int(words[1]),
+            let scale = Float(words[2]), (1...Self.largest).contains(columns),
+            (1...Self.largest).contains(inner), scale.isFinite
+        else { return nil }
+        (self.columns, self.inner, self.scale) = (columns, inner, scale)
+    }
+
+    fileprivate var text: String { "\(columns) \(inner) \(scale)" }
+}

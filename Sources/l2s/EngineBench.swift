@@ -1,0 +1,106 @@
+import ArgumentParser
+import Benchmarks
+import Checkpoints
+import Foundation
+import Inference
+import Jobs
+
+struct EngineBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "engine",
+        abstract: "Time a model on random token ids, by batch size.",
+        discussion: """
+            A batch is dealt evenly to the threads. encode: until all documents are read; step: one \
+            token for every document of the batch.
+            """)
+
+    @OptionGroup var model: BenchModel
+
+    @Option(help: "Tokens of each document.")
+    var sourceLength = 256
+
+    @Option(help: "Tokens written for each document.")
+    var newTokens = 64
+
+    @Option(help: "Documents at a time, several with commas.")
+    var batchSizes = "1,8,32"
+
+    @Flag(help: "JSON on standard output.")
+    var json = false
+
+    func validate() throws {
+        for (name, value) in [
+            ("--source-length", sourceLength), ("--new-tokens", newTokens),
+        ] where !(1...4_096).contains(value) {
+            throw ValidationError("expected \(name) to be from 1 to 4096, got \(value)")
+        }
+        guard sizes?.isEmpty == false else {
+            throw ValidationError(
+                "expected --batch-sizes to be numbers from 1 to 1024 with commas between, "
+                    + "got \(batchSizes)")
+        }
+    }
+
+    private var sizes: [Int]? {
+        let parts = batchSizes.split(separator: ",").map { Int($0) }
+        return parts.allSatisfy { $0.map((1...1_024).contains) ?? false }
+            ? parts.compactMap(\.self) : nil
+    }
+
+    private struct Report: Encodable {
+        let machine: Machine
+        let model: String
+        let mode: String
+        let dtype: String
+        let threads: Int
+        let sourceLength: Int
+        let newTokens: Int
+        /// On a product of 2048³ with as many threads.
+        let openblasGigaOperations: Double
+        let results: [EngineBenchmark.Result]
+        let peakMemoryMiB: Double
+    }
+
+    func run() async throws {
+        let machine = Machine()
+        var settings = model.settings
+        settings.sourceLength = sourceLength
+        settings.newTokens = newTokens
+        let benchmark = try model.open(settings)
+        let peak = KernelBenchmark.openBLASPeak(
+            threads: settings.threads, repetitions: model.repetitions)
+        var table = Columns(
+            ["batch", "encode ms", "GFLOP/s", "ms per step", "total ms", "documents/s", "tokens/s"]
+                .map { ($0, .right) })
+        var results: [EngineBenchmark.Result] = []
+        for size in sizes ?? [] {
+            let result = benchmark.run(batchSize: size)
+            results.append(result)
+            table.add([
+                "\(size)", result.encodeMilliseconds.rounded(digits: 1),
+                result.encodeGigaOperations.rounded(digits: 0),
+                result.millisecondsPerStep.rounded(digits: 2),
+                result.totalMilliseconds.rounded(digits: 1),
+                result.documentsPerSecond.rounded(digits: 2),
+                result.newTokensPerSecond.rounded(digits: 0),
+            ])
+        }
+        let report = Report(
+            machine: machine, model: model.model, mode: model.chosenMode.rawValue,
+            dtype: model.dtype.rawValue, threads: settings.threads, sourceLength: sourceLength,
+            newTokens: newTokens, openblasGigaOperations: peak, results: results,
+            peakMemoryMiB: Machine.peakMemory)
+        if json {
+            try Console.printJSON(report)
+            return
+        }
+        Console.print(machine.line)
+        Console.print(
+            "\(model.model), \(model.chosenMode.rawValue), \(model.dtype.rawValue), "
+                + "\(settings.threads) threads, \(sourceLength) source tokens, "
+                + "\(newTokens) new tokens, medians of \(model.repetitions)")
+        Console.print("OpenBLAS on 2048³: \(peak.rounded(digits: 0)) GFLOP/s\n")
+        Console.print(table.lines.joined(separator: "\n"))
+        Console.print("\npeak memory \(report.peakMemoryMiB.rounded(digits: 0)) MiB")
+    }
+}

@@ -1,0 +1,67 @@
+import TestSupport
+import Testing
+
+@testable import Inference
+
+@Suite struct ShortlistTests {
+    /// A list of all that the full head wrote changes nothing of it.
+    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    func aListOfWhatIsWrittenWritesTheSame(name: String, format: WeightFormat) throws {
+        let model = try GoldenModel(name, format: format)
+        let states = model.read(try Golden.load(name).cases.map(\.inputIds))
+        let options = DecodingOptions(maximumNewTokens: 24)
+        let full = model.write(states, options: options)
+        let written = Set(full.compactMap(\.self).flatMap(\.tokens))
+        let head = model.writer.head.restricted(to: written)
+        #expect(head.columns == written.union(model.writer.head.endIDs).count)
+        #expect(model.write(states, options: options, head: head) == full)
+    }
+
+    /// The same bits in fewer columns.
+    @Test(arguments: WeightFormat.allCases)
+    func logitsAreThoseOfTheFullHead(format: WeightFormat) throws {
+        let full = try GoldenModel("t5-v1.1", format: format).writer.head
+        let short = full.restricted(to: stride(from: 2, to: 1_500, by: 7))
+        let workspace = Workspace()
+        var random = SeededGenerator(seed: 5)
+        let hidden = FloatBuffer((0..<3 * 48).map { _ in Float.random(in: -2...2, using: &random) })
+        func logits(_ head: OutputHead) -> [[Float]] {
+            let logits = FloatBuffer(count: 3 * head.columns)
+            head.logits(
+                hidden.rows(width: 48), into: logits.rows(width: head.columns),
+                workspace: workspace)
+            return (0..<3).map { row in
+                logits.withFloats { Array($0[row * head.columns..<(row + 1) * head.columns]) }
+            }
+        }
+        for (few, all) in zip(logits(short), logits(full)) {
+            #expect(few == (0..<short.columns).map { all[Int(short.token($0))] })
+        }
+    }
+
+    @Test(arguments: [1, 4], [nil, Sampling(seed: 1)])
+    func nothingElseIsWritten(beams: Int, sampling: Sampling?) throws {
+        let model = try GoldenModel("t5-v1.0")
+        let states = model.read(try Golden.load("t5-v1.0").cases.map(\.inputIds))
+        let list: Set<Int32> = [1, 4, 90, 1_499]
+        let options = DecodingOptions(
+            maximumNewTokens: 24, beams: beams, sampling: beams == 1 ? sampling : nil)
+        let head = model.writer.head.restricted(to: list)
+        for response in model.write(states, options: options, head: head) {
+            #expect(Set(try #require(response).tokens).isSubset(of: list))
+        }
+    }
+
+    /// Three tokens that may each occur once, and no end before the tenth.
+    @Test(arguments: [1, 4], [nil, Sampling(seed: 1)])
+    func aResponseEndsWhereNothingMayFollow(beams: Int, sampling: Sampling?) throws {
+        let model = try GoldenModel("t5-v1.0")
+        let states = model.read([[5, 6, 1]])
+        let options = DecodingOptions(
+            maximumNewTokens: 24, minimumNewTokens: 10, beams: beams, noRepeatNgram: 1,
+            sampling: beams == 1 ? sampling : nil)
+        let response = model.write(
+            states, options: options, head: model.writer.head.restricted(to: [7, 8, 9]))
+        #expect(response[0]?.tokens.sorted() == [7, 8, 9])
+    }
+}

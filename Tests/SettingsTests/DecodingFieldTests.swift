@@ -1,0 +1,57 @@
+import Jobs
+import Testing
+
+@testable import Settings
+
+@Suite struct DecodingFieldTests {
+    private func parse(_ addition: String) throws(Refusals) -> JobType {
+        let text = "name: x\nmode: llm\nllm: llm\nprompt: '{document}'\n\(addition)\n"
+        return try JobFile(parsing: text, file: "x").jobType
+    }
+
+    @Test func theDefaultIsTheMostLikelyToken() throws {
+        #expect(try parse("").decoding == JobType.Decoding())
+        #expect(try parse("decoding:").decoding.sampling == nil)
+        #expect(try parse("decoding: {temperature: 0}").decoding.sampling == nil)
+        #expect(try parse("").shortlist == nil)
+    }
+
+    @Test func everyFieldIsRead() throws {
+        let beams = try parse("decoding: {beams: 4, length_penalty: -0.5, no_repeat_ngram: 3}")
+        #expect(
+            beams.decoding == JobType.Decoding(beams: 4, lengthPenalty: -0.5, noRepeatNgram: 3))
+        let drawn = try parse("decoding: {temperature: 0.7, top_k: 40, top_p: 0.9, seed: 11}")
+        #expect(
+            drawn.decoding.sampling
+                == JobType.Sampling(temperature: 0.7, topK: 40, topP: 0.9, seed: 11))
+        #expect(try parse("shortlist: llm/words.txt").shortlist == "llm/words.txt")
+    }
+
+    @Test(arguments: [
+        ("decoding: {beams: 0}", "decoding.beams to be a whole number from 1 to 64, got \"0\""),
+        (
+            "decoding: {beams: 4, temperature: 1}",
+            "decoding.temperature to be 0 or left out with decoding.beams over 1, got \"1\""
+        ),
+        (
+            "decoding: {length_penalty: 2}",
+            "decoding.length_penalty to be left out unless decoding.beams is over 1, got \"2\""
+        ),
+        ("decoding: {beams: 2, length_penalty: nan}", "a number from -10 to 10, got \"nan\""),
+        ("decoding: {top_k: 5}", "top_k to be left out unless decoding.temperature is over 0"),
+        ("decoding: {top_p: 0.5}", "top_p to be left out unless decoding.temperature is over 0"),
+        ("decoding: {seed: 5, temperature: 0}", "seed to be left out unless decoding.temp"),
+        ("decoding: {temperature: 0.001}", "temperature to be 0, or a number from 0.01 to 10"),
+        ("decoding: {temperature: -1}", "temperature to be 0, or a number from 0.01 to 10"),
+        ("decoding: {temperature: 1, top_p: 0}", "top_p to be a number from 0.001 to 1"),
+        ("decoding: {temperature: 1, seed: -1}", "seed to be a whole number from 0"),
+        ("decoding: {no_repeat_ngram: 65}", "no_repeat_ngram to be a whole number from 0 to 64"),
+        ("shortlist: ../list", "shortlist to be a file inside the models folder"),
+        ("shortlist: [1, 2]", "shortlist to be a file inside the models folder"),
+    ])
+    func whatDoesNotFitIsRefused(addition: String, expected: String) throws {
+        let refusals = try #require(throws: Refusals.self) { try parse(addition) }
+        #expect(refusals.all.count == 1)
+        #expect(refusals.description.contains(expected), "\(refusals)")
+    }
+}

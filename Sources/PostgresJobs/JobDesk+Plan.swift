@@ -81,7 +81,8 @@ package struct WorkPlan: Sendable, Encodable {
         doneInS = duration
         let (all, left) = (documents, leftS)
         doneByThen = left.map { left in
-            duration <= left ? all : Int(Double(all) * max(0, left) / duration)
+            if left <= 0 { return 0 }
+            return duration <= left ? all : Int(Double(all) * left / duration)
         }
     }
 }

@@ -35,6 +35,9 @@ let lifecycle: Target.Dependency = .product(
 let arguments: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+let http: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 
 let package = Package(
     name: "l2s",
@@ -47,6 +50,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // The doors to C: no C type appears in a signature above the module that imports it.
@@ -68,6 +74,10 @@ let package = Package(
         // Leaves.
         module("Jobs"),
         module("Telemetry", [logging]),
+        // Apart, because only the worker needs HTTP: it costs minutes to compile.
+        module(
+            "Watch", ["Telemetry", logging, lifecycle, http, httpTypes, nio],
+            resources: [.embedInCode("page.html")]),
         module("Settings", ["Jobs", yaml]),
         module("Checkpoints"),
         module("Tokenizers", ["CSentencePiece"]),
@@ -84,6 +94,7 @@ let package = Package(
             resources: [
                 .embedInCode("0001_jobs.sql"), .embedInCode("0002_enqueue.sql"),
                 .embedInCode("0003_moves.sql"), .embedInCode("0004_views.sql"),
+                .embedInCode("0005_watch.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),
@@ -93,8 +104,8 @@ let package = Package(
         program(
             "l2s-worker",
             [
-                "Worker", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry", "Jobs",
-                arguments, logging, lifecycle,
+                "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
+                "Jobs", arguments, logging, lifecycle,
             ]),
         program(
             "l2s",
@@ -121,7 +132,7 @@ let package = Package(
         tests("PipelineTests", ["Pipeline", "Inference", "Jobs", "Tokenizers", "TestSupport"]),
         tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
-        tests("EndToEndTests", ["TestSupport", "Postgres"]),
+        tests("EndToEndTests", ["TestSupport", "Postgres", "Settings", yaml]),
         tests("TidyTests", []),
     ],
     cLanguageStandard: .c17,

@@ -17,6 +17,8 @@ final class Engine: @unchecked Sendable {
     private var schedule: Schedule
     private var isStopping = false
     private var lanes = 0
+    /// Of what was done; the rest is filled in when it is asked for.
+    private var done = PipelineStatistics()
     /// Accepted and neither delivered nor withdrawn.
     private var documents = 0
     /// At most so many documents are accepted.
@@ -132,17 +134,41 @@ final class Engine: @unchecked Sendable {
         waiters = [:]
     }
 
+    var statistics: PipelineStatistics {
+        let promptCache = promptCache.statistics
+        return condition.withLock {
+            var statistics = done
+            statistics.promptCache = promptCache
+            statistics.lanes = lanes
+            statistics.capacity = capacity
+            statistics.documents = documents
+            schedule.describe(&statistics)
+            return statistics
+        }
+    }
+
     // MARK: On the lanes
 
     private func runLane() {
         let workspace = Workspace()
-        while let work = nextWork() {
+        var last: LaneTime?
+        while let work = nextWork(after: last) {
+            let start = clock.now
+            // Not the work itself: it would keep its documents alive while the lane rests.
+            let stage: WritableKeyPath<PipelineStatistics, Duration>
             switch work {
-            case .prepare(let documents): prepare(documents)
-            case .encode(let reader, let parts): encode(reader, parts, workspace: workspace)
-            case .decode(let replica, let parts): decode(replica, admitting: parts)
-            case .rest: break
+            case .prepare(let documents):
+                prepare(documents)
+                stage = \.preparing
+            case .encode(let reader, let parts):
+                encode(reader, parts, workspace: workspace)
+                stage = \.encoding
+            case .decode(let replica, let parts):
+                decode(replica, admitting: parts)
+                stage = \.decodingTime
+            case .rest: continue
             }
+            last = (stage, start.duration(to: clock.now))
         }
         condition.withLock {
             lanes -= 1
@@ -150,9 +176,14 @@ final class Engine: @unchecked Sendable {
         }
     }
 
-    private func nextWork() -> Schedule.Work? {
+    private typealias LaneTime = (
+        stage: WritableKeyPath<PipelineStatistics, Duration>, time: Duration
+    )
+
+    private func nextWork(after last: LaneTime?) -> Schedule.Work? {
         condition.lock()
         defer { condition.unlock() }
+        if let last { done[keyPath: last.stage] += last.time }
         while !isStopping {
             let work = schedule.next(now: clock.now)
             guard case .rest(let until) = work else { return work }
@@ -220,6 +251,11 @@ final class Engine: @unchecked Sendable {
     private func handOver(_ parts: [EncodedPart]) {
         guard !parts.isEmpty else { return }
         condition.withLock {
+            // Of 0 when they were known: then there was no pass.
+            if let size = parts.first?.batchSize, size > 0 {
+                done.encoderPasses += 1
+                done.encodedParts += size
+            }
             schedule.encoded(parts)
             condition.broadcast()
         }

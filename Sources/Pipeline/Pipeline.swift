@@ -28,11 +28,6 @@ package struct PipelineSettings: Sendable {
     }
 }
 
-/// Counts that concern no single document.
-package struct PipelineStatistics: Sendable, Equatable {
-    package let promptCache: PromptCacheStatistics
-}
-
 /// Texts → ids → batches → encoder → hand-off → decoders → texts.
 ///
 /// Lanes are threads of their own: the cooperative pool must not block, and forward passes take
@@ -51,15 +46,12 @@ package final class Pipeline: DocumentProcessor {
     /// called from a `deliver`.
     package func stop() { engine.stop() }
 
+    package var statistics: PipelineStatistics { engine.statistics }
+
     package func submit(
         _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {
         engine.submit(documents, deliver: deliver)
-    }
-
-    /// Since the start.
-    package var statistics: PipelineStatistics {
-        PipelineStatistics(promptCache: engine.promptCache.statistics)
     }
 
     package func withdraw(_ ids: Set<Int64>) -> Set<Int64> { engine.withdraw(ids) }

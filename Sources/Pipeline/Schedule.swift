@@ -66,6 +66,14 @@ struct Schedule {
     private var waitingRows: Int { handoff.reduce(0) { $0 + $1.rows } }
     private var handoffRoom: Int { bounds.handoffCapacity - waiting - encoding }
 
+    func describe(_ statistics: inout PipelineStatistics) {
+        statistics.waiting = inbox.count
+        statistics.prepared = prepared.reduce(0) { $0 + $1.count }
+        statistics.handoff = waiting
+        statistics.handoffCapacity = bounds.handoffCapacity
+        statistics.decoding = replicas.reduce(0) { $0 + $1.rows }
+    }
+
     // MARK: What happened
 
     mutating func submitted(_ documents: [Document]) { inbox += documents }

@@ -4,6 +4,9 @@ struct JSONText: CustomStringConvertible {
 
     static let null = JSONText(description: "null")
     static func int(_ value: Int) -> JSONText { JSONText(description: String(value)) }
+    static func double(_ value: Double) -> JSONText {
+        value.isFinite ? JSONText(description: String(value)) : .null
+    }
     static func bool(_ value: Bool) -> JSONText { JSONText(description: String(value)) }
 
     static func milliseconds(_ value: Duration) -> JSONText {

@@ -9,6 +9,11 @@ extension PostgresJobStore {
             let rows = try await connection.query(
                 "SELECT l2s.renew($1, $2, $3) AS lease_id",
                 [.int(worker.value), .ints(leases.map(\.value)), .bool(draining)])
+            if let load = load?() {
+                try await connection.query(
+                    "UPDATE l2s.worker SET load = $2::jsonb WHERE id = $1",
+                    [.int(worker.value), .text(load.json)])
+            }
             return HeartbeatReply(
                 owned: Set(try rows.map { LeaseID(try $0.value("lease_id")) }))
         }

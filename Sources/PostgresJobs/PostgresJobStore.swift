@@ -9,9 +9,14 @@ package struct PostgresJobStore: JobStore {
     let work: StoreLink
     let heartbeat: StoreLink
     let listen: StoreLink
+    /// Told with every heartbeat.
+    let load: (@Sendable () -> WorkerLoad)?
 
     /// Connects with the first call.
-    package init(_ settings: ConnectionSettings) {
+    package init(
+        _ settings: ConnectionSettings, load: (@Sendable () -> WorkerLoad)? = nil
+    ) {
+        self.load = load
         work = StoreLink(settings)
         // A heartbeat or an idle mark that a server crash loses is made good by the next.
         var lossy = settings

@@ -11,6 +11,7 @@ package enum SettingName: String, Sendable, CaseIterable {
     case pollInterval = "poll-interval"
     case lease
     case drainTimeout = "drain-timeout"
+    case httpAddress = "http-address"
     case logLevel = "log-level"
     case logFormat = "log-format"
 
@@ -44,6 +45,8 @@ package enum SettingName: String, Sendable, CaseIterable {
             "How long a batch stays claimed without a renewal; renewed at a third. Default: 30s."
         case .drainTimeout:
             "How long running documents may take to finish after SIGTERM. Default: 30s."
+        case .httpAddress:
+            "Where metrics and the page are served, or off. Default: \(HTTPAddress.standard)."
         case .logLevel: "The least important events that are logged. Default: info."
         case .logFormat: "The form of the log on standard error, text or json. Default: text."
         }

@@ -19,6 +19,10 @@ package struct WorkerSettings: Sendable, Equatable {
     package var leaseDuration: Duration
     /// Wait for running documents on SIGTERM, 0 s to 1 h. Default: 30 s.
     package var drainTimeout: Duration
+    /// For `/metrics` and the page; nil serves neither. Default: 127.0.0.1:9464.
+    package var httpAddress: HTTPAddress?
+    /// Whether anybody asked for that address: then the worker does not do without.
+    package var isHTTPAddressGiven: Bool
     /// Default: info.
     package var logLevel: LogLevel
     /// Default: text.
@@ -57,6 +61,8 @@ package struct WorkerSettings: Sendable, Equatable {
             .lease, .duration(.seconds(1)...(.seconds(3600))), fallback: .seconds(30))
         drainTimeout = reader.value(
             .drainTimeout, .duration(.zero...(.seconds(3600))), fallback: .seconds(30))
+        httpAddress = reader.value(.httpAddress, .httpAddress, fallback: .standard)
+        isHTTPAddressGiven = raw.text(of: .httpAddress) != nil
         logLevel = reader.value(.logLevel, .choice(), fallback: .info)
         logFormat = reader.value(.logFormat, .choice(), fallback: .text)
 

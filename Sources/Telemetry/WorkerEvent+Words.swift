@@ -4,10 +4,11 @@ extension WorkerEvent {
     package var level: Logger.Level {
         switch self {
         case .batchClaimed: .debug
-        case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained:
+        case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
+            .dashboardServed:
             .info
         case .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused, .leasesRescued,
-            .stoppedAtOnce:
+            .stoppedAtOnce, .dashboardUnavailable:
             .warning
         case .storeUnavailable: .error
         }
@@ -29,6 +30,8 @@ extension WorkerEvent {
         case .draining: "draining"
         case .drained: "drained"
         case .stoppedAtOnce: "stopped at once"
+        case .dashboardServed: "dashboard served"
+        case .dashboardUnavailable: "dashboard unavailable"
         }
     }
 
@@ -63,6 +66,9 @@ extension WorkerEvent {
             ["running": number(running), "timeout_ms": time(timeout)]
         case .drained(let released): ["released": number(released)]
         case .stoppedAtOnce(let running): ["running": number(running)]
+        case .dashboardServed(let address): ["address": "\(address)"]
+        case .dashboardUnavailable(let address, let reason):
+            ["address": "\(address)", "reason": "\(reason)"]
         }
     }
 }

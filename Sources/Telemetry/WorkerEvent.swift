@@ -26,6 +26,10 @@ package enum WorkerEvent: Sendable, Equatable {
     case draining(running: Int, timeout: Duration)
     /// `released` documents went back to the queue, nothing charged to them.
     case drained(released: Int)
+    /// `/metrics` and the page are at this address.
+    case dashboardServed(address: String)
+    /// Not worth a stop: the worker goes on without.
+    case dashboardUnavailable(address: String, reason: String)
     /// A second signal: running documents are left to the expiry of their leases.
     case stoppedAtOnce(running: Int)
 }

@@ -13,7 +13,7 @@ extension WorkerService {
                 } catch JobStoreError.unavailable(let words) {
                     reason = words
                     let doing = "register, try \(number) of \(WorkerConfiguration.startTries)"
-                    logger.emit(.storeUnavailable(doing: doing, reason: words))
+                    emit(.storeUnavailable(doing: doing, reason: words))
                 }
             }
             throw StartFailure(tries: WorkerConfiguration.startTries, reason: reason)
@@ -86,7 +86,7 @@ extension WorkerService {
             if let rescued = try await ask(.work, "rescue", { try await $0.rescueExpired() }),
                 rescued.leases > 0
             {
-                logger.emit(
+                emit(
                     .leasesRescued(
                         leases: rescued.leases, documents: rescued.suspects + rescued.dead))
             }

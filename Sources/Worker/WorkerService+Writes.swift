@@ -38,9 +38,14 @@ extension WorkerService {
                 try await $0.finish(lease, documents)
             }
             guard let receipt else { return false }
-            act {
-                $0.recorded(delivered, of: lease, receipt, from: start, to: time.now())
+            let end = time.now()
+            let recorded = Set(receipt.recorded)
+            let records = held { ledger in
+                delivered.filter { recorded.contains($0.document.id) }
+                    .map { DocumentRecord($0, willRetry: ledger.willRetry($0)) }
             }
+            count(records, writeBack: start.duration(to: end))
+            act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):
             let count = try await ask(.work, "give back") { try await $0.release(lease, ids) }
             guard let count else { return false }
@@ -57,11 +62,11 @@ extension WorkerService {
         let timeout = currentProgress == .hurrying ? .zero : configuration.drainTimeout
         let deadline = time.now() + timeout
         act { $0.recallAll() }
-        logger.emit(.draining(running: runningDocuments, timeout: timeout))
+        emit(.draining(running: runningDocuments, timeout: timeout))
         while currentProgress != .hurrying, await isUnsettled(until: deadline) {}
         act { $0.abandonRunning() }
         while let last = held(\.lastValidity), await isUnsettled(until: last) {}
-        logger.emit(.drained(released: held(\.releasedDocuments)))
+        emit(.drained(released: held(\.releasedDocuments)))
         let left = held(\.documents)
         if left > 0 { fail(StopFailure(documents: left)) }
     }
@@ -71,5 +76,25 @@ extension WorkerService {
         guard !held(\.isEmpty), time.now() < deadline else { return false }
         await settled.wait(until: deadline, time)
         return true
+    }
+}
+
+extension DocumentRecord {
+    fileprivate init(_ delivered: Ledger.Delivered, willRetry: Bool) {
+        let outcome: Outcome =
+            switch delivered.document.outcome {
+            case .succeeded: .succeeded
+            case .failed: willRetry ? .retried : .failed
+            case .rejected: .rejected
+            }
+        self.init(jobType: delivered.entry.jobType, outcome: outcome)
+        let measured = delivered.document.measurements
+        tokensIn = measured.tokensIn
+        tokensOut = measured.tokensOut
+        tokenize = measured.tokenize
+        batchWait = measured.batchWait
+        encode = measured.encode
+        handoff = measured.handoff
+        decode = measured.decode
     }
 }

@@ -2,7 +2,7 @@ package import Jobs
 package import Logging
 internal import ServiceLifecycle
 internal import Synchronization
-internal import Telemetry
+package import Telemetry
 
 /// A worker from its registration to its retirement: claims batches, has the engine process them
 /// and writes back what came out, under leases that it keeps alive.
@@ -15,6 +15,7 @@ package final class WorkerService: Service {
     let store: any JobStore
     let processor: any DocumentProcessor
     let logger: Logger
+    private let metrics: WorkerMetrics?
     let time: TimeSource
 
     /// Read and written by all loops and by the lanes that deliver.
@@ -38,12 +39,14 @@ package final class WorkerService: Service {
 
     package init(
         configuration: WorkerConfiguration, store: any JobStore,
-        processor: any DocumentProcessor, logger: Logger, time: TimeSource = .system
+        processor: any DocumentProcessor, logger: Logger, metrics: WorkerMetrics? = nil,
+        time: TimeSource = .system
     ) {
         self.configuration = configuration
         self.store = store
         self.processor = processor
         self.logger = logger
+        self.metrics = metrics
         self.time = time
         ledger = Mutex(
             Ledger(
@@ -72,7 +75,7 @@ package final class WorkerService: Service {
 
     private func work() async throws {
         guard let id = try await register() else { return }
-        logger.emit(
+        emit(
             .workerStarted(
                 worker: id.value, jobTypes: configuration.jobTypes.map(\.name),
                 threads: configuration.threads, decoders: configuration.decoders))
@@ -91,7 +94,7 @@ package final class WorkerService: Service {
             group.cancelAll()
         }
         await untilCancelled { _ = try await self.ask(.work, "retire") { try await $0.retire(id) } }
-        logger.emit(
+        emit(
             .workerStopped(
                 worker: id.value, documents: held(\.recordedDocuments)))
         if let error = failure.withLock(\.self) { throw error }
@@ -147,16 +150,28 @@ package final class WorkerService: Service {
         do {
             let answer = try await call(store)
             let event = outages.withLock { $0.succeeded(link, now: time.now()) }
-            if let event { logger.emit(event) }
+            if let event { emit(event) }
             return answer
         } catch JobStoreError.unavailable(let reason) {
             let event = outages.withLock {
                 $0.failed(link, doing: doing, reason: reason, now: time.now())
             }
-            if let event { logger.emit(event) }
+            if let event { emit(event) }
             try Task.checkCancellation()
             return nil
         }
+    }
+
+    // MARK: What is told
+
+    func emit(_ event: WorkerEvent) {
+        logger.emit(event)
+        metrics?.observe(event)
+    }
+
+    /// Counts attempts whose end is in the store.
+    func count(_ documents: [DocumentRecord], writeBack: Duration) {
+        metrics?.recorded(documents, writeBack: writeBack)
     }
 
     // MARK: What the ledger decided
@@ -175,7 +190,7 @@ package final class WorkerService: Service {
     private func perform(_ actions: [Ledger.Action]) {
         for action in actions {
             switch action {
-            case .emit(let event): logger.emit(event)
+            case .emit(let event): emit(event)
             case .drop(let ids): _ = processor.withdraw(ids)
             case .recall(let lease, let ids):
                 let taken = processor.withdraw(ids)

@@ -3,6 +3,7 @@ import Pipeline
 import Postgres
 import PostgresJobs
 import Settings
+import Watch
 import Worker
 
 /// Why the program ends early, in words for standard error and as an exit code.
@@ -32,6 +33,7 @@ struct Failure: Error {
             self.init(
                 .unavailable, "\(error); is PostgreSQL running, and is --database-url right?")
         case let error as SchemaMismatch: self.init(.configuration, error.description)
+        case let error as WatchFailure: self.init(.unavailable, error.description)
         case let error as ModelLibraryError: self.init(.configuration, error.description)
         default: self.init(.running, "\(error)")
         }

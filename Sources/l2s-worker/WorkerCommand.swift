@@ -24,7 +24,8 @@ struct WorkerCommand: AsyncParsableCommand {
               0    drained, or empty with --until-empty
               1    failed while running: the log says why
               64   a flag, a variable or a job file is wrong or missing
-              69   the database could not be reached at the start
+              69   the database could not be reached at the start, or the address of
+                   --http-address not be served
               78   models do not fit the job files, or the schema does not fit this program
               128 + signal: stopped at once
             """)
@@ -40,6 +41,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: SettingName.pollInterval.argumentHelp) var pollInterval: String?
     @Option(help: SettingName.lease.argumentHelp) var lease: String?
     @Option(help: SettingName.drainTimeout.argumentHelp) var drainTimeout: String?
+    @Option(help: SettingName.httpAddress.argumentHelp) var httpAddress: String?
     @Option(help: SettingName.logLevel.argumentHelp) var logLevel: String?
     @Option(help: SettingName.logFormat.argumentHelp) var logFormat: String?
     @Flag(help: "Stop once no document of the job types waits, runs or is to be retried.")
@@ -62,7 +64,8 @@ struct WorkerCommand: AsyncParsableCommand {
             .databaseURL: databaseURL, .jobs: jobs, .models: models, .threads: threads,
             .decoders: decoders, .decoderRows: decoderRows, .handoffCapacity: handoffCapacity,
             .promptCache: promptCache, .pollInterval: pollInterval, .lease: lease,
-            .drainTimeout: drainTimeout, .logLevel: logLevel, .logFormat: logFormat,
+            .drainTimeout: drainTimeout, .httpAddress: httpAddress, .logLevel: logLevel,
+            .logFormat: logFormat,
         ]
         do throws(Refusals) {
             let info = ProcessInfo.processInfo

@@ -19,8 +19,8 @@ struct ControlProgram: AsyncParsableCommand {
             """,
         version: "l2s, schema version \(schemaVersion)",
         subcommands: [
-            Demo.self, Migrate.self, Enqueue.self, Status.self, Check.self, Generate.self,
-            Inspect.self, Convert.self, Bench.self, Doctor.self,
+            Demo.self, Migrate.self, Enqueue.self, Status.self, Top.self, Trace.self, Plan.self,
+            Check.self, Generate.self, Inspect.self, Convert.self, Bench.self, Doctor.self,
         ])
 
     static func main() async {

@@ -48,6 +48,23 @@ import Testing
         #expect(try self.settings(flags: [.promptCache: "0"]).promptCacheBytes == 0)
     }
 
+    @Test(arguments: [
+        ("0.0.0.0:80", HTTPAddress(host: "0.0.0.0", port: 80)),
+        ("[::1]:9464", HTTPAddress(host: "::1", port: 9464)), ("off", nil),
+    ])
+    func anAddressForHTTP(text: String, address: HTTPAddress?) throws {
+        let settings = try settings(flags: [.httpAddress: text])
+        #expect(settings.httpAddress == address)
+        #expect(settings.isHTTPAddressGiven)
+        #expect(try self.settings().httpAddress?.description == "127.0.0.1:9464")
+        #expect(try !self.settings().isHTTPAddressGiven)
+    }
+
+    @Test(arguments: ["9464", ":9464", "host:", "host:65536", "::1:80", "host:-1"])
+    func noAddressForHTTP(text: String) {
+        #expect(throws: Refusals.self) { try settings(flags: [.httpAddress: text]) }
+    }
+
     @Test func everyRefusalNamesWhereTheValueCameFrom() throws {
         let refusals = try #require(throws: Refusals.self) {
             try settings(

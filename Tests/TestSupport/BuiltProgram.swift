@@ -12,6 +12,16 @@ package struct BuiltProgram: Sendable {
             .appendingPathComponent(name).path
     }
 
+    /// One of the system's, found by `PATH`; nil when it is not installed.
+    package init?(installed name: String) {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        let paths = folders.map { "\($0)/\(name)" }
+        guard let path = paths.first(where: FileManager.default.isExecutableFile) else {
+            return nil
+        }
+        self.path = path
+    }
+
     /// Another program.
     package init(path: String) { self.path = path }
 

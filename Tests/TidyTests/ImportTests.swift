@@ -8,6 +8,10 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("CSentencePiece", []),
     ("Jobs", []),
     ("Telemetry", ["Logging"]),
+    (
+        "Watch",
+        ["Telemetry", "Logging", "ServiceLifecycle", "Hummingbird", "HTTPTypes", "NIOCore"]
+    ),
     ("Settings", ["Jobs", "Yams"]),
     ("Checkpoints", []),
     ("Tokenizers", ["CSentencePiece"]),
@@ -22,8 +26,8 @@ private let table: [(module: String, imports: Set<String>)] = [
     (
         "l2s-worker",
         [
-            "Worker", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry", "Jobs",
-            "ArgumentParser", "Logging", "ServiceLifecycle",
+            "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
+            "Jobs", "ArgumentParser", "Logging", "ServiceLifecycle",
         ]
     ),
     (
@@ -36,7 +40,9 @@ private let table: [(module: String, imports: Set<String>)] = [
     ),
 ]
 
-private let packages: Set = ["Logging", "ServiceLifecycle", "ArgumentParser", "Yams"]
+private let packages: Set = [
+    "Logging", "ServiceLifecycle", "ArgumentParser", "Yams", "Hummingbird", "HTTPTypes", "NIOCore",
+]
 /// What comes with Swift; any module may import it.
 private let system: Set = [
     "Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Dispatch",
@@ -59,7 +65,7 @@ private let system: Set = [
         let package = try #require(Repository.files.first { $0.path == "Package.swift" })
         let products = [
             "logging": "Logging", "lifecycle": "ServiceLifecycle", "arguments": "ArgumentParser",
-            "yaml": "Yams",
+            "yaml": "Yams", "http": "Hummingbird", "httpTypes": "HTTPTypes", "nio": "NIOCore",
         ]
         let target = /(?:module|program)\(\s*"([^"]+)"(?:,\s*\[([^\]]*)\])?/
         var declared: [String: Set<String>] = [:]

@@ -29,7 +29,7 @@ enum Repository {
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     static let files: [SourceFile] = {
-        let tops = ["Sources", "Tests", "migrations", "jobs", ".ci"]
+        let tops = ["Sources", "Tests", "migrations", "jobs", "deploy", ".ci"]
         let suffixes = [".swift", ".c", ".h", ".cpp", ".modulemap", ".sql", ".yaml", ".yml", ".py"]
         let deep = tops.flatMap { top in
             let found = FileManager.default.enumerator(atPath: root.appending(path: top).path())

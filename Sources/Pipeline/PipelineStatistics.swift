@@ -1,0 +1,29 @@
+/// What a pipeline holds at one moment, and what it did since its start.
+package struct PipelineStatistics: Sendable, Equatable {
+    package var lanes = 0
+    /// At most so many documents are accepted.
+    package var capacity = 0
+    /// Accepted and neither delivered nor withdrawn.
+    package var documents = 0
+    /// Of them: not tokenized yet.
+    package var waiting = 0
+    /// Tokenized parts that wait for the encoder.
+    package var prepared = 0
+    /// Encoded parts that wait for a decoder.
+    package var handoff = 0
+    package var handoffCapacity = 0
+    /// Parts in decoders.
+    package var decoding = 0
+    package var encoderPasses = 0
+    /// Parts of all these passes.
+    package var encodedParts = 0
+    package var promptCache = PromptCacheStatistics()
+    /// Of all lanes together.
+    package var preparing = Duration.zero
+    package var encoding = Duration.zero
+    package var decodingTime = Duration.zero
+
+    package init() {}
+
+    package var busy: Duration { preparing + encoding + decodingTime }
+}

@@ -1,0 +1,87 @@
+import Postgres
+
+extension JobDesk {
+    /// What waits of a job type, and how fast its documents went lately.
+    ///
+    /// - Parameter by: a time as PostgreSQL reads them.
+    /// - Returns: nil for an unknown job type.
+    package func plan(_ jobType: String, by: String?) async throws -> WorkPlan? {
+        let rows = try await connection.query(
+            """
+            SELECT
+                t.name, t.paused, q.documents, q.tokens, q.delayed, r.documents AS done,
+                r.tokens AS done_tokens, r.seconds,
+                extract(epoch FROM $2::timestamptz - clock_timestamp()) AS left_s,
+                (SELECT count(*) FROM l2s.worker w
+                 WHERE w.stopped_at IS NULL AND NOT w.draining
+                   AND w.seen_at > clock_timestamp() - interval '1 minute') AS workers
+            FROM l2s.job_type t
+            CROSS JOIN LATERAL (
+                SELECT
+                    count(*) AS documents, coalesce(sum(u.tokens), 0) AS tokens,
+                    count(*) FILTER (WHERE u.state = 2) AS delayed
+                FROM l2s.queue u WHERE u.job_type = t.id) AS q
+            CROSS JOIN LATERAL (
+                -- Estimated as those that wait are. The time is that in which there was work.
+                SELECT
+                    count(*) AS documents,
+                    coalesce(sum(octet_length(d.body) / 4 + 1), 0) AS tokens,
+                    extract(epoch FROM max(s.finished_at)
+                        - greatest(min(s.claimed_at), clock_timestamp() - interval '5 minutes')
+                    ) AS seconds
+                FROM l2s.result s JOIN l2s.document d ON d.id = s.document_id
+                WHERE s.job_type = t.id
+                  AND s.finished_at > clock_timestamp() - interval '5 minutes') AS r
+            WHERE t.name = $1
+            """, [.text(jobType), .text(by)])
+        return try rows.first.map(WorkPlan.init)
+    }
+}
+
+/// When a job type will be done. Rates are what all workers alive did for this type in the last
+/// five minutes, whatever else they did.
+package struct WorkPlan: Sendable, Encodable {
+    package let jobType: String
+    package let paused: Bool
+    package let workers: Int
+    /// Not finished, delayed ones included.
+    package let documents: Int
+    package let delayed: Int
+    /// Estimated: bytes / 4.
+    package let tokens: Int
+    /// Nil when no document of the type finished lately.
+    package let documentsPerS: Double?
+    package let tokensPerS: Double?
+    /// Until all are done.
+    package let doneInS: Double?
+    /// Until the time asked for; negative when it is over.
+    package let leftS: Double?
+    /// Of those documents by that time.
+    package let doneByThen: Int?
+
+    fileprivate init(_ row: Row) throws {
+        jobType = try row.value("name")
+        paused = try row.value("paused")
+        workers = try row.value("workers")
+        documents = try row.value("documents")
+        delayed = try row.value("delayed")
+        tokens = try row.value("tokens")
+        leftS = try row.optional("left_s")
+        let done: Int = try row.value("done")
+        let doneTokens: Int = try row.value("done_tokens")
+        guard done > 0, let seconds: Double = try row.optional("seconds"), seconds > 0 else {
+            (documentsPerS, tokensPerS, doneByThen) = (nil, nil, nil)
+            doneInS = documents == 0 ? 0 : nil
+            return
+        }
+        documentsPerS = Double(done) / seconds
+        let rate = Double(doneTokens) / seconds
+        tokensPerS = rate
+        let duration = Double(tokens) / rate
+        doneInS = duration
+        let (all, left) = (documents, leftS)
+        doneByThen = left.map { left in
+            duration <= left ? all : Int(Double(all) * max(0, left) / duration)
+        }
+    }
+}

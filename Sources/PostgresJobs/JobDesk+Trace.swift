@@ -1,0 +1,152 @@
+import Postgres
+
+extension JobDesk {
+    /// One document's life so far; nil when there is no document of this id.
+    package func trace(_ id: Int64) async throws -> DocumentTrace? {
+        let rows = try await connection.query(
+            """
+            SELECT
+                j.id, j.job_type, j.state, j.priority, j.attempt, j.error,
+                extract(epoch FROM j.enqueued_at) AS enqueued,
+                extract(epoch FROM d.run_at) AS run_at,
+                extract(epoch FROM j.run_at) AS next_run_at,
+                extract(epoch FROM j.claimed_at) AS claimed,
+                extract(epoch FROM j.finished_at) AS finished,
+                octet_length(d.body) AS bytes, coalesce(q.claims, 0) AS claims,
+                j.worker, j.batch_size, j.parts, j.truncated, j.tokens_in, j.tokens_out,
+                j.metadata ->> 'traceparent' AS traceparent,
+                j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
+                j.writeback_ms
+            FROM l2s.jobs j
+            JOIN l2s.document d ON d.id = j.id
+            LEFT JOIN l2s.queue q ON q.document_id = j.id
+            WHERE j.id = $1
+            """, [.int(id)])
+        guard let row = rows.first else { return nil }
+        let attempts = try await connection.query(
+            """
+            SELECT
+                e.attempt, e.kind, e.reason, extract(epoch FROM e.failed_at) AS failed,
+                extract(epoch FROM coalesce(b.claimed_at, l.claimed_at)) AS claimed,
+                w.host || ':' || w.pid AS worker
+            FROM l2s.attempt_error e
+            LEFT JOIN l2s.batch b ON b.lease_id = e.lease_id
+            LEFT JOIN l2s.lease l ON l.id = e.lease_id
+            LEFT JOIN l2s.worker w ON w.id = e.worker_id
+            WHERE e.document_id = $1 ORDER BY e.attempt
+            """, [.int(id)])
+        return try DocumentTrace(row, errors: attempts)
+    }
+}
+
+/// What happened to one document, oldest first. No text of it.
+package struct DocumentTrace: Sendable, Encodable {
+    package struct Event: Sendable, Encodable {
+        /// Since 1970, in seconds.
+        package let at: Double
+        /// Such as `encode`; a stage's time is its start.
+        package let name: String
+        /// Of a stage.
+        package var milliseconds: Double?
+        package var attempt: Int?
+        package var worker: String?
+        package var detail: String?
+    }
+
+    package let id: Int64
+    package let jobType: String
+    package let state: String
+    package let attempt: Int
+    /// As given at enqueue: <https://www.w3.org/TR/trace-context/>
+    package let traceparent: String?
+    package private(set) var events: [Event] = []
+
+    fileprivate init(_ row: Row, errors: Rows) throws {
+        id = try row.value("id")
+        jobType = try row.value("job_type")
+        state = try row.value("state")
+        attempt = try row.value("attempt")
+        traceparent = try row.optional("traceparent")
+        let enqueued: Double = try row.value("enqueued")
+        let bytes: Int = try row.value("bytes")
+        events.append(
+            Event(
+                at: enqueued, name: "enqueued",
+                detail: "priority \(try row.value("priority", as: Int.self)), \(bytes) bytes"))
+        let runAt: Double = try row.value("run_at")
+        if runAt > enqueued + 1 { events.append(Event(at: runAt, name: "ready")) }
+        for error in errors { try add(error) }
+        switch state {
+        case "succeeded", "failed": try addEnd(row)
+        case "running":
+            events.append(
+                Event(
+                    at: try row.value("claimed"), name: "claimed", attempt: attempt,
+                    worker: try row.optional("worker")))
+        default:
+            let claims: Int = try row.value("claims")
+            events.append(
+                Event(
+                    at: try row.value("next_run_at"), name: state,
+                    detail: state == "delayed" ? "until then" : "claimed \(claims) times before"))
+        }
+        events = events.enumerated()
+            .sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+    }
+
+    /// An attempt that went wrong.
+    private mutating func add(_ error: Row) throws {
+        let attempt: Int = try error.value("attempt")
+        let worker: String? = try error.optional("worker")
+        if let claimed: Double = try error.optional("claimed") {
+            events.append(Event(at: claimed, name: "claimed", attempt: attempt, worker: worker))
+        }
+        events.append(
+            Event(
+                at: try error.value("failed"), name: try error.value("kind"), attempt: attempt,
+                detail: try error.value("reason")))
+    }
+
+    private mutating func addEnd(_ row: Row) throws {
+        let claimed: Double = try row.value("claimed")
+        let finished: Double = try row.value("finished")
+        if !events.contains(where: { $0.name == "claimed" && $0.at == claimed }) {
+            events.append(
+                Event(
+                    at: claimed, name: "claimed", attempt: attempt,
+                    worker: try row.optional("worker"),
+                    detail: "after \(words(ms: try row.value("queue_ms"))) in the queue"))
+        }
+        let batch = try row.optional("batch_size", as: Int.self)
+        let parts = try row.optional("parts", as: Int.self) ?? 1
+        let details = [
+            "tokenize": [
+                try row.optional("tokens_in", as: Int.self).map { "\($0) tokens" },
+                parts > 1 ? "\(parts) parts" : nil,
+                try row.optional("truncated") == true ? "truncated" : nil,
+            ],
+            "encode": [batch.map { "in a pass of \($0)" }],
+            "decode": [try row.optional("tokens_out", as: Int.self).map { "\($0) tokens" }],
+        ].mapValues { $0.compactMap(\.self).joined(separator: ", ") }
+        var at = claimed
+        for name in Overview.stageNames.dropFirst() {
+            guard let milliseconds: Double = try row.optional("\(name)_ms"),
+                milliseconds > 0 || state == "succeeded"
+            else { continue }
+            events.append(
+                Event(
+                    at: at, name: name, milliseconds: milliseconds, attempt: attempt,
+                    detail: details[name]))
+            at += milliseconds / 1000
+        }
+        events.append(
+            Event(
+                at: max(at, finished), name: state == "failed" ? "dead letter" : state,
+                attempt: attempt, detail: state == "failed" ? try row.optional("error") : nil))
+    }
+}
+
+private func words(ms milliseconds: Double) -> String {
+    milliseconds < 1000
+        ? "\(Int(milliseconds.rounded())) ms" : "\((milliseconds / 100).rounded() / 10) s"
+}

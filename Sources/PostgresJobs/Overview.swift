@@ -1,0 +1,90 @@
+/// The queue and its workers at one moment. Times are in seconds, but where a name ends in `Ms`.
+/// Ids, names, numbers and the reasons of failures: no text of a document.
+package struct Overview: Sendable, Encodable {
+    package struct Queue: Sendable, Encodable {
+        package let name: String
+        package let paused: Bool
+        package let waiting: Int
+        package let delayed: Int
+        package let running: Int
+        /// Estimated, of what waits.
+        package let tokensWaiting: Int
+        /// Nil when nothing waits.
+        package let oldestWaitingS: Double?
+        /// Finished in the last minute, failed ones included.
+        package let finished: Int
+        package let failed: Int
+    }
+
+    package struct Worker: Sendable, Encodable {
+        package let id: Int64
+        /// host:pid
+        package let name: String
+        package let version: String
+        package let idle: Bool
+        package let draining: Bool
+        package let silentS: Double
+        /// In the batches that it holds.
+        package let documents: Int
+        /// In the last minute.
+        package let finished: Int
+        /// Nil before its first heartbeat.
+        package let load: WorkerLoad?
+    }
+
+    /// What finished in ten seconds.
+    package struct Point: Sendable, Encodable {
+        /// The first of them, since 1970.
+        package let time: Int
+        package let documents: Int
+        package let failed: Int
+        package let tokens: Int
+
+        package static let seconds = 10
+    }
+
+    package struct Stage: Sendable, Encodable {
+        package let name: String
+        package let p50Ms: Double
+        package let p95Ms: Double
+    }
+
+    /// A document that finished lately. Stages that it did not come to are nil.
+    package struct Recent: Sendable, Encodable {
+        package let id: Int64
+        package let jobType: String
+        package let succeeded: Bool
+        /// Since it finished.
+        package let ageS: Double
+        /// By the names of `stageNames`.
+        package let stagesMs: [Double?]
+    }
+
+    package struct DeadLetter: Sendable, Encodable {
+        package let id: Int64
+        package let jobType: String
+        package let attempt: Int
+        package let ageS: Double
+        package let error: String
+    }
+
+    /// In the order in which a document goes through them.
+    package static let stageNames = [
+        "queue", "tokenize", "batch_wait", "encode", "handoff", "decode", "writeback",
+    ]
+
+    /// Of the server's clock, since 1970.
+    package let time: Double
+    package let queues: [Queue]
+    package let workers: [Worker]
+    /// Oldest first; ten seconds in which nothing finished are left out.
+    package let points: [Point]
+    /// Of the last minute's documents; empty when there is none.
+    package let stages: [Stage]
+    /// Newest first.
+    package let recent: [Recent]
+    /// Newest first, of the last day.
+    package let deadLetters: [DeadLetter]
+    /// In the last day.
+    package let dead: Int
+}

@@ -1,0 +1,38 @@
+/// One attempt at a document whose end is in the store.
+package struct DocumentRecord: Sendable {
+    package enum Outcome: String, Sendable, CaseIterable {
+        case succeeded
+        /// To be tried again.
+        case retried
+        /// A dead letter: out of attempts.
+        case failed
+        /// A dead letter: the document itself is at fault.
+        case rejected
+    }
+
+    package var jobType: String
+    package var outcome: Outcome
+    package var tokensIn = 0
+    package var tokensOut = 0
+    package var tokenize = Duration.zero
+    package var batchWait = Duration.zero
+    /// Of the whole encoder batch.
+    package var encode = Duration.zero
+    package var handoff = Duration.zero
+    package var decode = Duration.zero
+
+    package init(jobType: String, outcome: Outcome) {
+        self.jobType = jobType
+        self.outcome = outcome
+    }
+
+    /// The stages that it came to, by the names of the metrics' label.
+    var stages: [(String, Duration)] {
+        [
+            ("tokenize", tokenize), ("batch_wait", batchWait), ("encode", encode),
+            ("handoff", handoff), ("decode", decode),
+        ].filter { $0.1 > .zero }
+    }
+
+    static let stageNames = ["tokenize", "batch_wait", "encode", "handoff", "decode"]
+}

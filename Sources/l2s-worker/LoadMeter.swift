@@ -1,0 +1,39 @@
+import Pipeline
+import PostgresJobs
+import Synchronization
+
+/// Turns what the pipeline did since its start into what it did since the last look.
+final class LoadMeter: Sendable {
+    private let pipeline: Pipeline
+    private let last: Mutex<(time: ContinuousClock.Instant, seen: PipelineStatistics)>
+
+    init(_ pipeline: Pipeline) {
+        self.pipeline = pipeline
+        last = Mutex((.now, pipeline.statistics))
+    }
+
+    func read() -> WorkerLoad {
+        let (now, seen) = (ContinuousClock.now, pipeline.statistics)
+        let (start, before) = last.withLock { last in
+            defer { last = (now, seen) }
+            return last
+        }
+        var load = WorkerLoad()
+        load.lanes = seen.lanes
+        let lanesTime = start.duration(to: now) * seen.lanes
+        if lanesTime > .zero {
+            // A pass counts once it is over: a share may come late, and then exceed the whole.
+            load.lanesBusy = min((seen.busy - before.busy) / lanesTime, 1)
+        }
+        load.documents = seen.documents
+        load.prepared = seen.waiting + seen.prepared
+        load.handoff = seen.handoff
+        load.handoffCapacity = seen.handoffCapacity
+        load.decoding = seen.decoding
+        let passes = seen.encoderPasses - before.encoderPasses
+        if passes > 0 {
+            load.batchFill = Double(seen.encodedParts - before.encodedParts) / Double(passes)
+        }
+        return load
+    }
+}

@@ -1,0 +1,49 @@
+import Pipeline
+import Telemetry
+
+/// What the pipeline says of itself, for Prometheus.
+func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
+    [
+        MetricFamily(
+            .gauge, "l2s_pipeline_documents", "Documents of the worker that are not finished.",
+            Double(statistics.documents)),
+        MetricFamily(
+            .gauge, "l2s_pipeline_capacity_documents", "At most so many are accepted.",
+            Double(statistics.capacity)),
+        MetricFamily(
+            .gauge, "l2s_pipeline_parts",
+            "Parts of documents by place; one that is not split has one.",
+            [
+                ([("place", "untokenized")], Double(statistics.waiting)),
+                ([("place", "prepared")], Double(statistics.prepared)),
+                ([("place", "handoff")], Double(statistics.handoff)),
+                ([("place", "decoding")], Double(statistics.decoding)),
+            ]),
+        MetricFamily(
+            .gauge, "l2s_handoff_capacity_parts", "Encoding stops at so many in the hand-off.",
+            Double(statistics.handoffCapacity)),
+        MetricFamily(
+            .counter, "l2s_encoder_passes", "Passes of the encoder.",
+            Double(statistics.encoderPasses)),
+        MetricFamily(
+            .counter, "l2s_encoded_parts", "Parts of all passes; by pass, it is the batch fill.",
+            Double(statistics.encodedParts)),
+        MetricFamily(
+            .counter, "l2s_prompt_cache_lookups", "Prompts looked up in the prompt cache.",
+            [
+                ([("result", "hit")], Double(statistics.promptCache.hits)),
+                ([("result", "miss")], Double(statistics.promptCache.misses)),
+            ]),
+        MetricFamily(
+            .gauge, "l2s_prompt_cache_bytes", "Size of the prompt cache.",
+            Double(statistics.promptCache.bytes)),
+        MetricFamily(.gauge, "l2s_lanes", "Threads that compute.", Double(statistics.lanes)),
+        MetricFamily(
+            .counter, "l2s_lane_busy_seconds", "Time in which those threads worked, by what at.",
+            [
+                ([("work", "prepare")], statistics.preparing / .seconds(1)),
+                ([("work", "encode")], statistics.encoding / .seconds(1)),
+                ([("work", "decode")], statistics.decodingTime / .seconds(1)),
+            ]),
+    ]
+}

@@ -1,0 +1,184 @@
+import Foundation
+import PostgresJobs
+
+/// Colours and characters that a terminal can do.
+struct TopStyle {
+    var hasColor: Bool
+    var isUTF8: Bool
+
+    /// For files and pipes.
+    static let plain = TopStyle(hasColor: false, isUTF8: current.isUTF8)
+
+    static let current: TopStyle = {
+        let variables = ProcessInfo.processInfo.environment
+        // As setlocale would: the first that is set and not empty.
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { variables[$0] }
+            .first { !$0.isEmpty }
+        let name = (locale ?? "").lowercased()
+        return TopStyle(
+            hasColor: variables["NO_COLOR", default: ""].isEmpty,
+            isUTF8: name.contains("utf-8") || name.contains("utf8"))
+    }()
+
+    func title(_ text: String) -> String { colored(text, 1) }
+    func soft(_ text: String) -> String { colored(text, 2) }
+    func bad(_ text: String) -> String { colored(text, 31) }
+
+    private func colored(_ text: String, _ code: Int) -> String {
+        hasColor ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text
+    }
+
+    /// Nothing to the whole, in as many steps as there are.
+    var steps: [Character] { Array(isUTF8 ? " ▁▂▃▄▅▆▇█" : " .:-=+*#@") }
+
+    /// Without what the terminal cannot show.
+    func fitting(_ text: String) -> String {
+        isUTF8 ? text : String(text.map { $0.isASCII ? $0 : $0 == "…" ? "~" : "?" })
+    }
+}
+
+/// An overview as lines of text.
+struct TopView {
+    let overview: Overview
+    let hour: [Overview.Point]
+    let style: TopStyle
+
+    func lines(width: Int) -> [String] {
+        var lines = [
+            style.title(cut(head, width)), cut(rates, width), cut(spark(width: width), width), "",
+        ]
+        lines += table(queues, width)
+        lines +=
+            [""]
+            + (overview.workers.isEmpty
+                ? [style.bad(cut("no worker is alive: start l2s-worker", width))]
+                : table(workers, width))
+        lines +=
+            [""]
+            + (overview.stages.isEmpty
+                ? [style.soft(cut("stage times: no document finished in the last minute", width))]
+                : table(stages, width))
+        lines += [""] + failures(width)
+        return lines
+    }
+
+    private func cut(_ text: String, _ width: Int) -> String {
+        style.fitting(text.count <= width ? text : text.prefix(max(0, width - 1)) + "…")
+    }
+
+    private func table(_ columns: Columns, _ width: Int) -> [String] {
+        let lines = columns.lines.map { cut($0, width) }
+        return lines.prefix(1).map(style.soft) + lines.dropFirst()
+    }
+
+    private func sum(_ value: (Overview.Queue) -> Int) -> Int {
+        overview.queues.reduce(0) { $0 + value($1) }
+    }
+
+    private var head: String {
+        let workers = overview.workers.count
+        return "l2s  \(TimeText.clock(overview.time).prefix(19))Z  "
+            + (workers == 1 ? "1 worker" : "\(workers) workers")
+    }
+
+    /// Of the last whole minute in tens of seconds.
+    private var rates: String {
+        let end = Int(overview.time) / Overview.Point.seconds * Overview.Point.seconds
+        let points = hour.filter { $0.time < end && $0.time >= end - 60 }
+        let documents = Double(points.reduce(0) { $0 + $1.documents }) / 60
+        let tokens = Double(points.reduce(0) { $0 + $1.tokens }) / 60
+        let left = sum { $0.waiting + $0.running + $0.delayed }
+        let outlook =
+            left == 0
+            ? "the queue is empty"
+            : documents > 0
+                ? "done in \(TimeText.words(seconds: Double(left) / documents)) at this rate"
+                : "not moving"
+        return "\(documents.rounded(digits: 1)) documents/s  "
+            + "\(tokens.rounded(digits: 0)) tokens/s  \(left.grouped) to do, \(outlook)"
+    }
+
+    /// A column per minute, or per as many as an hour needs to fit.
+    private func spark(width: Int) -> String {
+        let label = "last hour "
+        let columns = max(1, min(60, width - label.count - 24))
+        let span = 3600.0 / Double(columns)
+        var sums = Array(repeating: 0.0, count: columns)
+        for point in hour {
+            let column = Int((Double(point.time) - overview.time + 3600) / span)
+            if sums.indices.contains(column) { sums[column] += Double(point.documents) / span }
+        }
+        let high = sums.max() ?? 0
+        let steps = style.steps
+        let bars = sums.map { value in
+            high > 0 ? steps[Int((value / high * Double(steps.count - 1)).rounded(.up))] : " "
+        }
+        return label + "|" + String(bars) + "| at most \(high.rounded(digits: 1))/s"
+    }
+
+    private var queues: Columns {
+        var columns = Columns([
+            ("job type", .left), ("waiting", .right), ("delayed", .right), ("running", .right),
+            ("oldest waits", .right), ("docs/s", .right), ("failed/min", .right), ("", .left),
+        ])
+        for queue in overview.queues {
+            columns.add([
+                queue.name, queue.waiting.grouped, queue.delayed.grouped, queue.running.grouped,
+                queue.oldestWaitingS.map { TimeText.words(seconds: $0) } ?? "",
+                (Double(queue.finished) / 60).rounded(digits: 1), queue.failed.grouped,
+                queue.paused ? "paused" : "",
+            ])
+        }
+        return columns
+    }
+
+    private var workers: Columns {
+        var columns = Columns([
+            ("worker", .left), ("", .left), ("lanes busy", .right), ("batch fill", .right),
+            ("hand-off", .right), ("holds", .right), ("docs/s", .right),
+        ])
+        for worker in overview.workers {
+            let load = worker.load
+            let state =
+                worker.draining
+                ? "stopping"
+                : worker.silentS > 30
+                    ? "silent \(TimeText.words(seconds: worker.silentS))"
+                    : worker.idle ? "idle" : "busy"
+            columns.add([
+                worker.name, state,
+                load.map {
+                    "\(($0.lanesBusy * Double($0.lanes)).rounded(digits: 1)) of \($0.lanes)"
+                }
+                    ?? "",
+                load?.batchFill.map { $0.rounded(digits: 1) } ?? "",
+                load.map { "\($0.handoff)/\($0.handoffCapacity)" } ?? "",
+                worker.documents.grouped, (Double(worker.finished) / 60).rounded(digits: 1),
+            ])
+        }
+        return columns
+    }
+
+    private var stages: Columns {
+        var columns = Columns([("stage, last minute", .left), ("p50", .right), ("p95", .right)])
+        for stage in overview.stages {
+            columns.add([
+                stage.name.replacing("_", with: " "), TimeText.words(seconds: stage.p50Ms / 1000),
+                TimeText.words(seconds: stage.p95Ms / 1000),
+            ])
+        }
+        return columns
+    }
+
+    private func failures(_ width: Int) -> [String] {
+        guard overview.dead > 0 else { return [style.soft("no dead letters in the last 24 hours")] }
+        let words = overview.dead == 1 ? "1 dead letter" : "\(overview.dead.grouped) dead letters"
+        return [style.bad("\(words) in the last 24 hours")]
+            + overview.deadLetters.map { letter in
+                let line =
+                    "#\(letter.id) \(letter.jobType), \(TimeText.words(seconds: letter.ageS)) ago: "
+                    + letter.error
+                return style.fitting(line.shortened(to: width))
+            }
+    }
+}

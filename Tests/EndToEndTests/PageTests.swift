@@ -1,0 +1,72 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// The page in a real browser, headless. The pictures stay in `.build/artifacts`.
+@Suite(
+    .timeLimit(.minutes(3)),
+    .enabled(
+        if: BuiltProgram(installed: "chromium") != nil,
+        "needs chromium: .ci/install-packages --tools"))
+struct PageTests {
+    private var random = SeededGenerator(seed: 666)
+
+    @Test mutating func isDrawnEmptyBusyAndWithFailures() async throws {
+        let bench = try await Bench()
+        let jobs = try jobsWithAStrictOne()
+        let worker = try bench.startWorker(
+            "--http-address", "127.0.0.1:0", "--jobs", jobs.path)
+        let address = try await worker.watchAddress()
+        try await bench.waitUntilRegistered(worker)
+        try await picture(
+            "empty", of: address,
+            holds: [
+                "No document has finished yet.", "summarize-llm",
+            ])
+        try await bench.enqueue(100, using: &random)
+        try await eventually("some are done; \(worker.log)") {
+            try await bench.count("l2s.result") > 30
+        }
+        try await picture("busy", of: address, holds: ["batch wait", "documents/s"])
+        try await bench.sql.query(
+            """
+            SELECT l2s.enqueue('strict', repeat('<b>Long.</b> ', 2000 * n), priority => 9)
+            FROM generate_series(1, 3) AS n
+            """)
+        try await eventually("three failed; \(worker.log)") {
+            try await bench.count("l2s.result WHERE NOT succeeded") == 3
+        }
+        try await picture("failures", of: address, holds: ["dead letters", "tokens"])
+    }
+
+    /// Four pictures of the page, after a look at what it says.
+    private func picture(_ name: String, of address: String, holds words: [String]) async throws {
+        let dump = try await chromium(["--dump-dom"], address)
+        for word in words { #expect(dump.contains(word), "\(name): \(word)") }
+        for (width, height, form) in [(1280, 1250, "desktop"), (390, 2200, "phone")] {
+            for (scheme, colours) in [(1, "light"), (0, "dark")] {
+                let path = try Artifacts.path("page-\(name)-\(form)-\(colours).png")
+                _ = try await chromium(
+                    [
+                        "--screenshot=\(path)", "--window-size=\(width),\(height)",
+                        "--blink-settings=preferredColorScheme=\(scheme)",
+                    ], address)
+                let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+                #expect(size ?? 0 > 10_000, "\(path)")
+            }
+        }
+    }
+
+    private func chromium(_ arguments: [String], _ address: String) async throws -> String {
+        let profile = try ScratchFolder()
+        let browser = try #require(BuiltProgram(installed: "chromium"))
+        let ending = try await browser.run(
+            [
+                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                "--timeout=2000", "--user-data-dir=\(profile.path)",
+            ] + arguments + ["http://\(address)/"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        return ending.output
+    }
+}

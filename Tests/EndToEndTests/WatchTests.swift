@@ -1,0 +1,105 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// What a running worker serves over HTTP.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct WatchTests {
+    private var random = SeededGenerator(seed: 6)
+
+    @Test mutating func servesMetricsHealthAndThePage() async throws {
+        let bench = try await Bench()
+        let jobs = try jobsWithAStrictOne()
+        let worker = try bench.startWorker(
+            "--http-address", "127.0.0.1:0", "--jobs", jobs.path)
+        let address = try await worker.watchAddress()
+        try await bench.waitUntilRegistered(worker)
+        try await bench.enqueue(40, using: &random)
+        try await bench.sql.query(
+            "SELECT l2s.enqueue('strict', repeat('A Unique Sentence. ', 5000))")
+        try await eventually("all is done; \(worker.log)") {
+            try await bench.count("l2s.queue") == 0
+        }
+
+        #expect(try await Answer("\(address)/healthz").status == 200)
+        #expect(try await Answer("\(address)/readyz").status == 200)
+        #expect(try await Answer("\(address)/nothing").status == 404)
+
+        let plain = try await Answer("\(address)/metrics")
+        #expect(plain.type == "text/plain; version=0.0.4; charset=utf-8")
+        let open = try await Answer(
+            "\(address)/metrics", accept: "application/openmetrics-text;version=1.0.0")
+        #expect(open.type.hasPrefix("application/openmetrics-text; version=1.0.0"))
+        #expect(open.text.hasSuffix("# EOF\n"))
+        let done = open.text.matches(
+            of: /l2s_documents_total\{job_type="[^"]+",outcome="succeeded"\} (\d+)/
+        ).reduce(0) { $0 + (Int($1.output.1) ?? 0) }
+        #expect(try await bench.count("l2s.result WHERE succeeded") == done)
+        if let promtool = BuiltProgram(installed: "promtool") {
+            let verdict = try await promtool.run(["check", "metrics"], input: plain.text.utf8)
+            #expect(verdict.status == 0)
+            #expect(verdict.output + verdict.remarks == "")
+        }
+
+        let page = try await Answer(address)
+        #expect(page.type == "text/html; charset=utf-8")
+        #expect(page.text.contains("\"dead\":1"))
+        let links = page.text.matches(of: /(?:src|href|action)="([^"]*)"|url\(|@import/)
+        #expect(links.map(\.output.1) == ["data:,"])
+
+        let bodies: [String] = try await bench.sql.query(
+            "SELECT body FROM l2s.document UNION SELECT output FROM l2s.result WHERE succeeded"
+        ).map { try $0.value("body") }
+        #expect(bodies.count > 30)
+        for body in bodies {
+            let piece = String(body.prefix(24))
+            for text in [page.text, open.text, worker.log] {
+                #expect(piece.count < 8 || !text.contains(piece), "\(piece)")
+            }
+        }
+        worker.send(SIGTERM)
+        #expect(await worker.waitForExit().code == 0)
+    }
+
+    @Test func labelsTakeFewValues() async throws {
+        let bench = try await Bench()
+        let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let page = try await Answer("\(try await worker.watchAddress())/metrics").text
+        let labels = Dictionary(
+            grouping: page.matches(of: /([a-z_]+)="([^"]*)"/), by: { String($0.output.1) })
+        #expect(
+            Set(labels.keys)
+                == [
+                    "job_type", "outcome", "direction", "stage", "place", "work", "version",
+                    "result", "le",
+                ])
+        for (name, uses) in labels { #expect(Set(uses.map(\.output.2)).count < 20, "\(name)") }
+    }
+
+    @Test func aPortInUse() async throws {
+        let bench = try await Bench()
+        let first = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await first.watchAddress()
+        // Asked for: not to be had is an error.
+        let second = try bench.startWorker("--http-address", address)
+        #expect(await second.waitForExit().code == 69)
+        #expect(second.log.contains("cannot serve metrics at \(address)"), "\(second.log)")
+        #expect(second.log.contains("--http-address"))
+        #expect(try await bench.count("l2s.worker WHERE stopped_at IS NULL") == 1)
+    }
+
+    @Test func aDatabaseThatGoesAwayIsSaidAndComesBack() async throws {
+        let bench = try await Bench(restartable: true)
+        let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await worker.watchAddress()
+        try await bench.waitUntilRegistered(worker)
+        #expect(try await Answer(address).text.contains("\"workers\":[{"))
+        try bench.database.restartServer()
+        try await eventually("the page works again; \(worker.log)") {
+            try await Answer(address).text.contains("\"workers\":[{")
+        }
+        try await eventually("it is ready again; \(worker.log)") {
+            try await Answer("\(address)/readyz").status == 200
+        }
+    }
+}

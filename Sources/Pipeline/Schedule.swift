@@ -138,13 +138,15 @@ struct Schedule {
 
     /// As many prompts from the front as every one of their job types allows in a batch.
     ///
-    /// Batches are ragged, so tokens count without padding; documents of one claim are of similar
-    /// length anyway, since the queue's lanes are lengths.
+    /// Padding is counted though none is computed: it keeps short documents from waiting for one
+    /// long one, and documents of one claim are of similar length, since the queue's lanes are
+    /// lengths.
     private func batchSize(
         reader: Int, room: Int
     ) -> (count: Int, isFull: Bool, wait: Duration) {
         var count = 0
-        var tokens = 0
+        var longest = 0
+        var tokens: Int { count * longest }
         var documents = Int.max
         var tokenLimit = Int.max
         var wait = Duration.seconds(3600)
@@ -152,12 +154,13 @@ struct Schedule {
             let limits = part.document.route.jobType.batch
             documents = min(documents, limits.documents)
             tokenLimit = min(tokenLimit, limits.paddedTokens)
-            tokens += part.tokens.count
-            if count > 0, count >= documents || tokens > tokenLimit {
+            let height = max(longest, part.tokens.count)
+            if count > 0, count >= documents || (count + 1) * height > tokenLimit {
                 return (count, true, wait)
             }
             if count == room { return (count, true, wait) }
             wait = min(wait, limits.wait)
+            longest = height
             count += 1
         }
         return (count, count >= documents || tokens >= tokenLimit, wait)

@@ -104,7 +104,7 @@ final class Session {
     private var lastMessage: String {
         let words = PQerrorMessage(handle).map { String(cString: $0) } ?? ""
         return settings.redact(
-            words.split(whereSeparator: \.isNewline).joined(separator: " "))
+            words.split(whereSeparator: \.isWhitespace).joined(separator: " "))
     }
 
     /// A statement's first words, enough to recognise it. Statements never hold values.

@@ -1,3 +1,5 @@
+import Checkpoints
+import Foundation
 import TestSupport
 import Testing
 
@@ -90,6 +92,26 @@ import Testing
             let alone = model.read([prompt])[0]
             let same = states.withFloats { left in alone.withFloats { left.elementsEqual($0) } }
             #expect(same)
+        }
+    }
+
+    /// An id from a configuration is looked up in the embedding: it must not reach a trap.
+    @Test(arguments: ["t5-v1.0/llm", "hybrid-gpt2-add/slm"])
+    func aStartOutsideTheVocabularyIsRefused(fixture: String) throws {
+        let copy = try ScratchFolder()
+        try copy.copy(fixture: "golden/" + fixture)
+        let folder = copy.path + "/" + (fixture.split(separator: "/").last ?? "")
+        let file = URL(filePath: folder + "/config.json")
+        var fields =
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
+        fields["decoder_start_token_id"] = 1_500
+        fields["bos_token_id"] = 1_500
+        try JSONSerialization.data(withJSONObject: fields).write(to: file)
+        let model = try ModelFolder(path: folder)
+        #expect {
+            try Writers.own(model)
+        } throws: {
+            "\($0)".contains("an id below 1500")
         }
     }
 }

@@ -21,8 +21,12 @@ package final class OutputHead: Sendable {
     /// Logits that a row has.
     package var columns: Int { weights.columns }
 
-    /// What the head writes is looked up in the embedding.
+    /// What the head writes, and what a response starts with, is looked up in the embedding.
     func checkVocabulary(_ embedding: EmbeddingTable, path: String) throws {
+        guard (0..<embedding.rows).contains(Int(startID)) else {
+            throw InferenceError.startOutsideVocabulary(
+                path: path, token: startID, rows: embedding.rows)
+        }
         guard columns <= embedding.rows else {
             throw InferenceError.widthMismatch(
                 path: path, what: "the embedding of the head's vocabulary",

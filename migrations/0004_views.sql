@@ -45,7 +45,7 @@ COMMENT ON COLUMN l2s.jobs.run_at IS 'Not before this time; after a failed attem
 COMMENT ON COLUMN l2s.jobs.worker IS 'host:pid of the worker that runs or finished it';
 COMMENT ON COLUMN l2s.jobs.error IS 'Why it failed; of an unfinished job, why its last attempt did.';
 COMMENT ON COLUMN l2s.jobs.queue_ms IS 'From ready (enqueued, run_at or retry time) to claimed. The stages after it sum to claimed_at → finished_at.';
-COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'From tokenized until the encoder took it up.';
+COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'Waiting in the worker, before and after tokenizing, until the encoder took it up.';
 COMMENT ON COLUMN l2s.jobs.encode_ms IS 'Of the whole encoder batch: divide by batch_size before summing.';
 COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
 COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';

@@ -48,7 +48,7 @@ package struct Measurements: Sendable, Equatable {
     package var parts = 1
     package var truncated = false
     package var tokenize = Duration.zero
-    /// From tokenized until the encoder takes the document up.
+    /// Waiting in the engine, before and after it is tokenized, until the encoder takes it up.
     package var batchWait = Duration.zero
     package var encode = Duration.zero
     /// From encoded until a decoder takes the document up.

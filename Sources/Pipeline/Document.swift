@@ -9,6 +9,9 @@ final class Document: @unchecked Sendable {
     let route: Route
     let deliver: @Sendable (FinishedDocument) -> Void
     let deadline: ContinuousClock.Instant
+    private let submitted: ContinuousClock.Instant
+    /// From submitted until a lane tokenized it.
+    private var inboxWait = Duration.zero
     var measurements = Measurements()
     /// Per part, once it is written.
     private var responses: [Response?] = []
@@ -21,6 +24,7 @@ final class Document: @unchecked Sendable {
     ) {
         self.source = source
         self.route = route
+        self.submitted = submitted
         self.deliver = deliver
         deadline = submitted + route.jobType.timeout
         measurements.mode = route.jobType.mode.rawValue
@@ -30,6 +34,7 @@ final class Document: @unchecked Sendable {
     /// Tokenizes it into parts.
     func prepare(clock: ContinuousClock) throws(RejectedDocument) -> [Part] {
         let start = clock.now
+        inboxWait = submitted.duration(to: start)
         let preparation = try route.prepare(source.text)
         let now = clock.now
         measurements.tokenize = start.duration(to: now)
@@ -51,7 +56,7 @@ final class Document: @unchecked Sendable {
     ) -> FinishedDocument? {
         responses[part.encoded.part.index] = response
         measurements.tokensOut += response.tokens.count
-        measurements.batchWait = part.encoded.batchWait
+        measurements.batchWait = inboxWait + part.encoded.batchWait
         measurements.encode = part.encoded.encode
         measurements.batchSize = part.encoded.batchSize
         measurements.handoff = part.encoded.finished.duration(to: part.admitted)

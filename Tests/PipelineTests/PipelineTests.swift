@@ -130,6 +130,36 @@ import Testing
         #expect(await pipeline.waitForRoom() >= 2)
     }
 
+    /// What a document spends in the engine is in one of its stages, waiting included.
+    @Test func stagesSumToTheTimeInTheEngine() async throws {
+        let type = try goldenType("t5-v1.0")
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
+            settings: PipelineSettings(
+                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4))
+        defer { pipeline.stop() }
+        let clock = ContinuousClock()
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: (document: FinishedDocument, at: ContinuousClock.Instant).self)
+        let start = clock.now
+        pipeline.submit(
+            (0..<40).map { SourceDocument(id: $0, jobType: type.name, text: "text \($0)") }
+        ) { continuation.yield(($0, clock.now)) }
+        var delivered: [(document: FinishedDocument, at: ContinuousClock.Instant)] = []
+        for await next in stream {
+            delivered.append(next)
+            if delivered.count == 40 { break }
+        }
+        func stages(_ document: FinishedDocument) -> Duration {
+            let measured = document.measurements
+            return measured.tokenize + measured.batchWait + measured.encode + measured.handoff
+                + measured.decode
+        }
+        // The last document was there from the start: most of its time is waiting.
+        #expect(stages(delivered[39].document) <= start.duration(to: delivered[39].at))
+        #expect(stages(delivered[39].document) >= start.duration(to: delivered[29].at))
+    }
+
     @Test func aCancelledWaitForRoomReturns() async throws {
         let type = try goldenType("t5-v1.0")
         let pipeline = Pipeline(

@@ -16,11 +16,9 @@ struct FieldReader {
     /// Takes in the whole document and refuses what is not a known field in its place.
     mutating func scan(_ root: Node) {
         guard case .mapping(let fields) = root else {
-            refusals.append(
-                Refusal(
-                    file: file, line: root.mark?.line, field: "the file",
-                    expected: "fields such as `name: summarize`", found: root.kind))
-            return
+            return refuse(
+                "the file", at: root.mark?.line, expected: "fields such as `name: summarize`",
+                found: root.kind)
         }
         scan(fields, section: nil)
     }
@@ -33,11 +31,10 @@ struct FieldReader {
             let name = section.map { "\($0).\(key)" } ?? key
             guard known.contains(key) else {
                 let nearest = key.nearest(among: known).map { "; did you mean \($0)?" } ?? ""
-                refusals.append(
-                    Refusal(
-                        file: file, line: line, field: section ?? "the file",
-                        expected: "made of \(known.joined(separator: ", "))",
-                        found: Refusal.quoted(key) + nearest))
+                refuse(
+                    section ?? "the file", at: line,
+                    expected: "made of \(known.joined(separator: ", "))",
+                    found: Refusal.quoted(key) + nearest)
                 continue
             }
             let isSection = section == nil && JobField.sections.contains(key)
@@ -54,10 +51,7 @@ struct FieldReader {
                     isSection
                     ? "fields such as `\(JobField.keys(of: key).first ?? ""): …`"
                     : JobField.all.first { $0.name == name }?.expected ?? "a value"
-                refusals.append(
-                    Refusal(
-                        file: file, line: value.mark?.line ?? line, field: name,
-                        expected: expected, found: value.kind))
+                refuse(name, at: line, expected: expected, found: value.kind)
             }
         }
     }
@@ -86,10 +80,14 @@ struct FieldReader {
 
     mutating func refuse(_ field: Field<some Any>, expected: String, found: String?) {
         let shown = found.map { $0.isEmpty ? "nothing" : Refusal.quoted($0) } ?? "nothing"
+        refuse(field.about.name, at: line(of: field), expected: expected, found: shown)
+    }
+
+    private mutating func refuse(
+        _ field: String, at line: Int?, expected: String, found: String
+    ) {
         refusals.append(
-            Refusal(
-                file: file, line: line(of: field), field: field.about.name, expected: expected,
-                found: shown))
+            Refusal(file: file, line: line, field: field, expected: expected, found: found))
     }
 }
 

@@ -6,7 +6,9 @@ import Testing
 @Suite struct InstallationTests {
     /// A tree `root/app/{jobs,models,deep/bin}`, gone after `body`.
     private func withTree(_ body: (String) throws -> Void) throws {
-        let root = FileManager.default.temporaryDirectory.path() + "/" + UUID().uuidString
+        let root =
+            FileManager.default.temporaryDirectory.path(percentEncoded: false) + "/"
+            + UUID().uuidString
         for folder in ["app/jobs", "app/models", "app/deep/bin", "app/deep/jobs"] {
             try FileManager.default.createDirectory(
                 atPath: "\(root)/\(folder)", withIntermediateDirectories: true)

@@ -16,7 +16,7 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         for (name, content) in files { try content.write(to: folder.appending(path: name)) }
-        try body(folder.path())
+        try body(folder.path(percentEncoded: false))
     }
 
     private func job(_ name: String) -> Data {
@@ -24,7 +24,8 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
     }
 
     @Test func theShippedJobsAreValid() throws {
-        let jobTypes = try loadJobTypes(folder: repository.appending(path: "jobs").path())
+        let jobTypes = try loadJobTypes(
+            folder: repository.appending(path: "jobs").path(percentEncoded: false))
         #expect(
             jobTypes.map(\.name) == [
                 "summarize-llm", "summarize", "translate-en-it-llm", "translate-en-it",

@@ -32,7 +32,8 @@ enum Repository {
         let tops = ["Sources", "Tests", "migrations", "jobs", "deploy", ".ci"]
         let suffixes = [".swift", ".c", ".h", ".cpp", ".modulemap", ".sql", ".yaml", ".yml", ".py"]
         let deep = tops.flatMap { top in
-            let found = FileManager.default.enumerator(atPath: root.appending(path: top).path())
+            let found = FileManager.default.enumerator(
+                atPath: root.appending(path: top).path(percentEncoded: false))
             return (found?.compactMap { $0 as? String } ?? []).map { "\(top)/\($0)" }
         }
         let paths = deep.filter { path in

@@ -94,7 +94,7 @@ let package = Package(
             resources: [
                 .embedInCode("0001_jobs.sql"), .embedInCode("0002_enqueue.sql"),
                 .embedInCode("0003_moves.sql"), .embedInCode("0004_views.sql"),
-                .embedInCode("0005_watch.sql"),
+                .embedInCode("0005_watch.sql"), .embedInCode("0006_trace_context.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

@@ -22,6 +22,7 @@ extension Migration {
         Migration(3, "0003_moves", PackageResources._003_moves_sql),
         Migration(4, "0004_views", PackageResources._004_views_sql),
         Migration(5, "0005_watch", PackageResources._005_watch_sql),
+        Migration(6, "0006_trace_context", PackageResources._006_trace_context_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

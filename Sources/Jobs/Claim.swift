@@ -46,15 +46,20 @@ package struct ClaimedDocument: Sendable, Equatable {
     package let text: String
     /// 1 for the first; releases are not counted.
     package let attempt: Int
+    /// The trace that it belongs to, as its enqueuer wrote it: unread.
+    package let traceparent: String?
 
-    package init(id: Int64, jobType: String, text: String, attempt: Int) {
+    package init(
+        id: Int64, jobType: String, text: String, attempt: Int, traceparent: String? = nil
+    ) {
         self.id = id
         self.jobType = jobType
         self.text = text
         self.attempt = attempt
+        self.traceparent = traceparent
     }
 
     package var source: SourceDocument {
-        SourceDocument(id: id, jobType: jobType, text: text)
+        SourceDocument(id: id, jobType: jobType, text: text, traceparent: traceparent)
     }
 }

@@ -4,11 +4,14 @@ package struct SourceDocument: Sendable {
     package let id: Int64
     package let jobType: String
     package let text: String
+    /// The W3C trace context that its spans continue, if it is one.
+    package let traceparent: String?
 
-    package init(id: Int64, jobType: String, text: String) {
+    package init(id: Int64, jobType: String, text: String, traceparent: String? = nil) {
         self.id = id
         self.jobType = jobType
         self.text = text
+        self.traceparent = traceparent
     }
 }
 

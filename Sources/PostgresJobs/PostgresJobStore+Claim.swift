@@ -31,7 +31,8 @@ extension Claim {
             documents: try rows.map { row in
                 ClaimedDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),
-                    text: try row.value("body"), attempt: try row.value("attempt"))
+                    text: try row.value("body"), attempt: try row.value("attempt"),
+                    traceparent: try row.optional("traceparent"))
             })
     }
 }

@@ -42,6 +42,26 @@ import Testing
                 == 1)
     }
 
+    /// Whatever metadata is, a claim brings its `traceparent` as it stands, and never fails.
+    @Test func carriesTheTraceContextGivenAtEnqueue() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        let cases: [(metadata: String?, expected: String?)] = [
+            (#"{"traceparent": "\#(context)", "source": "feed"}"#, context), (nil, nil),
+            (#"{"source": "feed"}"#, nil), (#"{"traceparent": null}"#, nil),
+            (#"{"traceparent": 12}"#, "12"), (#"["traceparent"]"#, nil), (#""traceparent""#, nil),
+        ]
+        for (metadata, _) in cases {
+            try await queue.sql.query(
+                "SELECT l2s.enqueue('summarize', 'text', metadata => $1::jsonb)",
+                [.text(metadata)])
+        }
+        let claim = try #require(try await worker.claim())
+        #expect(claim.documents.map(\.traceparent) == cases.map(\.expected))
+        #expect(claim.documents[0].source.traceparent == context)
+    }
+
     @Test func lanesAgreeBetweenSwiftAndSQL() async throws {
         let queue = try await QueueFixture()
         for tokens in [0, 1, 128, 129, 256, 257, 512, 513, 1024, 1025, 2048, 2049, 1_000_000] {

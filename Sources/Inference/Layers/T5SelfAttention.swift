@@ -59,19 +59,23 @@ struct T5SelfAttention: Sendable {
         }
     }
 
-    /// One new token per row; each attends to its row's cache, which the token joins.
+    /// One new token per row, at its position; each attends to its row's cache, which the token
+    /// joins. The tokens of a row that occurs several times see those before them.
     ///
     /// bias: per head a row whose last column is for distance 0, the one before for 1, ….
-    func step(_ x: Rows, rows: [DecoderRow], layer: Int, bias: Rows, workspace: Workspace) {
+    func step(
+        _ x: Rows, rows: [DecoderRow], positions: [Int], layer: Int, bias: Rows,
+        workspace: Workspace
+    ) {
         workspace.scope {
             let projected = project(x, workspace: workspace)
             let mixed = workspace.rows(x.count, innerWidth)
             for (index, row) in rows.enumerated() {
                 let query = projected[index]
                 row.cache.set(
-                    row.position, layer: layer, key: query + innerWidth,
+                    positions[index], layer: layer, key: query + innerWidth,
                     value: query + 2 * innerWidth)
-                let length = row.position + 1
+                let length = positions[index] + 1
                 workspace.scope {
                     Operators.attend(
                         query: query, cache: row.cache, layer: layer, length: length, scale: 1,

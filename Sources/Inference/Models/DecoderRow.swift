@@ -18,7 +18,7 @@ package final class DecoderRow {
     /// Nil for a decoder-only model.
     let source: Source?
     /// Where the next token goes in `cache`.
-    var position: Int
+    private(set) var position: Int
     /// The vector that stands in for the first token's embedding: the last row of a decoder-only
     /// model's prefix.
     var firstInput: FloatBuffer?
@@ -28,6 +28,18 @@ package final class DecoderRow {
         self.source = source
         self.position = position
         self.firstInput = firstInput
+    }
+
+    /// The position of the next token; the one after it is the next from now on.
+    func advance() -> Int {
+        defer { position += 1 }
+        return position
+    }
+
+    /// Forgets the last `count` tokens.
+    func rewind(by count: Int) {
+        precondition(count <= position, "\(count) of \(position) tokens")
+        position -= count
     }
 
     func fork() -> DecoderRow {

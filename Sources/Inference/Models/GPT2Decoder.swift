@@ -116,16 +116,13 @@ package final class GPT2Decoder: ResponseModel {
         }
     }
 
-    /// Takes each row's next input through all blocks, in place. A row that occurs several times
-    /// gets consecutive positions: that is how a prefix is read.
+    /// Takes each row's next input through all blocks, in place. A prefix is read as many inputs
+    /// of one row.
     private func forward(_ x: Rows, rows: [DecoderRow], workspace: Workspace) {
         workspace.scope {
             let width = stateWidth
             let scale = 1 / Float(configuration.headWidth).squareRoot()
-            let lengths = rows.map { row in
-                row.position += 1
-                return row.position
-            }
+            let lengths = rows.map { $0.advance() + 1 }
             let place = workspace.rows(1, width)
             for (index, length) in lengths.enumerated() {
                 positions.gather([Int32(length - 1)], into: place)

@@ -12,7 +12,9 @@ package protocol ResponseModel: Sendable {
     func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow]
 
     /// One token per row, each joining its row's cache; writes what the head makes the next
-    /// token of to `hidden` [rows, stateWidth].
+    /// token of to `hidden` [rows, stateWidth]. A row that occurs several times takes that many
+    /// tokens in one pass, at consecutive positions, each seeing those before it; the bits are
+    /// those of as many passes.
     func step(
         _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace)
 }

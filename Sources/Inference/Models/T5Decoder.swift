@@ -125,18 +125,19 @@ package final class T5Decoder: ResponseModel {
         workspace.scope {
             let x = workspace.rows(rows.count, stateWidth)
             embedding.gather(tokens, into: x)
+            let positions = rows.map { $0.advance() }
             var bias = Rows(base: x.base, count: 0, width: 0, stride: 0)
             for (layer, block) in blocks.enumerated() {
                 if let own = biases[layer] { bias = own.rows(width: Self.maximumResponse) }
                 block.selfAttention.step(
-                    x, rows: rows, layer: layer, bias: bias, workspace: workspace)
+                    x, rows: rows, positions: positions, layer: layer, bias: bias,
+                    workspace: workspace)
                 block.crossAttention.step(x, rows: rows, layer: layer, workspace: workspace)
                 block.feedForward.apply(to: x, workspace: workspace)
             }
             Operators.rootMeanSquareNorm(
                 x, weight: norm, epsilon: configuration.epsilon,
                 into: hidden.rows(width: stateWidth).rows(0..<rows.count))
-            for row in rows { row.position += 1 }
         }
     }
 }

@@ -39,15 +39,22 @@ let http: Target.Dependency = .product(name: "Hummingbird", package: "hummingbir
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let inMemoryTracing: Target.Dependency = .product(
+    name: "InMemoryTracing", package: "swift-distributed-tracing")
+
 let package = Package(
     name: "l2s",
     products: [
         .executable(name: "l2s", targets: ["l2s"]),
         .executable(name: "l2s-worker", targets: ["l2s-worker"]),
+        // A worker inside another application.
+        .library(name: "L2SWorker", targets: ["L2SWorker"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -73,7 +80,7 @@ let package = Package(
 
         // Leaves.
         module("Jobs"),
-        module("Telemetry", [logging]),
+        module("Telemetry", [logging, tracing]),
         // Apart, because only the worker needs HTTP: it costs minutes to compile.
         module(
             "Watch", ["Telemetry", logging, lifecycle, http, httpTypes, nio],
@@ -101,11 +108,17 @@ let package = Package(
 
         // The daemon and the composition roots.
         module("Worker", ["Jobs", "Telemetry", logging, lifecycle]),
+        module(
+            "L2SWorker",
+            [
+                "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
+                "Jobs", logging, lifecycle,
+            ]),
         program(
             "l2s-worker",
             [
-                "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
-                "Jobs", arguments, logging, lifecycle,
+                "L2SWorker", "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings",
+                "Telemetry", arguments, logging,
             ]),
         program(
             "l2s",
@@ -118,7 +131,9 @@ let package = Package(
         // Tests mirror the modules.
         .target(
             name: "TestSupport",
-            dependencies: ["LocalPostgres", "Postgres", "PostgresJobs"],
+            dependencies: [
+                "LocalPostgres", "Postgres", "PostgresJobs", tracing, inMemoryTracing,
+            ],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("CheckpointsTests", ["Checkpoints", "TestSupport"]),
         tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
@@ -130,9 +145,16 @@ let package = Package(
             "PostgresJobsTests",
             ["PostgresJobs", "Postgres", "Migrations", "Jobs", "TestSupport"]),
         tests("PipelineTests", ["Pipeline", "Inference", "Jobs", "Tokenizers", "TestSupport"]),
-        tests("WorkerTests", ["Worker", "Jobs", "Telemetry", logging, "TestSupport"]),
+        tests(
+            "WorkerTests",
+            ["Worker", "Jobs", "Telemetry", logging, tracing, inMemoryTracing, "TestSupport"]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
-        tests("EndToEndTests", ["TestSupport", "Postgres", "Settings", yaml]),
+        tests(
+            "EndToEndTests",
+            [
+                "TestSupport", "L2SWorker", "Postgres", "Settings", yaml, logging, tracing,
+                inMemoryTracing,
+            ]),
         tests("TidyTests", []),
     ],
     cLanguageStandard: .c17,

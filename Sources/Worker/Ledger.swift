@@ -24,6 +24,9 @@ struct Ledger {
     struct Entry {
         let jobType: String
         let attempt: Int
+        let traceparent: String?
+        /// From asked until answered.
+        let claim: Range<Instant>
     }
 
     struct Delivered {
@@ -89,8 +92,12 @@ struct Ledger {
         let actions = lost.keys.sorted { $0.value < $1.value }.flatMap { lose($0) }
         batches[claim.lease] = Batch(
             running: Dictionary(
-                claim.documents.map { ($0.id, Entry(jobType: $0.jobType, attempt: $0.attempt)) },
-                uniquingKeysWith: { $1 }),
+                claim.documents.map { document in
+                    let entry = Entry(
+                        jobType: document.jobType, attempt: document.attempt,
+                        traceparent: document.traceparent, claim: asked..<max(asked, now))
+                    return (document.id, entry)
+                }, uniquingKeysWith: { $1 }),
             tally: BatchTally(claimed: asked), validUntil: asked + leaseDuration)
         return actions + [
             .emit(

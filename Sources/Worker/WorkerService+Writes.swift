@@ -44,7 +44,7 @@ extension WorkerService {
                 delivered.filter { recorded.contains($0.document.id) }
                     .map { DocumentRecord($0, willRetry: ledger.willRetry($0)) }
             }
-            count(records, writeBack: start.duration(to: end))
+            tell(records, writeBack: start..<max(start, end))
             act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):
             let count = try await ask(.work, "give back") { try await $0.release(lease, ids) }
@@ -81,14 +81,24 @@ extension WorkerService {
 
 extension DocumentRecord {
     fileprivate init(_ delivered: Ledger.Delivered, willRetry: Bool) {
-        let outcome: Outcome =
+        let (outcome, reason): (Outcome, String?) =
             switch delivered.document.outcome {
-            case .succeeded: .succeeded
-            case .failed: willRetry ? .retried : .failed
-            case .rejected: .rejected
+            case .succeeded: (.succeeded, nil)
+            case .failed(let reason): (willRetry ? .retried : .failed, reason)
+            case .rejected(let reason): (.rejected, reason)
             }
-        self.init(jobType: delivered.entry.jobType, outcome: outcome)
+        let entry = delivered.entry
+        self.init(
+            jobType: entry.jobType, outcome: outcome, claim: entry.claim,
+            delivered: delivered.time)
+        id = delivered.document.id
+        attempt = entry.attempt
+        self.reason = reason
+        traceparent = entry.traceparent
         let measured = delivered.document.measurements
+        mode = measured.mode
+        model = measured.model
+        batchSize = measured.batchSize
         tokensIn = measured.tokensIn
         tokensOut = measured.tokensOut
         tokenize = measured.tokenize

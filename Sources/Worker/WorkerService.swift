@@ -169,9 +169,11 @@ package final class WorkerService: Service {
         metrics?.observe(event)
     }
 
-    /// Counts attempts whose end is in the store.
-    func count(_ documents: [DocumentRecord], writeBack: Duration) {
-        metrics?.recorded(documents, writeBack: writeBack)
+    /// Tells of attempts whose end is in the store.
+    func tell(_ documents: [DocumentRecord], writeBack: Range<ContinuousClock.Instant>) {
+        metrics?.recorded(
+            documents, writeBack: writeBack.lowerBound.duration(to: writeBack.upperBound))
+        DocumentSpans.emit(documents, writeBack: writeBack)
     }
 
     // MARK: What the ledger decided

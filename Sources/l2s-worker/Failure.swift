@@ -1,4 +1,3 @@
-import Jobs
 import Pipeline
 import Postgres
 import PostgresJobs

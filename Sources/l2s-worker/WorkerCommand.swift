@@ -1,6 +1,9 @@
 import ArgumentParser
 import Foundation
+import L2SWorker
+import Logging
 import Settings
+import Telemetry
 
 /// The daemon's entry: flags in, exit code out.
 @main
@@ -51,11 +54,33 @@ struct WorkerCommand: AsyncParsableCommand {
         // A log whose reader is gone must not kill the worker.
         signal(SIGPIPE, SIG_IGN)
         do throws(Failure) {
-            try await Composition(settings: settings(), untilEmpty: untilEmpty).run()
+            try await work(settings())
         } catch {
             try? FileHandle.standardError.write(
                 contentsOf: Data("l2s-worker: \(error.words)\n".utf8))
             throw ExitCode(error.exitCode)
+        }
+    }
+
+    private func work(_ settings: WorkerSettings) async throws(Failure) {
+        startLogging(
+            level: Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info,
+            format: LogFormat(rawValue: settings.logFormat.rawValue) ?? .text)
+        do {
+            let worker = try DocumentWorker(
+                settings, stopsWhenEmpty: untilEmpty, logger: Logger(label: "l2s-worker"))
+            let signals = Signals(
+                // A task, because the handler cannot wait.
+                first: { Task { await worker.drain() } },
+                second: { signal in
+                    worker.leave()
+                    // Not exit: lanes are still computing with what its handlers would destroy.
+                    _exit(128 + signal)
+                })
+            defer { signals.cancel() }
+            try await worker.run()
+        } catch {
+            throw Failure(error)
         }
     }
 

@@ -44,11 +44,11 @@ import Testing
 
     @Test func countsDocumentsByTypeAndOutcome() {
         let metrics = WorkerMetrics(version: "1", jobTypes: ["summarize"])
-        var record = DocumentRecord(jobType: "summarize", outcome: .retried)
+        var record = DocumentRecord.fixture("summarize", .retried)
         record.tokensIn = 10
         record.encode = .milliseconds(3)
         // Nobody's type is no label.
-        let stray = DocumentRecord(jobType: "from outside", outcome: .failed)
+        let stray = DocumentRecord.fixture("from outside", .failed)
         metrics.recorded([record, record, stray], writeBack: .milliseconds(5))
         let page = Exposition.plain.page(metrics.families)
         #expect(

@@ -7,7 +7,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("CLibpq", []),
     ("CSentencePiece", []),
     ("Jobs", []),
-    ("Telemetry", ["Logging"]),
+    ("Telemetry", ["Logging", "Tracing"]),
     (
         "Watch",
         ["Telemetry", "Logging", "ServiceLifecycle", "Hummingbird", "HTTPTypes", "NIOCore"]
@@ -24,10 +24,17 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("LocalPostgres", []),
     ("Worker", ["Jobs", "Telemetry", "Logging", "ServiceLifecycle"]),
     (
-        "l2s-worker",
+        "L2SWorker",
         [
             "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
-            "Jobs", "ArgumentParser", "Logging", "ServiceLifecycle",
+            "Jobs", "Logging", "ServiceLifecycle",
+        ]
+    ),
+    (
+        "l2s-worker",
+        [
+            "L2SWorker", "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings",
+            "Telemetry", "ArgumentParser", "Logging",
         ]
     ),
     (
@@ -41,7 +48,8 @@ private let table: [(module: String, imports: Set<String>)] = [
 ]
 
 private let packages: Set = [
-    "Logging", "ServiceLifecycle", "ArgumentParser", "Yams", "Hummingbird", "HTTPTypes", "NIOCore",
+    "Logging", "Tracing", "ServiceLifecycle", "ArgumentParser", "Yams", "Hummingbird", "HTTPTypes",
+    "NIOCore",
 ]
 /// What comes with Swift; any module may import it.
 private let system: Set = [
@@ -64,8 +72,9 @@ private let system: Set = [
     @Test func theTableIsThatOfThePackage() throws {
         let package = try #require(Repository.files.first { $0.path == "Package.swift" })
         let products = [
-            "logging": "Logging", "lifecycle": "ServiceLifecycle", "arguments": "ArgumentParser",
-            "yaml": "Yams", "http": "Hummingbird", "httpTypes": "HTTPTypes", "nio": "NIOCore",
+            "logging": "Logging", "tracing": "Tracing", "lifecycle": "ServiceLifecycle",
+            "arguments": "ArgumentParser", "yaml": "Yams", "http": "Hummingbird",
+            "httpTypes": "HTTPTypes", "nio": "NIOCore",
         ]
         let target = /(?:module|program)\(\s*"([^"]+)"(?:,\s*\[([^\]]*)\])?/
         var declared: [String: Set<String>] = [:]

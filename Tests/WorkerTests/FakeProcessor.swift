@@ -19,10 +19,15 @@ final class FakeProcessor: DocumentProcessor {
     private let room = Bell()
     private let capacity: Int
     private let isInstant: Bool
+    private let outcome: Outcome
 
-    init(capacity: Int = 1000, isInstant: Bool = false) {
+    init(
+        capacity: Int = 1000, isInstant: Bool = false,
+        outcome: Outcome = .succeeded(output: "out", tokens: [1])
+    ) {
         self.capacity = capacity
         self.isInstant = isInstant
+        self.outcome = outcome
     }
 
     // MARK: What tests do
@@ -60,7 +65,7 @@ final class FakeProcessor: DocumentProcessor {
         _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {
         if isInstant {
-            for document in documents { deliver(.fixture(document.id)) }
+            for document in documents { deliver(.fixture(document.id, outcome)) }
         } else {
             state.withLock { $0.queue += documents.map { ($0.id, deliver) } }
         }

@@ -41,9 +41,12 @@ actor FakeStore: JobStore {
 
     // MARK: What tests do
 
-    func enqueue(_ ids: ClosedRange<Int64>, _ jobType: String = "summarize") {
+    func enqueue(
+        _ ids: ClosedRange<Int64>, _ jobType: String = "summarize", traceparent: String? = nil
+    ) {
         state.waiting += ids.map {
-            ClaimedDocument(id: $0, jobType: jobType, text: "text", attempt: 1)
+            ClaimedDocument(
+                id: $0, jobType: jobType, text: "text", attempt: 1, traceparent: traceparent)
         }
         work.ring()
     }

@@ -12,6 +12,15 @@ package struct DocumentRecord: Sendable {
 
     package var jobType: String
     package var outcome: Outcome
+    package var id: Int64 = 0
+    package var attempt = 1
+    /// Of an outcome other than success.
+    package var reason: String?
+    /// As its enqueuer wrote it: unread.
+    package var traceparent: String?
+    package var mode = ""
+    package var model = ""
+    package var batchSize = 0
     package var tokensIn = 0
     package var tokensOut = 0
     package var tokenize = Duration.zero
@@ -21,9 +30,19 @@ package struct DocumentRecord: Sendable {
     package var handoff = Duration.zero
     package var decode = Duration.zero
 
-    package init(jobType: String, outcome: Outcome) {
+    /// From when the worker asked until it got the batch.
+    package var claim: Range<ContinuousClock.Instant>
+    /// When the engine was done with it.
+    package var delivered: ContinuousClock.Instant
+
+    package init(
+        jobType: String, outcome: Outcome, claim: Range<ContinuousClock.Instant>,
+        delivered: ContinuousClock.Instant
+    ) {
         self.jobType = jobType
         self.outcome = outcome
+        self.claim = claim
+        self.delivered = delivered
     }
 
     /// The stages that it came to, by the names of the metrics' label.

@@ -1,6 +1,6 @@
-import Pipeline
-import PostgresJobs
-import Synchronization
+internal import Pipeline
+internal import PostgresJobs
+internal import Synchronization
 
 /// Turns what the pipeline did since its start into what it did since the last look.
 final class LoadMeter: Sendable {

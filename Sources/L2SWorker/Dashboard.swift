@@ -1,6 +1,6 @@
-import Foundation
-import Postgres
-import PostgresJobs
+internal import Foundation
+internal import Postgres
+internal import PostgresJobs
 
 /// What the page shows, as JSON: an `Overview` with the points of an hour, or `{"error": …}`.
 ///

@@ -1,5 +1,5 @@
-import Pipeline
-import Telemetry
+internal import Pipeline
+internal import Telemetry
 
 /// What the pipeline says of itself, for Prometheus.
 func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {

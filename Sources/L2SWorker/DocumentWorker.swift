@@ -1,0 +1,114 @@
+internal import Foundation
+internal import Jobs
+public import Logging
+internal import Pipeline
+internal import Postgres
+internal import PostgresJobs
+public import ServiceLifecycle
+package import Settings
+internal import Telemetry
+internal import Watch
+internal import Worker
+
+/// A worker with everything concrete: models, engine, PostgreSQL and HTTP. `l2s-worker` runs one;
+/// so can any application, among its other services:
+///
+///     InstrumentationSystem.bootstrap(tracer)
+///     let worker = try DocumentWorker(settings: ["L2S_DATABASE_URL": url, "L2S_JOBS": "jobs", …])
+///     try await ServiceGroup(services: [tracer, worker], …).run()
+///
+/// The application's tracer gets a span for every document, with its stages inside, which continues
+/// the `traceparent` of the document's metadata.
+public final class DocumentWorker: Service {
+    private let pipeline: Pipeline
+    private let store: PostgresJobStore
+    private let worker: WorkerService
+    private let group: ServiceGroup
+    private let logger: Logger
+
+    /// Reads the job files and opens all models, which takes seconds.
+    ///
+    /// - Parameters:
+    ///   - settings: by the variables that `l2s-worker --help` lists, with its defaults. `L2S_LOG_…`
+    ///     are not looked at. Those of the process are not read: pass them, if they are meant.
+    ///   - logger: gets the worker's events; no document's text is in them.
+    /// - Throws: what is wrong with settings, job files and models, in words.
+    public convenience init(
+        settings: [String: String], logger: Logger = Logger(label: "l2s-worker")
+    ) throws {
+        try self.init(
+            WorkerSettings(
+                RawSettings(flags: [:], environment: settings),
+                cores: ProcessInfo.processInfo.activeProcessorCount), logger: logger)
+    }
+
+    /// - Parameter stopsWhenEmpty: whether `run` returns once nothing waits, runs or is delayed.
+    package init(
+        _ settings: WorkerSettings, stopsWhenEmpty: Bool = false, logger: Logger
+    ) throws {
+        let jobTypes = try loadJobTypes(folder: settings.jobsFolder)
+        let database = try ConnectionSettings(
+            settings.databaseURL.connectionString, applicationName: "l2s-worker")
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: jobTypes, modelsFolder: settings.modelsFolder),
+            settings: PipelineSettings(
+                threads: settings.threads, decoders: settings.decoders,
+                decoderRows: settings.decoderRows, handoffCapacity: settings.handoffCapacity,
+                promptCacheBytes: settings.promptCacheBytes))
+        let meter = LoadMeter(pipeline)
+        let process = ProcessInfo.processInfo
+        let version = "0.1.0"
+        let metrics = WorkerMetrics(version: version, jobTypes: jobTypes.map(\.name))
+        store = PostgresJobStore(database) { meter.read() }
+        worker = WorkerService(
+            configuration: WorkerConfiguration(
+                description: WorkerDescription(
+                    host: process.hostName, processID: process.processIdentifier,
+                    version: version),
+                jobTypes: jobTypes, leaseDuration: settings.leaseDuration,
+                pollInterval: settings.pollInterval, drainTimeout: settings.drainTimeout,
+                stopsWhenEmpty: stopsWhenEmpty, threads: settings.threads,
+                decoders: settings.decoders),
+            store: store, processor: pipeline, logger: logger, metrics: metrics)
+        let server = settings.httpAddress.map { address in
+            let dashboard = Dashboard(database)
+            return WatchServer(
+                host: address.host, port: address.port, isRequired: settings.isHTTPAddressGiven,
+                answers: WatchServer.Answers(
+                    metrics: {
+                        metrics.families + metricFamilies(pipeline.statistics)
+                            + ProcessMetrics.families
+                    }, isReady: { metrics.isReady }),
+                feed: LiveFeed { await dashboard.look() }, logger: logger)
+        }
+        // They stop in the opposite order: a worker that drains is still watched.
+        let services: [ServiceGroupConfiguration.ServiceConfiguration] =
+            (server.map { [.init(service: $0)] } ?? [])
+            + [.init(service: worker, successTerminationBehavior: .gracefullyShutdownGroup)]
+        group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(services: services, logger: logger))
+        self.pipeline = pipeline
+        self.logger = logger
+    }
+
+    /// Works until a graceful shutdown, which drains it. To be called once.
+    ///
+    /// - Throws: why it cannot start or go on, in words.
+    public func run() async throws {
+        do {
+            try await group.run()
+        } catch {
+            await store.close()
+            throw error
+        }
+        await store.close()
+        // Lanes must not compute any longer when the process tears down what they use.
+        pipeline.stop()
+    }
+
+    /// Begins to drain.
+    package func drain() async { await group.triggerGracefulShutdown() }
+
+    /// The last word of a process that is about to end without draining.
+    package func leave() { logger.emit(.stoppedAtOnce(running: worker.runningDocuments)) }
+}

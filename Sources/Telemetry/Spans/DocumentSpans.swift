@@ -1,0 +1,95 @@
+internal import Tracing
+
+/// What a tracer is told of attempts that ended: a span each, within it one for the claim, for
+/// every stage in the engine and for the write-back.
+///
+/// They are made afterwards, of times that are measured anyway: the lanes know nothing of tracing,
+/// and without a tracer it costs one look per write-back. Names and attributes follow OpenTelemetry's
+/// conventions for messaging and generative AI; none holds a text.
+package enum DocumentSpans {
+    /// Emits them where a tracer is bootstrapped.
+    ///
+    /// - Parameter writeBack: of the one call that recorded all these documents.
+    package static func emit(
+        _ documents: [DocumentRecord], writeBack: Range<ContinuousClock.Instant>
+    ) {
+        let tracer = InstrumentationSystem.tracer
+        guard !(tracer is NoOpTracer) else { return }
+        let clock = WallClock()
+        for document in documents { emit(document, writeBack, to: tracer, clock) }
+    }
+
+    private static func emit(
+        _ document: DocumentRecord, _ writeBack: Range<ContinuousClock.Instant>,
+        to tracer: some Tracer, _ clock: WallClock
+    ) {
+        let span = tracer.startSpan(
+            "process \(document.jobType)", context: context(document), ofKind: .consumer,
+            at: clock.timestamp(document.claim.lowerBound))
+        span.updateAttributes { attributes in
+            attributes["messaging.system"] = "l2s"
+            attributes["messaging.operation.type"] = "process"
+            attributes["messaging.destination.name"] = document.jobType
+            attributes["messaging.message.id"] = String(document.id)
+            attributes["gen_ai.request.model"] = document.model
+            attributes["gen_ai.usage.input_tokens"] = document.tokensIn
+            attributes["gen_ai.usage.output_tokens"] = document.tokensOut
+            attributes["l2s.mode"] = document.mode
+            attributes["l2s.attempt"] = document.attempt
+            attributes["l2s.outcome"] = document.outcome.rawValue
+            attributes["l2s.batch_size"] = document.batchSize
+        }
+        if let reason = document.reason {
+            span.setStatus(SpanStatus(code: .error, message: reason))
+        }
+        let parts =
+            [("claim", document.claim)] + document.placedStages + [("write_back", writeBack)]
+        for (name, time) in parts {
+            let isCall = name == "claim" || name == "write_back"
+            tracer.startSpan(
+                name, context: span.context, ofKind: isCall ? .client : .internal,
+                at: clock.timestamp(time.lowerBound)
+            ).end(at: clock.timestamp(time.upperBound))
+        }
+        span.end(at: clock.timestamp(writeBack.upperBound))
+    }
+
+    /// That of the enqueuer, as far as the instruments understand it.
+    private static func context(_ document: DocumentRecord) -> ServiceContext {
+        var context = ServiceContext.topLevel
+        if let parent = document.traceparent.flatMap(TraceParent.init) {
+            InstrumentationSystem.instrument.extract(
+                ["traceparent": parent.text], into: &context, using: DictionaryExtractor())
+        }
+        return context
+    }
+}
+
+extension DocumentRecord {
+    /// The stages as they lie on the clock. They are known by length, so they are placed backwards
+    /// from when the engine was done; the whole batch wait lies between tokenizing and encoding.
+    fileprivate var placedStages: [(String, Range<ContinuousClock.Instant>)] {
+        var end = delivered
+        return stages.reversed().map { name, duration in
+            defer { end -= duration }
+            return (name, end - duration..<end)
+        }.reversed()
+    }
+}
+
+private struct DictionaryExtractor: Extractor {
+    func extract(key: String, from carrier: [String: String]) -> String? { carrier[key] }
+}
+
+/// Turns times that were measured into those of the calendar.
+private struct WallClock {
+    private let measured = ContinuousClock.now
+    private let calendar = Duration.nanoseconds(
+        Int64(clamping: DefaultTracerClock.now.nanosecondsSinceEpoch))
+
+    func timestamp(_ instant: ContinuousClock.Instant) -> DefaultTracerClock.Timestamp {
+        let (seconds, attoseconds) = (calendar + measured.duration(to: instant)).components
+        let nanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        return DefaultTracerClock.Timestamp(nanosecondsSinceEpoch: UInt64(clamping: nanoseconds))
+    }
+}

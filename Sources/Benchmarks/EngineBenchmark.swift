@@ -34,6 +34,8 @@ package struct EngineBenchmark: Sendable {
     private let bridge: Bridge
     private let writer: any ResponseModel
     private let settings: Settings
+    /// One per thread, as lanes have them.
+    private let workspaces: Workspaces
 
     package init(
         reader: Reader, bridge: Bridge, writer: any ResponseModel, settings: Settings
@@ -42,6 +44,7 @@ package struct EngineBenchmark: Sendable {
         self.bridge = bridge
         self.writer = writer
         self.settings = settings
+        workspaces = Workspaces(count: settings.threads)
     }
 
     package func run(batchSize: Int) -> Result {
@@ -73,7 +76,7 @@ package struct EngineBenchmark: Sendable {
             let count = batchSize / lanes + (lane < batchSize % lanes ? 1 : 0)
             group.enter()
             Thread.detachNewThread {
-                let states = read(count: count, seed: lane)
+                let states = read(count: count, lane: lane)
                 let encoded = clock.now
                 write(states)
                 ends.add(
@@ -86,14 +89,14 @@ package struct EngineBenchmark: Sendable {
         return ends.last
     }
 
-    private func read(count: Int, seed: Int) -> [PromptStates] {
+    private func read(count: Int, lane: Int) -> [PromptStates] {
         // Any ids do, as long as they differ: the work does not depend on them.
         let prompts = (0..<count).map { document in
             (0..<settings.sourceLength).map { position in
-                Int32((seed * 7_919 + document * 104_729 + position * 31) % reader.vocabularyRows)
+                Int32((lane * 7_919 + document * 104_729 + position * 31) % reader.vocabularyRows)
             }
         }
-        return reader.read(prompts.map { ($0, bridge) }, workspace: Workspace())
+        return reader.read(prompts.map { ($0, bridge) }, workspace: workspaces.all[lane])
     }
 
     private func write(_ states: [PromptStates]) {
@@ -104,6 +107,13 @@ package struct EngineBenchmark: Sendable {
             states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
         while replica.count > 0 { _ = replica.step() }
     }
+}
+
+/// `@unchecked Sendable`: each is used by one thread at a time.
+private final class Workspaces: @unchecked Sendable {
+    let all: [Workspace]
+
+    init(count: Int) { all = (0..<count).map { _ in Workspace() } }
 }
 
 /// The latest ends of one run's lanes. `@unchecked Sendable`: all access is under the lock.

@@ -1,7 +1,4 @@
-#include <math.h>
-#include <string.h>
-
-#include "CKernels.h"
+#include "vectors.inc"
 
 size_t l2s_packed_count(size_t inner, size_t columns) {
     return (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL * inner;
@@ -32,17 +29,6 @@ void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, 
         }
         packed += inner * L2S_PANEL;
     }
-}
-
-static uint16_t bf16_of(float x) {
-    uint32_t w;
-    memcpy(&w, &x, sizeof w);
-    if ((w & 0x7fffffff) > 0x7f800000) return (uint16_t)(w >> 16 | 0x40);  // NaN stays one
-    return (uint16_t)((w + 0x7fff + (w >> 16 & 1)) >> 16);  // to the nearest, ties to even
-}
-
-void l2s_to_bf16(const float *x, size_t count, uint16_t *out) {
-    for (size_t i = 0; i < count; i++) out[i] = bf16_of(x[i]);
 }
 
 void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner,
@@ -79,10 +65,27 @@ void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner
 
 size_t l2s_int8_scratch_bytes(size_t inner) { return 96 * ((inner + 3) / 4 * 4); }
 
-size_t l2s_argmax(const float *x, size_t count) {
-    float best = x[0];
-    for (size_t i = 1; i < count; i++) best = x[i] > best ? x[i] : best;
-    for (size_t i = 0; i < count; i++)
-        if (x[i] == best) return i;
-    return 0;  // every value is NaN
+static size_t element_bytes(l2s_format format) {
+    return format == L2S_F32 ? 4 : format == L2S_BF16 ? 2 : 1;
+}
+
+size_t l2s_cache_key_bytes(const l2s_cache *c) {
+    size_t width = c->format == L2S_INT8 ? (c->head_width + 3) / 4 * 4 : c->head_width;
+    return c->heads * c->capacity * width * element_bytes(c->format);
+}
+
+size_t l2s_cache_value_bytes(const l2s_cache *c) {
+    size_t width = c->format == L2S_INT8 ? (c->head_width + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL
+                                         : c->head_width;
+    return c->heads * c->capacity * width * element_bytes(c->format);
+}
+
+size_t l2s_cache_scale_bytes(const l2s_cache *c) {
+    return c->format == L2S_INT8 ? 2 * c->heads * c->capacity * sizeof(float) : 0;
+}
+
+// Scores of up to 12 rows; for int8 12 bytes of digits a position and of quants a head's column.
+size_t l2s_attend_scratch(size_t rows, const l2s_cache *c) {
+    if (c->format != L2S_INT8) return c->capacity;
+    return ((rows < 12 ? rows : 12) + 3) * c->capacity + (c->head_width + 3) / 4 * 12;
 }

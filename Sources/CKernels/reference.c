@@ -16,15 +16,14 @@ static float bf16_at(const void *values, size_t i) {
     return f;
 }
 
+static float quant_at(const void *panels, size_t inner, size_t k, size_t column) {
+    size_t quads = (inner + 3) / 4, panel = column / L2S_PANEL, place = column % L2S_PANEL;
+    return ((const int8_t *)panels)[((panel * quads + k / 4) * L2S_PANEL + place) * 4 + k % 4];
+}
+
 static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
-    size_t panel = column / L2S_PANEL, place = column % L2S_PANEL;
-    if (b->format == L2S_INT8) {
-        size_t quads = (inner + 3) / 4;
-        return ((const int8_t *)b->panels)[((panel * quads + k / 4) * L2S_PANEL + place) * 4 +
-                                           k % 4] *
-               b->scales[column];
-    }
-    size_t i = (panel * inner + k) * L2S_PANEL + place;
+    if (b->format == L2S_INT8) return quant_at(b->panels, inner, k, column) * b->scales[column];
+    size_t i = (column / L2S_PANEL * inner + k) * L2S_PANEL + column % L2S_PANEL;
     return b->format == L2S_BF16 ? bf16_at(b->panels, i) : ((const float *)b->panels)[i];
 }
 
@@ -97,27 +96,52 @@ static void gated_gelu(float *gate, const float *up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gelu(gate[i]) * up[i];
 }
 
-static void attend(const float *query, l2s_format format, const void *keys, const void *values,
-                   size_t heads, size_t head_width, size_t capacity, size_t length, float scale,
-                   const float *bias, size_t bias_stride, float *scratch, float *out) {
-    for (size_t h = 0; h < heads; h++) {
-        size_t first = h * capacity * head_width;
-        l2s_matrix k = {format, (const char *)keys + first * (format == L2S_BF16 ? 2 : 4), 0, 0};
-        matmul(query + h * head_width, head_width, 1, head_width, &k, length, scratch, capacity, 0,
-               0, L2S_NONE, 0);
-        softmax(scratch, capacity, 1, length, scale, bias ? bias + h * bias_stride : 0, 0);
-        for (size_t i = 0; i < head_width; i++) {
-            double s = 0;
-            for (size_t t = 0; t < length; t++) {
-                size_t place = first + t * head_width + i;
-                s += (double)scratch[t] * (format == L2S_BF16 ? bf16_at(values, place)
-                                                              : ((const float *)values)[place]);
-            }
-            out[h * head_width + i] = (float)s;
-        }
-    }
+static float highest(const float *x, size_t count) {
+    float top = -INFINITY;
+    for (size_t i = 0; i < count; i++) top = x[i] > top ? x[i] : top;
+    return top;
 }
 
-static const l2s_kernels reference = {matmul, rms_norm, layer_norm, softmax, gated_gelu, attend};
+// Value i of head h at position t; without its scale in int8.
+static float value_at(const l2s_cache *c, size_t h, size_t t, size_t i) {
+    size_t place = (h * c->capacity + t) * c->head_width + i;
+    if (c->format == L2S_F32) return ((const float *)c->values)[place];
+    if (c->format == L2S_BF16) return bf16_at(c->values, place);
+    const char *values = (const char *)c->values + h * l2s_cache_value_bytes(c) / c->heads;
+    return quant_at(values, c->capacity, t, i);
+}
+
+// Weights times the scales of int8 values, rounded to 14 bits.
+static void round_weights(float *weights, const float *scales, size_t length) {
+    float top = 0;
+    for (size_t t = 0; t < length; t++) top = fmaxf(top, weights[t] *= scales[t]);
+    for (size_t t = 0; t < length; t++)
+        weights[t] = top > 0 ? rintf(weights[t] * (16383 / top)) * (top / 16383) : 0;
+}
+
+static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cache *c, size_t length,
+                   float scale, const float *bias, size_t bias_stride, ptrdiff_t bias_step,
+                   float *scratch, float *out, size_t ldo) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t h = 0; h < c->heads; h++) {
+            const char *keys = (const char *)c->keys + h * l2s_cache_key_bytes(c) / c->heads;
+            l2s_matrix k = {c->format, keys, c->key_scales ? c->key_scales + h * c->capacity : 0, 0};
+            const float *own = bias ? bias + h * bias_stride + (ptrdiff_t)r * bias_step : 0;
+            matmul(queries + r * ldq + h * c->head_width, ldq, 1, c->head_width, &k, length, scratch,
+                   c->capacity, 0, 0, L2S_NONE, 0);
+            softmax(scratch, c->capacity, 1, length, scale, own, 0);
+            if (c->format == L2S_INT8)
+                round_weights(scratch, c->value_scales + h * c->capacity, length);
+            for (size_t i = 0; i < c->head_width; i++) {
+                double s = 0;
+                for (size_t t = 0; t < length; t++)
+                    s += (double)scratch[t] * value_at(c, h, t, i);
+                out[r * ldo + h * c->head_width + i] = (float)s;
+            }
+        }
+}
+
+static const l2s_kernels reference = {matmul, rms_norm, layer_norm, softmax, gated_gelu,
+                                      highest, attend, 0};
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

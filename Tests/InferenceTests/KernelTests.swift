@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import TestSupport
 import Testing
 
@@ -154,40 +155,120 @@ import Testing
         }
     }
 
-    @Test(arguments: levels, [WeightFormat.float32, .bfloat16])
+    @Test(arguments: levels, WeightFormat.allCases)
     func attendToACache(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try Self.kernels(level)
         var random = Random(4)
-        for round in 0..<40 {
+        for round in 0..<14 {
             let heads = random.int(1...5)
             let headWidth = [4, 8, 24, 32, 64, 80, 128][round % 7]
+            let width = heads * headWidth
             let cache = KeyValueCache(
                 layers: 1, heads: heads, headWidth: headWidth, positions: random.int(1...290),
                 format: format)
             let length = random.int(1...cache.capacity)
-            for position in 0..<length {
-                cache.set(
-                    position, layer: 0, key: random.floats(heads * headWidth),
-                    value: random.floats(heads * headWidth))
-            }
-            let query = random.floats(heads * headWidth)
-            let bias = random.floats(heads * length)
-            var scratch = [Float](repeating: 0, count: cache.capacity)
-            var found = [Float](repeating: 0, count: heads * headWidth)
+            let keys = random.floats(length * width)
+            let values = random.floats(length * width)
+            cache.withKernelView(0) { kernels.remember($0, 0, length, keys, values, width) }
+            let rows = random.int(1...14)
+            let queries = random.floats(rows * width)
+            let bias = random.floats(heads * length + rows)
+            var scratch = FloatBuffer(count: 0)
+            var found = [Float](repeating: 0, count: rows * width)
             var expected = found
-            kernels.attend(
-                query, format.code, cache.keys(0), cache.values(0), heads, headWidth,
-                cache.capacity, length, 0.5, bias, length, &scratch, &found)
-            Self.twin.attend(
-                query, format.code, cache.keys(0), cache.values(0), heads, headWidth,
-                cache.capacity, length, 0.5, bias, length, &scratch, &expected)
-            expectClose(found, expected, terms: length)
+            func attend(_ kernels: l2s_kernels, rows: Range<Int>, into output: inout [Float]) {
+                cache.withKernelView(0) { view in
+                    scratch = FloatBuffer(count: l2s_attend_scratch(rows.count, view))
+                    bias.withUnsafeBufferPointer { bias in
+                        kernels.attend(
+                            Array(queries[rows.lowerBound * width..<rows.upperBound * width]),
+                            width, rows.count, view, length, 0.5,
+                            bias.baseAddress.map { $0 + queries.count / width - rows.lowerBound },
+                            length, -1, scratch.base, &output, width)
+                    }
+                }
+            }
+            attend(kernels, rows: 0..<rows, into: &found)
+            attend(Self.twin, rows: 0..<rows, into: &expected)
+            if format == .int8 {
+                // Weights of attention are whole numbers up to 16,383, and may differ by one.
+                #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 2e-4 }, "\(Self.seed)")
+            } else {
+                expectClose(found, expected, terms: length)
+            }
+            // A row alone has the same bits as in company.
+            let row = random.int(0...rows - 1)
+            var alone = [Float](repeating: 0, count: width)
+            attend(kernels, rows: row..<row + 1, into: &alone)
+            #expect(alone == Array(found[row * width..<(row + 1) * width]))
+        }
+    }
+
+    /// What a cache is told is what attention reads from it, to the precision of its format.
+    @Test(arguments: levels, WeightFormat.allCases)
+    func rememberKeepsKeysAndValues(level: KernelLevel, format: WeightFormat) throws {
+        let kernels = try Self.kernels(level)
+        var random = Random(6)
+        for _ in 0..<6 {
+            let (heads, headWidth) = (random.int(1...4), random.int(1...70))
+            let width = heads * headWidth
+            let cache = KeyValueCache(
+                layers: 2, heads: heads, headWidth: headWidth, positions: 70, format: format)
+            let keys = random.floats(70 * width)
+            let values = random.floats(70 * width)
+            // A run of positions at once, the rest one by one.
+            let run = random.int(0...70)
+            cache.withKernelView(1) { view in
+                kernels.remember(view, 0, run, keys, values, width)
+                for position in run..<70 {
+                    let place = position * width..<(position + 1) * width
+                    kernels.remember(
+                        view, position, 1, Array(keys[place]), Array(values[place]), 0)
+                }
+            }
+            let queries = random.floats(width, -3...3)
+            var found = [Float](repeating: 0, count: width)
+            cache.withKernelView(1) { view in
+                let scratch = FloatBuffer(count: l2s_attend_scratch(1, view))
+                Self.twin.attend(
+                    queries, width, 1, view, 70, 1, nil, 0, 0, scratch.base, &found, width)
+            }
+            var expected = [Float](repeating: 0, count: width)
+            for head in 0..<heads {
+                let own = head * headWidth..<(head + 1) * headWidth
+                let scores = (0..<70).map { position in
+                    own.reduce(0.0) { $0 + Double(queries[$1] * keys[position * width + $1]) }
+                }
+                let weights = scores.map { exp($0 - (scores.max() ?? 0)) }
+                let total = weights.reduce(0, +)
+                for column in own {
+                    expected[column] = Float(
+                        (0..<70).reduce(0.0) {
+                            $0 + weights[$1] / total * Double(values[$1 * width + column])
+                        })
+                }
+            }
+            let step: Float = [.float32: 1e-5, .bfloat16: 0.02, .int8: 0.1][format] ?? 0
+            let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? 0
+            #expect(worst <= step, "seed \(Self.seed)")
         }
     }
 
     @Test func argmaxTakesTheFirstOfEquals() {
-        #expect(l2s_argmax([1, 3, -.infinity, 3], 4) == 1)
-        #expect(l2s_argmax([-.infinity, -.infinity], 2) == 0)
+        #expect(Operators.argmax([1, 3, -.infinity, 3], count: 4) == 1)
+        #expect(Operators.argmax([-.infinity, -.infinity], count: 2) == 0)
+        #expect(Operators.argmax([.nan, .nan], count: 2) == 0)
+    }
+
+    @Test(arguments: levels)
+    func highest(level: KernelLevel) throws {
+        let kernels = try Self.kernels(level)
+        var random = Random(7)
+        for _ in 0..<60 {
+            var x = random.floats(random.int(1...200))
+            x[random.int(0...x.count - 1)] = .nan
+            #expect(kernels.highest(x, x.count) == Self.twin.highest(x, x.count))
+        }
     }
 }
 

@@ -20,6 +20,7 @@ parser.add_argument("--l2s", required=True)
 parser.add_argument("--cache", required=True)
 parser.add_argument("--sizes", default="t5-small,t5-base")
 parser.add_argument("--batch-sizes", default="1,8,32")
+parser.add_argument("--dtypes", default="float32,int8")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--json", help="also write the figures to this file")
@@ -62,7 +63,7 @@ for size in options.sizes.split(","):
     for batch in map(int, options.batch_sizes.split(",")):
         lanes = [(1, options.threads)] + ([(options.threads, 1)] if batch > 1 else [])
         runs = {}
-        for dtype in ("float32", "int8"):
+        for dtype in options.dtypes.split(","):
             runs[f"l2s {dtype}"] = lambda d=dtype: l2s_run(hugging_face, d, batch)
             for inter, intra in lanes:
                 translator = ctranslate2.Translator(

@@ -25,6 +25,18 @@ typedef struct {
     const float *sums;
 } l2s_matrix;
 
+// One layer's keys and values of one sequence; `capacity` positions, a multiple of L2S_PANEL.
+//   F32, BF16: keys per head a packed matrix [head_width → capacity]; values [heads, capacity,
+//              head_width]; no scales.
+//   INT8:      keys per head a packed matrix [head_width → capacity]; values per head a packed
+//              matrix [capacity → head_width]; both scales [heads, capacity], one per vector.
+typedef struct {
+    l2s_format format;
+    size_t heads, head_width, capacity;
+    void *keys, *values;
+    float *key_scales, *value_scales;
+} l2s_cache;
+
 typedef enum {
     L2S_PORTABLE = 0,
     L2S_AVX2 = 1,
@@ -56,14 +68,21 @@ typedef struct l2s_kernels {
     // gate[i] = gelu(gate[i]) · up[i]
     void (*gated_gelu)(float *gate, const float *up, size_t count);
 
-    // One query row against one sequence's cache, all heads.
-    // query, out [heads, head_width]; keys: per head a packed matrix [head_width → capacity];
-    // values [heads, capacity, head_width]; bias: per head a row of `length` floats at
-    // bias + head · bias_stride, or null; scratch: `capacity` floats.
-    // capacity is a multiple of L2S_PANEL. Keys and values are both of `format`, F32 or BF16.
-    void (*attend)(const float *query, l2s_format format, const void *keys, const void *values,
-                   size_t heads, size_t head_width, size_t capacity, size_t length, float scale,
-                   const float *bias, size_t bias_stride, float *scratch, float *out);
+    // The largest of x; NaN never is.
+    float (*highest)(const float *x, size_t count);
+
+    // out[r] = softmax(queries[r] · keysᵀ · scale + bias) · values over `length` positions, head by
+    // head; queries and out [rows, heads · head_width], ldq and ldo apart. The bias of row r and
+    // head h starts at bias + h · bias_stride + r · bias_step; bias may be null. An int8 cache is
+    // multiplied in int8. scratch: l2s_attend_scratch(rows, cache) floats on a 64-byte boundary.
+    void (*attend)(const float *queries, size_t ldq, size_t rows, const l2s_cache *cache,
+                   size_t length, float scale, const float *bias, size_t bias_stride,
+                   ptrdiff_t bias_step, float *scratch, float *out, size_t ldo);
+
+    // Writes `count` positions from `position` on: key and value [count, heads · head_width],
+    // `stride` apart.
+    void (*remember)(const l2s_cache *cache, size_t position, size_t count, const float *key,
+                     const float *value, size_t stride);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.
@@ -84,6 +103,8 @@ void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner
 void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
                         float *scales, float *sums);
 size_t l2s_int8_scratch_bytes(size_t inner);
-void l2s_to_bf16(const float *x, size_t count, uint16_t *out);
-// The index of the largest value; the first one among equals.
-size_t l2s_argmax(const float *x, size_t count);
+// Bytes of a cache's keys, of its values, and (both together) of its scales.
+size_t l2s_cache_key_bytes(const l2s_cache *cache);
+size_t l2s_cache_value_bytes(const l2s_cache *cache);
+size_t l2s_cache_scale_bytes(const l2s_cache *cache);
+size_t l2s_attend_scratch(size_t rows, const l2s_cache *cache);

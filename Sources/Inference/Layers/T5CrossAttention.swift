@@ -42,12 +42,11 @@ struct T5CrossAttention: Sendable {
             Operators.multiply(normed, query, into: queries, workspace: workspace)
             for (index, row) in rows.enumerated() {
                 guard let source = row.source else { continue }
-                workspace.scope {
-                    Operators.attend(
-                        query: queries[index], cache: source.cache, layer: layer,
-                        length: source.tokens, scale: 1, bias: nil, biasStride: 0,
-                        scratch: workspace.rows(1, source.cache.capacity), into: mixed[index])
-                }
+                let own = index..<index + 1
+                Operators.attend(
+                    query: queries.rows(own), cache: source.cache, layer: layer,
+                    length: source.tokens, scale: 1, bias: nil, biasStride: 0,
+                    into: mixed.rows(own), workspace: workspace)
             }
             Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }

@@ -43,19 +43,50 @@ struct T5SelfAttention: Sendable {
         workspace.scope {
             let projected = project(x, workspace: workspace)
             let mixed = workspace.rows(x.count, innerWidth)
-            for document in documents {
-                let own = projected.rows(document)
-                for head in 0..<heads {
-                    let columns = head * headWidth..<(head + 1) * headWidth
-                    Operators.attendAll(
-                        query: own.columns(columns),
-                        key: own.columns(columns.shifted(by: innerWidth)),
-                        value: own.columns(columns.shifted(by: 2 * innerWidth)),
-                        bias: bias[head] + bias.width / 2, scale: 1,
-                        into: mixed.rows(document).columns(columns), workspace: workspace)
-                }
+            if input.format == .int8 {
+                attendInt8(projected, documents, bias: bias, into: mixed, workspace: workspace)
+            } else {
+                attendFloat(projected, documents, bias: bias, into: mixed, workspace: workspace)
             }
             Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
+        }
+    }
+
+    private func attendFloat(
+        _ projected: Rows, _ documents: [Range<Int>], bias: Rows, into mixed: Rows,
+        workspace: Workspace
+    ) {
+        for document in documents {
+            let own = projected.rows(document)
+            for head in 0..<heads {
+                let columns = head * headWidth..<(head + 1) * headWidth
+                Operators.attendAll(
+                    query: own.columns(columns),
+                    key: own.columns(columns.shifted(by: innerWidth)),
+                    value: own.columns(columns.shifted(by: 2 * innerWidth)),
+                    bias: bias[head] + bias.width / 2, scale: 1,
+                    into: mixed.rows(document).columns(columns), workspace: workspace)
+            }
+        }
+    }
+
+    /// By way of a cache, as decoders do: a quarter to a half of the products' time in float32.
+    private func attendInt8(
+        _ projected: Rows, _ documents: [Range<Int>], bias: Rows, into mixed: Rows,
+        workspace: Workspace
+    ) {
+        let cache = KeyValueCache(
+            layers: 1, heads: heads, headWidth: headWidth,
+            positions: documents.map(\.count).max() ?? 0, format: .int8)
+        for document in documents {
+            let own = projected.rows(document)
+            cache.setAll(
+                layer: 0, key: own.columns(innerWidth..<2 * innerWidth),
+                value: own.columns(2 * innerWidth..<3 * innerWidth))
+            Operators.attend(
+                query: own.columns(0..<innerWidth), cache: cache, layer: 0,
+                length: document.count, scale: 1, bias: bias.base + bias.width / 2,
+                biasStride: bias.stride, into: mixed.rows(document), workspace: workspace)
         }
     }
 
@@ -76,12 +107,11 @@ struct T5SelfAttention: Sendable {
                     positions[index], layer: layer, key: query + innerWidth,
                     value: query + 2 * innerWidth)
                 let length = positions[index] + 1
-                workspace.scope {
-                    Operators.attend(
-                        query: query, cache: row.cache, layer: layer, length: length, scale: 1,
-                        bias: bias.base + (bias.width - length), biasStride: bias.stride,
-                        scratch: workspace.rows(1, row.cache.capacity), into: mixed[index])
-                }
+                Operators.attend(
+                    query: projected.columns(0..<innerWidth).rows(index..<index + 1),
+                    cache: row.cache, layer: layer, length: length, scale: 1,
+                    bias: bias.base + (bias.width - length), biasStride: bias.stride,
+                    into: mixed.rows(index..<index + 1), workspace: workspace)
             }
             Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }

@@ -29,7 +29,7 @@ package final class GPT2Decoder: ResponseModel {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a GPT-2", found: "a T5")
         }
-        cacheFormat = loader.format.cacheFormat
+        cacheFormat = loader.format
         self.configuration = configuration
         let width = configuration.width
         let wide = configuration.feedForwardWidth
@@ -145,12 +145,11 @@ package final class GPT2Decoder: ResponseModel {
                         value: projected[index] + 2 * width)
                 }
                 for (index, row) in rows.enumerated() {
-                    workspace.scope {
-                        Operators.attend(
-                            query: projected[index], cache: row.cache, layer: layer,
-                            length: lengths[index], scale: scale, bias: nil, biasStride: 0,
-                            scratch: workspace.rows(1, row.cache.capacity), into: mixed[index])
-                    }
+                    let own = index..<index + 1
+                    Operators.attend(
+                        query: projected.columns(0..<width).rows(own), cache: row.cache,
+                        layer: layer, length: lengths[index], scale: scale, bias: nil,
+                        biasStride: 0, into: mixed.rows(own), workspace: workspace)
                 }
                 Operators.multiply(
                     mixed, block.attentionOutput.weight, into: x, accumulate: true,

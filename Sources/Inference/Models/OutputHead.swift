@@ -97,9 +97,10 @@ package final class OutputHead: Sendable {
                     for column in forbidden[row] where own.contains(column) {
                         part[row][column - first] = -.infinity
                     }
-                    let index = Operators.argmax(part[row], count: own.count)
-                    if part[row][index] > best[row].logit {
-                        best[row] = (first + index, part[row][index])
+                    let logit = Operators.highest(part[row], count: own.count)
+                    if logit > best[row].logit {
+                        let index = Operators.argmax(part[row], count: own.count)
+                        best[row] = (first + index, logit)
                     }
                 }
             }

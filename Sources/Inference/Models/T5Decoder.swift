@@ -36,7 +36,7 @@ package final class T5Decoder: ResponseModel {
             throw InferenceError.wrongModel(
                 path: folder.path, expected: "a T5 with a decoder", found: "a GPT-2")
         }
-        cacheFormat = loader.format.cacheFormat
+        cacheFormat = loader.format
         self.configuration = configuration
         self.ownEncoder = ownEncoder
         let table = loader.kept(
@@ -93,30 +93,37 @@ package final class T5Decoder: ResponseModel {
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
         workspace.scope {
-            let ranges = prompts.map(\.states.tokens).consecutiveRanges
-            let states = workspace.rows(ranges.last?.upperBound ?? 0, stateWidth)
-            for (prompt, range) in zip(prompts, ranges) {
-                states.rows(range).copy(from: prompt.states.rows)
-            }
-            ownEncoder?.encode(states, documents: ranges, workspace: workspace)
-            return zip(prompts, ranges).map { prompt, range in
+            zip(prompts, encoderStates(of: prompts, workspace: workspace)).map { prompt, states in
                 let source = KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
-                    headWidth: configuration.headWidth, positions: range.count,
+                    headWidth: configuration.headWidth, positions: states.count,
                     format: cacheFormat)
                 for (layer, block) in blocks.enumerated() {
                     block.crossAttention.prepare(
-                        source, layer: layer, states: states.rows(range), workspace: workspace)
+                        source, layer: layer, states: states, workspace: workspace)
                 }
                 return DecoderRow(
                     cache: KeyValueCache(
                         layers: blocks.count, heads: configuration.heads,
                         headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
                         format: cacheFormat),
-                    source: DecoderRow.Source(cache: source, tokens: range.count), position: 0,
+                    source: DecoderRow.Source(cache: source, tokens: states.count), position: 0,
                     firstInput: nil)
             }
         }
+    }
+
+    /// What cross-attention reads: the states handed over, or what this model's own encoder makes
+    /// of them.
+    private func encoderStates(of prompts: [OpenedPrompt], workspace: Workspace) -> [Rows] {
+        guard let ownEncoder else { return prompts.map(\.states.rows) }
+        let ranges = prompts.map(\.states.tokens).consecutiveRanges
+        let states = workspace.rows(ranges.last?.upperBound ?? 0, stateWidth)
+        for (prompt, range) in zip(prompts, ranges) {
+            states.rows(range).copy(from: prompt.states.rows)
+        }
+        ownEncoder.encode(states, documents: ranges, workspace: workspace)
+        return ranges.map(states.rows)
     }
 
     package func step(

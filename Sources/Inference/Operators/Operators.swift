@@ -93,17 +93,32 @@ enum Operators {
             output.stride, 0, nil, L2S_NONE, nil)
     }
 
-    /// One query row [heads · headWidth] against the first `length` positions of one layer's
-    /// cache. `bias`: per head a row of `length` floats, `biasStride` apart.
+    /// Query rows [rows, heads · headWidth] against the first `length` positions of one layer's
+    /// cache. `bias`: per head, `biasStride` apart, where the first row's begins; each further
+    /// row's begins one place earlier.
     static func attend(
-        query: UnsafePointer<Float>, cache: KeyValueCache, layer: Int, length: Int, scale: Float,
-        bias: UnsafePointer<Float>?, biasStride: Int, scratch: Rows,
-        into output: UnsafeMutablePointer<Float>
+        query: Rows, cache: KeyValueCache, layer: Int, length: Int, scale: Float,
+        bias: UnsafePointer<Float>?, biasStride: Int, into output: Rows, workspace: Workspace
     ) {
-        kernels.attend(
-            query, cache.format.code, cache.keys(layer), cache.values(layer), cache.heads,
-            cache.headWidth,
-            cache.capacity, length, scale, bias, biasStride, scratch.base, output)
+        precondition(length <= cache.capacity, "\(length) positions of \(cache.capacity)")
+        cache.withKernelView(layer) { view in
+            workspace.scope {
+                let scratch = workspace.rows(1, l2s_attend_scratch(query.count, view))
+                kernels.attend(
+                    query.base, query.stride, query.count, view, length, scale, bias, biasStride,
+                    -1, scratch.base, output.base, output.stride)
+            }
+        }
+    }
+
+    /// Writes positions of one layer. key, value: [positions, heads · headWidth], `stride` apart.
+    static func remember(
+        _ cache: KeyValueCache, layer: Int, positions: Range<Int>, key: UnsafePointer<Float>,
+        value: UnsafePointer<Float>, stride: Int
+    ) {
+        cache.withKernelView(layer) {
+            kernels.remember($0, positions.lowerBound, positions.count, key, value, stride)
+        }
     }
 
     /// Full self-attention of one document and head.
@@ -136,8 +151,13 @@ enum Operators {
         }
     }
 
-    /// The index of the largest value, the first among equals.
+    static func highest(_ values: UnsafePointer<Float>, count: Int) -> Float {
+        kernels.highest(values, count)
+    }
+
+    /// The index of the largest value, the first among equals; 0 where every value is NaN.
     static func argmax(_ values: UnsafePointer<Float>, count: Int) -> Int {
-        l2s_argmax(values, count)
+        let top = highest(values, count: count)
+        return (0..<count).first { values[$0] == top } ?? 0
     }
 }

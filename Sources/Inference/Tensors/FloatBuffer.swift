@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Floats on a 64-byte boundary with one owner.
 ///
 /// `@unchecked Sendable`: written by whoever made it until it is first shared, read-only after.
@@ -5,15 +7,28 @@ package final class FloatBuffer: @unchecked Sendable {
     package let count: Int
     let base: UnsafeMutablePointer<Float>
 
-    /// - Precondition: `count` is not negative. Contents start as zeros.
-    package init(count: Int) {
+    /// Contents start as zeros.
+    ///
+    /// - Precondition: `count` is not negative.
+    package convenience init(count: Int) {
+        self.init(uninitialized: count)
+        base.initialize(repeating: 0, count: count)
+    }
+
+    /// Contents are undefined.
+    init(uninitialized count: Int) {
         precondition(count >= 0, "\(count) floats")
         self.count = count
+        let bytes = max(count, 1) * MemoryLayout<Float>.stride
+        // Weights are read from end to end in every step: with small pages, each is looked up anew.
+        let isLarge = bytes >= 2 * Self.hugePage
         let raw = UnsafeMutableRawPointer.allocate(
-            byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: 64)
+            byteCount: bytes, alignment: isLarge ? Self.hugePage : 64)
+        if isLarge { madvise(raw, bytes, MADV_HUGEPAGE) }
         base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
-        base.initialize(repeating: 0, count: max(count, 1))
     }
+
+    private static let hugePage = 1 << 21
 
     deinit { UnsafeMutableRawPointer(base).deallocate() }
 

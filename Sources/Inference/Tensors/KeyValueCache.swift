@@ -1,18 +1,19 @@
 internal import CKernels
 
-/// Keys and values of one sequence in every layer of a decoder.
-///
-/// Laid out for the read of one query row: per layer and head, keys as a packed matrix
-/// [headWidth → capacity], values [capacity, headWidth].
+/// Keys and values of one sequence in every layer of a decoder, laid out for the read of a query
+/// row: see `l2s_cache` in CKernels.h.
 final class KeyValueCache {
     let heads: Int
     let headWidth: Int
     /// Positions, a multiple of the kernels' panel.
     let capacity: Int
-    /// float32 or bfloat16.
     let format: WeightFormat
     private let layers: Int
+    /// Per layer keys, values and, in int8, one scale for each key and value of each head.
     private let buffer: FloatBuffer
+    private let keyBytes: Int
+    private let valueBytes: Int
+    private let layerBytes: Int
 
     init(layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat) {
         let panel = L2S_PANEL
@@ -21,79 +22,47 @@ final class KeyValueCache {
         self.headWidth = headWidth
         self.format = format
         capacity = (max(positions, 1) + panel - 1) / panel * panel
-        let elements = 2 * layers * heads * capacity * headWidth
-        buffer = FloatBuffer(count: format == .bfloat16 ? elements / 2 : elements)
+        var shape = l2s_cache()
+        (shape.format, shape.heads) = (format.code, heads)
+        (shape.head_width, shape.capacity) = (headWidth, capacity)
+        keyBytes = l2s_cache_key_bytes(&shape)
+        valueBytes = l2s_cache_value_bytes(&shape)
+        layerBytes = keyBytes + valueBytes + l2s_cache_scale_bytes(&shape)
+        // Positions are written before they are read.
+        buffer = FloatBuffer(uninitialized: layers * layerBytes / 4)
     }
 
-    private var layerBytes: Int { heads * headBytes }
-    private var headBytes: Int { capacity * headWidth * (format == .bfloat16 ? 2 : 4) }
-
-    func keys(_ layer: Int) -> UnsafeMutableRawPointer {
-        UnsafeMutableRawPointer(buffer.base) + 2 * layer * layerBytes
+    /// Lends a layer to a kernel.
+    func withKernelView<R>(_ layer: Int, _ body: (UnsafePointer<l2s_cache>) -> R) -> R {
+        precondition((0..<layers).contains(layer), "layer \(layer) of \(layers)")
+        return withExtendedLifetime(buffer) {
+            let keys = UnsafeMutableRawPointer(buffer.base) + layer * layerBytes
+            let scales = keys + keyBytes + valueBytes
+            let keyScales = scales.assumingMemoryBound(to: Float.self)
+            var view = l2s_cache(
+                format: format.code, heads: heads, head_width: headWidth, capacity: capacity,
+                keys: keys, values: keys + keyBytes, key_scales: keyScales,
+                value_scales: keyScales + heads * capacity)
+            return body(&view)
+        }
     }
-
-    func values(_ layer: Int) -> UnsafeMutableRawPointer { keys(layer) + layerBytes }
 
     /// Writes one position. key, value: [heads · headWidth].
     func set(
         _ position: Int, layer: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>
     ) {
         precondition(position < capacity, "position \(position) of \(capacity)")
-        let size = heads * headWidth
-        if format == .bfloat16 {
-            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 2 * size) { halves in
-                guard let start = halves.baseAddress else { return }
-                l2s_to_bf16(key, size, start)
-                l2s_to_bf16(value, size, start + size)
-                place(start, start + size, at: position, layer: layer)
-            }
-        } else {
-            place(key, value, at: position, layer: layer)
-        }
-    }
-
-    private func place<Element: BitwiseCopyable>(
-        _ key: UnsafePointer<Element>, _ value: UnsafePointer<Element>, at position: Int, layer: Int
-    ) {
-        let panel = L2S_PANEL
-        for head in 0..<heads {
-            let column =
-                (keys(layer) + head * headBytes).assumingMemoryBound(to: Element.self)
-                + position / panel * panel * headWidth + position % panel
-            for index in 0..<headWidth { column[index * panel] = key[head * headWidth + index] }
-            let row =
-                (values(layer) + head * headBytes).assumingMemoryBound(to: Element.self)
-                + position * headWidth
-            row.update(from: value + head * headWidth, count: headWidth)
-        }
+        Operators.remember(
+            self, layer: layer, positions: position..<position + 1, key: key, value: value,
+            stride: 0)
     }
 
     /// Writes positions 0 ..< key.count. key, value: [positions, heads · headWidth].
     func setAll(layer: Int, key: Rows, value: Rows) {
         precondition(key.count <= capacity, "\(key.count) positions of \(capacity)")
-        for head in 0..<heads {
-            let ownKeys = keys(layer) + head * headBytes
-            let ownValues = values(layer) + head * headBytes
-            let first = head * headWidth
-            if format == .bfloat16 {
-                l2s_pack_rows_bf16(
-                    key.base + first, key.stride, key.count, headWidth,
-                    ownKeys.assumingMemoryBound(to: UInt16.self))
-                let rows = ownValues.assumingMemoryBound(to: UInt16.self)
-                for position in 0..<value.count {
-                    l2s_to_bf16(value[position] + first, headWidth, rows + position * headWidth)
-                }
-            } else {
-                l2s_pack_rows(
-                    key.base + first, key.stride, key.count, headWidth,
-                    ownKeys.assumingMemoryBound(to: Float.self))
-                let rows = ownValues.assumingMemoryBound(to: Float.self)
-                for position in 0..<value.count {
-                    (rows + position * headWidth).update(
-                        from: value[position] + first, count: headWidth)
-                }
-            }
-        }
+        Operators.remember(
+            self, layer: layer, positions: 0..<key.count, key: key.base, value: value.base,
+            stride: key.stride)
     }
 
     func copy() -> KeyValueCache {
@@ -103,9 +72,4 @@ final class KeyValueCache {
         other.buffer.base.update(from: buffer.base, count: buffer.count)
         return other
     }
-}
-
-extension WeightFormat {
-    /// Compact weights come with compact caches: half the bytes that a step reads.
-    var cacheFormat: WeightFormat { self == .float32 ? .float32 : .bfloat16 }
 }

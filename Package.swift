@@ -92,6 +92,8 @@ let package = Package(
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"]),
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+        module(
+            "Training", ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]),
         module("Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Peers"]),
 
         // The queue.
@@ -125,7 +127,7 @@ let package = Package(
             [
                 "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
-                arguments,
+                "Training", arguments,
             ]),
 
         // Tests mirror the modules.
@@ -148,6 +150,12 @@ let package = Package(
         tests(
             "WorkerTests",
             ["Worker", "Jobs", "Telemetry", logging, tracing, inMemoryTracing, "TestSupport"]),
+        tests(
+            "TrainingTests",
+            [
+                "Training", "Settings", "Pipeline", "Jobs", "Inference", "Tokenizers",
+                "Checkpoints", "TestSupport",
+            ]),
         tests("ControlTests", ["TestSupport", "Postgres"]),
         tests(
             "EndToEndTests",

@@ -10,16 +10,20 @@ struct JSONFields {
 
     init(path: String) throws {
         let file = try FileMapping(path: path)
-        self.path = path
         guard file.bytes.count <= Self.largestFile else {
             throw CheckpointError(
                 path: path,
                 problem: .malformed(
                     "expected at most \(Self.largestFile) bytes, got \(file.bytes.count)"))
         }
+        try self.init(file.data(in: 0..<file.bytes.count), path: path)
+    }
+
+    /// - Parameter path: what errors call the text.
+    init(_ text: Data, path: String) throws {
+        self.path = path
         do {
-            values = try JSONDecoder().decode(
-                [String: Value].self, from: file.data(in: 0..<file.bytes.count))
+            values = try JSONDecoder().decode([String: Value].self, from: text)
         } catch {
             throw CheckpointError(
                 path: path, problem: .malformed("expected a JSON object, found other text"))

@@ -1,9 +1,19 @@
+package import FoundationEssentials
+
 /// The hyper-parameters of a model, read from config.json and checked.
 package enum ModelConfiguration: Sendable, Equatable {
     case t5(T5Configuration)
     case gpt2(GPT2Configuration)
 
     static let modelTypes = T5Configuration.modelTypes + ["gpt2"]
+
+    /// - Parameters:
+    ///   - text: of a config.json.
+    ///   - path: what errors call it.
+    /// - Throws: `CheckpointError`.
+    package init(_ text: Data, path: String) throws {
+        try self.init(fields: JSONFields(text, path: path))
+    }
 
     init(fields: JSONFields) throws {
         let type = try fields.text("model_type", oneOf: Self.modelTypes)

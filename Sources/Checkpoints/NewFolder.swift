@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 import Glibc
 
 /// A folder that comes into being whole or not at all.
@@ -50,6 +50,13 @@ package enum NewFolder {
         let source = try FileMapping(path: folder + "/" + name)
         let file = try NewFile(path: target + "/" + name)
         try file.write(source.bytes)
+        try file.finish()
+    }
+
+    /// Writes a small file of a folder that is being made.
+    package static func write(_ text: Data, to path: String) throws {
+        let file = try NewFile(path: path)
+        try text.withUnsafeBytes { try file.write($0) }
         try file.finish()
     }
 

@@ -19,6 +19,8 @@ package struct SLMManifest: Sendable, Equatable {
     package let llm: String
     package let fusion: Fusion
     package let promptEmbedding: PromptEmbedding
+    /// Of the large model that the small one was trained with. Nil in folders that do not tell.
+    package let llmFingerprint: String?
 
     /// The large model's folder, as it can be opened.
     package var llmPath: String { llm.hasPrefix("/") ? llm : folder + "/" + llm }
@@ -44,6 +46,7 @@ package struct SLMManifest: Sendable, Equatable {
         }
         fusion = try fields.choice("fusion")
         promptEmbedding = try fields.choice("prompt_embedding", default: .slm)
+        llmFingerprint = fields.has("llm_fingerprint") ? try fields.text("llm_fingerprint") : nil
     }
 }
 

@@ -1,31 +1,35 @@
 import Yams
 
-/// The fields of one job file as text, and the refusals met so far.
+/// The fields of one YAML file as text, and the refusals met so far.
 struct FieldReader {
     let file: String
+    /// All fields that there are.
+    let fields: [FileField]
     private(set) var refusals: [Refusal] = []
     /// By full name: `limits.new_tokens`.
     private var found: [String: (text: String, line: Int?)] = [:]
     /// The fields that were met in a form that has no text, so that they are not refused twice.
     private var unreadable: Set<String> = []
 
-    init(file: String) {
+    init(file: String, fields: [FileField]) {
         self.file = file
+        self.fields = fields
     }
 
     /// Takes in the whole document and refuses what is not a known field in its place.
     mutating func scan(_ root: Node) {
-        guard case .mapping(let fields) = root else {
+        guard case .mapping(let mapping) = root else {
             return refuse(
-                "the file", at: root.mark?.line, expected: "fields such as `name: summarize`",
+                "the file", at: root.mark?.line,
+                expected: "fields such as `\(fields.keys(of: nil).first ?? ""): …`",
                 found: root.kind)
         }
-        scan(fields, section: nil)
+        scan(mapping, section: nil)
     }
 
-    private mutating func scan(_ fields: Node.Mapping, section: String?) {
-        let known = JobField.keys(of: section)
-        for (key, value) in fields {
+    private mutating func scan(_ mapping: Node.Mapping, section: String?) {
+        let known = fields.keys(of: section)
+        for (key, value) in mapping {
             let line = key.mark?.line
             let key = key.scalar?.string ?? ""
             let name = section.map { "\($0).\(key)" } ?? key
@@ -37,7 +41,7 @@ struct FieldReader {
                     found: Refusal.quoted(key) + nearest)
                 continue
             }
-            let isSection = section == nil && JobField.sections.contains(key)
+            let isSection = section == nil && fields.sections.contains(key)
             switch value {
             case .scalar(let scalar) where !isSection:
                 found[name] = (scalar.string, line)
@@ -49,8 +53,8 @@ struct FieldReader {
                 unreadable.insert(name)
                 let expected =
                     isSection
-                    ? "fields such as `\(JobField.keys(of: key).first ?? ""): …`"
-                    : JobField.all.first { $0.name == name }?.expected ?? "a value"
+                    ? "fields such as `\(fields.keys(of: key).first ?? ""): …`"
+                    : fields.first { $0.name == name }?.expected ?? "a value"
                 refuse(name, at: line, expected: expected, found: value.kind)
             }
         }
@@ -83,6 +87,11 @@ struct FieldReader {
         refuse(field.about.name, at: line(of: field), expected: expected, found: shown)
     }
 
+    mutating func refuseIfGiven(_ field: Field<some Any>, unless rule: String) {
+        guard let found = text(of: field) else { return }
+        refuse(field, expected: "left out unless \(rule)", found: found)
+    }
+
     private mutating func refuse(
         _ field: String, at line: Int?, expected: String, found: String
     ) {
@@ -103,19 +112,21 @@ extension Node {
     }
 }
 
-extension JobField {
-    /// `limits`, `batch` and `retry`.
-    fileprivate static let sections: [String] = all.reduce(into: []) { sections, field in
-        let parts = field.name.split(separator: ".")
-        if parts.count == 2, !sections.contains(String(parts[0])) {
-            sections.append(String(parts[0]))
+extension [FileField] {
+    /// Such as `limits`, `batch` and `retry`.
+    fileprivate var sections: [String] {
+        reduce(into: []) { sections, field in
+            let parts = field.name.split(separator: ".")
+            if parts.count == 2, !sections.contains(String(parts[0])) {
+                sections.append(String(parts[0]))
+            }
         }
     }
 
     /// The keys that stand at the top, or within `section`.
-    fileprivate static func keys(of section: String?) -> [String] {
-        guard let section else { return all.map(\.name).filter { !$0.contains(".") } + sections }
-        return all.filter { $0.name.hasPrefix("\(section).") }
+    fileprivate func keys(of section: String?) -> [String] {
+        guard let section else { return map(\.name).filter { !$0.contains(".") } + sections }
+        return filter { $0.name.hasPrefix("\(section).") }
             .map { String($0.name.dropFirst(section.count + 1)) }
     }
 }

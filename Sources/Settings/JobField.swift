@@ -1,8 +1,8 @@
 import Jobs
 
-/// The fields of a job file: name, default and meaning, for people. `JobFile` reads by it too, so
-/// that what is documented is what is accepted.
-package struct JobField: Sendable {
+/// A field of a YAML file: name, default and meaning, for people. Files are read by it too, so that
+/// what is documented is what is accepted.
+package struct FileField: Sendable {
     /// Such as `limits.new_tokens`.
     package let name: String
     /// Completes "expected <name> to be …".
@@ -14,7 +14,7 @@ package struct JobField: Sendable {
 
 /// A field with the reading of its text.
 struct Field<Value: Sendable>: Sendable {
-    let about: JobField
+    let about: FileField
     let quantity: Quantity<Value>
     let fallback: Value?
 
@@ -22,7 +22,7 @@ struct Field<Value: Sendable>: Sendable {
     init(_ name: String, _ quantity: Quantity<Value>, fallback: String? = nil, _ meaning: String) {
         self.quantity = quantity
         self.fallback = fallback.flatMap(quantity.read)
-        about = JobField(
+        about = FileField(
             name: name, expected: quantity.expected, fallback: fallback, meaning: meaning)
     }
 }
@@ -135,9 +135,10 @@ enum Fields {
         "The longest delay; at least `retry.backoff`.")
 }
 
-extension JobField {
-    /// Every field, in the order of the documentation.
-    package static let all: [JobField] = [
+/// The fields of a job file.
+package enum JobField {
+    /// In the order of the documentation.
+    package static let all: [FileField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
         Fields.dtype.about, Fields.prompt.about, Fields.shortlist.about, Fields.timeout.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
@@ -147,20 +148,22 @@ extension JobField {
         Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,
         Fields.maximumAttempts.about, Fields.backoff.about, Fields.maximumBackoff.about,
     ]
+}
 
-    /// The reference of the job file for a terminal: a line per field.
-    package static var reference: String {
-        let width = all.map(\.name.count).max() ?? 0
-        return all.map { field in
+extension [FileField] {
+    /// For a terminal: a line per field.
+    package var reference: String {
+        let width = map(\.name.count).max() ?? 0
+        return map { field in
             let name = field.name + String(repeating: " ", count: width - field.name.count)
             let fallback = field.fallback.map { " Default: \($0)." } ?? ""
             return "\(name)  \(field.meaning) Takes \(field.expected).\(fallback)"
         }.joined(separator: "\n")
     }
 
-    /// The same as the table in README.
-    package static var markdown: String {
-        let rows = all.map { field in
+    /// The same as a table in Markdown.
+    package var markdown: String {
+        let rows = map { field in
             let fallback = field.fallback.map { "`\($0)`" } ?? ""
             return "| `\(field.name)` | \(fallback) | \(field.expected) | \(field.meaning) |"
         }

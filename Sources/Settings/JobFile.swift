@@ -1,5 +1,4 @@
 package import Jobs
-import Yams
 
 /// A file of `jobs/`: YAML text → one job type.
 package struct JobFile: Sendable {
@@ -12,8 +11,9 @@ package struct JobFile: Sendable {
     /// - Throws: everything that is wrong with the text, except that a syntax error or a repeated
     ///   key hides what follows it.
     package init(parsing text: String, file: String) throws(Refusals) {
-        var reader = FieldReader(file: file)
-        reader.scan(try Self.compose(text, file: file))
+        var reader = FieldReader(file: file, fields: JobField.all)
+        reader.scan(
+            try composeYAML(text, file: file, of: "a job type (name, mode, llm, slm, prompt, …)"))
 
         let name = reader.value(Fields.name)
         let mode = reader.value(Fields.mode)
@@ -109,11 +109,6 @@ extension FieldReader {
                 : nil)
     }
 
-    private mutating func refuseIfGiven(_ field: Field<some Any>, unless rule: String) {
-        guard let found = text(of: field) else { return }
-        refuse(field, expected: "left out unless \(rule)", found: found)
-    }
-
     fileprivate mutating func batch(sourceTokens: Int?) -> JobType.BatchLimits? {
         let documents = value(Fields.documents)
         let paddedTokens = value(Fields.paddedTokens)
@@ -149,37 +144,5 @@ extension FieldReader {
         }
         return JobType.RetryPolicy(
             maximumAttempts: maximumAttempts, backoff: backoff, maximumBackoff: maximumBackoff)
-    }
-}
-
-extension JobFile {
-    /// Yams' errors carry the whole text; only what and where is passed on.
-    private static func compose(_ text: String, file: String) throws(Refusals) -> Node {
-        func refusal(_ expected: String, _ found: String, line: Int? = nil) -> Refusals {
-            Refusals([
-                Refusal(file: file, line: line, field: "the file", expected: expected, found: found)
-            ])
-        }
-        do {
-            if let root = try Yams.compose(yaml: text) { return root }
-        } catch let error as YamlError {
-            switch error {
-            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-                .composer(_, let problem, let mark, _):
-                throw refusal("YAML", problem, line: mark.line)
-            case .duplicatedKeysInMapping(let keys, let context):
-                let names = keys.map(Refusal.quoted).joined(separator: ", ")
-                throw refusal(
-                    "YAML with each field once", "\(names) more than once",
-                    line: context.mark.line)
-            case .reader(let problem, _, _, _):
-                throw refusal("YAML", problem)
-            default:
-                throw refusal("YAML", "text that could not be read")
-            }
-        } catch {
-            throw refusal("YAML", "text that could not be read")
-        }
-        throw refusal("a job type (name, mode, llm, slm, prompt, …)", "an empty file")
     }
 }

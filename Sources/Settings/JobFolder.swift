@@ -54,25 +54,3 @@ package func readJobTypes(folder: String) -> (jobTypes: [JobType], refusals: [Re
     }
     return (jobTypes, refusals)
 }
-
-/// No job file of use is near this; a model or a dump named `.yaml` by mistake is past it.
-private let largestFile = 65_536
-
-private func text(ofFile path: String) throws(Refusals) -> String {
-    func refusal(_ expected: String, _ found: String) -> Refusals {
-        Refusals([Refusal(file: path, field: "the file", expected: expected, found: found)])
-    }
-    guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
-        throw refusal("a file", "one whose size could not be read")
-    }
-    guard size <= largestFile else {
-        throw refusal("at most \(largestFile) bytes", "\(size)")
-    }
-    guard let bytes = FileManager.default.contents(atPath: path) else {
-        throw refusal("readable", "a file that could not be read")
-    }
-    guard let text = String(bytes: bytes, encoding: .utf8) else {
-        throw refusal("UTF-8", "bytes that are not")
-    }
-    return text
-}

@@ -19,7 +19,7 @@ struct Check: AsyncParsableCommand {
 
     func run() async throws {
         if fields {
-            Console.print(JobField.reference)
+            Console.print(JobField.all.reference)
             return
         }
         let installation = try folders.installation

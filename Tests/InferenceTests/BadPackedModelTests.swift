@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""l2s.version":"1""#, #""l2s.version":"2""#, #"be 1, got "2""#),
+        (#""l2s.version":"2""#, #""l2s.version":"3""#, #"be 2, got "3""#),
         ("panel32 little", "panel16 little", #"be panel32 little-endian, got "panel16"#),
         (#""l2s.dtype":"int8""#, #""l2s.dtype":"int4""#, #"got "int4""#),
         (#""l2s.layout""#, #""l2s.lay0ut""#, #"got "nothing""#),

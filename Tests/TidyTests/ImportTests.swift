@@ -17,6 +17,10 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("Tokenizers", ["CSentencePiece"]),
     ("Inference", ["CKernels", "Checkpoints"]),
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+    (
+        "Training",
+        ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]
+    ),
     ("Benchmarks", ["Inference", "CKernels", "COpenBLAS"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
@@ -42,7 +46,7 @@ private let table: [(module: String, imports: Set<String>)] = [
         [
             "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs",
             "Postgres",
-            "Migrations", "LocalPostgres", "Settings", "Jobs", "ArgumentParser",
+            "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "ArgumentParser",
         ]
     ),
 ]

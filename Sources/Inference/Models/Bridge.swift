@@ -92,7 +92,7 @@ package struct Bridge: Sendable {
 }
 
 extension ModelConfiguration {
-    var width: Int {
+    package var width: Int {
         switch self {
         case .t5(let configuration): configuration.modelWidth
         case .gpt2(let configuration): configuration.width
@@ -101,6 +101,9 @@ extension ModelConfiguration {
 }
 
 extension ModelFolder {
+    /// Tokens must be below this.
+    package var vocabularyRows: Int { get throws { try embedding.rows } }
+
     var embedding: EmbeddingTable {
         get throws {
             switch configuration {

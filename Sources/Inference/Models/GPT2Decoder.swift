@@ -181,7 +181,7 @@ extension GPT2Decoder {
 
 extension WeightFile {
     /// Names come with and without it.
-    fileprivate var gpt2Prefix: String {
+    package var gpt2Prefix: String {
         contains("transformer.wte.weight") ? "transformer." : ""
     }
 }

@@ -73,7 +73,7 @@ package final class T5Encoder: Sendable {
 
 extension WeightFile {
     /// T5's token embedding under whichever name a checkpoint has it.
-    func tokenEmbedding(width: Int) throws -> StoredTensor {
+    package func tokenEmbedding(width: Int) throws -> StoredTensor {
         let names = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
         return try tensor(names.first { contains($0) } ?? names[0], shape: [nil, width])
     }

@@ -55,7 +55,7 @@ package final class FloatBuffer: @unchecked Sendable {
     }
 
     /// Lends a part of the floats to one closure.
-    func withFloats<R>(
+    package func withFloats<R>(
         _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) throws -> R
     ) rethrows -> R {
         try withFloats { try body(UnsafeMutableBufferPointer(rebasing: $0[range])) }

@@ -24,7 +24,7 @@ package struct Packing: Sendable, Equatable {
     let matrices: [String: Matrix]
 
     /// Changes with the keys and the names of tensors.
-    static let version = "1"
+    static let version = "2"
     /// Of all matrices, as CKernels.h describes it. One layout serves every instruction set.
     static let layout = "panel\(PackedMatrix.panelWidth) little-endian"
 
@@ -37,6 +37,16 @@ package struct Packing: Sendable, Equatable {
         static let embeddings = "l2s.embeddings"
         static let source = "l2s.source"
         static let matrix = "l2s.matrix."
+    }
+}
+
+extension ModelFolder {
+    /// Tells its model from others, the same before and after `l2s convert`: packed files carry
+    /// that of the checkpoint they were made of.
+    ///
+    /// - Throws: `PackingError`.
+    package var fingerprint: String {
+        get throws { isPacked ? try Packing(weights).source : weights.fingerprint }
     }
 }
 

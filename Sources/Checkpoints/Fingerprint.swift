@@ -1,0 +1,63 @@
+/// Tells data apart that differ by accident, in 64 bits. Not for security.
+package struct Fingerprint: Sendable {
+    private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    package init() {}
+
+    package mutating func mix(_ word: UInt64) {
+        hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+        hash ^= hash >> 32
+    }
+
+    package mutating func mix(_ text: String) {
+        for byte in text.utf8 { mix(UInt64(byte)) }
+        mix(UInt64(text.utf8.count))
+    }
+
+    mutating func mix(_ bytes: UnsafeRawBufferPointer) {
+        let words = bytes.count / 8
+        for index in 0..<words {
+            mix(
+                UInt64(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self)))
+        }
+        for byte in bytes[(8 * words)...] { mix(UInt64(byte)) }
+    }
+
+    /// 16 hexadecimal digits.
+    package var text: String {
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+extension WeightFile {
+    /// Of a tensor, this much is looked at in each of `fingerprintSlices` places.
+    private static let sliceBytes = 4096
+    private static let fingerprintSlices = 16
+
+    /// Tells one checkpoint from another: a hash of all tensors' names, formats and shapes, of
+    /// small tensors as a whole and of large ones in 16 places. Training moves every weight, so
+    /// two trainings never agree there. Cost: at most 64 KiB are read of a tensor, so that
+    /// a checkpoint of many gigabytes is not read twice whenever it is opened.
+    package var fingerprint: String {
+        var fingerprint = Fingerprint()
+        for name in names {
+            guard let tensor = try? bytes(of: name) else { continue }
+            fingerprint.mix("\(name) \(tensor.format) \(tensor.shape)")
+            withExtendedLifetime(tensor.owner) {
+                guard tensor.bytes.count > Self.sliceBytes * Self.fingerprintSlices else {
+                    return fingerprint.mix(tensor.bytes)
+                }
+                let rest = tensor.bytes.count - Self.sliceBytes
+                for slice in 0..<Self.fingerprintSlices {
+                    let start = rest / (Self.fingerprintSlices - 1) * slice
+                    fingerprint.mix(
+                        UnsafeRawBufferPointer(
+                            rebasing: tensor.bytes[start..<start + Self.sliceBytes]))
+                }
+            }
+        }
+        return fingerprint.text
+    }
+}

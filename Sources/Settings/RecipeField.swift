@@ -1,0 +1,178 @@
+import Jobs
+
+/// Named after what they are in the file.
+enum RecipeFields {
+    static let llm = Field(
+        "llm", .modelFolder,
+        "The frozen large model that reads. Required, but for `architecture: whole_t5`, which has none."
+    )
+    static let output = Field(
+        "output", .modelFolder,
+        "What is written: a folder of its own, put in place when training ends.")
+    static let prompt = Field(
+        "prompt", .prompt, "What the LLM reads of a source: that of the job types to come.")
+    static let architecture = Field(
+        "architecture", Quantity<TrainingRecipe.Architecture>.choice(), fallback: "t5_decoder",
+        "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "
+            + "prompt, or a T5 of which nothing is frozen.")
+    static let fusion = Field(
+        "fusion", Quantity<TrainingRecipe.Fusion>.choice(),
+        "How the states enter. Default: cross_attention for t5_decoder, otherwise add.")
+    static let promptEmbedding = Field(
+        "prompt_embedding", Quantity<TrainingRecipe.PromptEmbedding>.choice(),
+        "For gpt2: whose embedding of the prompt is added, `slm` where both share a tokenizer. "
+            + "Default: slm.")
+    static let stored = Field(
+        "stored", Quantity<TrainingRecipe.StoredFormat>.choice(), fallback: "float32",
+        "How the weights of the output are written; training itself is in float32.")
+    static let seed = Field(
+        "seed", .wholeNumber(0...Int(UInt32.max)), fallback: "0",
+        "Of new weights, the order of batches and dropout: the same seed gives the same model.")
+    static let threads = Field(
+        "threads", .wholeNumber(1...1024), "Threads that compute. Default: the machine's cores.")
+
+    static let checkpoint = Field(
+        "start.checkpoint", .modelFolder,
+        "Start from the weights of this folder; its projector too, if it has one.")
+    static let llmLayers = Field(
+        "start.llm_layers", .layers,
+        "Start from these layers of the LLM's own decoder, counted from 0, and its embedding.")
+    static let tokenizer = Field(
+        "start.tokenizer", .modelFolder,
+        "Folder whose tokenizer the outputs have. Default: the checkpoint's, else the LLM's.")
+
+    static let width = Field(
+        "sizes.width", .wholeNumber(8...65_536), fallback: "128", "d_model of new weights.")
+    static let headWidth = Field(
+        "sizes.head_width", .wholeNumber(1...4096), fallback: "32",
+        "d_kv of a new T5. A GPT-2 divides its width among its heads.")
+    static let heads = Field(
+        "sizes.heads", .wholeNumber(1...1024), fallback: "4", "Attention heads of a layer.")
+    static let feedForward = Field(
+        "sizes.feed_forward", .wholeNumber(1...1_048_576), fallback: "384",
+        "d_ff of a new T5 (gated gelu), n_inner of a new GPT-2.")
+    static let layers = Field(
+        "sizes.layers", .wholeNumber(1...256), fallback: "2", "Decoder layers.")
+    static let encoderLayers = Field(
+        "sizes.encoder_layers", .wholeNumber(1...256), fallback: "2",
+        "Encoder layers of a new T5 that has an encoder.")
+    static let positions = Field(
+        "sizes.positions", .wholeNumber(2...1_048_576), fallback: "1024",
+        "The longest prompt and output together of a new GPT-2.")
+    static let projector = Field(
+        "sizes.projector", .wholeNumber(1...65_536),
+        "Hidden width of a new projector. Default: the LLM's width (twice that with llm_layers, "
+            + "where it starts as the identity).")
+
+    static let train = Field(
+        "data.train", .dataFile, "Training pairs: JSON Lines of a source and a target each.")
+    static let validation = Field(
+        "data.validation", .dataFile, "Pairs like these that are not trained on.")
+    static let sourceField = Field(
+        "data.source_field", .fieldName, fallback: "source", "What a line calls its source.")
+    static let targetField = Field(
+        "data.target_field", .fieldName, fallback: "target", "What a line calls its target.")
+    static let sourceTokens = Field(
+        "data.source_tokens", .wholeNumber(2...32_768), fallback: "512",
+        "A longer prompt is cut off, as by a job type with `overflow: truncate`.")
+    static let targetTokens = Field(
+        "data.target_tokens", .wholeNumber(2...4096), fallback: "128",
+        "A pair with a longer target, its end token included, is left out.")
+    static let cache = Field(
+        "data.cache", .dataFile,
+        "Folder of the LLM's states, computed once: two bytes times the LLM's width for every "
+            + "source token. Default: beside the output, removed when training ends.")
+
+    static let batchTokens = Field(
+        "batch.tokens", .wholeNumber(1...1_048_576), fallback: "4096",
+        "Source and target tokens of a batch.")
+    static let accumulation = Field(
+        "batch.accumulation", .wholeNumber(1...4096), fallback: "1",
+        "Batches whose gradients make one step.")
+
+    static let steps = Field(
+        "length.steps", .wholeNumber(1...100_000_000), "Stop after so many steps.")
+    static let epochs = Field(
+        "length.epochs", .wholeNumber(1...100_000), "Stop after so many passes over the data.")
+    static let time = Field(
+        "length.time", .duration(.seconds(1)...(.seconds(30 * 86_400))),
+        "Stop after this time of training. One of the three is required; the first one met counts.")
+
+    static let learningRate = Field(
+        "optimizer.learning_rate", .number(1e-8...1), fallback: "0.001", "The highest rate.")
+    static let schedule = Field(
+        "optimizer.schedule", Quantity<TrainingRecipe.Schedule>.choice(), fallback: "cosine",
+        "Fall after the warm-up: cosine to 2 % at the end, or by the inverse square root of the step."
+    )
+    static let warmup = Field(
+        "optimizer.warmup_steps", .wholeNumber(0...10_000_000), fallback: "200",
+        "Steps over which the rate rises from 0.")
+    static let weightDecay = Field(
+        "optimizer.weight_decay", .number(0...1), fallback: "0.01",
+        "AdamW's, of matrices only.")
+    static let beta1 = Field("optimizer.beta1", .number(0...0.9999), fallback: "0.9", "AdamW's.")
+    static let beta2 = Field("optimizer.beta2", .number(0...0.999999), fallback: "0.98", "AdamW's.")
+    static let clipping = Field(
+        "optimizer.clipping", .number(0...1_000_000), fallback: "1",
+        "The largest norm of a step's gradient; 0 for any.")
+    static let labelSmoothing = Field(
+        "regularization.label_smoothing", .number(0...0.9), fallback: "0",
+        "Probability spread over all tokens in place of the label's.")
+    static let dropout = Field(
+        "regularization.dropout", .number(0...0.9), fallback: "0", "The share of units left out.")
+
+    static let interval = Field(
+        "validation.interval", .wholeNumber(1...10_000_000), fallback: "500",
+        "Steps between two validations; each writes a checkpoint to go on from.")
+    static let patience = Field(
+        "validation.patience", .wholeNumber(1...100_000),
+        "Stop after so many validations without a better loss. Default: never.")
+}
+
+/// The fields of a training recipe.
+package enum RecipeField {
+    /// In the order of the documentation.
+    package static let all: [FileField] = [
+        RecipeFields.llm.about, RecipeFields.output.about, RecipeFields.prompt.about,
+        RecipeFields.architecture.about, RecipeFields.fusion.about,
+        RecipeFields.promptEmbedding.about, RecipeFields.stored.about, RecipeFields.seed.about,
+        RecipeFields.threads.about,
+        RecipeFields.checkpoint.about, RecipeFields.llmLayers.about, RecipeFields.tokenizer.about,
+        RecipeFields.width.about, RecipeFields.headWidth.about, RecipeFields.heads.about,
+        RecipeFields.feedForward.about, RecipeFields.layers.about,
+        RecipeFields.encoderLayers.about, RecipeFields.positions.about,
+        RecipeFields.projector.about,
+        RecipeFields.train.about, RecipeFields.validation.about, RecipeFields.sourceField.about,
+        RecipeFields.targetField.about, RecipeFields.sourceTokens.about,
+        RecipeFields.targetTokens.about, RecipeFields.cache.about,
+        RecipeFields.batchTokens.about, RecipeFields.accumulation.about,
+        RecipeFields.steps.about, RecipeFields.epochs.about, RecipeFields.time.about,
+        RecipeFields.learningRate.about, RecipeFields.schedule.about, RecipeFields.warmup.about,
+        RecipeFields.weightDecay.about, RecipeFields.beta1.about, RecipeFields.beta2.about,
+        RecipeFields.clipping.about, RecipeFields.labelSmoothing.about, RecipeFields.dropout.about,
+        RecipeFields.interval.about, RecipeFields.patience.about,
+    ]
+}
+
+extension Quantity<[Int]> {
+    /// YAML has lists, too, but a line of text is read and refused like every other field.
+    static let layers = Quantity(
+        expected: "whole numbers from 0 to 255 that rise, such as 0, 2"
+    ) { text in
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        let layers = words.compactMap { word in
+            Int(word.drop { $0 == " " }).flatMap { (0...255).contains($0) ? $0 : nil }
+        }
+        let rises = zip(layers, layers.dropFirst()).allSatisfy { $0 < $1 }
+        return layers.count == words.count && rises ? layers : nil
+    }
+}
+
+extension Quantity<String> {
+    /// Unlike models, data may lie anywhere.
+    static let dataFile = Quantity(
+        expected: "a path, from the working folder or absolute"
+    ) { $0.isEmpty || $0.contains("\0") ? nil : $0 }
+
+    static let fieldName = Quantity(expected: "the name of a JSON field") { $0.isEmpty ? nil : $0 }
+}

@@ -1,0 +1,217 @@
+import Jobs
+
+extension TrainingRecipe {
+    /// Reads the file at `path`.
+    ///
+    /// - Throws: everything that is wrong with it.
+    package init(file path: String) throws(Refusals) {
+        try self.init(parsing: text(ofFile: path), file: path)
+    }
+
+    /// Reads `text`; `file` is only what refusals call it.
+    ///
+    /// - Throws: everything that is wrong with the text, except that a syntax error or a repeated
+    ///   key hides what follows it.
+    package init(parsing text: String, file: String) throws(Refusals) {
+        var reader = FieldReader(file: file, fields: RecipeField.all)
+        reader.scan(
+            try composeYAML(text, file: file, of: "a training recipe (llm, output, prompt, …)"))
+
+        let architecture = reader.value(RecipeFields.architecture)
+        let llm = reader.llm(architecture)
+        let output = reader.value(RecipeFields.output)
+        let prompt = reader.value(RecipeFields.prompt)
+        let fusion = reader.fusion(architecture)
+        let promptEmbedding = reader.promptEmbedding(architecture, fusion: fusion)
+        let start = reader.start(architecture)
+        let stored = reader.value(RecipeFields.stored)
+        let tokenizer = reader.optional(RecipeFields.tokenizer)
+        let projectorWidth = reader.projectorWidth(architecture)
+        let data = reader.data()
+        let batchTokens = reader.value(RecipeFields.batchTokens)
+        let accumulation = reader.value(RecipeFields.accumulation)
+        let length = reader.length()
+        let optimizer = reader.optimizer()
+        let labelSmoothing = reader.value(RecipeFields.labelSmoothing)
+        let dropout = reader.value(RecipeFields.dropout)
+        let seed = reader.value(RecipeFields.seed)
+        let interval = reader.value(RecipeFields.interval)
+        let patience = reader.optional(RecipeFields.patience)
+        let threads = reader.optional(RecipeFields.threads)
+
+        guard reader.refusals.isEmpty, let architecture, let output, let prompt, let start,
+            let stored,
+            let data, let batchTokens, let accumulation, let length, let optimizer,
+            let labelSmoothing, let dropout, let seed, let interval
+        else { throw Refusals(reader.refusals) }
+        self.init(
+            llm: llm, output: output, prompt: prompt, architecture: architecture, fusion: fusion,
+            promptEmbedding: promptEmbedding, start: start, stored: stored, tokenizer: tokenizer,
+            projectorWidth: projectorWidth, data: data, batchTokens: batchTokens,
+            accumulation: accumulation, length: length, optimizer: optimizer,
+            labelSmoothing: labelSmoothing, dropout: dropout, seed: UInt64(seed),
+            validationInterval: interval, patience: patience, threads: threads)
+    }
+}
+
+extension FieldReader {
+    fileprivate mutating func llm(_ architecture: TrainingRecipe.Architecture?) -> String? {
+        guard architecture == .wholeT5 else { return value(RecipeFields.llm) }
+        refuseIfGiven(RecipeFields.llm, unless: "architecture is another than whole_t5")
+        return nil
+    }
+
+    fileprivate mutating func fusion(
+        _ architecture: TrainingRecipe.Architecture?
+    ) -> TrainingRecipe.Fusion? {
+        let given = optional(RecipeFields.fusion)
+        switch architecture {
+        case .t5Decoder:
+            if let given, given != .crossAttention {
+                refuse(
+                    RecipeFields.fusion, expected: "cross_attention for a t5_decoder",
+                    found: given.rawValue)
+            }
+            return .crossAttention
+        case .t5, .gpt2:
+            if given == .crossAttention {
+                refuse(
+                    RecipeFields.fusion,
+                    expected: "add or replace for an architecture that reads the prompt",
+                    found: "cross_attention")
+            }
+            return given ?? .add
+        case .wholeT5, nil:
+            refuseIfGiven(RecipeFields.fusion, unless: "architecture is another than whole_t5")
+            return nil
+        }
+    }
+
+    fileprivate mutating func promptEmbedding(
+        _ architecture: TrainingRecipe.Architecture?, fusion: TrainingRecipe.Fusion?
+    ) -> TrainingRecipe.PromptEmbedding {
+        let given = optional(RecipeFields.promptEmbedding) ?? .slm
+        if architecture != .gpt2 || fusion != .add {
+            refuseIfGiven(
+                RecipeFields.promptEmbedding, unless: "architecture is gpt2 and fusion is add")
+        }
+        return given
+    }
+
+    fileprivate mutating func start(
+        _ architecture: TrainingRecipe.Architecture?
+    ) -> TrainingRecipe.Start? {
+        let checkpoint = optional(RecipeFields.checkpoint)
+        let llmLayers = optional(RecipeFields.llmLayers)
+        let sizes = sizes()
+        if let llmLayers {
+            refuseIfGiven(RecipeFields.checkpoint, unless: "start.llm_layers is left out")
+            if architecture != .t5Decoder {
+                refuseIfGiven(RecipeFields.llmLayers, unless: "architecture is t5_decoder")
+            }
+            refuseSizes(unless: "start.llm_layers is left out")
+            return .llmLayers(llmLayers)
+        }
+        if let checkpoint {
+            refuseSizes(unless: "start.checkpoint is left out")
+            return .checkpoint(checkpoint)
+        }
+        if architecture == .wholeT5, text(of: RecipeFields.tokenizer) == nil {
+            refuse(
+                RecipeFields.tokenizer,
+                expected: "given for a whole_t5 of new weights (or start.checkpoint)", found: nil)
+        }
+        if architecture == .gpt2, let sizes, sizes.width % sizes.heads != 0 {
+            refuse(
+                RecipeFields.width, expected: "a multiple of sizes.heads (\(sizes.heads)) for gpt2",
+                found: "\(sizes.width)")
+        }
+        return sizes.map { .scratch($0) }
+    }
+
+    private mutating func sizes() -> TrainingRecipe.Sizes? {
+        let width = value(RecipeFields.width)
+        let headWidth = value(RecipeFields.headWidth)
+        let heads = value(RecipeFields.heads)
+        let feedForward = value(RecipeFields.feedForward)
+        let layers = value(RecipeFields.layers)
+        let encoderLayers = value(RecipeFields.encoderLayers)
+        let positions = value(RecipeFields.positions)
+        guard let width, let headWidth, let heads, let feedForward, let layers, let encoderLayers,
+            let positions
+        else { return nil }
+        return TrainingRecipe.Sizes(
+            width: width, headWidth: headWidth, heads: heads, feedForward: feedForward,
+            layers: layers, encoderLayers: encoderLayers, positions: positions)
+    }
+
+    /// Sizes that would not be kept to.
+    private mutating func refuseSizes(unless rule: String) {
+        for field in [
+            RecipeFields.width, RecipeFields.headWidth, RecipeFields.heads,
+            RecipeFields.feedForward, RecipeFields.layers, RecipeFields.encoderLayers,
+            RecipeFields.positions,
+        ] { refuseIfGiven(field, unless: rule) }
+    }
+
+    fileprivate mutating func projectorWidth(
+        _ architecture: TrainingRecipe.Architecture?
+    ) -> Int? {
+        if architecture == .wholeT5 {
+            refuseIfGiven(RecipeFields.projector, unless: "architecture is another than whole_t5")
+        }
+        return optional(RecipeFields.projector)
+    }
+
+    fileprivate mutating func data() -> TrainingRecipe.Data? {
+        let train = value(RecipeFields.train)
+        let validation = value(RecipeFields.validation)
+        let sourceField = value(RecipeFields.sourceField)
+        let targetField = value(RecipeFields.targetField)
+        let sourceTokens = value(RecipeFields.sourceTokens)
+        let targetTokens = value(RecipeFields.targetTokens)
+        let cache = optional(RecipeFields.cache)
+        guard let train, let validation, let sourceField, let targetField, let sourceTokens,
+            let targetTokens
+        else { return nil }
+        if sourceField == targetField {
+            refuse(
+                RecipeFields.targetField, expected: "another than data.source_field",
+                found: targetField)
+        }
+        return TrainingRecipe.Data(
+            train: train, validation: validation, sourceField: sourceField,
+            targetField: targetField, sourceTokens: sourceTokens, targetTokens: targetTokens,
+            cache: cache)
+    }
+
+    fileprivate mutating func length() -> TrainingRecipe.Length? {
+        let steps = optional(RecipeFields.steps)
+        let epochs = optional(RecipeFields.epochs)
+        let time = optional(RecipeFields.time)
+        if text(of: RecipeFields.steps) == nil, text(of: RecipeFields.epochs) == nil,
+            text(of: RecipeFields.time) == nil
+        {
+            refuse(
+                RecipeFields.steps, expected: "given, or length.epochs or length.time", found: nil)
+        }
+        return TrainingRecipe.Length(steps: steps, epochs: epochs, time: time)
+    }
+
+    fileprivate mutating func optimizer() -> TrainingRecipe.Optimizer? {
+        let learningRate = value(RecipeFields.learningRate)
+        let schedule = value(RecipeFields.schedule)
+        let warmup = value(RecipeFields.warmup)
+        let weightDecay = value(RecipeFields.weightDecay)
+        let beta1 = value(RecipeFields.beta1)
+        let beta2 = value(RecipeFields.beta2)
+        let clipping = value(RecipeFields.clipping)
+        guard let learningRate, let schedule, let warmup, let weightDecay, let beta1, let beta2,
+            let clipping
+        else { return nil }
+        return TrainingRecipe.Optimizer(
+            learningRate: learningRate, schedule: schedule, warmupSteps: warmup,
+            weightDecay: weightDecay, beta1: beta1, beta2: beta2,
+            clipping: clipping == 0 ? nil : clipping)
+    }
+}

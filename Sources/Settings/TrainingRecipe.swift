@@ -1,0 +1,124 @@
+package import Jobs
+
+/// What `l2s train` makes, of what, and how: YAML text → one checked value.
+package struct TrainingRecipe: Sendable, Equatable {
+    /// Relative to the models folder. Nil for `wholeT5` alone.
+    package let llm: String?
+    /// Relative to the models folder.
+    package let output: String
+    package let prompt: PromptTemplate
+    package let architecture: Architecture
+    /// Nil for `wholeT5`.
+    package let fusion: Fusion?
+    package let promptEmbedding: PromptEmbedding
+    package let start: Start
+    /// How the weights of the output are written.
+    package let stored: StoredFormat
+    /// Folder of the outputs' tokenizer, relative to the models folder. Nil: the checkpoint's, or
+    /// the LLM's.
+    package let tokenizer: String?
+    /// Hidden width of a new projector. Nil: by the starting point.
+    package let projectorWidth: Int?
+    package let data: Data
+    /// Source and target tokens of a batch.
+    package let batchTokens: Int
+    package let accumulation: Int
+    package let length: Length
+    package let optimizer: Optimizer
+    package let labelSmoothing: Double
+    package let dropout: Double
+    package let seed: UInt64
+    /// Steps between validations.
+    package let validationInterval: Int
+    /// Validations without a better loss until training stops. Nil: it does not.
+    package let patience: Int?
+    /// Nil: the machine's cores.
+    package let threads: Int?
+}
+
+extension TrainingRecipe {
+    package enum Architecture: String, Sendable, CaseIterable {
+        /// A T5 decoder without an encoder, which attends to the projected states.
+        case t5Decoder = "t5_decoder"
+        /// A T5 whose encoder reads the projected states.
+        case t5
+        case gpt2
+        /// Nothing frozen: a T5 that reads and writes itself.
+        case wholeT5 = "whole_t5"
+    }
+
+    /// Spelled as in l2s.json.
+    package enum Fusion: String, Sendable, CaseIterable {
+        case add
+        case replace
+        case crossAttention = "cross_attention"
+    }
+
+    package enum PromptEmbedding: String, Sendable, CaseIterable {
+        case slm
+        case llm
+    }
+
+    package enum StoredFormat: String, Sendable, CaseIterable {
+        case float32
+        case bfloat16
+    }
+
+    package enum Start: Sendable, Equatable {
+        /// New weights of these sizes.
+        case scratch(Sizes)
+        /// The weights of a folder, relative to the models folder.
+        case checkpoint(String)
+        /// These layers of the LLM's decoder, with its embedding and head.
+        case llmLayers([Int])
+    }
+
+    package struct Sizes: Sendable, Equatable {
+        package let width: Int
+        package let headWidth: Int
+        package let heads: Int
+        package let feedForward: Int
+        /// Of the decoder.
+        package let layers: Int
+        package let encoderLayers: Int
+        package let positions: Int
+    }
+
+    /// JSON Lines of pairs. Paths are from the working folder.
+    package struct Data: Sendable, Equatable {
+        package let train: String
+        package let validation: String
+        package let sourceField: String
+        package let targetField: String
+        /// Longer prompts are cut off.
+        package let sourceTokens: Int
+        /// Pairs with longer targets are left out.
+        package let targetTokens: Int
+        /// Folder of the LLM's states. Nil: beside the output, for as long as training lasts.
+        package let cache: String?
+    }
+
+    /// At least one is set; the first one met ends the training.
+    package struct Length: Sendable, Equatable {
+        package let steps: Int?
+        package let epochs: Int?
+        package let time: Duration?
+    }
+
+    package enum Schedule: String, Sendable, CaseIterable {
+        case cosine
+        case inverseSquareRoot = "inverse_sqrt"
+    }
+
+    /// AdamW (Loshchilov and Hutter, arXiv 1711.05101).
+    package struct Optimizer: Sendable, Equatable {
+        package let learningRate: Double
+        package let schedule: Schedule
+        package let warmupSteps: Int
+        package let weightDecay: Double
+        package let beta1: Double
+        package let beta2: Double
+        /// The largest norm of a gradient. Nil: any.
+        package let clipping: Double?
+    }
+}

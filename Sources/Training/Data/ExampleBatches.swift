@@ -1,0 +1,84 @@
+internal import Foundation
+
+/// Which examples make which batch, by seed and epoch alone: a position is an epoch and a number,
+/// and any run may start from any position.
+package struct ExampleBatches: Sendable {
+    private let tokens: [Int]
+    private let targets: [Int]
+    private let tokensPerBatch: Int
+    private let seed: UInt64
+
+    /// Batches whose examples are sorted by length together: enough that lengths agree, few enough
+    /// that an epoch is still in random order.
+    private static let batchesPerBucket = 64
+
+    /// - Parameter tokensPerBatch: source and target tokens; a longer example is a batch alone.
+    package init(_ examples: [TrainingExample], tokensPerBatch: Int, seed: UInt64) {
+        tokens = examples.map(\.tokens)
+        targets = examples.map(\.target.count)
+        self.tokensPerBatch = tokensPerBatch
+        self.seed = seed
+    }
+
+    /// The batches of one pass over all examples, as indices; each occurs once.
+    package func batches(epoch: Int) -> [[Int]] {
+        var random = SplitMix64(seed: seed ^ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
+        let order = tokens.indices.shuffled(using: &random)
+        var batches: [[Int]] = []
+        var bucket: [Int] = []
+        var size = 0
+        for index in order {
+            bucket.append(index)
+            size += tokens[index]
+            if size >= tokensPerBatch * Self.batchesPerBucket {
+                batches += cut(bucket)
+                (bucket, size) = ([], 0)
+            }
+        }
+        batches += cut(bucket)
+        return batches.shuffled(using: &random)
+    }
+
+    private func cut(_ bucket: [Int]) -> [[Int]] {
+        let sorted = bucket.sorted {
+            (targets[$0], tokens[$0], $0) < (targets[$1], tokens[$1], $1)
+        }
+        var batches: [[Int]] = []
+        var batch: [Int] = []
+        var size = 0
+        for index in sorted {
+            if !batch.isEmpty, size + tokens[index] > tokensPerBatch {
+                batches.append(batch)
+                (batch, size) = ([], 0)
+            }
+            batch.append(index)
+            size += tokens[index]
+        }
+        if !batch.isEmpty { batches.append(batch) }
+        return batches
+    }
+}
+
+/// Steele, Lea and Flood's generator: the same numbers on every machine for the same seed.
+package struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Uniform in 0 ..< 1.
+    package mutating func unit() -> Float { Float(next() >> 40) * 0x1p-24 }
+
+    /// Of the standard normal distribution, by Box and Muller.
+    package mutating func normal() -> Float {
+        let radius = (-2 * log(1 - unit())).squareRoot()
+        return radius * cos(2 * .pi * unit())
+    }
+}

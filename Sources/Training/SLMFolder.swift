@@ -1,0 +1,66 @@
+internal import Checkpoints
+internal import FoundationEssentials
+internal import Inference
+package import Settings
+
+/// The folder that training makes: what transformers loads as a model, and the worker as an SLM.
+package enum SLMFolder {
+    static let projectorFile = "projector.safetensors"
+
+    private static let tokenizerFiles = [
+        "spiece.model", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json",
+    ]
+
+    /// Writes the folder whole or not at all.
+    ///
+    /// - Parameters:
+    ///   - start: what was trained.
+    ///   - tensors: its weights as they are now, named as in `start.tensors`.
+    ///   - projector: likewise, named as in `start.projector`.
+    ///   - fingerprint: of the LLM; nil for a whole T5.
+    ///   - path: a new or empty folder.
+    /// - Throws: `CheckpointError` where it cannot be written, or something lies there.
+    package static func write(
+        _ start: StartingModel, tensors: [NamedTensor], projector: [NamedTensor],
+        recipe: TrainingRecipe, fingerprint: String?, to path: String
+    ) throws {
+        let format: NumberFormat = recipe.stored == .bfloat16 ? .bfloat16 : .float32
+        try NewFolder.make(at: path) { folder in
+            try NewFolder.write(
+                ConfigurationText.naming(format, in: start.configurationText),
+                to: folder + "/config.json")
+            try SafetensorsWriter.write(
+                tensors.map { $0.values.stored(as: $0.name, shape: $0.shape, format: format) },
+                metadata: ["format": "pt"], to: folder + "/model.safetensors")
+            for name in tokenizerFiles {
+                try NewFolder.copy(name, from: start.tokenizerFolder, to: folder)
+            }
+            guard let llm = recipe.llm, let fusion = recipe.fusion, let fingerprint else { return }
+            // Small, and everything passes through it: it stays in full precision.
+            try SafetensorsWriter.write(
+                projector.map { $0.values.stored(as: $0.name, shape: $0.shape, format: .float32) },
+                metadata: ["format": "pt"], to: folder + "/" + projectorFile)
+            let manifest = Manifest(
+                llm: relativePath(from: recipe.output, to: llm), fusion: fusion.rawValue,
+                prompt_embedding: recipe.promptEmbedding.rawValue, llm_fingerprint: fingerprint)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            try NewFolder.write(
+                encoder.encode(manifest), to: folder + "/" + SLMManifest.fileName)
+        }
+    }
+
+    private struct Manifest: Encodable {
+        var format = 1
+        let llm: String
+        let fusion: String
+        let prompt_embedding: String
+        let llm_fingerprint: String
+    }
+
+    /// Both are inside the models folder.
+    private static func relativePath(from folder: String, to target: String) -> String {
+        folder.split(separator: "/").map { _ in "../" }.joined() + target
+    }
+}

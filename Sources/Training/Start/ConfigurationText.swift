@@ -1,0 +1,74 @@
+internal import Checkpoints
+internal import Foundation
+internal import Settings
+
+/// config.json of the model to be trained, as transformers and the worker read it.
+enum ConfigurationText {
+    /// Of new weights of the recipe's sizes.
+    ///
+    /// - Parameters:
+    ///   - vocabulary: rows of the embedding.
+    ///   - endID: the token that ends an output.
+    static func new(
+        _ sizes: TrainingRecipe.Sizes, architecture: TrainingRecipe.Architecture,
+        vocabulary: Int, endID: Int32
+    ) throws -> Data {
+        if architecture == .gpt2 {
+            return try text([
+                "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
+                "vocab_size": vocabulary, "n_positions": sizes.positions, "n_embd": sizes.width,
+                "n_layer": sizes.layers, "n_head": sizes.heads, "n_inner": sizes.feedForward,
+                "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
+                "bos_token_id": Int(endID), "eos_token_id": Int(endID),
+                "attn_pdrop": 0, "embd_pdrop": 0, "resid_pdrop": 0, "tie_word_embeddings": true,
+            ])
+        }
+        return try text([
+            "model_type": "t5", "architectures": ["T5ForConditionalGeneration"],
+            "vocab_size": vocabulary, "d_model": sizes.width, "d_kv": sizes.headWidth,
+            "d_ff": sizes.feedForward, "num_heads": sizes.heads,
+            "num_layers": architecture == .t5Decoder ? 0 : sizes.encoderLayers,
+            "num_decoder_layers": sizes.layers, "relative_attention_num_buckets": 32,
+            "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6,
+            "feed_forward_proj": "gated-gelu", "dropout_rate": 0,
+            "tie_word_embeddings": false, "scale_decoder_outputs": false,
+            "is_encoder_decoder": true, "pad_token_id": 0, "eos_token_id": Int(endID),
+            "decoder_start_token_id": 0,
+        ])
+    }
+
+    /// Of a folder's model, or of a part of it.
+    ///
+    /// - Parameters:
+    ///   - decoderLayers: how many are kept; nil for all.
+    ///   - keepsEncoder: whether the encoder stays.
+    static func derived(
+        from folder: ModelFolder, decoderLayers: Int? = nil, keepsEncoder: Bool
+    ) throws -> Data {
+        let path = folder.path + "/config.json"
+        let bytes = try Data(contentsOf: URL(filePath: path))
+        guard
+            var fields = try JSONSerialization.jsonObject(with: bytes) as? [String: Any],
+            case .t5(let t5) = folder.configuration
+        else { return bytes }
+        fields["num_decoder_layers"] = decoderLayers ?? t5.decoderLayers
+        if !keepsEncoder { fields["num_layers"] = 0 }
+        // What old configurations leave to be told by the model's type.
+        fields["scale_decoder_outputs"] = t5.scalesLogits
+        return try text(fields)
+    }
+
+    /// The same text, naming the format that the weights are stored in.
+    static func naming(_ format: NumberFormat, in text: Data) throws -> Data {
+        guard var fields = try JSONSerialization.jsonObject(with: text) as? [String: Any]
+        else { return text }
+        fields["dtype"] = format == .bfloat16 ? "bfloat16" : "float32"
+        fields["torch_dtype"] = nil
+        return try Self.text(fields)
+    }
+
+    private static func text(_ fields: [String: Any]) throws -> Data {
+        try JSONSerialization.data(
+            withJSONObject: fields, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    }
+}

@@ -1,0 +1,148 @@
+package import Checkpoints
+package import FoundationEssentials
+internal import Inference
+package import Settings
+package import Tokenizers
+
+/// What a recipe starts from: the SLM (or the whole T5) with every weight, and what joins it to
+/// the LLM.
+package struct StartingModel: Sendable {
+    package let configuration: ModelConfiguration
+    /// config.json.
+    package let configurationText: Data
+    /// In the names of Hugging Face's checkpoints; GPT-2's without `transformer.`. A T5 whose head
+    /// is its embedding has no `lm_head.weight`.
+    package let tensors: [NamedTensor]
+    /// `projector.in`, `projector.out` and, where the LLM's embedding of the prompt is added,
+    /// `prompt_adapter`: weight and bias each. Empty for a whole T5.
+    package let projector: [NamedTensor]
+    /// Of the outputs.
+    package let tokenizer: any Tokenizer
+    let tokenizerFolder: String
+
+    /// - Parameters:
+    ///   - llm: the large model's folder; nil for a whole T5.
+    ///   - modelsFolder: where the recipe's folders are.
+    /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`: a folder that is missing,
+    ///   lacks tensors or does not fit the LLM.
+    package init(_ recipe: TrainingRecipe, llm: ModelFolder?, modelsFolder: String) throws {
+        func path(_ folder: String) -> String { modelsFolder + "/" + folder }
+        var checkpoint: ModelFolder?
+        if case .checkpoint(let folder) = recipe.start {
+            checkpoint = try ModelFolder(path: path(folder))
+        }
+        guard
+            let tokenizerFolder = recipe.tokenizer.map(path) ?? checkpoint?.path ?? llm?.path
+        else {
+            throw InferenceError.wrongModel(
+                path: "the recipe", expected: "start.tokenizer", found: "nothing")
+        }
+        self.tokenizerFolder = tokenizerFolder
+        tokenizer = try openTokenizer(folder: tokenizerFolder)
+
+        let weights: StartingWeights
+        switch recipe.start {
+        case .checkpoint:
+            guard let checkpoint else { preconditionFailure("no checkpoint") }
+            weights = try .stored(in: checkpoint, architecture: recipe.architecture)
+        case .llmLayers(let layers):
+            guard let llm else { preconditionFailure("no LLM") }
+            weights = try .stored(
+                in: llm, architecture: recipe.architecture, decoderLayers: layers)
+        case .scratch(let sizes):
+            weights = try .new(
+                sizes, architecture: recipe.architecture,
+                vocabulary: try Self.vocabulary(recipe, tokenizer: tokenizer, llm: llm),
+                endID: try Self.endID(of: tokenizer, folder: tokenizerFolder))
+        }
+        (configuration, configurationText) = (weights.configuration, weights.text)
+        var random = SplitMix64(seed: recipe.seed)
+        tensors = try weights.tensors(random: &random)
+        projector = try Self.projector(
+            recipe, llm: llm, width: weights.configuration.width, checkpoint: checkpoint?.path,
+            random: &random)
+        guard tokenizer.vocabularySize <= tensors[0].shape[0] else {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: tokenizerFolder, token: Int32(tokenizer.vocabularySize - 1),
+                rows: tensors[0].shape[0])
+        }
+    }
+
+    /// Where the SLM's embedding of the LLM's tokens is added, it needs a row for each.
+    private static func vocabulary(
+        _ recipe: TrainingRecipe, tokenizer: any Tokenizer, llm: ModelFolder?
+    ) throws -> Int {
+        guard recipe.fusion == .add, recipe.promptEmbedding == .slm, let llm else {
+            return tokenizer.vocabularySize
+        }
+        return max(tokenizer.vocabularySize, try llm.vocabularyRows)
+    }
+
+    private static func endID(of tokenizer: any Tokenizer, folder: String) throws -> Int32 {
+        let pieces = ["</s>", "<|endoftext|>"]
+        guard let id = tokenizer.ids(ofPieces: pieces).compactMap(\.self).first else {
+            throw InferenceError.wrongModel(
+                path: folder,
+                expected:
+                    "a tokenizer with one of \(pieces.joined(separator: ", ")) to end outputs",
+                found: "neither")
+        }
+        return id
+    }
+
+    private static func projector(
+        _ recipe: TrainingRecipe, llm: ModelFolder?, width: Int, checkpoint: String?,
+        random: inout SplitMix64
+    ) throws -> [NamedTensor] {
+        guard let llm else { return [] }
+        let hasAdapter = recipe.fusion == .add && recipe.promptEmbedding == .llm
+        func plan(hidden: Int) -> TensorPlan {
+            TensorPlan(
+                projectorFrom: llm.configuration.width, hidden: hidden, to: width,
+                hasAdapter: hasAdapter)
+        }
+        if let checkpoint, SLMManifest.exists(in: checkpoint) {
+            let file = try WeightFile(path: checkpoint + "/" + SLMFolder.projectorFile)
+            let hidden = try file.tensor(
+                "projector.in.weight", shape: [nil, llm.configuration.width]
+            ).shape[0]
+            return try plan(hidden: hidden).tensors.map { try $0.stored(in: file) }
+        }
+        if case .llmLayers = recipe.start, recipe.projectorWidth == nil {
+            return NamedTensor.identityProjector(width: width)
+        }
+        let hidden = recipe.projectorWidth ?? llm.configuration.width
+        return plan(hidden: hidden).tensors.map { $0.new(random: &random) }
+    }
+}
+
+extension PlannedTensor {
+    func stored(in file: WeightFile, as storedName: String? = nil) throws -> NamedTensor {
+        let tensor = try file.tensor(storedName ?? name, shape: shape.map { $0 })
+        let values = FloatBuffer(count: tensor.count)
+        values.withFloats { tensor.read(into: $0) }
+        return NamedTensor(name, shape, values)
+    }
+}
+
+extension NamedTensor {
+    /// out(relu(in(h))) = relu(h) − relu(−h) = h, through a hidden layer of twice the width: a
+    /// decoder cut from the LLM's starts with the states that it was trained on.
+    static func identityProjector(width: Int) -> [NamedTensor] {
+        let (inner, outer) = (
+            FloatBuffer(count: 2 * width * width), FloatBuffer(count: 2 * width * width)
+        )
+        for unit in 0..<width {
+            for (hidden, sign) in [(unit, Float(1)), (width + unit, -1)] {
+                inner.withFloats { $0[hidden * width + unit] = sign }
+                outer.withFloats { $0[unit * 2 * width + hidden] = sign }
+            }
+        }
+        return [
+            NamedTensor("projector.in.weight", [2 * width, width], inner),
+            NamedTensor("projector.in.bias", [2 * width], FloatBuffer(count: 2 * width)),
+            NamedTensor("projector.out.weight", [width, 2 * width], outer),
+            NamedTensor("projector.out.bias", [width], FloatBuffer(count: width)),
+        ]
+    }
+}

@@ -1,0 +1,108 @@
+import Testing
+
+@testable import Settings
+
+private let smallest = """
+    llm: llm
+    output: slm
+    prompt: "summarize: {document}"
+    data:
+      train: train.jsonl
+      validation: valid.jsonl
+    length:
+      steps: 100
+    """
+
+private func read(_ more: String) throws -> TrainingRecipe {
+    try TrainingRecipe(parsing: smallest + "\n" + more, file: "a.yaml")
+}
+
+private func refusals(_ text: String) -> [String] {
+    do {
+        _ = try TrainingRecipe(parsing: text, file: "a.yaml")
+        return []
+    } catch {
+        return error.all.map(\.description)
+    }
+}
+
+@Suite struct TrainingRecipeTests {
+    @Test func theSmallestRecipeIsATwoLayerDecoderBehindCrossAttention() throws {
+        let recipe = try read("")
+        #expect(recipe.llm == "llm")
+        #expect(recipe.architecture == .t5Decoder)
+        #expect(recipe.fusion == .crossAttention)
+        guard case .scratch(let sizes) = recipe.start else {
+            Issue.record("started from \(recipe.start)")
+            return
+        }
+        #expect(sizes.layers == 2)
+        #expect(sizes.width == 128)
+        #expect(recipe.length == .init(steps: 100, epochs: nil, time: nil))
+        #expect(recipe.optimizer.schedule == .cosine)
+        #expect(recipe.optimizer.clipping == 1)
+        #expect(recipe.data.sourceField == "source")
+    }
+
+    @Test func startingPointsAreRead() throws {
+        #expect(try read("start: {checkpoint: old}").start == .checkpoint("old"))
+        #expect(try read("start: {llm_layers: \"0, 2\"}").start == .llmLayers([0, 2]))
+    }
+
+    @Test func gpt2AddsToThePromptByDefault() throws {
+        let recipe = try read("architecture: gpt2\nprompt_embedding: llm")
+        #expect(recipe.fusion == .add)
+        #expect(recipe.promptEmbedding == .llm)
+    }
+
+    @Test func aWholeT5HasNoLLM() throws {
+        let text = smallest.replacing("llm: llm\n", with: "")
+        let recipe = try TrainingRecipe(
+            parsing: text + "\narchitecture: whole_t5\nstart: {checkpoint: t5}", file: "a.yaml")
+        #expect(recipe.llm == nil)
+        #expect(recipe.fusion == nil)
+    }
+
+    @Test(arguments: [
+        ("optimiser: {learning_rate: 1}", "did you mean optimizer?"),
+        ("optimizer: {learning_rat: 1}", "did you mean learning_rate?"),
+        ("fusion: add", "a.yaml:9: expected fusion to be cross_attention for a t5_decoder"),
+        ("architecture: gpt2\nfusion: cross_attention", "expected fusion to be add or replace"),
+        ("prompt_embedding: llm", "expected prompt_embedding to be left out unless architecture"),
+        (
+            "start: {checkpoint: a, llm_layers: \"0\"}",
+            "expected start.checkpoint to be left out unless start.llm_layers"
+        ),
+        ("start: {llm_layers: \"2, 1\"}", "expected start.llm_layers to be whole numbers"),
+        ("start: {llm_layers: \"0,\"}", "expected start.llm_layers to be whole numbers"),
+        (
+            "start: {checkpoint: a}\nsizes: {width: 64}",
+            "expected sizes.width to be left out unless start.checkpoint is left out"
+        ),
+        (
+            "architecture: gpt2\nsizes: {width: 100, heads: 3}",
+            "expected sizes.width to be a multiple of sizes.heads (3)"
+        ),
+        ("architecture: whole_t5", "expected llm to be left out unless architecture"),
+        ("start: {checkpoint: ../x}", "a folder inside the models folder"),
+    ])
+    func whatCannotBeIsRefused(_ more: String, _ expected: String) {
+        let found = refusals(smallest + "\n" + more)
+        #expect(found.contains { $0.contains(expected) }, "\(found)")
+    }
+
+    @Test func whatIsMissingIsNamed() {
+        let found = refusals("llm: llm")
+        for field in ["output", "prompt", "data.train", "data.validation", "length.steps"] {
+            #expect(found.contains { $0.contains("expected \(field) to be") }, "\(field): \(found)")
+        }
+        #expect(refusals("").first?.contains("a training recipe") == true)
+    }
+
+    @Test func everyDefaultIsWithinItsOwnRange() throws {
+        let given = RecipeField.all.filter { $0.fallback != nil }
+        #expect(given.count > 20)
+        // A fallback that its own rules refuse would be read as a field that is missing.
+        #expect(refusals(smallest).isEmpty)
+    }
+}

@@ -11,6 +11,7 @@ package struct EngineBenchmark: Sendable {
         package var newTokens = 64
         package var threads = 1
         package var repetitions = 5
+        package var pinsThreads = false
 
         package init() {}
     }
@@ -76,6 +77,7 @@ package struct EngineBenchmark: Sendable {
             let count = batchSize / lanes + (lane < batchSize % lanes ? 1 : 0)
             group.enter()
             Thread.detachNewThread {
+                if settings.pinsThreads { ComputeThread.pin(to: lane) }
                 let states = read(count: count, lane: lane)
                 let encoded = clock.now
                 write(states)

@@ -1,6 +1,7 @@
 internal import CKernels
 internal import COpenBLAS
 internal import Foundation
+internal import Inference
 
 /// Matrix products of the shapes that T5 decodes and encodes with, on one core, beside what
 /// OpenBLAS makes of the same product and what reading the weights once from memory would take.
@@ -122,10 +123,9 @@ private final class Weights {
         self.inner = inner
         self.columns = columns
         plain = Self.random(inner * columns)
-        let best = l2s_best_level()
-        level = ["portable", "avx2", "avx512", "avx512-vnni"][Int(best.rawValue)]
-        guard let kernels = l2s_kernels_for(best) else {
-            preconditionFailure("the best level of this machine runs on it")
+        level = KernelLevel.chosen.rawValue
+        guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number)) else {
+            preconditionFailure("\(level) does not run here")
         }
         self.kernels = kernels.pointee
         let count = l2s_packed_count(inner, columns)

@@ -18,7 +18,7 @@ package struct Machine: Sendable, Codable {
             .flatMap { $0.split(separator: ":").last }
             .map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
         cores = ProcessInfo.processInfo.activeProcessorCount
-        kernels = KernelLevel.best.rawValue
+        kernels = KernelLevel.chosen.rawValue
         let average = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? ""
         load = average.split(separator: " ").first.flatMap { Double($0) } ?? 0
     }

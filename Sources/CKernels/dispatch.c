@@ -1,4 +1,9 @@
 #include "CKernels.h"
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+extern const l2s_kernels l2s_kernels_neon_dotprod;
+enum { HAS_DOTPROD = 1 << 20 };  // HWCAP_ASIMDDP, which old headers lack
+#endif
 
 extern const l2s_kernels l2s_kernels_portable;
 #if defined(__x86_64__)
@@ -19,12 +24,9 @@ const l2s_kernels *l2s_kernels_for(l2s_level level) {
             return &l2s_kernels_avx512vnni;
     }
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+    if (level == L2S_NEON_DOTPROD && getauxval(AT_HWCAP) & HAS_DOTPROD)
+        return &l2s_kernels_neon_dotprod;
+#endif
     return 0;
-}
-
-l2s_level l2s_best_level(void) {
-    if (l2s_kernels_for(L2S_AVX512_VNNI)) return L2S_AVX512_VNNI;
-    if (l2s_kernels_for(L2S_AVX512)) return L2S_AVX512;
-    if (l2s_kernels_for(L2S_AVX2)) return L2S_AVX2;
-    return L2S_PORTABLE;
 }

@@ -5,6 +5,9 @@ package enum InferenceError: Error, Equatable, Sendable, CustomStringConvertible
     case tokenOutsideVocabulary(path: String, token: Int32, rows: Int)
     case startOutsideVocabulary(path: String, token: Int32, rows: Int)
 
+    /// Asked for by the environment.
+    case kernelsUnavailable(found: String, available: [String])
+
     package var description: String {
         switch self {
         case .wrongModel(let path, let expected, let found):
@@ -14,6 +17,9 @@ package enum InferenceError: Error, Equatable, Sendable, CustomStringConvertible
         case .startOutsideVocabulary(let path, let token, let rows):
             "\(path)/config.json: expected responses to start with an id below \(rows), the rows of "
                 + "the embedding, got \(token)"
+        case .kernelsUnavailable(let found, let available):
+            "expected \(KernelLevel.variable) to be \(available.joined(separator: " or ")), which "
+                + "this machine can run, got \(found)"
         case .tokenOutsideVocabulary(let path, let token, let rows):
             "\(path): the tokenizer gives id \(token), but the model has only \(rows) embedding "
                 + "rows; use the tokenizer that belongs to the model"

@@ -54,9 +54,14 @@ public final class DocumentWorker: Service {
             settings: PipelineSettings(
                 threads: settings.threads, decoders: settings.decoders,
                 decoderRows: settings.decoderRows, handoffCapacity: settings.handoffCapacity,
-                promptCacheBytes: settings.promptCacheBytes))
+                promptCacheBytes: settings.promptCacheBytes, pinsThreads: settings.pinsThreads))
         let meter = LoadMeter(pipeline)
         let process = ProcessInfo.processInfo
+        if settings.threads > process.activeProcessorCount {
+            logger.emit(
+                .threadsShareCores(
+                    threads: settings.threads, cores: process.activeProcessorCount))
+        }
         let version = "0.1.0"
         let metrics = WorkerMetrics(version: version, jobTypes: jobTypes.map(\.name))
         store = PostgresJobStore(database) { meter.read() }

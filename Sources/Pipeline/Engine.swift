@@ -48,10 +48,13 @@ final class Engine: @unchecked Sendable {
 
     // MARK: From outside
 
-    func start(lanes count: Int) {
+    func start(lanes count: Int, pinned: Bool) {
         condition.withLock { lanes = count }
         for index in 0..<count {
-            let thread = Thread { [self] in runLane() }
+            let thread = Thread { [self] in
+                if pinned { ComputeThread.pin(to: index) }
+                runLane()
+            }
             thread.name = "l2s lane \(index)"
             thread.start()
         }

@@ -15,16 +15,19 @@ package struct PipelineSettings: Sendable {
     package var handoffCapacity: Int
     /// Bytes of prompts' states that are kept for when a prompt comes again; 0 for none.
     package var promptCacheBytes: Int
+    /// Each lane stays on a core of its own, where the system permits that.
+    package var pinsThreads: Bool
 
     package init(
         threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int,
-        promptCacheBytes: Int = 64_000_000
+        promptCacheBytes: Int = 64_000_000, pinsThreads: Bool = false
     ) {
         self.threads = threads
         self.decoders = decoders
         self.decoderRows = decoderRows
         self.handoffCapacity = handoffCapacity
         self.promptCacheBytes = promptCacheBytes
+        self.pinsThreads = pinsThreads
     }
 }
 
@@ -37,7 +40,7 @@ package final class Pipeline: DocumentProcessor {
 
     package init(library: ModelLibrary, settings: PipelineSettings) {
         engine = Engine(library: library, settings: settings)
-        engine.start(lanes: settings.threads)
+        engine.start(lanes: settings.threads, pinned: settings.pinsThreads)
     }
 
     deinit { engine.stop() }

@@ -4,6 +4,7 @@ package enum SettingName: String, Sendable, CaseIterable {
     case jobs
     case models
     case threads
+    case pin
     case decoders
     case decoderRows = "decoder-rows"
     case handoffCapacity = "handoff-capacity"
@@ -31,6 +32,9 @@ package enum SettingName: String, Sendable, CaseIterable {
         case .models: "The folder of the models. Default: found with the program."
         case .threads:
             "Threads that compute, encoder and decoders together. Default: the machine's cores."
+        case .pin:
+            "Whether each of them stays on a core of its own, on or off: for a machine that one "
+                + "worker has for itself. Default: off."
         case .decoders:
             "Decoders that write at the same time, a batch each. Default: as many as threads."
         case .decoderRows: "Documents, or beams, that one decoder writes at a time. Default: 32."

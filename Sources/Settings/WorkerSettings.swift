@@ -5,6 +5,8 @@ package struct WorkerSettings: Sendable, Equatable {
     package var modelsFolder: String
     /// Threads that compute, 1 to 1,024. Default: the machine's cores.
     package var threads: Int
+    /// Whether each thread stays on a core of its own. Default: no.
+    package var pinsThreads: Bool
     /// Replicas of the decoder over one copy of the weights, 1 to 256. Default: as many as threads.
     package var decoders: Int
     /// Rows of one decoder's batch, 1 to 1,024. Default: 32.
@@ -36,6 +38,10 @@ package struct WorkerSettings: Sendable, Equatable {
         case trace, debug, info, notice, warning, error, critical
     }
 
+    private enum Switch: String, CaseIterable, Sendable {
+        case on, off
+    }
+
     package enum LogFormat: String, Sendable, CaseIterable {
         case text, json
     }
@@ -49,6 +55,7 @@ package struct WorkerSettings: Sendable, Equatable {
     ) throws(Refusals) {
         var reader = SettingReader(raw)
         threads = reader.value(.threads, .wholeNumber(1...1024), fallback: max(1, cores))
+        pinsThreads = reader.value(.pin, .choice(), fallback: Switch.off) == .on
         decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: min(threads, 256))
         decoderRows = reader.value(.decoderRows, .wholeNumber(1...1024), fallback: 32)
         handoffCapacity = reader.value(.handoffCapacity, .wholeNumber(1...65_536), fallback: 256)

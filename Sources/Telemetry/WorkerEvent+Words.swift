@@ -7,7 +7,8 @@ extension WorkerEvent {
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
             .dashboardServed:
             .info
-        case .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused, .leasesRescued,
+        case .threadsShareCores, .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused,
+            .leasesRescued,
             .stoppedAtOnce, .dashboardUnavailable:
             .warning
         case .storeUnavailable: .error
@@ -17,6 +18,7 @@ extension WorkerEvent {
     package var message: String {
         switch self {
         case .workerStarted: "worker started"
+        case .threadsShareCores: "more threads than cores"
         case .workerStopped: "worker stopped"
         case .batchClaimed: "batch claimed"
         case .batchFinished: "batch finished"
@@ -43,6 +45,8 @@ extension WorkerEvent {
                 "worker": number(worker), "job_types": "\(jobTypes.joined(separator: ","))",
                 "threads": number(threads), "decoders": number(decoders),
             ]
+        case .threadsShareCores(let threads, let cores):
+            ["threads": number(threads), "cores": number(cores)]
         case .workerStopped(let worker, let documents):
             ["worker": number(worker), "documents": number(documents)]
         case .batchClaimed(let lease, let documents, let claim):

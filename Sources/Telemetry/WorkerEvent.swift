@@ -3,6 +3,8 @@ package import Logging
 /// Everything that a worker tells about itself. No case has room for a document's text.
 package enum WorkerEvent: Sendable, Equatable {
     case workerStarted(worker: Int64, jobTypes: [String], threads: Int, decoders: Int)
+    /// More threads than cores only wait for each other.
+    case threadsShareCores(threads: Int, cores: Int)
     /// `documents`: finished since the start.
     case workerStopped(worker: Int64, documents: Int)
     case batchClaimed(lease: Int64, documents: Int, claim: Duration)

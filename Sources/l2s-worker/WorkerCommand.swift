@@ -37,6 +37,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: SettingName.jobs.argumentHelp) var jobs: String?
     @Option(help: SettingName.models.argumentHelp) var models: String?
     @Option(help: SettingName.threads.argumentHelp) var threads: String?
+    @Option(help: SettingName.pin.argumentHelp) var pin: String?
     @Option(help: SettingName.decoders.argumentHelp) var decoders: String?
     @Option(help: SettingName.decoderRows.argumentHelp) var decoderRows: String?
     @Option(help: SettingName.handoffCapacity.argumentHelp) var handoffCapacity: String?
@@ -87,7 +88,8 @@ struct WorkerCommand: AsyncParsableCommand {
     private func settings() throws(Failure) -> WorkerSettings {
         let flags: [SettingName: String?] = [
             .databaseURL: databaseURL, .jobs: jobs, .models: models, .threads: threads,
-            .decoders: decoders, .decoderRows: decoderRows, .handoffCapacity: handoffCapacity,
+            .pin: pin, .decoders: decoders, .decoderRows: decoderRows,
+            .handoffCapacity: handoffCapacity,
             .promptCache: promptCache, .pollInterval: pollInterval, .lease: lease,
             .drainTimeout: drainTimeout, .httpAddress: httpAddress, .logLevel: logLevel,
             .logFormat: logFormat,

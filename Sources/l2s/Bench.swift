@@ -10,7 +10,9 @@ struct Bench: AsyncParsableCommand {
         abstract: "Measure the engine on this machine.",
         discussion: """
             Figures are medians; the machine is named on top. Quote ratios taken in one run, not \
-            single figures: other work on the machine changes them all.
+            single figures: other work on the machine changes them all. \(KernelLevel.variable) in \
+            the environment names another instruction set than the best one here, which is one of \
+            \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
             """,
         subcommands: [EngineBench.self, KernelBench.self, GrowthBench.self])
 }
@@ -32,6 +34,9 @@ struct BenchModel: ParsableArguments {
     @Option(help: "Runs to take the median of, after one to warm up.")
     var repetitions = 5
 
+    @Flag(help: "Keep each thread on one core, as l2s-worker --pin on does.")
+    var pin = false
+
     func validate() throws {
         for (name, value) in [("--threads", threads ?? 1), ("--repetitions", repetitions)]
         where !(1...1_024).contains(value) {
@@ -44,13 +49,10 @@ struct BenchModel: ParsableArguments {
     }
 
     var settings: EngineBenchmark.Settings {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
         var settings = EngineBenchmark.Settings()
-        settings.threads = threads ?? cores
+        settings.threads = threadCount(threads)
         settings.repetitions = repetitions
-        if settings.threads > cores {
-            Console.note("warning: \(settings.threads) threads share \(cores) cores")
-        }
+        settings.pinsThreads = pin
         return settings
     }
 
@@ -68,6 +70,14 @@ struct BenchModel: ParsableArguments {
             writer: try Writers.slm(folder, manifest: manifest, format: dtype),
             settings: settings)
     }
+}
+
+/// As many as cores unless it is given; more than those draw a warning.
+func threadCount(_ given: Int?) -> Int {
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let threads = given ?? cores
+    if threads > cores { Console.note("warning: \(threads) threads share \(cores) cores") }
+    return threads
 }
 
 extension WeightFormat: ExpressibleByArgument {}

@@ -59,12 +59,16 @@ struct Doctor: AsyncParsableCommand {
 
     private var processor: Finding {
         let cores = ProcessInfo.processInfo.activeProcessorCount
-        let level = KernelLevel.best
+        do { try KernelLevel.checkChoice() } catch {
+            return Finding(verdict: .failed, check: "processor", words: "\(error)")
+        }
+        let level = KernelLevel.chosen
         return Finding(
             verdict: level == .portable ? .noted : .ok, check: "processor",
             words: "\(cores) cores, \(level.rawValue) kernels"
                 + (level == .portable
-                    ? ": no AVX2 here, so l2s works at a fraction of its speed" : ""))
+                    ? ": without AVX2 or NEON dot products l2s works at a fraction of its speed"
+                    : ""))
     }
 
     /// The program would not have started without them: this says which ones it found.

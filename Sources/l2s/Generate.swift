@@ -91,7 +91,7 @@ struct Generate: AsyncParsableCommand {
 
     func run() async throws {
         let jobType = try jobType()
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threadCount(threads)
         let settings = PipelineSettings(
             threads: threads, decoders: threads, decoderRows: batchSize,
             handoffCapacity: max(256, batchSize))

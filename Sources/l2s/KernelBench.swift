@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import Inference
 
 struct KernelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,6 +14,7 @@ struct KernelBench: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
+        try KernelLevel.checkChoice()
         let machine = Machine()
         if !json {
             let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)

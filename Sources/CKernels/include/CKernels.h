@@ -42,6 +42,7 @@ typedef enum {
     L2S_AVX2 = 1,
     L2S_AVX512 = 2,
     L2S_AVX512_VNNI = 3,
+    L2S_NEON_DOTPROD = 4,
 } l2s_level;
 
 typedef struct l2s_kernels {
@@ -87,8 +88,6 @@ typedef struct l2s_kernels {
 
 // The kernels of a level, or null where this machine cannot run them.
 const l2s_kernels *l2s_kernels_for(l2s_level level);
-// The best level of this machine.
-l2s_level l2s_best_level(void);
 // The naive twins that each level is tested against.
 const l2s_kernels *l2s_reference_kernels(void);
 
@@ -108,3 +107,7 @@ size_t l2s_cache_key_bytes(const l2s_cache *cache);
 size_t l2s_cache_value_bytes(const l2s_cache *cache);
 size_t l2s_cache_scale_bytes(const l2s_cache *cache);
 size_t l2s_attend_scratch(size_t rows, const l2s_cache *cache);
+
+// Keeps the calling thread on the index-th (modulo their number) of the processors that it may run
+// on. Returns 0 where that is not permitted.
+int l2s_pin_thread(size_t index);

@@ -1,32 +1,12 @@
 internal import CKernels
 
-/// The instruction set that this process computes with, chosen when first used.
-package enum KernelLevel: String, Sendable, CaseIterable {
-    case portable, avx2, avx512
-    case avx512VNNI = "avx512-vnni"
-
-    var code: l2s_level {
-        switch self {
-        case .portable: L2S_PORTABLE
-        case .avx2: L2S_AVX2
-        case .avx512: L2S_AVX512
-        case .avx512VNNI: L2S_AVX512_VNNI
-        }
-    }
-
-    package var isAvailable: Bool { l2s_kernels_for(code) != nil }
-
-    /// The best of this machine.
-    package static let best = allCases.last { $0.isAvailable } ?? .portable
-}
-
 /// Nothing here allocates; every operator's rows are independent of each other.
 enum Operators {
     private static let kernels: l2s_kernels = {
-        guard let best = l2s_kernels_for(KernelLevel.best.code) else {
-            preconditionFailure("the portable kernels run everywhere")
+        guard let chosen = l2s_kernels_for(KernelLevel.chosen.code) else {
+            preconditionFailure("\(KernelLevel.chosen) does not run here")
         }
-        return best.pointee
+        return chosen.pointee
     }()
 
     enum Activation {
@@ -160,4 +140,13 @@ enum Operators {
         let top = highest(values, count: count)
         return (0..<count).first { values[$0] == top } ?? 0
     }
+}
+
+/// A thread that does nothing but compute.
+package enum ComputeThread {
+    /// Keeps the calling thread on the processor of that number among those the process may use.
+    ///
+    /// - Returns: whether the system permits it.
+    @discardableResult
+    package static func pin(to processor: Int) -> Bool { l2s_pin_thread(processor) != 0 }
 }

@@ -13,6 +13,7 @@ struct WeightLoader {
 
     /// - Throws: `PackingError` when the folder is packed in another format.
     init(_ folder: ModelFolder, format: WeightFormat, record: LoadRecord? = nil) throws {
+        try KernelLevel.checkChoice()
         weights = folder.weights
         self.format = format
         self.record = record

@@ -63,7 +63,8 @@ package final class WorkerMetrics: Sendable {
                 state.isStoreUp = false
             case .reconnected: state.isStoreUp = true
             case .draining, .stoppedAtOnce: state.isDraining = true
-            case .workerStopped, .batchFinished, .documentFailed, .drained, .dashboardServed,
+            case .threadsShareCores, .workerStopped, .batchFinished, .documentFailed, .drained,
+                .dashboardServed,
                 .dashboardUnavailable:
                 break
             }

@@ -80,6 +80,7 @@ let package = Package(
 
         // Leaves.
         module("Jobs"),
+        module("Scoring"),
         module("Telemetry", [logging, tracing]),
         // Apart, because only the worker needs HTTP: it costs minutes to compile.
         module(
@@ -91,7 +92,7 @@ let package = Package(
 
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"]),
-        module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+        module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
         module(
             "Training", ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]),
         module("Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Peers"]),
@@ -125,7 +126,7 @@ let package = Package(
         program(
             "l2s",
             [
-                "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints",
+                "Benchmarks", "Pipeline", "Scoring", "Inference", "Tokenizers", "Checkpoints",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
                 "Training", arguments,
             ]),
@@ -140,6 +141,7 @@ let package = Package(
         tests("CheckpointsTests", ["Checkpoints", "TestSupport"]),
         tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
+        tests("ScoringTests", ["Scoring", "TestSupport"]),
         tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("PostgresTests", ["Postgres", "LocalPostgres", "TestSupport"]),

@@ -57,6 +57,16 @@ package struct Measurements: Sendable, Equatable {
     /// From encoded until a decoder takes the document up.
     package var handoff = Duration.zero
     package var decode = Duration.zero
+    /// Tokens that the small model proposed in `speculative` mode, and those of them that the large
+    /// one took.
+    package var drafted = 0
+    package var accepted = 0
+    /// Where the SLM's tokens were measured for a fallback: the geometric mean of their
+    /// probabilities, and the least.
+    package var confidence: Double?
+    package var leastConfidence: Double?
+    /// Of a document that the LLM wrote too (`shadow`): ROUGE-L between both outputs, 0 to 1.
+    package var agreement: Double?
 
     package init() {}
 }

@@ -19,11 +19,17 @@ package struct JobType: Sendable, Equatable {
     /// From hand-over to the engine until the output is there; past it the attempt fails and is
     /// retried.
     package var timeout: Duration
+    /// In `hybrid` mode: the LLM writes a document anew when the SLM's tokens were less likely than
+    /// this (the geometric mean of their probabilities). Nil for never.
+    package var fallback: Double?
+    /// In `hybrid` mode: the share of documents that the LLM writes too, for comparison.
+    package var shadow: Double
 
     package init(
         name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
         prompt: PromptTemplate, limits: Limits, decoding: Decoding = Decoding(),
-        shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration
+        shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration,
+        fallback: Double? = nil, shadow: Double = 0
     ) {
         self.name = name
         self.mode = mode
@@ -37,16 +43,23 @@ package struct JobType: Sendable, Equatable {
         self.batch = batch
         self.retry = retry
         self.timeout = timeout
+        self.fallback = fallback
+        self.shadow = shadow
     }
 
     /// The folder of the model that reads the documents: job types that agree on it share batches.
     package var reader: String { llm ?? slm ?? "" }
     /// The folder of the model that writes the outputs.
-    package var writer: String { slm ?? llm ?? "" }
+    package var writer: String {
+        switch mode {
+        case .llm, .speculative: llm ?? ""
+        case .hybrid, .slm: slm ?? ""
+        }
+    }
 }
 
 extension JobType {
-    /// The three rows of every comparison.
+    /// Who reads and who writes.
     package enum Mode: String, Sendable, CaseIterable {
         /// The large model's own decoder writes.
         case llm
@@ -54,6 +67,9 @@ extension JobType {
         case hybrid
         /// The small model does both.
         case slm
+        /// As `llm`, and with its outputs: the small model proposes tokens, which the large one's
+        /// decoder checks several at a time.
+        case speculative
     }
 
     /// Fewer bits are read faster and say a little less.
@@ -102,15 +118,18 @@ extension JobType {
         package var noRepeatNgram: Int
         /// Nil: the most likely token is taken.
         package var sampling: Sampling?
+        /// Tokens that the small model proposes at a time in `speculative` mode.
+        package var draftTokens: Int
 
         package init(
             beams: Int = 1, lengthPenalty: Double = 1, noRepeatNgram: Int = 0,
-            sampling: Sampling? = nil
+            sampling: Sampling? = nil, draftTokens: Int = 4
         ) {
             self.beams = beams
             self.lengthPenalty = lengthPenalty
             self.noRepeatNgram = noRepeatNgram
             self.sampling = sampling
+            self.draftTokens = draftTokens
         }
     }
 

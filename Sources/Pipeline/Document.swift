@@ -1,5 +1,6 @@
 internal import Inference
 internal import Jobs
+internal import Scoring
 internal import Tokenizers
 
 /// A document on its way. It is written by the lane that prepares it, then under the pipeline's
@@ -13,8 +14,14 @@ final class Document: @unchecked Sendable {
     /// From submitted until a lane tokenized it.
     private var inboxWait = Duration.zero
     var measurements = Measurements()
+    /// The large model writes it too.
+    let isShadowed: Bool
     /// Per part, once it is written.
-    private var responses: [Response?] = []
+    private var responses: [(author: Route.Author, response: Response)?] = []
+    /// Likewise, by the large model for comparison.
+    private var shadows: [Response?] = []
+    private var confidence: Confidence?
+    var bridges: [Bridge] { route.bridges(isShadowed: isShadowed) }
     /// Delivered or withdrawn: parts still on their way are dropped.
     var isOver = false
 
@@ -27,6 +34,7 @@ final class Document: @unchecked Sendable {
         self.submitted = submitted
         self.deliver = deliver
         deadline = submitted + route.jobType.timeout
+        isShadowed = route.isShadowed(source.id)
         measurements.mode = route.jobType.mode.rawValue
         measurements.model = route.jobType.writer
     }
@@ -42,6 +50,7 @@ final class Document: @unchecked Sendable {
         measurements.parts = preparation.prompts.count
         measurements.tokensIn = preparation.prompts.reduce(0) { $0 + $1.count }
         responses = preparation.prompts.map { _ in nil }
+        shadows = isShadowed ? preparation.prompts.map { _ in nil } : []
         return preparation.prompts.enumerated().map { index, tokens in
             Part(document: self, index: index, tokens: tokens, prepared: now)
         }
@@ -54,19 +63,66 @@ final class Document: @unchecked Sendable {
     func complete(
         _ part: AdmittedPart, response: Response, at now: ContinuousClock.Instant
     ) -> FinishedDocument? {
-        responses[part.encoded.part.index] = response
-        measurements.tokensOut += response.tokens.count
-        measurements.batchWait = inboxWait + part.encoded.batchWait
-        measurements.encode = part.encoded.encode
-        measurements.batchSize = part.encoded.batchSize
-        measurements.handoff = part.encoded.finished.duration(to: part.admitted)
-        measurements.decode = part.admitted.duration(to: now)
-        let written = responses.compactMap(\.self)
-        guard !isOver, written.count == responses.count else { return nil }
-        let output = written.map { route.outputTokenizer.decode($0.tokens) }
+        guard !isOver else { return nil }
+        let encoded = part.encoded
+        if encoded.role == .shadow {
+            shadows[encoded.part.index] = response
+        } else {
+            responses[encoded.part.index] = (encoded.author, response)
+            measurements.tokensOut += response.tokens.count
+            measurements.drafted += response.drafted
+            measurements.accepted += response.accepted
+            measurements.batchWait = inboxWait + encoded.batchWait
+            measurements.encode = encoded.encode
+            measurements.batchSize = encoded.batchSize
+            measurements.handoff = encoded.handoff + encoded.finished.duration(to: part.admitted)
+            measurements.decode = encoded.decode + part.admitted.duration(to: now)
+            note(response.confidence)
+        }
+        return shadows.contains { $0 == nil } ? nil : output
+    }
+
+    /// The part again, for the large model: the small one was unsure of its response.
+    func fallBack(
+        _ part: AdmittedPart, response: Response, at now: ContinuousClock.Instant
+    ) -> EncodedPart? {
+        guard !isOver, let author = route.largeAuthor, route.isUnsure(response) else { return nil }
+        note(response.confidence)
+        return part.encoded.again(by: author, admitted: part.admitted, now: now)
+    }
+
+    private func note(_ confidence: Confidence?) {
+        guard let confidence else { return }
+        self.confidence = self.confidence ?? Confidence()
+        self.confidence?.add(confidence)
+    }
+
+    /// Nothing can be late but the comparison: then the output is there.
+    func timeOut() -> FinishedDocument {
+        if let output { return output }
+        let limit = route.jobType.timeout
         return finish(
-            .succeeded(
-                output: output.joined(separator: " "), tokens: written.flatMap(\.tokens)))
+            .failed(
+                reason: "expected the output within \(limit) (timeout), but it was not ready"))
+    }
+
+    /// Nil until all parts are written.
+    private var output: FinishedDocument? {
+        let written = responses.compactMap(\.self)
+        guard written.count == responses.count else { return nil }
+        let output = written.map { $0.author.tokenizer.decode($0.response.tokens) }
+            .joined(separator: " ")
+        measurements.model = written.map(\.author.model)
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+            .joined(separator: " + ")
+        measurements.confidence = confidence?.mean
+        measurements.leastConfidence = confidence?.least
+        let shadows = shadows.compactMap(\.self)
+        if isShadowed, shadows.count == responses.count, let large = route.largeAuthor {
+            let other = shadows.map { large.tokenizer.decode($0.tokens) }.joined(separator: " ")
+            measurements.agreement = ROUGE.agreement(output, other)
+        }
+        return finish(.succeeded(output: output, tokens: written.flatMap(\.response.tokens)))
     }
 
     func finish(_ outcome: Outcome) -> FinishedDocument {
@@ -85,16 +141,62 @@ struct Part: Sendable {
 
 /// A part in the hand-off queue.
 struct EncodedPart: Sendable {
+    enum Role {
+        case firstChoice
+        /// The author before this one was unsure.
+        case fallback
+        /// For comparison: nobody waits for it longer than for the document itself.
+        case shadow
+    }
+
     let part: Part
-    let states: PromptStates
+    let author: Route.Author
+    var role = Role.firstChoice
+    /// As its route's bridges made them.
+    let states: [PromptStates]
     let batchWait: Duration
     /// Zero, and in a batch of none, where the prompt cache had the states.
     let encode: Duration
     let batchSize: Int
+    /// When it came to be here.
     let finished: ContinuousClock.Instant
+    /// Time in these stages before that.
+    var handoff = Duration.zero
+    var decode = Duration.zero
 
     var route: Route { part.document.route }
-    var options: DecodingOptions { route.options(for: part.tokens, part: part.index) }
+
+    /// What a decoder takes it up with.
+    func request(admitted: ContinuousClock.Instant) -> DecoderReplica<AdmittedPart>.Request {
+        let isFirstChoice = role == .firstChoice
+        return DecoderReplica.Request(
+            id: AdmittedPart(encoded: self, admitted: admitted),
+            states: states[isFirstChoice ? 0 : 1],
+            options: route.options(
+                for: part.tokens, part: part.index, isFirstChoice: isFirstChoice),
+            head: author.head,
+            draft: route.draftModel.map {
+                DraftRequest(
+                    states: states[1], head: $0.head, length: route.jobType.decoding.draftTokens)
+            })
+    }
+
+    /// For the large model, after a first choice that does not count.
+    func again(
+        by author: Route.Author, admitted: ContinuousClock.Instant, now: ContinuousClock.Instant
+    ) -> EncodedPart {
+        EncodedPart(
+            part: part, author: author, role: .fallback, states: states, batchWait: batchWait,
+            encode: encode, batchSize: batchSize, finished: now,
+            handoff: finished.duration(to: admitted), decode: admitted.duration(to: now))
+    }
+
+    /// For the large model, beside the first choice.
+    func shadow(by author: Route.Author) -> EncodedPart {
+        EncodedPart(
+            part: part, author: author, role: .shadow, states: states, batchWait: batchWait,
+            encode: encode, batchSize: batchSize, finished: finished)
+    }
 }
 
 /// A part in a decoder.

@@ -34,7 +34,9 @@ final class Engine: @unchecked Sendable {
     init(library: ModelLibrary, settings: PipelineSettings) {
         self.library = library
         replicas = library.writers.flatMap { writer in
-            (0..<settings.decoders).map { _ in Replica(model: writer) }
+            (0..<settings.decoders).map { _ in
+                Replica(model: writer.model, draftModel: writer.draftModel)
+            }
         }
         promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
@@ -224,28 +226,32 @@ final class Engine: @unchecked Sendable {
     private func encode(_ reader: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
         let keys = parts.map {
-            PromptCache.Key(reader: reader, writer: $0.document.route.writer, tokens: $0.tokens)
+            PromptCache.Key(
+                reader: reader, writer: $0.document.route.author.writer,
+                kinds: $0.document.bridges.count, tokens: $0.tokens)
         }
         let known = promptCache.find(keys)
         handOver(
             zip(parts, known).compactMap { part, states in
                 states.map {
                     EncodedPart(
-                        part: part, states: $0, batchWait: part.prepared.duration(to: start),
+                        part: part, author: part.document.route.author, states: $0,
+                        batchWait: part.prepared.duration(to: start),
                         encode: .zero, batchSize: 0, finished: start)
                 }
             })
         let unread = parts.indices.filter { known[$0] == nil }
         guard !unread.isEmpty else { return }
         let read = library.readers[reader].read(
-            unread.map { (parts[$0].tokens, parts[$0].document.route.bridge) },
+            unread.map { (parts[$0].tokens, parts[$0].document.bridges) },
             workspace: workspace)
         let now = clock.now
         promptCache.insert(zip(unread, read).map { (keys[$0], $1) })
         handOver(
             zip(unread, read).map { index, states in
                 EncodedPart(
-                    part: parts[index], states: states,
+                    part: parts[index], author: parts[index].document.route.author,
+                    states: states,
                     batchWait: parts[index].prepared.duration(to: start),
                     encode: start.duration(to: now), batchSize: unread.count, finished: now)
             })
@@ -260,6 +266,11 @@ final class Engine: @unchecked Sendable {
                 done.encodedParts += size
             }
             schedule.encoded(parts)
+            schedule.handedOn(
+                parts.compactMap { part in
+                    guard part.part.document.isShadowed else { return nil }
+                    return part.route.largeAuthor.map(part.shadow)
+                })
             condition.broadcast()
         }
     }
@@ -268,26 +279,24 @@ final class Engine: @unchecked Sendable {
         let replica = replicas[index]
         let admitted = clock.now
         if !parts.isEmpty {
-            replica.admit(
-                parts.map { part in
-                    Replica.Request(
-                        id: AdmittedPart(encoded: part, admitted: admitted),
-                        states: part.states, options: part.options, head: part.route.head)
-                })
+            replica.admit(parts.map { $0.request(admitted: admitted) })
         }
         var written: [(id: AdmittedPart, response: Response)] = []
         for _ in 0..<Self.stepsPerTurn where written.isEmpty { written = replica.step() }
         let now = clock.now
         let finished = condition.withLock {
-            var finished = written.compactMap { part, response in
-                part.document.complete(part, response: response, at: now)
-                    .map { (part.document, $0) }
+            var finished: [(Document, FinishedDocument)] = []
+            for (part, response) in written {
+                if let again = part.document.fallBack(part, response: response, at: now) {
+                    schedule.handedOn([again])
+                } else if let whole = part.document.complete(part, response: response, at: now) {
+                    finished.append((part.document, whole))
+                }
+                note(part, response)
             }
             for document in replica.ids.map(\.document)
             where document.deadline < now && !document.isOver {
-                let limit = document.route.jobType.timeout
-                let reason = "expected the output within \(limit) (timeout), but it was not ready"
-                finished.append((document, document.finish(.failed(reason: reason))))
+                finished.append((document, document.timeOut()))
             }
             replica.remove { $0.document.isOver }
             schedule.decoded(replica: index, rows: replica.rowCapacity)
@@ -295,6 +304,17 @@ final class Engine: @unchecked Sendable {
             return finished
         }
         deliver(finished)
+    }
+
+    /// Counts what second models did. Call with the lock held.
+    private func note(_ part: AdmittedPart, _ response: Response) {
+        done.draftedTokens += response.drafted
+        done.acceptedTokens += response.accepted
+        switch part.encoded.role {
+        case .firstChoice: break
+        case .fallback: done.fallbackParts += 1
+        case .shadow: done.shadowParts += 1
+        }
     }
 
     /// Outside the lock: receivers may do as they please.

@@ -9,8 +9,14 @@ internal import Tokenizers
 /// Only the parts that a mode needs are loaded: a large model whose documents all go to small
 /// decoders comes without its own.
 package struct ModelLibrary: Sendable {
+    struct Writer: Sendable {
+        let model: any ResponseModel
+        /// What proposes tokens to it, in `speculative` mode.
+        var draftModel: (any ResponseModel)?
+    }
+
     let readers: [Reader]
-    let writers: [any ResponseModel]
+    let writers: [Writer]
     let routes: [String: Route]
 
     /// - Parameter modelsFolder: where the folders that job types name are looked for; an absolute
@@ -44,7 +50,7 @@ package struct ModelLibraryError: Error, CustomStringConvertible {
 private struct Opening {
     let modelsFolder: String
     var readers: [Reader] = []
-    var writers: [any ResponseModel] = []
+    var writers: [ModelLibrary.Writer] = []
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
     private var readerOfKey: [String: Int] = [:]
@@ -57,35 +63,84 @@ private struct Opening {
     init(modelsFolder: String) { self.modelsFolder = modelsFolder }
 
     mutating func route(for jobType: JobType) throws -> Route {
-        let readerPath = path(jobType.reader)
-        let writerPath = path(jobType.writer)
-        let isHybrid = jobType.mode == .hybrid
         let format = WeightFormat(jobType.dtype)
-        let reader = try reader(readerPath, format: format)
-        let writer: Int
-        let bridge: Bridge
-        if isHybrid {
-            let manifest = try SLMManifest(folder: writerPath)
-            try expectSameFolder(manifest, llm: readerPath)
-            let slm = try folder(writerPath)
-            bridge = try Bridge(manifest, slm: slm, reader: readers[reader])
-            writer = try self.writer("\(format) hybrid \(writerPath)") {
-                try Writers.slm(slm, manifest: manifest, format: format)
-            }
-        } else {
-            bridge = .identity
-            let own = try folder(writerPath)
-            writer = try self.writer("\(format) own \(writerPath)") {
-                try Writers.own(own, format: format)
-            }
+        let reader = try reader(path(jobType.reader), format: format)
+        let route: Route
+        switch jobType.mode {
+        case .llm, .slm:
+            route = Route(
+                jobType: jobType, reader: reader,
+                promptTokenizer: try tokenizer(path(jobType.reader)),
+                author: try ownAuthor(jobType.writer, jobType), draftModel: nil, largeAuthor: nil)
+        case .hybrid:
+            let small = try smallModel(jobType, reader: reader)
+            let needsLarge = jobType.fallback != nil || jobType.shadow > 0
+            route = Route(
+                jobType: jobType, reader: reader,
+                promptTokenizer: try tokenizer(path(jobType.reader)),
+                author: Route.Author(
+                    model: jobType.writer, writer: small.writer, bridge: small.bridge,
+                    head: try head(of: small.writer, jobType, model: jobType.writer),
+                    tokenizer: try tokenizer(path(jobType.writer))), draftModel: nil,
+                largeAuthor: needsLarge ? try ownAuthor(jobType.reader, jobType) : nil)
+        case .speculative:
+            let small = try smallModel(jobType, reader: reader)
+            let large = try ownAuthor(jobType.writer, jobType)
+            try expectSameTokens(jobType, large: large.writer, small: small.writer)
+            route = Route(
+                jobType: jobType, reader: reader,
+                promptTokenizer: try tokenizer(path(jobType.reader)),
+                author: try speculating(large, with: small.writer),
+                draftModel: Route.DraftModel(
+                    bridge: small.bridge,
+                    head: try head(of: small.writer, jobType, model: jobType.writer)),
+                largeAuthor: nil)
         }
-        let route = Route(
-            jobType: jobType, reader: reader, writer: writer, bridge: bridge,
-            head: try head(of: writer, jobType),
-            promptTokenizer: try tokenizer(readerPath),
-            outputTokenizer: try tokenizer(writerPath))
         try check(route)
         return route
+    }
+
+    /// A model that writes after its own reader.
+    private mutating func ownAuthor(_ model: String, _ jobType: JobType) throws -> Route.Author {
+        let format = WeightFormat(jobType.dtype)
+        let own = try folder(path(model))
+        let writer = try writer("\(format) own \(own.path)") {
+            ModelLibrary.Writer(model: try Writers.own(own, format: format))
+        }
+        return Route.Author(
+            model: model, writer: writer, bridge: .identity,
+            head: try head(of: writer, jobType, model: model),
+            tokenizer: try tokenizer(path(model)))
+    }
+
+    /// The small model behind the large one.
+    private mutating func smallModel(
+        _ jobType: JobType, reader: Int
+    ) throws -> (writer: Int, bridge: Bridge) {
+        let format = WeightFormat(jobType.dtype)
+        let slm = try folder(path(jobType.slm ?? ""))
+        let manifest = try SLMManifest(folder: slm.path)
+        try expectSameFolder(manifest, llm: path(jobType.reader))
+        let bridge = try Bridge(manifest, slm: slm, reader: readers[reader])
+        let writer = try writer("\(format) hybrid \(slm.path)") {
+            ModelLibrary.Writer(
+                model: try Writers.slm(slm, manifest: manifest, format: format))
+        }
+        return (writer, bridge)
+    }
+
+    /// The same decoder with another to propose, as a writer of its own: weights are shared.
+    private mutating func speculating(
+        _ author: Route.Author, with small: Int
+    ) throws -> Route.Author {
+        let large = writers[author.writer].model
+        let draftModel = writers[small].model
+        let writer = try writer("\(author.writer) with \(small)") {
+            ModelLibrary.Writer(model: large, draftModel: draftModel)
+        }
+        return Route.Author(
+            model: author.model, writer: writer, bridge: author.bridge, head: author.head,
+            tokenizer: author.tokenizer)
     }
 
     private func path(_ folder: String) -> String {
@@ -109,7 +164,7 @@ private struct Opening {
     }
 
     private mutating func writer(
-        _ key: String, open: () throws -> any ResponseModel
+        _ key: String, open: () throws -> ModelLibrary.Writer
     ) throws -> Int {
         if let index = writerOfKey[key] { return index }
         writers.append(try open())
@@ -118,13 +173,15 @@ private struct Opening {
     }
 
     /// Job types with the same shortlist share its weights.
-    private mutating func head(of writer: Int, _ jobType: JobType) throws -> OutputHead {
-        let full = writers[writer].head
+    private mutating func head(
+        of writer: Int, _ jobType: JobType, model: String
+    ) throws -> OutputHead {
+        let full = writers[writer].model.head
         guard let shortlist = jobType.shortlist.map(path) else { return full }
         let key = "\(writer) \(shortlist)"
         if let open = headOfKey[key] { return open }
         let tokens = try Shortlist(
-            path: shortlist, tokenizer: tokenizer(path(jobType.writer)), vocabulary: full.columns
+            path: shortlist, tokenizer: tokenizer(path(model)), vocabulary: full.columns
         ).tokens
         let head = full.restricted(to: tokens)
         headOfKey[key] = head
@@ -147,22 +204,46 @@ private struct Opening {
         }
     }
 
+    /// What one proposes the other must take for the same: by the file of the tokenizer, the rows
+    /// of the vocabulary and the kind of model.
+    private func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
+        let folders = [path(jobType.reader), path(jobType.slm ?? "")]
+        let files = folders.map { FileManager.default.contents(atPath: $0 + "/spiece.model") }
+        guard let file = files[0], file == files[1] else {
+            throw Refused(
+                "expected \(folders[1]) to have the tokenizer of \(folders[0]) (spiece.model), "
+                    + "since it proposes tokens in speculative mode, found another")
+        }
+        let rows = [large, small].map { writers[$0].model.head.columns }
+        guard rows[0] == rows[1] else {
+            throw Refused(
+                "expected \(folders[1]) to have the vocabulary of \(folders[0]) in speculative "
+                    + "mode, \(rows[0]) rows, found \(rows[1])")
+        }
+        guard [large, small].allSatisfy({ writers[$0].model.maximumPositions == nil }) else {
+            throw Refused(
+                "expected \(folders[0]) and \(folders[1]) to be T5 models in speculative mode, "
+                    + "found a GPT-2")
+        }
+    }
+
     private func check(_ route: Route) throws {
         let reader = readers[route.reader]
-        let writer = writers[route.writer]
         let limits = route.jobType.limits
         guard route.promptTokenizer.vocabularySize <= reader.vocabularyRows else {
             throw InferenceError.tokenOutsideVocabulary(
                 path: reader.path, token: Int32(route.promptTokenizer.vocabularySize - 1),
                 rows: reader.vocabularyRows)
         }
-        if let positions = writer.maximumPositions,
-            limits.sourceTokens + limits.newTokens > positions
-        {
-            throw Refused(
-                "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                    + "the positions of \(path(route.jobType.writer)), "
-                    + "got \(limits.sourceTokens) + \(limits.newTokens)")
+        for author in [route.author, route.largeAuthor].compactMap(\.self) {
+            if let positions = writers[author.writer].model.maximumPositions,
+                limits.sourceTokens + limits.newTokens > positions
+            {
+                throw Refused(
+                    "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
+                        + "the positions of \(path(author.model)), "
+                        + "got \(limits.sourceTokens) + \(limits.newTokens)")
+            }
         }
         guard limits.newTokens <= T5Decoder.maximumResponse else {
             throw Refused(

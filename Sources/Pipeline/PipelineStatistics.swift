@@ -18,6 +18,12 @@ package struct PipelineStatistics: Sendable, Equatable {
     /// Parts of all these passes.
     package var encodedParts = 0
     package var promptCache = PromptCacheStatistics()
+    /// Tokens that small models proposed in `speculative` mode, and those of them that were taken.
+    package var draftedTokens = 0
+    package var acceptedTokens = 0
+    /// Parts written by the large model because the small one was unsure, and for comparison.
+    package var fallbackParts = 0
+    package var shadowParts = 0
     /// Of all lanes together.
     package var preparing = Duration.zero
     package var encoding = Duration.zero

@@ -19,11 +19,13 @@ final class PromptCache: Sendable {
         /// With the writer, for its bridge: states are the reader's after the bridge.
         let reader: Int
         let writer: Int
+        /// How many bridges: the reader's states may be kept beside the writer's.
+        let kinds: Int
         let tokens: [Int32]
     }
 
     private struct State {
-        var entries: LeastRecentlyUsed<Key, PromptStates>
+        var entries: LeastRecentlyUsed<Key, [PromptStates]>
         var hits = 0
         var misses = 0
     }
@@ -38,7 +40,7 @@ final class PromptCache: Sendable {
     }
 
     /// Found states, or nil, per key.
-    func find(_ keys: [Key]) -> [PromptStates?] {
+    func find(_ keys: [Key]) -> [[PromptStates]?] {
         guard isOn else { return keys.map { _ in nil } }
         return state.withLock { state in
             keys.map { key in
@@ -49,12 +51,13 @@ final class PromptCache: Sendable {
         }
     }
 
-    func insert(_ read: [(key: Key, states: PromptStates)]) {
+    func insert(_ read: [(key: Key, states: [PromptStates])]) {
         guard isOn else { return }
         state.withLock { state in
             for (key, states) in read {
                 let tokenBytes = key.tokens.count * MemoryLayout<Int32>.stride
-                state.entries.insert(states, for: key, cost: states.byteCount + tokenBytes)
+                let stateBytes = states.reduce(0) { $0 + $1.byteCount }
+                state.entries.insert(states, for: key, cost: stateBytes + tokenBytes)
             }
         }
     }

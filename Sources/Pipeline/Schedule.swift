@@ -85,7 +85,13 @@ struct Schedule {
     mutating func encoded(_ parts: [EncodedPart]) {
         encoding -= parts.count
         encodingRows -= parts.rows
-        for part in parts { handoff[part.part.document.route.writer].append(part) }
+        handedOn(parts)
+    }
+
+    /// Parts for a second author: they may exceed the hand-off's capacity, by no more than the
+    /// documents that are in the pipeline.
+    mutating func handedOn(_ parts: [EncodedPart]) {
+        for part in parts { handoff[part.author.writer].append(part) }
     }
 
     mutating func decoded(replica: Int, rows: Int) {

@@ -52,16 +52,20 @@ struct Field<Value: Sendable>: Sendable {
 /// | retry.backoff | 1s |
 /// | retry.maximum_backoff | 5m |
 /// | timeout | 5m |
+/// | fallback | never |
+/// | shadow | 0 |
+/// | decoding.draft_tokens | 4 |
 enum Fields {
     static let name = Field("name", .jobName, "What `l2s.enqueue` calls it; unique in the folder.")
     static let mode = Field(
         "mode", Quantity<JobType.Mode>.choice(),
-        "Who reads and who writes: the LLM both (`llm`), LLM and SLM (`hybrid`), the SLM both (`slm`)."
+        "Who reads and who writes: the LLM both (`llm`), LLM and SLM (`hybrid`), the SLM both "
+            + "(`slm`), the LLM both with an SLM that proposes (`speculative`)."
     )
     static let llm = Field(
-        "llm", .modelFolder, "The large model. Required in `llm` and `hybrid`, absent in `slm`.")
+        "llm", .modelFolder, "The large model. Required in all modes but `slm`.")
     static let slm = Field(
-        "slm", .modelFolder, "The small model. Required in `hybrid` and `slm`, absent in `llm`.")
+        "slm", .modelFolder, "The small model. Required in all modes but `llm`.")
     static let dtype = Field(
         "dtype", Quantity<JobType.NumberType>.choice(), fallback: "float32",
         "How the weights of both models are held; fewer bits are read faster."
@@ -75,6 +79,15 @@ enum Fields {
     static let timeout = Field(
         "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), fallback: "5m",
         "From hand-over to the engine until the output; past it the attempt fails and is retried.")
+
+    static let fallback = Field(
+        "fallback", .number(0...1),
+        "In `hybrid` mode: the LLM writes anew what the SLM wrote with tokens less likely than this "
+            + "(the geometric mean of their probabilities). Absent: never.")
+    static let shadow = Field(
+        "shadow", .number(0...1), fallback: "0",
+        "In `hybrid` mode: the share of documents that the LLM writes too; `agreement` of their "
+            + "results is ROUGE-L between both outputs.")
 
     static let documentBytes = Field(
         "limits.document_bytes", .size(1...64_000_000), fallback: "1MB",
@@ -114,6 +127,10 @@ enum Fields {
         "decoding.seed", .wholeNumber(0...Int(UInt32.max)), fallback: "0",
         "The same document gets the same draws for the same seed. Needs a temperature.")
 
+    static let draftTokens = Field(
+        "decoding.draft_tokens", .wholeNumber(1...32), fallback: "4",
+        "Tokens that the SLM proposes at a time in `speculative` mode.")
+
     static let documents = Field(
         "batch.documents", .wholeNumber(1...1024), fallback: "32",
         "Documents in one pass of the encoder.")
@@ -141,10 +158,12 @@ package enum JobField {
     package static let all: [FileField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
         Fields.dtype.about, Fields.prompt.about, Fields.shortlist.about, Fields.timeout.about,
+        Fields.fallback.about, Fields.shadow.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
         Fields.minimumNewTokens.about, Fields.overflow.about,
         Fields.beams.about, Fields.lengthPenalty.about, Fields.noRepeatNgram.about,
         Fields.temperature.about, Fields.topK.about, Fields.topP.about, Fields.seed.about,
+        Fields.draftTokens.about,
         Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,
         Fields.maximumAttempts.about, Fields.backoff.about, Fields.maximumBackoff.about,
     ]

@@ -23,19 +23,20 @@ package struct JobFile: Sendable {
         let shortlist = reader.optional(Fields.shortlist)
         let timeout = reader.value(Fields.timeout)
         let limits = reader.limits()
-        let decoding = reader.decoding()
+        let decoding = reader.decoding(mode: mode)
         let batch = reader.batch(sourceTokens: limits?.sourceTokens)
         let retry = reader.retry()
+        let (fallback, shadow) = reader.guards(mode: mode, decoding: decoding)
 
         guard reader.refusals.isEmpty,
             let name, let mode, let dtype, let prompt, let timeout, let limits, let decoding,
-            let batch, let retry
+            let batch, let retry, let shadow
         else { throw Refusals(reader.refusals) }
         nameLine = reader.line(of: Fields.name)
         jobType = JobType(
             name: name, mode: mode, llm: llm, slm: slm, dtype: dtype, prompt: prompt,
             limits: limits, decoding: decoding, shortlist: shortlist, batch: batch, retry: retry,
-            timeout: timeout)
+            timeout: timeout, fallback: fallback, shadow: shadow)
     }
 }
 
@@ -43,8 +44,8 @@ extension FieldReader {
     /// The two folders. Which of them a file must and may not name is decided by its mode.
     fileprivate mutating func models(mode: JobType.Mode?) -> (llm: String?, slm: String?) {
         let rules = [
-            (Fields.llm, required: mode == .llm || mode == .hybrid, unwanted: mode == .slm),
-            (Fields.slm, required: mode == .slm || mode == .hybrid, unwanted: mode == .llm),
+            (Fields.llm, required: mode != nil && mode != .slm, unwanted: mode == .slm),
+            (Fields.slm, required: mode != nil && mode != .llm, unwanted: mode == .llm),
         ]
         let read = rules.map { field, required, unwanted in
             if unwanted, let found = text(of: field) {
@@ -77,7 +78,7 @@ extension FieldReader {
 
     /// Beams search for the one best output, sampling draws any: a file that asks for both, or
     /// tunes what it does not ask for, would not get what it says.
-    fileprivate mutating func decoding() -> JobType.Decoding? {
+    fileprivate mutating func decoding(mode: JobType.Mode?) -> JobType.Decoding? {
         let beams = value(Fields.beams)
         let lengthPenalty = value(Fields.lengthPenalty)
         let noRepeatNgram = value(Fields.noRepeatNgram)
@@ -85,8 +86,9 @@ extension FieldReader {
         let topK = value(Fields.topK)
         let topP = value(Fields.topP)
         let seed = value(Fields.seed)
+        let draftTokens = value(Fields.draftTokens)
         guard let beams, let lengthPenalty, let noRepeatNgram, let temperature, let topK, let topP,
-            let seed
+            let seed, let draftTokens
         else { return nil }
         if beams == 1 {
             refuseIfGiven(Fields.lengthPenalty, unless: "decoding.beams is over 1")
@@ -102,11 +104,49 @@ extension FieldReader {
             refuseIfGiven(Fields.topP, unless: rule)
             refuseIfGiven(Fields.seed, unless: rule)
         }
+        if mode == .speculative {
+            refuseUnlessGreedy("in speculative mode", beams: beams, temperature: temperature)
+        } else {
+            refuseIfGiven(Fields.draftTokens, unless: "mode is speculative")
+        }
         return JobType.Decoding(
             beams: beams, lengthPenalty: lengthPenalty, noRepeatNgram: noRepeatNgram,
             sampling: temperature > 0
                 ? JobType.Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed)
-                : nil)
+                : nil, draftTokens: draftTokens)
+    }
+
+    /// Both take the most likely token, one by one: there is none in a search, and what is drawn
+    /// says nothing of confidence.
+    private mutating func refuseUnlessGreedy(
+        _ place: String, beams: Int, temperature: Double
+    ) {
+        if beams > 1 {
+            refuse(
+                Fields.beams, expected: "1 or left out \(place)", found: text(of: Fields.beams))
+        }
+        if temperature > 0 {
+            refuse(
+                Fields.temperature, expected: "0 or left out \(place)",
+                found: text(of: Fields.temperature))
+        }
+    }
+
+    /// The large model's part in `hybrid` mode: where the small one is unsure, and for comparison.
+    fileprivate mutating func guards(
+        mode: JobType.Mode?, decoding: JobType.Decoding?
+    ) -> (fallback: Double?, shadow: Double?) {
+        let fallback = optional(Fields.fallback)
+        let shadow = value(Fields.shadow)
+        if let mode, mode != .hybrid {
+            refuseIfGiven(Fields.fallback, unless: "mode is hybrid")
+            refuseIfGiven(Fields.shadow, unless: "mode is hybrid")
+        } else if fallback != nil, let decoding {
+            refuseUnlessGreedy(
+                "with a fallback", beams: decoding.beams,
+                temperature: decoding.sampling?.temperature ?? 0)
+        }
+        return (fallback, shadow)
     }
 
     fileprivate mutating func batch(sourceTokens: Int?) -> JobType.BatchLimits? {

@@ -38,6 +38,11 @@ struct BenchModel: ParsableArguments {
     var pin = false
 
     func validate() throws {
+        guard mode != .speculative else {
+            throw ValidationError(
+                "expected --mode to be llm, hybrid or slm: what speculative decoding takes depends "
+                    + "on the text, which is random here; use `l2s eval`")
+        }
         for (name, value) in [("--threads", threads ?? 1), ("--repetitions", repetitions)]
         where !(1...1_024).contains(value) {
             throw ValidationError("expected \(name) to be from 1 to 1024, got \(value)")

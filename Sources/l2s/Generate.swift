@@ -26,7 +26,8 @@ struct Generate: AsyncParsableCommand {
     @Option(
         help: """
             Who reads and who writes. llm: the large model both; hybrid: the large model reads and \
-            the small one writes; slm: the small model both. The large model of an SLM folder is \
+            the small one writes; slm: the small model both; speculative: as llm, with the small \
+            model to propose tokens. The large model of an SLM folder is \
             the one that its l2s.json names. Default: hybrid for an SLM folder, otherwise llm.
             """)
     var mode: JobType.Mode?
@@ -118,12 +119,13 @@ struct Generate: AsyncParsableCommand {
         let isSmall = SLMManifest.exists(in: folder)
         let mode = mode ?? (isSmall ? .hybrid : .llm)
         var llm: String?
-        if mode == .hybrid || (mode == .llm && isSmall) {
+        if mode == .hybrid || mode == .speculative || (mode == .llm && isSmall) {
             llm = try SLMManifest(folder: folder).llmPath
         } else if mode == .llm {
             llm = folder
         }
-        let sourceTokens = sourceTokens(writer: mode == .llm ? llm ?? folder : folder)
+        let sourceTokens = sourceTokens(
+            writer: mode == .hybrid || mode == .slm ? folder : llm ?? folder)
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
             dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,

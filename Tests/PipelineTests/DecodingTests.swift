@@ -56,7 +56,7 @@ import Testing
         type.decoding = JobType.Decoding(beams: 4, lengthPenalty: 0.5, noRepeatNgram: 2)
         let route = try route(type)
         #expect(
-            route.options(for: [1], part: 0)
+            route.options(for: [1], part: 0, isFirstChoice: true)
                 == DecodingOptions(
                     maximumNewTokens: 24, minimumNewTokens: 3, beams: 4, lengthPenalty: 0.5,
                     noRepeatNgram: 2))
@@ -100,8 +100,9 @@ import Testing
             bounds: Schedule.Bounds(
                 decodersPerWriter: 2, rowsPerDecoder: 8, handoffCapacity: 64))
         let now = ContinuousClock.now
+        let route = try route(type)
         let document = Document(
-            SourceDocument(id: 1, jobType: type.name, text: ""), route: try route(type),
+            SourceDocument(id: 1, jobType: type.name, text: ""), route: route,
             submitted: now, deliver: { _ in })
         schedule.prepared(
             (0..<parts).map {
@@ -114,8 +115,8 @@ import Testing
         schedule.encoded(
             taken.map {
                 EncodedPart(
-                    part: $0,
-                    states: PromptStates(tokens: 1, width: 1, buffer: FloatBuffer(count: 1)),
+                    part: $0, author: route.author,
+                    states: [PromptStates(tokens: 1, width: 1, buffer: FloatBuffer(count: 1))],
                     batchWait: .zero, encode: .zero, batchSize: 1, finished: now)
             })
         return schedule

@@ -55,7 +55,7 @@ import Tokenizers
         twin.name = "twin"
         twin.decoding.noRepeatNgram = 1
         let library = try ModelLibrary(jobTypes: [type, twin], modelsFolder: "/")
-        #expect(library.routes[type.name]?.head === library.routes["twin"]?.head)
+        #expect(library.routes[type.name]?.author.head === library.routes["twin"]?.author.head)
         let pipeline = Pipeline(library: library, settings: PipelineTests.settings[1])
         defer { pipeline.stop() }
         let finished = await pipeline.process([

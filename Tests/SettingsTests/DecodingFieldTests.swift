@@ -9,6 +9,52 @@ import Testing
         return try JobFile(parsing: text, file: "x").jobType
     }
 
+    private func parse(mode: String, _ addition: String) throws(Refusals) -> JobType {
+        let text =
+            "name: x\nmode: \(mode)\nllm: llm\nslm: slm\nprompt: '{document}'\n\(addition)\n"
+        return try JobFile(parsing: text, file: "x").jobType
+    }
+
+    @Test func bothModelsTakePart() throws {
+        let speculative = try parse(mode: "speculative", "decoding: {draft_tokens: 7}")
+        #expect(speculative.mode == .speculative)
+        #expect(speculative.writer == "llm")
+        #expect(speculative.decoding.draftTokens == 7)
+        #expect(try parse(mode: "speculative", "").decoding.draftTokens == 4)
+        let hybrid = try parse(mode: "hybrid", "fallback: 0.5\nshadow: 0.01")
+        #expect(hybrid.fallback == 0.5)
+        #expect(hybrid.shadow == 0.01)
+        let plain = try parse(mode: "hybrid", "")
+        #expect(plain.fallback == nil && plain.shadow == 0)
+    }
+
+    @Test(arguments: [
+        ("speculative", "decoding: {beams: 4}", "beams to be 1 or left out in speculative mode"),
+        (
+            "speculative", "decoding: {temperature: 1}",
+            "temperature to be 0 or left out in speculative mode, got \"1\""
+        ),
+        ("speculative", "decoding: {draft_tokens: 0}", "draft_tokens to be a whole number from 1"),
+        ("hybrid", "decoding: {draft_tokens: 4}", "left out unless mode is speculative"),
+        ("speculative", "fallback: 0.5", "fallback to be left out unless mode is hybrid"),
+        ("speculative", "shadow: 0.5", "shadow to be left out unless mode is hybrid"),
+        ("hybrid", "fallback: 2", "fallback to be a number from 0 to 1"),
+        ("hybrid", "shadow: -1", "shadow to be a number from 0 to 1"),
+        (
+            "hybrid", "fallback: 0.5\ndecoding: {beams: 2}",
+            "beams to be 1 or left out with a fallback, got \"2\""
+        ),
+        (
+            "hybrid", "fallback: 0.5\ndecoding: {temperature: 2}",
+            "temperature to be 0 or left out with a fallback"
+        ),
+    ])
+    func whereTheLargeModelMayTakePart(mode: String, addition: String, expected: String) throws {
+        let refusals = try #require(throws: Refusals.self) { try parse(mode: mode, addition) }
+        #expect(refusals.all.count == 1)
+        #expect(refusals.description.contains(expected), "\(refusals)")
+    }
+
     @Test func theDefaultIsTheMostLikelyToken() throws {
         #expect(try parse("").decoding == JobType.Decoding())
         #expect(try parse("decoding:").decoding.sampling == nil)

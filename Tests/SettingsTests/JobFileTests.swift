@@ -87,7 +87,7 @@ private let minimal = """
             refusals(of: text) == [
                 "jobs/x.yaml:1: expected name to be 1 to 63 of a-z, 0-9, '-', '_' and '.', "
                     + "a letter or digit first, got \"Shorten This\"",
-                "jobs/x.yaml:2: expected mode to be llm, hybrid or slm, got \"hybird\"",
+                "jobs/x.yaml:2: expected mode to be llm, hybrid, slm or speculative, got \"hybird\"",
                 "jobs/x.yaml:3: expected prompt to be a text that holds {document} once, "
                     + "got \"shorten\"",
                 "jobs/x.yaml:7: expected limits.document_bytes to be a size from 1B to 64MB, "
@@ -105,7 +105,8 @@ private let minimal = """
         #expect(
             refusals(of: minimal + "timeuot: 5s\nlimits:\n  new_token: 5\n  colour: red\n") == [
                 "jobs/x.yaml:6: expected the file to be made of name, mode, llm, slm, dtype, "
-                    + "prompt, shortlist, timeout, limits, decoding, batch, retry, got \"timeuot\"; did you mean timeout?",
+                    + "prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
+                    + "retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "
                     + "new_tokens, minimum_new_tokens, overflow, got \"new_token\"; "
                     + "did you mean new_tokens?",
@@ -120,6 +121,8 @@ private let minimal = """
         ("hybrid", "llm: a", ["slm to be a folder"]),
         ("hybrid", "slm: b", ["llm to be a folder"]),
         ("hybrid", "llm: a\nslm: b", []),
+        ("speculative", "llm: a", ["slm to be a folder"]),
+        ("speculative", "llm: a\nslm: b", []),
         ("slm", "slm: b", []),
         ("slm", "llm: a\nslm: b", ["llm to be left out in slm mode"]),
         ("llm", "llm: ../secret", ["llm to be a folder"]),

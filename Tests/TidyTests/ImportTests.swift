@@ -7,6 +7,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("CLibpq", []),
     ("CSentencePiece", []),
     ("Jobs", []),
+    ("Scoring", []),
     ("Telemetry", ["Logging", "Tracing"]),
     (
         "Watch",
@@ -16,7 +17,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("Checkpoints", []),
     ("Tokenizers", ["CSentencePiece"]),
     ("Inference", ["CKernels", "Checkpoints"]),
-    ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Jobs"]),
+    ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
     (
         "Training",
         ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]
@@ -44,7 +45,8 @@ private let table: [(module: String, imports: Set<String>)] = [
     (
         "l2s",
         [
-            "Benchmarks", "Pipeline", "Inference", "Tokenizers", "Checkpoints", "PostgresJobs",
+            "Benchmarks", "Pipeline", "Scoring", "Inference", "Tokenizers", "Checkpoints",
+            "PostgresJobs",
             "Postgres",
             "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "ArgumentParser",
         ]

@@ -12,18 +12,23 @@ package struct DecodingOptions: Sendable, Equatable {
     package var noRepeatNgram: Int
     /// Draws tokens instead of taking the most likely one; for one beam only.
     package var sampling: Sampling?
+    /// Whether the response says how likely its tokens were; for greedy choices only.
+    package var measuresConfidence: Bool
 
     package init(
         maximumNewTokens: Int, minimumNewTokens: Int = 0, beams: Int = 1, lengthPenalty: Float = 1,
-        noRepeatNgram: Int = 0, sampling: Sampling? = nil
+        noRepeatNgram: Int = 0, sampling: Sampling? = nil, measuresConfidence: Bool = false
     ) {
         precondition(beams == 1 || sampling == nil, "\(beams) beams cannot be sampled")
+        precondition(
+            !measuresConfidence || beams == 1 && sampling == nil, "confidence is of greedy choices")
         self.maximumNewTokens = maximumNewTokens
         self.minimumNewTokens = minimumNewTokens
         self.beams = beams
         self.lengthPenalty = lengthPenalty
         self.noRepeatNgram = noRepeatNgram
         self.sampling = sampling
+        self.measuresConfidence = measuresConfidence
     }
 }
 
@@ -33,4 +38,36 @@ package struct Response: Sendable, Equatable {
     package let tokens: [Int32]
     /// Of beam search; nil for greedy and sampling.
     package let score: Float?
+    /// Nil unless it was asked for.
+    package var confidence: Confidence?
+    /// Tokens that a small model proposed, and those of them that the large one took.
+    package var drafted = 0
+    package var accepted = 0
+}
+
+/// How likely the model found the tokens that it chose, before any rule of `DecodingOptions`.
+package struct Confidence: Sendable, Equatable {
+    /// Log probabilities, at most 0.
+    private var sum: Float = 0
+    private var lowest: Float = 0
+    private var tokens = 0
+
+    package init() {}
+
+    package mutating func add(_ logProbability: Float) {
+        sum += logProbability
+        lowest = min(lowest, logProbability)
+        tokens += 1
+    }
+
+    package mutating func add(_ other: Confidence) {
+        sum += other.sum
+        lowest = min(lowest, other.lowest)
+        tokens += other.tokens
+    }
+
+    /// The geometric mean of the tokens' probabilities; 1 of none.
+    package var mean: Double { Double(exponential(tokens == 0 ? 0 : sum / Float(tokens))) }
+    /// The probability of the least likely one.
+    package var least: Double { Double(exponential(lowest)) }
 }

@@ -1,28 +1,96 @@
-/// A response being written by one row, token after token.
+/// A response being written by one row, token after token, each the most likely one.
 struct Draft {
     let row: DecoderRow
-    private(set) var nextToken: Int32
+    /// What a small model proposes to come next: taken in the same pass as `nextToken`.
+    private(set) var proposals: [Int32] = []
+    let speculation: Speculation?
+    private let head: OutputHead
     private let constraints: Constraints
     private let maximumNewTokens: Int
-    private let endIDs: [Int32]
     private var written: [Int32] = []
+    private var drafted = 0
+    private var accepted = 0
 
-    init(row: DecoderRow, head: OutputHead, options: DecodingOptions) {
+    init(
+        row: DecoderRow, head: OutputHead, options: DecodingOptions,
+        speculation: Speculation? = nil
+    ) {
         self.row = row
-        nextToken = head.startID
+        self.head = head
+        self.speculation = speculation
         constraints = Constraints(options, row: row, head: head)
         maximumNewTokens = options.maximumNewTokens
-        endIDs = head.endIDs
     }
 
-    var forbidden: [Int32] { constraints.forbidden(after: written) }
+    private var nextToken: Int32 { written.last ?? head.startID }
+    /// Of the next pass, each a token of `row`.
+    var inputs: [Int32] { [nextToken] + proposals }
 
-    /// Takes the chosen token, nil where none may follow; the response once it is complete.
-    mutating func advance(_ token: Int32?) -> Response? {
-        guard let token else { return Response(tokens: written, score: nil) }
-        written.append(token)
-        nextToken = token
-        guard endIDs.contains(token) || written.count >= maximumNewTokens else { return nil }
-        return Response(tokens: written, score: nil)
+    /// Per input, the tokens that may not follow it.
+    var forbidden: [[Int32]] {
+        (0...proposals.count).map { constraints.forbidden(after: written + proposals.prefix($0)) }
     }
+
+    /// Takes the token chosen after each input, nil where none may follow; the response once it is
+    /// complete.
+    ///
+    /// A choice counts only if all proposals before it were the choices: tokens are those of one
+    /// input at a time (speculative decoding, arXiv 2211.17192, for greedy choices).
+    mutating func advance(_ choices: some Sequence<Int32?>) -> Response? {
+        drafted += proposals.count
+        for (index, choice) in choices.enumerated() {
+            let isProposed = index < proposals.count && choice == proposals[index]
+            if isProposed { accepted += 1 }
+            if let choice { written.append(choice) }
+            let isLast = choice.map(head.endIDs.contains) ?? true
+            if isLast || written.count >= maximumNewTokens { return response }
+            if !isProposed {
+                row.rewind(by: proposals.count - index)
+                break
+            }
+        }
+        proposals = []
+        speculation?.forget(after: written.count)
+        return nil
+    }
+
+    private var response: Response {
+        Response(tokens: written, score: nil, drafted: drafted, accepted: accepted)
+    }
+}
+
+// MARK: Proposing
+
+extension Draft {
+    /// Whether one more proposal could be of use.
+    var wantsProposal: Bool {
+        guard let speculation, written.count + proposals.count + 1 < maximumNewTokens else {
+            return false
+        }
+        return proposals.count < speculation.length
+            && !(proposals.last.map(head.endIDs.contains) ?? false)
+    }
+
+    /// What the small model has not taken yet, in order.
+    var unreadBySpeculation: [Int32] {
+        guard let speculation else { return [] }
+        let sequence = [speculation.startID] + written + proposals
+        return Array(sequence[speculation.row.position...])
+    }
+
+    /// The tokens that may not be proposed next.
+    var forbiddenNext: [Int32] { constraints.forbidden(after: written + proposals) }
+
+    mutating func propose(_ token: Int32) { proposals.append(token) }
+}
+
+/// The small model's part in one response of speculative decoding.
+struct Speculation {
+    let row: DecoderRow
+    let startID: Int32
+    /// Proposals at a time, at most.
+    let length: Int
+
+    /// Takes back what it read beyond so many written tokens.
+    fileprivate func forget(after written: Int) { row.rewind(by: max(0, row.position - written)) }
 }

@@ -23,11 +23,37 @@ struct SampledSearch: LogitSearch {
     }
 
     var rows: [DecoderRow] { [draft.row] }
-    var nextTokens: [Int32] { [draft.nextToken] }
+    var nextTokens: [Int32] { draft.inputs }
 
     mutating func advance(logits: Rows) -> Response? {
-        head.forbid(draft.forbidden, in: logits)
+        head.forbid(draft.forbiddenNext, in: logits)
         let column = random.draw(sampling.distribution(logits))
-        return draft.advance(column.map(head.token))
+        return draft.advance([column.map(head.token)])
+    }
+}
+
+/// Takes the most likely token, and notes how likely it was.
+struct ConfidentSearch: LogitSearch {
+    private var draft: Draft
+    private let head: OutputHead
+    private var confidence = Confidence()
+
+    init(row: DecoderRow, head: OutputHead, options: DecodingOptions) {
+        draft = Draft(row: row, head: head, options: options)
+        self.head = head
+    }
+
+    var rows: [DecoderRow] { [draft.row] }
+    var nextTokens: [Int32] { draft.inputs }
+
+    mutating func advance(logits: Rows) -> Response? {
+        let norm = logSumExp(logits.base, count: logits.width)
+        head.forbid(draft.forbiddenNext, in: logits)
+        let column = Operators.argmax(logits.base, count: logits.width)
+        let logit = logits.base[column]
+        if logit > -.infinity { confidence.add(logit - norm) }
+        var response = draft.advance([logit > -.infinity ? head.token(column) : nil])
+        response?.confidence = confidence
+        return response
     }
 }

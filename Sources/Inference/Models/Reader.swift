@@ -42,12 +42,21 @@ package struct Reader: Sendable {
     /// Tokens must be below this.
     package var vocabularyRows: Int { embedding.rows }
 
-    /// Reads a batch, without padding, and takes each document's states through its bridge.
-    ///
-    /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
+    /// The same for one bridge per prompt.
     package func read(
         _ prompts: [(tokens: [Int32], bridge: Bridge)], workspace: Workspace
     ) -> [PromptStates] {
+        read(prompts.map { ($0.tokens, [$0.bridge]) }, workspace: workspace).flatMap(\.self)
+    }
+
+    /// Reads a batch, without padding, and takes each document's states through each of its
+    /// bridges.
+    ///
+    /// - Returns: per prompt, per bridge.
+    /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
+    package func read(
+        _ prompts: [(tokens: [Int32], bridges: [Bridge])], workspace: Workspace
+    ) -> [[PromptStates]] {
         workspace.scope {
             let documents = prompts.map(\.tokens.count).consecutiveRanges
             let states = workspace.rows(documents.last?.upperBound ?? 0, width)
@@ -58,8 +67,9 @@ package struct Reader: Sendable {
                 encoder.encode(states, documents: documents, workspace: workspace)
             }
             return zip(prompts, documents).map { prompt, document in
-                prompt.bridge.cross(
-                    states.rows(document), tokens: prompt.tokens, workspace: workspace)
+                prompt.bridges.map {
+                    $0.cross(states.rows(document), tokens: prompt.tokens, workspace: workspace)
+                }
             }
         }
     }

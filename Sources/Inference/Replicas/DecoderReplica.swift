@@ -9,23 +9,33 @@ package final class DecoderReplica<ID> {
         package let options: DecodingOptions
         /// The model's own, or one made from it; nil for its own.
         package let head: OutputHead?
+        /// For the replica's draft model; nil where none proposes. For greedy choices only.
+        package let draft: DraftRequest?
 
         package init(
-            id: ID, states: PromptStates, options: DecodingOptions, head: OutputHead? = nil
+            id: ID, states: PromptStates, options: DecodingOptions, head: OutputHead? = nil,
+            draft: DraftRequest? = nil
         ) {
             self.id = id
             self.states = states
             self.options = options
             self.head = head
+            self.draft = draft
         }
     }
 
     private let model: any ResponseModel
+    private let draftModel: (any ResponseModel)?
     private let workspace = Workspace()
     private var hidden = FloatBuffer(count: 0)
     private var groups: [ResponseGroup<ID>] = []
 
-    package init(model: any ResponseModel) { self.model = model }
+    /// - Parameter draftModel: what proposes tokens in speculative decoding; it and `model` mean
+    ///   the same by a token.
+    package init(model: any ResponseModel, draftModel: (any ResponseModel)? = nil) {
+        self.model = model
+        self.draftModel = draftModel
+    }
 
     /// Documents being written.
     package var ids: [ID] { groups.flatMap(\.ids) }
@@ -41,21 +51,50 @@ package final class DecoderReplica<ID> {
             requests.map {
                 OpenedPrompt(states: $0.states, maximumNewTokens: $0.options.maximumNewTokens)
             }, workspace: workspace)
-        for (request, row) in zip(requests, rows) {
+        let speculations = speculations(requests)
+        for (index, request) in requests.enumerated() {
             let head = request.head ?? model.head
-            let group = groups.firstIndex { $0.head === head } ?? groups.count
-            if group == groups.count { groups.append(ResponseGroup(head: head)) }
-            groups[group].admit(request.id, row: row, options: request.options)
+            let draftHead = request.draft?.head
+            let group =
+                groups.firstIndex { $0.head === head && $0.draftHead === draftHead }
+                ?? groups.count
+            if group == groups.count {
+                groups.append(ResponseGroup(head: head, draftHead: draftHead))
+            }
+            groups[group].admit(
+                request.id, row: rows[index], options: request.options,
+                speculation: speculations[index])
         }
     }
 
-    /// Writes one token for every document; returns those that are complete, which leave.
+    private func speculations(_ requests: [Request]) -> [Speculation?] {
+        guard let draftModel else { return requests.map { _ in nil } }
+        var rows = draftModel.open(
+            requests.compactMap { request in
+                request.draft.map {
+                    OpenedPrompt(
+                        states: $0.states, maximumNewTokens: request.options.maximumNewTokens)
+                }
+            }, workspace: workspace
+        )[...]
+        return requests.map { request in
+            guard let draft = request.draft, let row = rows.popFirst() else { return nil }
+            return Speculation(row: row, startID: draft.head.startID, length: draft.length)
+        }
+    }
+
+    /// Writes at least one token for every document; returns those that are complete, which leave.
     package func step() -> [(id: ID, response: Response)] {
+        if let draftModel {
+            for group in groups.indices {
+                groups[group].propose(with: draftModel, into: &hidden, workspace: workspace)
+            }
+        }
         let rows = groups.map(\.rows)
         let ranges = rows.map(\.count).consecutiveRanges
         guard let count = ranges.last?.upperBound else { return [] }
         let width = model.stateWidth
-        if hidden.count < count * width { hidden = FloatBuffer(count: count * width) }
+        hidden = hidden.grown(to: count * width)
         model.step(
             Array(rows.joined()), tokens: groups.flatMap(\.nextTokens), into: hidden,
             workspace: workspace)
@@ -72,5 +111,20 @@ package final class DecoderReplica<ID> {
     package func remove(where matches: (ID) -> Bool) {
         for group in groups.indices { groups[group].remove(where: matches) }
         groups.removeAll(where: \.ids.isEmpty)
+    }
+}
+
+/// What the draft model of a replica needs for a document.
+package struct DraftRequest: Sendable {
+    package let states: PromptStates
+    /// Its own, or one made from it.
+    package let head: OutputHead
+    /// Tokens that it proposes at a time, at most.
+    package let length: Int
+
+    package init(states: PromptStates, head: OutputHead, length: Int) {
+        self.states = states
+        self.head = head
+        self.length = length
     }
 }

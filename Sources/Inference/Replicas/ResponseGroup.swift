@@ -1,30 +1,45 @@
 /// The documents of a replica whose tokens come from the same output head.
 struct ResponseGroup<ID> {
     let head: OutputHead
+    /// The small model's, where one proposes.
+    let draftHead: OutputHead?
     /// These need no more than the most likely token.
     private var greedy: [(id: ID, draft: Draft)] = []
     private var searches: [(id: ID, search: any LogitSearch, capacity: Int)] = []
 
-    init(head: OutputHead) { self.head = head }
+    init(head: OutputHead, draftHead: OutputHead?) {
+        self.head = head
+        self.draftHead = draftHead
+    }
 
     var ids: [ID] { greedy.map(\.id) + searches.map(\.id) }
     /// Rows that its documents may come to have.
     var capacity: Int { greedy.count + searches.reduce(0) { $0 + $1.capacity } }
 
-    var rows: [DecoderRow] { greedy.map(\.draft.row) + searches.flatMap(\.search.rows) }
+    /// The inputs of the next pass, and the row that takes each.
+    var rows: [DecoderRow] {
+        greedy.flatMap { repeatElement($0.draft.row, count: $0.draft.inputs.count) }
+            + searches.flatMap(\.search.rows)
+    }
     var nextTokens: [Int32] {
-        greedy.map(\.draft.nextToken) + searches.flatMap(\.search.nextTokens)
+        greedy.flatMap(\.draft.inputs) + searches.flatMap(\.search.nextTokens)
     }
 
-    mutating func admit(_ id: ID, row: DecoderRow, options: DecodingOptions) {
+    mutating func admit(
+        _ id: ID, row: DecoderRow, options: DecodingOptions, speculation: Speculation?
+    ) {
         if options.beams > 1 {
             let search = BeamSearch(row: row, head: head, options: options)
             searches.append((id, search, options.beams))
         } else if let sampling = options.sampling {
             let search = SampledSearch(row: row, head: head, options: options, sampling: sampling)
             searches.append((id, search, 1))
+        } else if options.measuresConfidence {
+            let search = ConfidentSearch(row: row, head: head, options: options)
+            searches.append((id, search, 1))
         } else {
-            greedy.append((id, Draft(row: row, head: head, options: options)))
+            let draft = Draft(row: row, head: head, options: options, speculation: speculation)
+            greedy.append((id, draft))
         }
     }
 
@@ -33,12 +48,44 @@ struct ResponseGroup<ID> {
         searches.removeAll { matches($0.id) }
     }
 
-    /// Adds a token to every document, from the hidden states of `rows`; returns those that are
-    /// complete, which leave.
+    /// Lets the small model propose what follows, token after token for all documents together.
+    mutating func propose(
+        with model: any ResponseModel, into hidden: inout FloatBuffer, workspace: Workspace
+    ) {
+        guard let draftHead else { return }
+        var going = greedy.indices.filter { greedy[$0].draft.wantsProposal }
+        while !going.isEmpty {
+            let unread = going.map { greedy[$0].draft.unreadBySpeculation }
+            let rows = zip(going, unread).flatMap { index, tokens in
+                tokens.compactMap { _ in greedy[index].draft.speculation?.row }
+            }
+            hidden = hidden.grown(to: rows.count * model.stateWidth)
+            model.step(rows, tokens: Array(unread.joined()), into: hidden, workspace: workspace)
+            let states = hidden.rows(width: model.stateWidth)
+            let tokens = workspace.scope {
+                let last = workspace.rows(going.count, model.stateWidth)
+                for (row, range) in unread.map(\.count).consecutiveRanges.enumerated() {
+                    last.rows(row..<row + 1).copy(
+                        from: states.rows(range.upperBound - 1..<range.upperBound))
+                }
+                return draftHead.best(
+                    last, forbidden: going.map { greedy[$0].draft.forbiddenNext },
+                    workspace: workspace)
+            }
+            going = zip(going, tokens).compactMap { index, token in
+                guard let token else { return nil }
+                greedy[index].draft.propose(token)
+                return greedy[index].draft.wantsProposal ? index : nil
+            }
+        }
+    }
+
+    /// Adds to every document, from the hidden states of `rows`; returns those that are complete,
+    /// which leave.
     mutating func advance(
         _ states: Rows, workspace: Workspace
     ) -> [(id: ID, response: Response)] {
-        let split = greedy.count
+        let split = greedy.reduce(0) { $0 + $1.draft.inputs.count }
         return advanceGreedy(states.rows(0..<split), workspace: workspace)
             + advanceSearches(states.rows(split..<states.count), workspace: workspace)
     }
@@ -47,12 +94,13 @@ struct ResponseGroup<ID> {
         _ states: Rows, workspace: Workspace
     ) -> [(id: ID, response: Response)] {
         guard !greedy.isEmpty else { return [] }
-        let tokens = head.best(
-            states, forbidden: greedy.map(\.draft.forbidden), workspace: workspace)
+        let choices = head.best(
+            states, forbidden: greedy.flatMap(\.draft.forbidden), workspace: workspace)
+        let ranges = greedy.map(\.draft.inputs.count).consecutiveRanges
         var finished: [(id: ID, response: Response)] = []
         var going: [(id: ID, draft: Draft)] = []
-        for (var document, token) in zip(greedy, tokens) {
-            if let response = document.draft.advance(token) {
+        for (var document, range) in zip(greedy, ranges) {
+            if let response = document.draft.advance(choices[range]) {
                 finished.append((document.id, response))
             } else {
                 going.append(document)

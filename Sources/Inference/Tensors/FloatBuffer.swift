@@ -37,6 +37,11 @@ package final class FloatBuffer: @unchecked Sendable {
         Rows(base: base, count: width == 0 ? 0 : count / width, width: width, stride: width)
     }
 
+    /// Itself, or a new one where it is smaller.
+    func grown(to count: Int) -> FloatBuffer {
+        self.count < count ? FloatBuffer(count: count) : self
+    }
+
     func multiply(by factor: Float) {
         guard factor != 1 else { return }
         for index in 0..<count { base[index] *= factor }

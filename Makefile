@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test bench bench-peers bench-quality deps lint format
+.PHONY: demo test bench bench-peers bench-quality evaluate deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -32,6 +32,15 @@ bench-quality: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python Sources/Benchmarks/Peers/quality.py \
 	    --l2s .build/release/l2s --models models
+
+# All ways to write, on the validation pairs: the pages of models/evaluation.
+evaluate: deps
+	swift build -c release --product l2s
+	for pair in summarize:summarize translate-en-it:it; do \
+	    xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -F "\"$${pair#*:}\"" | \
+	    .build/release/l2s eval --job-type $${pair%:*} --data - --source-field src \
+	        --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \
+	done
 
 .build/peers:
 	python3 -m venv .build/peers.new

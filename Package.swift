@@ -95,6 +95,7 @@ let package = Package(
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
         module(
             "Training", ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]),
+        module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
         module("Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Peers"]),
 
         // The queue.
@@ -126,7 +127,8 @@ let package = Package(
         program(
             "l2s",
             [
-                "Benchmarks", "Pipeline", "Scoring", "Inference", "Tokenizers", "Checkpoints",
+                "Benchmarks", "Evaluation", "Pipeline", "Scoring", "Inference", "Tokenizers",
+                "Checkpoints",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
                 "Training", arguments,
             ]),

@@ -1,6 +1,6 @@
 internal import Checkpoints
 internal import Foundation
-internal import Inference
+package import Inference
 package import Jobs
 internal import Tokenizers
 
@@ -35,6 +35,24 @@ package struct ModelLibrary: Sendable {
         readers = opening.readers
         writers = opening.writers
         self.routes = routes
+    }
+
+    /// What a token costs the writer of a job type, and the second model that has a part in its
+    /// documents. See `ResponseModel.stepCost`.
+    ///
+    /// - Precondition: the job type is one of the library's.
+    package func stepCosts(
+        of jobType: String, sourceTokens: Int, position: Int
+    ) -> (writer: StepCost, second: StepCost?) {
+        guard let route = routes[jobType] else { preconditionFailure("no job type \(jobType)") }
+        func cost(_ model: any ResponseModel, _ head: OutputHead) -> StepCost {
+            model.stepCost(sourceTokens: sourceTokens, position: position, head: head)
+        }
+        let writer = writers[route.author.writer]
+        let second =
+            route.draftModel.flatMap { draft in writer.draftModel.map { cost($0, draft.head) } }
+            ?? route.largeAuthor.map { cost(writers[$0.writer].model, $0.head) }
+        return (cost(writer.model, route.author.head), second)
     }
 }
 

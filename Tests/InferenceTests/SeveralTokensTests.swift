@@ -21,9 +21,9 @@ import Testing
     }
 
     /// Tokens that were taken back leave no trace.
-    @Test(arguments: Fixtures.goldens)
-    func rewinding(name: String) throws {
-        let model = try GoldenModel(name)
+    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    func rewinding(name: String, format: WeightFormat) throws {
+        let model = try GoldenModel(name, format: format)
         let golden = try #require(Golden.load(name).cases.first { $0.greedyIds.count > 3 })
         let inputs = [model.writer.head.startID] + golden.greedyIds.prefix(3)
         let straight = model.open(golden.inputIds)

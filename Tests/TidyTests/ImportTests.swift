@@ -22,6 +22,7 @@ private let table: [(module: String, imports: Set<String>)] = [
         "Training",
         ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]
     ),
+    ("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
     ("Benchmarks", ["Inference", "CKernels", "COpenBLAS"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
@@ -45,7 +46,8 @@ private let table: [(module: String, imports: Set<String>)] = [
     (
         "l2s",
         [
-            "Benchmarks", "Pipeline", "Scoring", "Inference", "Tokenizers", "Checkpoints",
+            "Benchmarks", "Evaluation", "Pipeline", "Scoring", "Inference", "Tokenizers",
+            "Checkpoints",
             "PostgresJobs",
             "Postgres",
             "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "ArgumentParser",

@@ -22,6 +22,9 @@ struct T5CrossAttention: Sendable {
         norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
     }
 
+    /// Those that every token passes.
+    var matrices: [PackedMatrix] { [query, output] }
+
     /// Keys and values of a document, once. states: [tokens, modelWidth].
     func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
         workspace.scope {

@@ -22,7 +22,7 @@ struct T5FeedForward: Sendable {
         epsilon = configuration.epsilon
     }
 
-    var weightCount: Int { inner.count + outer.count }
+    var matrices: [PackedMatrix] { [inner, outer] }
 
     func apply(to x: Rows, workspace: Workspace) {
         // As many rows at a time as keep the inner activations in the cache.

@@ -23,7 +23,7 @@ struct T5SelfAttention: Sendable {
     }
 
     private var innerWidth: Int { heads * headWidth }
-    var weightCount: Int { input.count + output.count }
+    var matrices: [PackedMatrix] { [input, output] }
 
     private func project(_ x: Rows, workspace: Workspace) -> Rows {
         let projected = workspace.rows(x.count, input.columns)

@@ -73,6 +73,18 @@ package final class GPT2Decoder: ResponseModel {
     package var stateWidth: Int { configuration.width }
     package var maximumPositions: Int? { configuration.positions }
 
+    package func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost {
+        StepCost(
+            matrices: blocks.flatMap {
+                [
+                    $0.attentionInput.weight, $0.attentionOutput.weight, $0.inner.weight,
+                    $0.outer.weight,
+                ]
+            } + [head.weights],
+            layers: blocks.count, width: stateWidth, positions: sourceTokens + position + 1,
+            cacheFormat: cacheFormat)
+    }
+
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
         prompts.map { prompt in
             let count = prompt.states.tokens

@@ -1,7 +1,7 @@
 /// The last matrix of a decoder: hidden states to logits over the vocabulary, or over a shortlist
 /// of it.
 package final class OutputHead: Sendable {
-    private let weights: PackedMatrix
+    let weights: PackedMatrix
     /// The first token of a response; unused where the prompt's last row takes its place.
     package let startID: Int32
     /// Any of these ends a response.

@@ -17,6 +17,9 @@ package protocol ResponseModel: Sendable {
     /// those of as many passes.
     func step(
         _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace)
+
+    /// Of the token at `position` of the response to a prompt of `sourceTokens`, by `head`.
+    func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost
 }
 
 /// A prompt as a `ResponseModel` takes it.

@@ -91,6 +91,15 @@ package final class T5Decoder: ResponseModel {
     package var stateWidth: Int { configuration.modelWidth }
     package var maximumPositions: Int? { nil }
 
+    package func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost {
+        StepCost(
+            matrices: blocks.flatMap {
+                $0.selfAttention.matrices + $0.crossAttention.matrices + $0.feedForward.matrices
+            } + [head.weights],
+            layers: blocks.count, width: configuration.innerWidth,
+            positions: sourceTokens + position + 1, cacheFormat: cacheFormat)
+    }
+
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
         workspace.scope {
             zip(prompts, encoderStates(of: prompts, workspace: workspace)).map { prompt, states in

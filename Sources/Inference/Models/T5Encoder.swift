@@ -46,7 +46,8 @@ package final class T5Encoder: Sendable {
 
     /// Weights that every token is multiplied with.
     var weightCount: Int {
-        blocks.reduce(0) { $0 + $1.attention.weightCount + $1.feedForward.weightCount }
+        blocks.flatMap { $0.attention.matrices + $0.feedForward.matrices }
+            .reduce(0) { $0 + $1.count }
     }
 
     /// Reads documents of any lengths in one pass without padding.

@@ -30,6 +30,8 @@ struct PackedMatrix: Sendable {
     let scales: WeightBytes?
     let sums: WeightBytes?
 
+    var byteCount: Int { panels.count + (scales?.count ?? 0) + (sums?.count ?? 0) }
+
     /// Columns of a panel.
     static let panelWidth = L2S_PANEL
 

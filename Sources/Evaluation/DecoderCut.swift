@@ -1,0 +1,57 @@
+package import Checkpoints
+internal import Foundation
+
+/// A T5 with a part of its decoder's layers: what is often done to a large model instead of giving
+/// it a small writer (To Asymmetry and Beyond, arXiv 2304.02721, without its training).
+package enum DecoderCut {
+    /// As far apart as can be, the first and the last among them.
+    static func layers(keeping count: Int, of all: Int) -> [Int] {
+        guard count > 1 else { return [0] }
+        return (0..<count).map { ($0 * (all - 1) + (count - 1) / 2) / (count - 1) }
+    }
+
+    /// Writes `output`, a model folder like `model` with only `count` decoder layers.
+    ///
+    /// - Throws: `CheckpointError`.
+    package static func make(_ model: ModelFolder, keeping count: Int, at output: String) throws {
+        guard case .t5(let configuration) = model.configuration, !model.isPacked,
+            (1..<configuration.decoderLayers).contains(count)
+        else {
+            throw CheckpointError(
+                path: model.path,
+                problem: .malformed(
+                    "expected an unpacked T5 of more than \(count) decoder layers to cut"))
+        }
+        let kept = layers(keeping: count, of: configuration.decoderLayers)
+        let tensors = try model.weights.names.compactMap { name -> TensorBytes? in
+            let tensor = try model.weights.bytes(of: name)
+            guard let layer = decoderLayer(of: name) else { return tensor }
+            guard let place = kept.firstIndex(of: layer.number) else { return nil }
+            return TensorBytes(
+                name: layer.prefix + "\(place)" + layer.suffix, format: tensor.format,
+                shape: tensor.shape, bytes: tensor.bytes, owner: tensor.owner)
+        }
+        let file = URL(filePath: model.path + "/config.json")
+        var fields =
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
+        fields["num_decoder_layers"] = count
+        let text = try JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys])
+        try NewFolder.make(at: output) { folder in
+            try SafetensorsWriter.write(
+                tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
+            try text.write(to: URL(filePath: folder + "/config.json"))
+            try NewFolder.copy("spiece.model", from: model.path, to: folder)
+        }
+    }
+
+    /// `decoder.block.3.layer…` → 3, and what is around it.
+    private static func decoderLayer(
+        of name: String
+    ) -> (prefix: String, number: Int, suffix: String)? {
+        let prefix = "decoder.block."
+        guard name.hasPrefix(prefix) else { return nil }
+        let rest = name.dropFirst(prefix.count)
+        let digits = rest.prefix(while: \.isNumber)
+        return Int(digits).map { (prefix, $0, String(rest.dropFirst(digits.count))) }
+    }
+}

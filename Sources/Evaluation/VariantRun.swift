@@ -1,0 +1,122 @@
+internal import Foundation
+package import Jobs
+package import Pipeline
+
+/// What one variant did with all documents.
+package struct VariantRun: Sendable {
+    package let variant: Variant
+    /// By document; nil where it failed, with the reason in `failures`.
+    package var outputs: [String?] = []
+    package var failures: [String] = []
+    package var measurements: [Measurements] = []
+    /// From the first document handed over to the last one back, over all rounds.
+    package var seconds = 0.0
+    /// Time of all lanes together.
+    package var prepare = 0.0
+    package var encode = 0.0
+    package var decode = 0.0
+    /// One document at a time: tokens written, and milliseconds without waiting.
+    package var alone: [(tokensOut: Int, milliseconds: Double)] = []
+
+    package init(_ variant: Variant) { self.variant = variant }
+
+    package var tokensIn: Int { measurements.reduce(0) { $0 + $1.tokensIn } }
+    package var tokensOut: Int { measurements.reduce(0) { $0 + $1.tokensOut } }
+}
+
+/// Puts the same documents through all variants, in turn: chunk by chunk, so that whatever else the
+/// machine does meets them all.
+package final class EvaluationRun {
+    private let pipeline: Pipeline
+    private let pairs: [Pair]
+    private let chunk: Int
+    private let progress: (_ finished: Int) -> Void
+    private var finished = 0
+
+    /// - Parameter chunk: documents at a time.
+    package init(
+        pipeline: Pipeline, pairs: [Pair], chunk: Int, progress: @escaping (Int) -> Void
+    ) {
+        self.pipeline = pipeline
+        self.pairs = pairs
+        self.chunk = chunk
+        self.progress = progress
+    }
+
+    /// Touches memory and wakes lanes, so that the first variant does not pay for all.
+    package func warmUp(_ variants: [Variant]) async {
+        for variant in variants { _ = await process(pairs.prefix(8), variant) }
+        finished = 0
+    }
+
+    package func run(_ variants: [Variant]) async -> [VariantRun] {
+        var runs = variants.map { VariantRun($0) }
+        for start in stride(from: 0, to: pairs.count, by: chunk) {
+            let part = pairs[start..<min(start + chunk, pairs.count)]
+            for index in runs.indices { await run(part, &runs[index]) }
+        }
+        return runs
+    }
+
+    private func run(_ part: ArraySlice<Pair>, _ run: inout VariantRun) async {
+        let before = pipeline.statistics
+        let clock = ContinuousClock()
+        let start = clock.now
+        let documents = await process(part, run.variant)
+        run.seconds += start.duration(to: clock.now) / .seconds(1)
+        let after = pipeline.statistics
+        run.prepare += (after.preparing - before.preparing) / .seconds(1)
+        run.encode += (after.encoding - before.encoding) / .seconds(1)
+        run.decode += (after.decodingTime - before.decodingTime) / .seconds(1)
+        for document in documents {
+            run.measurements.append(document.measurements)
+            switch document.outcome {
+            case .succeeded(let output, _): run.outputs.append(output)
+            case .rejected(let reason), .failed(let reason):
+                run.outputs.append(nil)
+                run.failures.append(reason)
+            }
+        }
+    }
+
+    /// The first `count` documents, each alone.
+    package func runAlone(_ runs: inout [VariantRun], count: Int) async {
+        for pair in pairs.prefix(count).indices {
+            for index in runs.indices {
+                let document = await process(pairs[pair...pair], runs[index].variant)
+                let measured = document.first?.measurements ?? Measurements()
+                let time = measured.tokenize + measured.encode + measured.handoff + measured.decode
+                runs[index].alone.append((measured.tokensOut, time / .milliseconds(1)))
+            }
+        }
+    }
+
+    /// In their order.
+    private func process(_ part: ArraySlice<Pair>, _ variant: Variant) async -> [FinishedDocument] {
+        let (stream, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
+        let documents = part.indices.map {
+            SourceDocument(id: Int64($0), jobType: variant.jobType.name, text: part[$0].source)
+        }
+        // Handed over as there is room, taken back as they come.
+        let pipeline = pipeline
+        async let submitted: Void = {
+            var rest = documents[...]
+            while !rest.isEmpty {
+                let room = await pipeline.waitForRoom()
+                pipeline.submit(Array(rest.prefix(room))) { continuation.yield($0) }
+                rest = rest.dropFirst(room)
+            }
+        }()
+        var results: [Int64: FinishedDocument] = [:]
+        if !documents.isEmpty {
+            for await document in stream {
+                results[document.id] = document
+                finished += 1
+                progress(finished)
+                if results.count == documents.count { break }
+            }
+        }
+        await submitted
+        return documents.compactMap { results[$0.id] }
+    }
+}

@@ -37,6 +37,23 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
         MetricFamily(
             .gauge, "l2s_prompt_cache_bytes", "Size of the prompt cache.",
             Double(statistics.promptCache.bytes)),
+        MetricFamily(
+            .counter, "l2s_draft_tokens",
+            "Tokens proposed in speculative mode, by whether the LLM took them.",
+            [
+                ([("result", "accepted")], Double(statistics.acceptedTokens)),
+                (
+                    [("result", "rejected")],
+                    Double(statistics.draftedTokens - statistics.acceptedTokens)
+                ),
+            ]),
+        MetricFamily(
+            .counter, "l2s_llm_parts",
+            "Parts of hybrid documents that the LLM wrote, by why: the SLM was unsure, or to compare.",
+            [
+                ([("reason", "fallback")], Double(statistics.fallbackParts)),
+                ([("reason", "shadow")], Double(statistics.shadowParts)),
+            ]),
         MetricFamily(.gauge, "l2s_lanes", "Threads that compute.", Double(statistics.lanes)),
         MetricFamily(
             .counter, "l2s_lane_busy_seconds", "Time in which those threads worked, by what at.",

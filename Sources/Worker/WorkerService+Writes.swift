@@ -106,5 +106,6 @@ extension DocumentRecord {
         encode = measured.encode
         handoff = measured.handoff
         decode = measured.decode
+        agreement = measured.agreement
     }
 }

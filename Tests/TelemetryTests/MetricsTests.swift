@@ -47,6 +47,7 @@ import Testing
         var record = DocumentRecord.fixture("summarize", .retried)
         record.tokensIn = 10
         record.encode = .milliseconds(3)
+        record.agreement = 0.75
         // Nobody's type is no label.
         let stray = DocumentRecord.fixture("from outside", .failed)
         metrics.recorded([record, record, stray], writeBack: .milliseconds(5))
@@ -61,6 +62,8 @@ import Testing
         #expect(
             page.contains(
                 #"l2s_stage_duration_seconds_count{job_type="summarize",stage="decode"} 0.0"#))
+        #expect(page.contains(#"l2s_shadowed_documents_total{job_type="summarize"} 2.0"#))
+        #expect(page.contains(#"l2s_shadow_agreement_total{job_type="summarize"} 1.5"#))
         #expect(page.contains("l2s_write_back_duration_seconds_count 1.0"))
         #expect(!page.contains("from outside"))
     }

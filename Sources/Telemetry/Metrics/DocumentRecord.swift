@@ -29,6 +29,8 @@ package struct DocumentRecord: Sendable {
     package var encode = Duration.zero
     package var handoff = Duration.zero
     package var decode = Duration.zero
+    /// Of a document that the LLM wrote too: ROUGE-L between both outputs, 0 to 1.
+    package var agreement: Double?
 
     /// From when the worker asked until it got the batch.
     package var claim: Range<ContinuousClock.Instant>

@@ -10,6 +10,8 @@ package final class WorkerMetrics: Sendable {
             uniqueKeysWithValues: DocumentRecord.Outcome.allCases.map { ($0, 0) })
         var tokensIn = 0
         var tokensOut = 0
+        var shadowed = 0
+        var agreement = 0.0
         var stages = Dictionary(
             uniqueKeysWithValues: DocumentRecord.stageNames.map { ($0, Histogram()) })
     }
@@ -81,6 +83,10 @@ package final class WorkerMetrics: Sendable {
                 work.outcomes[document.outcome, default: 0] += 1
                 work.tokensIn += document.tokensIn
                 work.tokensOut += document.tokensOut
+                if let agreement = document.agreement {
+                    work.shadowed += 1
+                    work.agreement += agreement
+                }
                 for (stage, duration) in document.stages { work.stages[stage]?.observe(duration) }
                 state.work[document.jobType] = work
             }
@@ -118,6 +124,13 @@ package final class WorkerMetrics: Sendable {
                         ([("job_type", type), ("direction", "out")], Double(work.tokensOut)),
                     ]
                 }),
+            MetricFamily(
+                .counter, "l2s_shadowed_documents", "Documents that the LLM wrote too.",
+                work.map { ([("job_type", $0)], Double($1.shadowed)) }),
+            MetricFamily(
+                .counter, "l2s_shadow_agreement",
+                "Sum of ROUGE-L between both outputs of those documents, each 0 to 1.",
+                work.map { ([("job_type", $0)], $1.agreement) }),
             MetricFamily(
                 "l2s_stage_duration_seconds",
                 "Time of a document in each stage; encode is that of its whole batch.",

@@ -100,15 +100,15 @@ extension EvaluationReport {
     }
 
     private var fallbackText: String {
-        guard let best = fallback.max(by: { $0.gain ?? 0 < $1.gain ?? 0 }) else { return "" }
-        let gains = fallback.map { "\($0.measure) \($0.gain?.text(2) ?? "–")" }
+        guard let best = fallback.max(by: { $0.gain < $1.gain }) else { return "" }
+        let gains = fallback.map { "\($0.measure) \($0.gain.signed(2))" }
             .joined(separator: ", ")
         return """
 
             ## Falling back
 
-            The documents that the SLM was least sure of, written by the LLM instead, at every share. What \
-            the documents chosen so gain, as a multiple of as many chosen at random: \(gains). \
+            The documents that the SLM was least sure of, written by the LLM instead, at every share. Points \
+            gained over as many documents chosen at random, on average over the shares: \(gains). \
             `fallback` of a job file goes by the first; here the \(best.measure) separates best.
 
             ![ROUGE-L against the share of documents written by the LLM](fallback.svg)
@@ -145,8 +145,15 @@ extension EvaluationReport {
             series: rows.map { row in
                 let sorted = row.alone.sorted { $0[0] < $1[0] }
                 let size = max(1, (sorted.count + 5) / 6)
+                // Those that end at the limit have one length: they are one group.
                 let groups = stride(from: 0, to: sorted.count, by: size).map {
                     Array(sorted[$0..<min($0 + size, sorted.count)])
+                }.reduce(into: [[[Double]]]()) { groups, group in
+                    if groups.last?.last?[0] == group.last?[0], let last = groups.indices.last {
+                        groups[last] += group
+                    } else {
+                        groups.append(group)
+                    }
                 }
                 return Plot.Series(
                     name: row.variant,

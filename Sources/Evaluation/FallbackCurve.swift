@@ -12,10 +12,9 @@ package struct FallbackCurve: Sendable, Encodable {
     /// What it goes by, such as the mean log probability.
     package let measure: String
     package let points: [Point]
-    /// Score gained per document written by the LLM, over all shares, as a multiple of what as many
-    /// documents chosen at random gain: 1 says that the measure separates nothing. Nil where
-    /// nothing is to be gained.
-    package let gain: Double?
+    /// Points over the score of as many documents chosen at random, on average over all shares: 0
+    /// says that the measure separates nothing.
+    package let gain: Double
 
     package init(
         measure: String, confidences: [Double], hybrid: Scores, llm: Scores, kind: Scores.Kind
@@ -32,8 +31,7 @@ package struct FallbackCurve: Sendable, Encodable {
                 score: mixed.score(kind, of: mixed.documents))
         }
         let (first, last) = (points[0].score, points[steps].score)
-        // The area between the curve and the hybrid's score, over that of the straight line.
-        let area = points.reduce(0) { $0 + ($1.score - first) } / Double(steps + 1)
-        gain = last == first ? nil : area / ((last - first) / 2)
+        let excess = points.map { $0.score - first - (last - first) * $0.share }
+        gain = excess.reduce(0, +) / Double(excess.count)
     }
 }

@@ -47,6 +47,7 @@ extension JobType {
             if mode == .llm { type.slm = nil }
             if mode == .slm { type.llm = nil }
             type.dtype = dtype ?? base.dtype
+            if mode != .speculative { type.decoding.draftTokens = Decoding().draftTokens }
             return type
         }
         let isGreedy = decoding.beams == 1 && decoding.sampling == nil

@@ -129,7 +129,8 @@ enum Fields {
 
     static let draftTokens = Field(
         "decoding.draft_tokens", .wholeNumber(1...32), fallback: "4",
-        "Tokens that the SLM proposes at a time in `speculative` mode.")
+        "Tokens that the SLM proposes at a time in `speculative` mode, at most: one more than were "
+            + "right last time.")
 
     static let documents = Field(
         "batch.documents", .wholeNumber(1...1024), fallback: "32",

@@ -10,6 +10,8 @@ struct Draft {
     private var written: [Int32] = []
     private var drafted = 0
     private var accepted = 0
+    /// Proposals worth making next: one more than were right last time.
+    private var hope: Int
 
     init(
         row: DecoderRow, head: OutputHead, options: DecodingOptions,
@@ -20,6 +22,7 @@ struct Draft {
         self.speculation = speculation
         constraints = Constraints(options, row: row, head: head)
         maximumNewTokens = options.maximumNewTokens
+        hope = speculation?.length ?? 0
     }
 
     private var nextToken: Int32 { written.last ?? head.startID }
@@ -38,9 +41,13 @@ struct Draft {
     /// input at a time (speculative decoding, arXiv 2211.17192, for greedy choices).
     mutating func advance(_ choices: some Sequence<Int32?>) -> Response? {
         drafted += proposals.count
+        hope = 1
         for (index, choice) in choices.enumerated() {
             let isProposed = index < proposals.count && choice == proposals[index]
-            if isProposed { accepted += 1 }
+            if isProposed {
+                accepted += 1
+                hope += 1
+            }
             if let choice { written.append(choice) }
             let isLast = choice.map(head.endIDs.contains) ?? true
             if isLast || written.count >= maximumNewTokens { return response }
@@ -67,7 +74,7 @@ extension Draft {
         guard let speculation, written.count + proposals.count + 1 < maximumNewTokens else {
             return false
         }
-        return proposals.count < speculation.length
+        return proposals.count < min(speculation.length, hope)
             && !(proposals.last.map(head.endIDs.contains) ?? false)
     }
 

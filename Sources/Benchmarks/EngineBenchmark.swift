@@ -48,9 +48,19 @@ package struct EngineBenchmark: Sendable {
         workspaces = Workspaces(count: settings.threads)
     }
 
-    package func run(batchSize: Int) -> Result {
+    /// Tokens read and written by `run`, the warm-up included.
+    package func tokens(batchSize: Int) -> Int {
+        batchSize * (settings.sourceLength + settings.newTokens) * (settings.repetitions + 1)
+    }
+
+    /// - Parameter progress: is told the tokens of the runs so far.
+    package func run(batchSize: Int, progress: (Int) -> Void = { _ in }) -> Result {
         _ = once(batchSize: batchSize)
-        let runs = (0..<settings.repetitions).map { _ in once(batchSize: batchSize) }
+        let each = tokens(batchSize: batchSize) / (settings.repetitions + 1)
+        let runs = (0..<settings.repetitions).map { number in
+            progress((number + 1) * each)
+            return once(batchSize: batchSize)
+        }
         let total = median(runs.map(\.total))
         let encode = median(runs.map(\.encode))
         let decode = median(runs.map { $0.total - $0.encode })

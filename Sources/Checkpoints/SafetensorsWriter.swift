@@ -8,9 +8,11 @@ package enum SafetensorsWriter {
 
     /// Writes a file and waits until it is on the disk. The same tensors give the same bytes.
     ///
+    /// - Parameter wrote: is told the tensors' bytes written so far; what it throws stops the work.
     /// - Throws: `CheckpointError`; the file may then be there in part.
     package static func write(
-        _ tensors: [TensorBytes], metadata: [String: String], to path: String
+        _ tensors: [TensorBytes], metadata: [String: String], to path: String,
+        wrote: (Int) throws -> Void = { _ in }
     ) throws {
         var header = try JSONEncoder.sorted.encode(
             Header(tensors: tensors, metadata: metadata))
@@ -19,8 +21,11 @@ package enum SafetensorsWriter {
         let file = try NewFile(path: path)
         try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
         try header.withUnsafeBytes { try file.write($0) }
+        var written = 0
         for tensor in tensors {
             try withExtendedLifetime(tensor.owner) { try file.write(tensor.bytes) }
+            written += tensor.bytes.count
+            try wrote(written)
         }
         try file.finish()
     }

@@ -45,6 +45,9 @@ package struct WeightFile: Sendable {
     /// Sorted. Includes tensors in formats that `tensor(_:)` refuses.
     package var names: [String] { places.keys.sorted() }
 
+    /// Of all tensors.
+    package var byteCount: Int { places.values.reduce(0) { $0 + $1.entry.bytes.count } }
+
     package func contains(_ name: String) -> Bool { places[name] != nil }
 
     /// - Throws: `CheckpointError` when the tensor is missing or holds no weights.

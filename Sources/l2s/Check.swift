@@ -9,13 +9,17 @@ struct Check: AsyncParsableCommand {
         discussion: """
             Reads every file of the jobs folder and opens every model that they name, as a worker \
             does when it starts, and reports all that is wrong. Needs no database. Exit code 1 when \
-            something is wrong.
+            something is wrong. With --json: {"job_types": [{"name", "mode", "reads", "writes", \
+            "ok"}], "problems": […]}.
             """)
 
     @OptionGroup var folders: FolderOptions
 
     @Flag(help: "Print what a job file may hold, and exit.")
     var fields = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
 
     func run() async throws {
         if fields {
@@ -27,21 +31,45 @@ struct Check: AsyncParsableCommand {
         let faults = try await blocking {
             modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder)
         }
-        var table = Columns([
-            ("job type", .left), ("mode", .left), ("reads", .left), ("writes", .left), ("", .left),
-        ])
-        for type in jobTypes {
-            table.add([
-                type.name, type.mode.rawValue, type.reader, type.writer,
-                faults[type.name] == nil ? "ok" : "FAILED",
-            ])
-        }
-        if !jobTypes.isEmpty { Console.print(table.lines.joined(separator: "\n")) }
         let problems = refusals.map(\.description) + jobTypes.compactMap { faults[$0.name] }
-        for problem in problems { Console.note(problem) }
+        let report = Report(
+            jobTypes: jobTypes.map { type in
+                Report.JobType(
+                    name: type.name, mode: type.mode.rawValue, reads: type.reader,
+                    writes: type.writer, ok: faults[type.name] == nil)
+            }, problems: problems)
+        if json {
+            try Console.printJSON(report)
+        } else {
+            if !jobTypes.isEmpty { Console.print(report.text) }
+            for problem in problems { Console.note(problem) }
+        }
         guard problems.isEmpty else {
             Console.note("\(problems.count) problem\(problems.count == 1 ? "" : "s") found")
             throw ProgramExit.foundFaults
+        }
+    }
+
+    private struct Report: Encodable {
+        struct JobType: Encodable {
+            let name, mode, reads, writes: String
+            let ok: Bool
+        }
+
+        let jobTypes: [JobType]
+        let problems: [String]
+
+        var text: String {
+            var table = Columns([
+                ("job type", .left), ("mode", .left), ("reads", .left), ("writes", .left),
+                ("", .left),
+            ])
+            for type in jobTypes {
+                table.add([
+                    type.name, type.mode, type.reads, type.writes, type.ok ? "ok" : "FAILED",
+                ])
+            }
+            return table.lines.joined(separator: "\n")
         }
     }
 }

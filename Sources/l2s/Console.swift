@@ -28,6 +28,11 @@ enum Console {
         write(text, to: STDOUT_FILENO)
     }
 
+    /// A remark without an end of line.
+    static func remark(_ text: String) {
+        write(text, to: STDERR_FILENO)
+    }
+
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
     /// A reader that has gone ends the program by SIGPIPE, as it does other filters. Results that

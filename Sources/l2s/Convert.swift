@@ -9,7 +9,8 @@ struct Convert: AsyncParsableCommand {
             Writes a model folder that is used like the original, by job types of the same dtype. \
             Its weights are mapped as they are: workers start at once and share them. The folder \
             appears when all of it is on the disk, or not at all. Exit code 2 when the model cannot \
-            be packed or the folder not written.
+            be packed or the folder not written. With --json: {"output", "dtype", "parts", \
+            "matrices", "float32", "bytes"}.
             """)
 
     @Argument(help: "A folder, or the name of one in the models folder.")
@@ -21,24 +22,47 @@ struct Convert: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What to write: a new or an empty folder.", valueName: "folder"))
     var output: String
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     @OptionGroup var folders: FolderOptions
 
     func run() async throws {
         let path = try folders.path(ofModel: model)
         let (dtype, output) = (dtype, output)
         let interruption = Interruption()
+        let progress = Progress("packing", unit: "MB", rate: "MB/s")
+        defer { progress.end() }
+        Console.note("packing \(path) as \(dtype.rawValue)")
         let summary = try await blocking {
-            try ModelConverter.convert(path, to: output, format: dtype) { step in
+            try ModelConverter.convert(path, to: output, format: dtype) { state in
                 try interruption.check()
-                Console.note(step)
+                progress.update(
+                    state.bytes / 1_000_000, of: state.total / 1_000_000, title: state.step.title)
             }
         }
-        let packing = summary.packing
-        Console.print(
-            "\(output): \(packing.parts.joined(separator: " and ")), \(summary.matrices) matrices "
-                + "in \(dtype.rawValue), \(packing.float32.count) vectors and tables in float32, "
-                + "\((Double(summary.bytes) / 1_000_000).rounded(digits: 1)) MB")
+        progress.end()
+        let report = Report(
+            output: output, dtype: dtype.rawValue, parts: summary.packing.parts,
+            matrices: summary.matrices, float32: summary.packing.float32.count,
+            bytes: summary.bytes)
+        if json { try Console.printJSON(report) } else { Console.print(report.text) }
         if SLMManifest.exists(in: output) { try remindOfReader(SLMManifest(folder: output)) }
+    }
+
+    private struct Report: Encodable {
+        let output, dtype: String
+        let parts: [String]
+        let matrices: Int
+        /// Vectors and tables that stay as they are.
+        let float32: Int
+        let bytes: Int
+
+        var text: String {
+            "\(output): \(parts.joined(separator: " and ")), \(matrices) matrices "
+                + "in \(dtype), \(float32) vectors and tables in float32, "
+                + "\((Double(bytes) / 1_000_000).rounded(digits: 1)) MB"
+        }
     }
 
     private func remindOfReader(_ manifest: SLMManifest) throws {
@@ -46,5 +70,15 @@ struct Convert: AsyncParsableCommand {
         Console.note(
             "its l2s.json names \(manifest.llm), where no model lies yet: hybrid mode needs the "
                 + "large model there, packed or not")
+    }
+}
+
+extension ModelConverter.Progress.Step {
+    fileprivate var title: String {
+        switch self {
+        case .packing: "packing"
+        case .writing: "writing"
+        case .synchronising: "waiting for the disk"
+        }
     }
 }

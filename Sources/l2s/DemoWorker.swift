@@ -78,46 +78,17 @@ struct DemoWorker {
         return process
     }
 
+    /// Until all are finished or the worker has ended.
     private func showProgress(_ ids: [Int64], title: String) async throws {
-        let start = ContinuousClock.now
-        let isTerminal = Console.isTerminal
-        var shown = -1
-        while true {
-            let finished = try await database.finished(among: ids)
-            let isLast = finished == ids.count
-            let seconds = ((ContinuousClock.now - start) / .seconds(1)).rounded(digits: 0)
-            let words =
-                "\(title): \(finished) of \(ids.count) documents finished, \(seconds) s"
-            if isTerminal {
-                let done = 30 * finished / max(1, ids.count)
-                let bar =
-                    String(repeating: "█", count: done)
-                    + String(repeating: "░", count: 30 - done)
-                // Back to the start of the line and clear it.
-                Console.show("\r\u{1b}[K\(bar) \(words)\(isLast ? "\n" : "")")
-            } else if finished != shown {
-                Console.print(words)
-            }
-            shown = finished
-            if isLast { return }
-            do {
-                try await Task.sleep(for: .milliseconds(isTerminal ? 100 : 1000))
-            } catch {
-                // The worker has ended: one more look, for the line to be true.
-                try await showLast(ids, title, shown: shown, isTerminal)
-                return
-            }
+        let progress = Progress(title, unit: "documents finished")
+        var finished = 0
+        while finished < ids.count {
+            finished = try await database.finished(among: ids)
+            progress.update(finished, of: ids.count)
+            guard !Task.isCancelled else { break }
+            try? await Task.sleep(for: .milliseconds(100))
         }
-    }
-
-    private func showLast(
-        _ ids: [Int64], _ title: String, shown: Int, _ isTerminal: Bool
-    ) async throws {
-        let finished = try await database.finished(among: ids)
-        if isTerminal || finished != shown {
-            let start = isTerminal ? "\r\u{1b}[K" : ""
-            Console.print("\(start)\(title): \(finished) of \(ids.count) documents finished")
-        }
+        progress.conclude()
     }
 
     private var lastLines: String {

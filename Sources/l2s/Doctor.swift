@@ -12,8 +12,12 @@ struct Doctor: AsyncParsableCommand {
         discussion: """
             Looks at the machine, the job definitions, the models, the database and the workers. \
             Exit code 1 when a check failed. Without --database-url or L2S_DATABASE_URL, what is \
-            about the database is skipped.
+            about the database is skipped. With --json: [{"check", "verdict", "words"}], where the \
+            verdict is ok, failed, skipped or noted.
             """)
+
+    @Flag(help: "Print JSON.")
+    var json = false
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var folders: FolderOptions
@@ -22,11 +26,15 @@ struct Doctor: AsyncParsableCommand {
         var findings = [processor, await libraries(), serverPrograms]
         findings += await definitions()
         findings += await databaseFindings()
-        let width = findings.map(\.check.count).max() ?? 0
-        for finding in findings {
-            Console.print(
-                "\(finding.verdict.word.padded(to: 7)) \(finding.check.padded(to: width))  "
-                    + finding.words)
+        if json {
+            try Console.printJSON(findings)
+        } else {
+            let width = findings.map(\.check.count).max() ?? 0
+            for finding in findings {
+                Console.print(
+                    "\(finding.verdict.word.padded(to: 7)) \(finding.check.padded(to: width))  "
+                        + finding.words)
+            }
         }
         let failed = findings.count { $0.verdict == .failed }
         guard failed == 0 else {
@@ -35,8 +43,8 @@ struct Doctor: AsyncParsableCommand {
         }
     }
 
-    struct Finding: Sendable {
-        enum Verdict {
+    struct Finding: Sendable, Encodable {
+        enum Verdict: String, Encodable {
             case ok, failed, skipped
             /// Nothing is broken, but somebody may have expected otherwise.
             case noted

@@ -73,8 +73,13 @@ struct EngineBench: AsyncParsableCommand {
             ["batch", "encode ms", "GFLOP/s", "ms per step", "total ms", "documents/s", "tokens/s"]
                 .map { ($0, .right) })
         var results: [EngineBenchmark.Result] = []
-        for size in sizes ?? [] {
-            let result = benchmark.run(batchSize: size)
+        let sizes = sizes ?? []
+        let all = sizes.reduce(0) { $0 + benchmark.tokens(batchSize: $1) }
+        var done = 0
+        let progress = Progress("measuring", unit: "tokens")
+        for size in sizes {
+            let result = benchmark.run(batchSize: size) { progress.update(done + $0, of: all) }
+            done += benchmark.tokens(batchSize: size)
             results.append(result)
             table.add([
                 "\(size)", result.encodeMilliseconds.rounded(digits: 1),
@@ -85,6 +90,7 @@ struct EngineBench: AsyncParsableCommand {
                 result.newTokensPerSecond.rounded(digits: 0),
             ])
         }
+        progress.end()
         let report = Report(
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
             dtype: model.dtype.rawValue, threads: settings.threads, sourceLength: sourceLength,

@@ -10,8 +10,8 @@ struct Enqueue: AsyncParsableCommand {
             JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at" and \
             "dedupe_key", which go before the options. Without files, standard input is read.
 
-            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order. The \
-            same from SQL: SELECT l2s.enqueue('summarize', 'text …').
+            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order; with \
+            --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
             """)
 
     @Argument(help: "Files of UTF-8 text; - is standard input.")
@@ -40,6 +40,9 @@ struct Enqueue: AsyncParsableCommand {
             valueName: "key"))
     var dedupeKey: String?
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
@@ -58,22 +61,35 @@ struct Enqueue: AsyncParsableCommand {
         let form: InputForm = jsonLines ? .json : lines ? .text : .whole
         let connection = try await database.open()
         var queue = EnqueueTransaction(connection)
+        let progress = Progress("enqueueing", unit: "documents")
+        defer { progress.end() }
         try await queue.begin()
-        for file in files.isEmpty ? ["-"] : files {
+        let files = files.isEmpty ? ["-"] : files
+        for (index, file) in files.enumerated() {
             var input = try InputFile(path: file)
             if form == .whole {
                 try await queue.add(newJob(input.rest(), form, place: input.name))
+                progress.update(queue.count, of: files.count)
                 continue
             }
             var number = 0
             while let piece = try await input.nextLine() {
                 number += 1
                 try await queue.add(newJob(piece, form, place: "\(input.name):\(number)"))
+                // The files count alike: how many lines they have is not known before the end.
+                let read = input.fractionRead.map { (Double(index) + $0) / Double(files.count) }
+                progress.update(queue.count, fraction: read)
             }
         }
         let ids = try await queue.commit()
+        progress.end()
+        if json { return try Console.printJSON(Report(ids: ids)) }
         if !ids.isEmpty { Console.print(ids.map(String.init).joined(separator: "\n")) }
         Console.note("enqueued \(ids.count.grouped) document\(ids.count == 1 ? "" : "s")")
+    }
+
+    private struct Report: Encodable {
+        let ids: [Int64]
     }
 
     private func newJob(
@@ -115,6 +131,9 @@ struct EnqueueTransaction {
     private var waiting: [PlacedJob] = []
     private var waitingBytes = 0
     private var ids: [Int64] = []
+
+    /// Handed in so far, those that wait for their statement included.
+    var count: Int { ids.count + waiting.count }
 
     init(_ connection: DatabaseConnection) { self.connection = connection }
 

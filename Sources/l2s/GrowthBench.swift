@@ -39,18 +39,31 @@ struct GrowthBench: AsyncParsableCommand {
         let machine = Machine()
         var settings = model.settings
         settings.newTokens = 1
-        let encode = try [32, 64, 128, 256, 512, 1_024].map { length in
+        let progress = Progress("measuring", unit: "sizes")
+        defer { progress.end() }
+        let (lengths, batches) = ([32, 64, 128, 256, 512, 1_024], [1, 2, 4, 8, 16, 32, 64])
+        // Of about the same cost for each token that is read or written.
+        let encodeCosts = lengths.map { Double(8 * $0) }
+        let stepCosts = batches.map { Double($0 * 288) }
+        let all = (encodeCosts + stepCosts).reduce(0, +)
+        var (done, cost) = (0, 0.0)
+        func advance(by more: Double) {
+            done += 1
+            cost += more
+            progress.update(done, of: lengths.count + batches.count, fraction: cost / all)
+        }
+        let encode = try zip(lengths, encodeCosts).map { length, cost in
             settings.sourceLength = length
-            Console.note("encoding 8 documents of \(length) tokens")
             let result = try model.open(settings).run(batchSize: 8)
+            advance(by: cost)
             return Point(size: length, milliseconds: result.encodeMilliseconds)
         }
         settings.sourceLength = 256
         settings.newTokens = 32
         let benchmark = try model.open(settings)
-        let step = [1, 2, 4, 8, 16, 32, 64].map { batch in
-            Console.note("decoding \(batch) documents")
+        let step = zip(batches, stepCosts).map { batch, cost in
             let result = benchmark.run(batchSize: batch)
+            advance(by: cost)
             return Point(size: batch, milliseconds: result.millisecondsPerStep)
         }
         let report = Report(

@@ -13,6 +13,12 @@ struct InputFile: ~Copyable {
     private var pending: [UInt8] = []
     private var start = 0
     private var atEnd = false
+    /// Nil for what is no file of a known size.
+    private let size: Int?
+    private var bytesRead = 0
+
+    /// How much of it has been read; nil when nobody knows.
+    var fractionRead: Double? { size.map { $0 > 0 ? min(1, Double(bytesRead) / Double($0)) : 1 } }
 
     /// The longest line or document taken in, in bytes: more than any job type accepts.
     static let limit = 128_000_000
@@ -28,11 +34,21 @@ struct InputFile: ~Copyable {
         guard path != "-" else {
             name = "standard input"
             descriptor = STDIN_FILENO
+            size = Self.size(of: descriptor)
             return
         }
         name = path
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        size = Self.size(of: descriptor)
         guard descriptor >= 0 else { throw Self.failure(path) }
+    }
+
+    private static func size(of descriptor: Int32) -> Int? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return nil
+        }
+        return Int(status.st_size)
     }
 
     deinit {
@@ -79,6 +95,7 @@ struct InputFile: ~Copyable {
             queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
         }
         pending += chunk
+        bytesRead += chunk.count
         atEnd = chunk.isEmpty
         return !atEnd
     }

@@ -9,11 +9,15 @@ struct Inspect: AsyncParsableCommand {
         abstract: "Say what a model folder holds.",
         discussion: """
             Kind, sizes, parameters by part, number format, tokenizer, and what l2s.json says of an \
-            SLM. Exit code 2 when the folder cannot be read as a model.
+            SLM. Exit code 2 when the folder cannot be read as a model. With --json: {"facts": \
+            {name: text}, "parts": [{"part", "parameters", "bytes", "formats": […]}]}.
             """)
 
     @Argument(help: "A folder, or the name of one in the models folder.")
     var model: String
+
+    @Flag(help: "Print JSON.")
+    var json = false
 
     @OptionGroup var folders: FolderOptions
 
@@ -35,19 +39,28 @@ struct Inspect: AsyncParsableCommand {
             ))
         facts.append(("modes", modes(folder, manifest)))
 
+        var parts = try PartSizes(folder.weights, packing)
+        if let manifest {
+            let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
+            try parts.add(projector, part: "projector")
+        }
+        if json {
+            let named = Dictionary(facts, uniquingKeysWith: { first, _ in first })
+            return try Console.printJSON(Report(facts: named, parts: parts.sizes))
+        }
         let width = facts.map(\.0.count).max() ?? 0
         for (name, value) in facts { Console.print("\(name.padded(to: width))  \(value)") }
         Console.print()
         var table = Columns([
             ("part", .left), ("parameters", .right), ("MB", .right), ("format", .left),
         ])
-        var parts = try PartSizes(folder.weights, packing)
-        if let manifest {
-            let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
-            try parts.add(projector, part: "projector")
-        }
         for row in parts.rows { table.add(row) }
         Console.print(table.lines.joined(separator: "\n"))
+    }
+
+    private struct Report: Encodable {
+        let facts: [String: String]
+        let parts: [PartSizes.Size]
     }
 
     private func modes(_ folder: ModelFolder, _ manifest: SLMManifest?) -> String {

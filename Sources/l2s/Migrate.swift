@@ -10,8 +10,12 @@ struct Migrate: AsyncParsableCommand {
         discussion: """
             Applies the migrations that the database lacks, then makes the job types of the jobs \
             folder known to it. May be run any number of times, also while workers run. Nothing is \
-            changed when a job file is wrong.
+            changed when a job file is wrong. With --json: {"schema_version", "applied": […], \
+            "job_types": […]}.
             """)
+
+    @Flag(help: "Print JSON.")
+    var json = false
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var folders: FolderOptions
@@ -20,12 +24,22 @@ struct Migrate: AsyncParsableCommand {
         let jobTypes = try loadJobTypes(folder: folders.installation.jobsFolder)
         let connection = try await database.openUnchecked()
         let applied = try await SchemaMigrator().migrate(connection)
-        for migration in applied {
-            Console.print("applied \(migration.name)")
-        }
-        Console.print(
-            "schema l2s is at version \(schemaVersion)" + (applied.isEmpty ? " already" : ""))
         try await JobTypeTable.write(jobTypes, connection)
-        Console.print("job types: \(jobTypes.map(\.name).joined(separator: ", "))")
+        let report = Report(applied: applied.map(\.name), jobTypes: jobTypes.map(\.name))
+        if json { try Console.printJSON(report) } else { Console.print(report.text) }
+    }
+
+    private struct Report: Encodable {
+        let schemaVersion = l2s.schemaVersion
+        let applied, jobTypes: [String]
+
+        var text: String {
+            let version =
+                "schema l2s is at version \(schemaVersion)" + (applied.isEmpty ? " already" : "")
+            return
+                (applied.map { "applied \($0)" }
+                + [version, "job types: \(jobTypes.joined(separator: ", "))"])
+                .joined(separator: "\n")
+        }
     }
 }

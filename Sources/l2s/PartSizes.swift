@@ -3,13 +3,14 @@ import Inference
 
 /// Parameters and bytes by part of a model.
 struct PartSizes {
-    private struct Size {
+    struct Size: Encodable {
+        let part: String
         var parameters = 0
         var bytes = 0
         var formats: Set<String> = []
     }
 
-    private var sizes: [(part: String, size: Size)] = []
+    private(set) var sizes: [Size] = []
 
     /// - Parameter packing: nil for a checkpoint.
     init(_ weights: WeightFile, _ packing: Packing?) throws {
@@ -40,22 +41,22 @@ struct PartSizes {
 
     private mutating func add(to part: String, parameters: Int, bytes: Int, format: String) {
         let index = sizes.firstIndex { $0.part == part } ?? sizes.count
-        if index == sizes.count { sizes.append((part, Size())) }
-        sizes[index].size.parameters += parameters
-        sizes[index].size.bytes += bytes
-        sizes[index].size.formats.insert(format)
+        if index == sizes.count { sizes.append(Size(part: part)) }
+        sizes[index].parameters += parameters
+        sizes[index].bytes += bytes
+        sizes[index].formats.insert(format)
     }
 
     var rows: [[String]] {
-        var total = Size()
-        for (_, size) in sizes {
+        var total = Size(part: "all")
+        for size in sizes {
             total.parameters += size.parameters
             total.bytes += size.bytes
             total.formats.formUnion(size.formats)
         }
-        return (sizes + [("all", total)]).map { part, size in
+        return (sizes + [total]).map { size in
             [
-                part, size.parameters.grouped,
+                size.part, size.parameters.grouped,
                 (Double(size.bytes) / 1_000_000).rounded(digits: 1),
                 size.formats.sorted().joined(separator: ", "),
             ]

@@ -2,38 +2,140 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// How far a long command is and how fast it goes: on a terminal one line that is drawn over,
-/// elsewhere a plain line every ten seconds. On standard error, beside the results.
+/// How far a long command is, how fast it goes and how long it will still take: on a terminal one
+/// line that is drawn over, elsewhere a plain line every ten seconds. On standard error, beside the
+/// results; safe to use from any thread.
 final class Progress: Sendable {
-    private let title: String
-    private let unit: String
-    private let start = ContinuousClock.now
-    private let last = Mutex(ContinuousClock.now)
-    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private let meter: Mutex<Meter>
+    private let isTerminal =
+        isatty(STDERR_FILENO) == 1
+        && ProcessInfo.processInfo.environment["TERM"] ?? "dumb" != "dumb"
 
-    init(_ title: String, unit: String) {
-        self.title = title
-        self.unit = unit
+    /// - Parameters:
+    ///   - unit: what is counted, in the plural.
+    ///   - rate: how many a second, such as `MB/s`.
+    init(_ title: String, unit: String, rate: String = "/s") {
+        meter = Mutex(Meter(title: title, unit: unit, rateUnit: rate, start: .now))
     }
 
-    func update(_ done: Int, of total: Int) {
-        let now = ContinuousClock.now
-        let interval = Duration.milliseconds(isTerminal ? 100 : 10_000)
-        let isDue = last.withLock { last in
-            guard last.duration(to: now) >= interval else { return false }
-            last = now
-            return true
+    /// - Parameters:
+    ///   - done: since the start.
+    ///   - total: nil when nobody knows.
+    ///   - fraction: how much of the work that is, where the count does not tell.
+    ///   - title: of the step at hand; with another one, rate and time left begin anew.
+    func update(
+        _ done: Int, of total: Int? = nil, fraction: Double? = nil, title: String? = nil
+    ) {
+        let isTerminal = isTerminal
+        let line = meter.withLock { meter -> String? in
+            if let title, title != meter.title {
+                meter.title = title
+                meter.start = .now
+            }
+            meter.update(done, of: total, fraction: fraction)
+            let interval = Duration.milliseconds(isTerminal ? 100 : 10_000)
+            guard meter.isDue(every: interval, now: .now) else { return nil }
+            return isTerminal
+                ? meter.drawn(width: Self.width, style: .current, now: .now)
+                : meter.words(now: .now)
         }
-        guard isDue else { return }
-        let seconds = start.duration(to: now) / .seconds(1)
-        let left = TimeText.words(seconds: seconds * Double(total - done) / Double(max(done, 1)))
-        let line = "\(title): \(done.grouped) of \(total.grouped) \(unit), \(left) left"
-        FileHandle.standardError.write(
-            Data((isTerminal ? "\r\(line)\u{1b}[K" : line + "\n").utf8))
+        guard let line else { return }
+        // Back to the start of the line; what was there before goes.
+        isTerminal ? Console.remark("\r\(line)\u{1b}[K") : Console.note(line)
     }
 
     /// Takes the line away.
     func end() {
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+        let isShown = meter.withLock { $0.takeAway() }
+        if isTerminal, isShown { Console.remark("\r\u{1b}[K") }
+    }
+
+    /// Leaves how far it came and how fast as the last word.
+    func conclude() {
+        end()
+        Console.note(meter.withLock { $0.conclusion(now: .now) })
+    }
+
+    private static var width: Int {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return 80
+        }
+        return Int(size.ws_col)
+    }
+}
+
+/// What is known of the work, and its words. Pure: it is given the time.
+private struct Meter {
+    typealias Instant = ContinuousClock.Instant
+
+    var title: String
+    var start: Instant
+    let unit: String
+    let rateUnit: String
+    /// When it was shown last.
+    private var last: Instant?
+    private var isShown = false
+    private var done = 0
+    private var total: Int?
+    private var fraction: Double?
+
+    init(title: String, unit: String, rateUnit: String, start: Instant) {
+        (self.title, self.unit, self.rateUnit, self.start) = (title, unit, rateUnit, start)
+    }
+
+    mutating func update(_ done: Int, of total: Int?, fraction: Double?) {
+        self.done = done
+        self.total = total
+        self.fraction = fraction ?? total.map { $0 > 0 ? Double(done) / Double($0) : 1 }
+    }
+
+    mutating func isDue(every interval: Duration, now: Instant) -> Bool {
+        guard (last ?? start).duration(to: now) >= interval else { return false }
+        last = now
+        isShown = true
+        return true
+    }
+
+    /// Whether there is something to take away.
+    mutating func takeAway() -> Bool {
+        defer { isShown = false }
+        return isShown
+    }
+
+    private func seconds(_ now: Instant) -> Double { start.duration(to: now) / .seconds(1) }
+
+    private var count: String {
+        total.map { "\(done.grouped) of \($0.grouped) \(unit)" } ?? "\(done.grouped) \(unit)"
+    }
+
+    private func rate(_ now: Instant) -> String {
+        let rate = Double(done) / max(seconds(now), 0.001)
+        let number = rate < 10 ? rate.rounded(digits: 1) : Int(rate).grouped
+        return number + (rateUnit.hasPrefix("/") ? "" : " ") + rateUnit
+    }
+
+    func words(now: Instant) -> String {
+        var words = "\(title): \(count)"
+        guard done > 0 else { return words }
+        words += ", " + rate(now)
+        guard let fraction, fraction > 0, fraction < 1 else { return words }
+        let left = seconds(now) * (1 - fraction) / fraction
+        return words + ", \(TimeText.words(seconds: left)) left"
+    }
+
+    func conclusion(now: Instant) -> String {
+        "\(title): \(count) in \(TimeText.words(seconds: seconds(now))), \(rate(now))"
+    }
+
+    /// With a bar in front where there is room for one.
+    func drawn(width: Int, style: TopStyle, now: Instant) -> String {
+        let words = style.fitting(words(now: now))
+        let room = min(30, width - 2 - words.count)
+        guard let fraction, room >= 8 else { return String(words.prefix(max(0, width - 1))) }
+        let filled = Int((min(max(fraction, 0), 1) * Double(room)).rounded(.down))
+        let (full, empty) = style.isUTF8 ? ("█", "░") : ("#", "-")
+        return String(repeating: full, count: filled)
+            + String(repeating: empty, count: room - filled) + " " + words
     }
 }

@@ -65,6 +65,40 @@ import Testing
         #expect(count.flatMap { Int($0) } == (file.count - 8 - header) / 4)
     }
 
+    @Test func whatAScriptReadsIsJSON() async throws {
+        let folder = Fixtures.path("golden/t5-v1.1/llm")
+        func object(_ arguments: [String], status: Int32 = 0) async throws -> Any {
+            let ending = try await BuiltProgram("l2s").run(arguments + ["--json"])
+            #expect(ending.status == status, "\(arguments): \(ending.remarks)")
+            return try JSONSerialization.jsonObject(with: Data(ending.output.utf8))
+        }
+        let inspected = try await object(["inspect", folder]) as? [String: Any]
+        let parts = inspected?["parts"] as? [[String: Any]]
+        #expect(parts?.compactMap { $0["part"] as? String }.contains("encoder") == true)
+        #expect((inspected?["facts"] as? [String: String])?["modes"] == "llm, slm")
+
+        let output = try ScratchFolder()
+        let converted =
+            try await object(
+                ["convert", folder, "--dtype", "int8", "--output", output.path + "/new"])
+            as? [String: Any]
+        let size =
+            try FileManager.default.attributesOfItem(
+                atPath: output.path + "/new/packed.safetensors")[.size] as? Int
+        let bytes = try #require(converted?["bytes"] as? Int)
+        // The file's header comes on top.
+        #expect(bytes > 0 && bytes < size ?? 0)
+
+        let jobs = try ScratchFolder()
+        try jobs.write("mine.yaml", "name: mine\nmode: fast\n".utf8)
+        let checked =
+            try await object(["check", "--jobs", jobs.path], status: 1) as? [String: Any]
+        #expect((checked?["problems"] as? [String])?.first?.contains("mine.yaml:2") == true)
+        let doctor =
+            try await object(["doctor", "--jobs", jobs.path], status: 1) as? [[String: String]]
+        #expect(doctor?.contains { $0["verdict"] == "failed" } == true)
+    }
+
     @Test func inspectFindsAModelByName() async throws {
         let models = try ScratchFolder()
         try models.copy(fixture: "golden/t5-v1.0/llm")

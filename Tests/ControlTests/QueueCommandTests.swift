@@ -98,6 +98,11 @@ import Testing
                 {"document": "seven", "dedupe_key": "k", "run_at": "2099-01-01"}
                 """)
         #expect(byJSON.output == "5\n6\n5\n", "\(byJSON.remarks)")
+        let asJSON = try await l2s(
+            ["enqueue", "--job-type", "summarize", "--lines", "--json", "--run-at", "2099-01-01"],
+            on: database, input: "eight\nnine\n")
+        #expect(asJSON.output == "{\"ids\":[8,9]}\n")
+        try await database.connect().query("DELETE FROM l2s.document WHERE id IN (8, 9)")
 
         let connection = try await database.connect()
         let stored = try await connection.query(

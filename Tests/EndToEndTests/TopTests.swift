@@ -68,47 +68,33 @@ import Testing
 
     @Test(
         .enabled(
-            if: BuiltProgram(installed: "tmux") != nil, "needs tmux: .ci/install-packages --tools"))
+            if: Terminal.tmux != nil, "needs tmux: .ci/install-packages --tools"))
     mutating func onATerminalItFitsAndLeavesNothingBehind() async throws {
         let bench = try await Bench(restartable: true)
         let worker = try bench.startWorker("--http-address", "off")
         try await bench.waitUntilRegistered(worker)
         try await bench.enqueue(60, using: &random)
-        let folder = try ScratchFolder()
-        let program = try #require(BuiltProgram(installed: "tmux"))
-        func tmux(_ arguments: String...) async throws -> String {
-            let ending = try await program.run(
-                ["-S", folder.path + "/socket", "-f", "/dev/null"] + arguments,
+        let top = try BuiltProgram("l2s").path
+        for (columns, rows) in [(80, 24), (200, 50)] {
+            let terminal = try await Terminal(
+                "echo before; \(top) top; echo after $?", columns: columns, rows: rows,
                 environment: [
                     "L2S_DATABASE_URL": bench.database.connectionString, "LC_ALL": "C.UTF-8",
                 ])
-            return ending.output
-        }
-        let top = try BuiltProgram("l2s").path
-        for (columns, rows) in [(80, 24), (200, 50)] {
-            _ = try await tmux(
-                "new-session", "-d", "-s", "top", "-x", "\(columns)", "-y", "\(rows)",
-                "echo before; \(top) top; echo after $?; read line")
-            var pane = ""
-            try await eventually("the screen is drawn: \(pane)") {
-                pane = try await tmux("capture-pane", "-p", "-t", "top")
-                return pane.contains("lanes busy") && !pane.contains("before")
+            let drawn = try await terminal.wait("the screen is drawn") {
+                $0.contains("lanes busy") && !$0.contains("before")
             }
-            #expect(pane.split(separator: "\n").allSatisfy { $0.count <= columns })
-            let kept = try Artifacts.path("top-\(columns)x\(rows).txt")
-            try pane.write(toFile: kept, atomically: true, encoding: .utf8)
+            #expect(drawn.split(separator: "\n").allSatisfy { $0.count <= columns })
+            try Artifacts.keep(drawn, "top-\(columns)x\(rows).txt")
 
             try bench.database.restartServer()
-            try await eventually("it finds the database again: \(pane)") {
-                pane = try await tmux("capture-pane", "-p", "-t", "top")
-                return pane.contains("1 worker") && !pane.contains("does not answer")
+            try await terminal.wait("it finds the database again") {
+                $0.contains("1 worker") && !$0.contains("does not answer")
             }
-            _ = try await tmux("send-keys", "-t", "top", "q")
-            try await eventually("the terminal is as before: \(pane)") {
-                pane = try await tmux("capture-pane", "-p", "-t", "top")
-                return pane.contains("before") && pane.contains("after 0")
+            try await terminal.type("q")
+            try await terminal.wait("the terminal is as before") {
+                $0.contains("before") && $0.contains("after 0")
             }
-            _ = try await tmux("kill-session", "-t", "top")
         }
     }
 }

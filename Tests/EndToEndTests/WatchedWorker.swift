@@ -42,6 +42,10 @@ enum Artifacts {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return folder.appending(path: name).path()
     }
+
+    static func keep(_ text: String, _ name: String) throws {
+        try text.write(toFile: path(name), atomically: true, encoding: .utf8)
+    }
 }
 
 /// The shipped job types and one more, `strict`, whose documents fail when they are long.

@@ -10,6 +10,19 @@ package enum ModelConverter {
         package let bytes: Int
     }
 
+    /// How far it is. Of `packing`, vectors and tables that stay as they are never count as done.
+    package struct Progress: Sendable {
+        package enum Step: Sendable {
+            case packing, writing
+            /// All is written, and not yet safe from a power failure.
+            case synchronising
+        }
+
+        package let step: Step
+        package let bytes: Int
+        package let total: Int
+    }
+
     /// Files that make a model folder besides its weights. What they say is passed on unread.
     private static let companions = [
         "config.json", "generation_config.json", "spiece.model", "tokenizer.json",
@@ -20,12 +33,12 @@ package enum ModelConverter {
     /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:
     /// the model is loaded once, all of it in memory.
     ///
-    /// - Parameter progress: called before each step; what it throws stops the work.
+    /// - Parameter progress: called often; what it throws stops the work.
     /// - Throws: `PackingError` for a model that cannot be packed, `CheckpointError` for files that
     ///   cannot be read or written. `output` is then as it was.
     package static func convert(
         _ path: String, to output: String, format: WeightFormat,
-        progress: (String) throws -> Void = { _ in }
+        progress: @escaping (Progress) throws -> Void = { _ in }
     ) throws -> Summary {
         try NewFolder.checkFree(output)
         let folder = try ModelFolder(path: path)
@@ -33,8 +46,11 @@ package enum ModelConverter {
             throw PackingError(
                 path: path, problem: .alreadyPacked(try Packing(folder.weights).format))
         }
-        let record = LoadRecord()
-        try progress("packing \(path) as \(format.rawValue)")
+        let size = folder.weights.byteCount
+        try progress(Progress(step: .packing, bytes: 0, total: size))
+        let record = LoadRecord {
+            try progress(Progress(step: .packing, bytes: $0, total: size))
+        }
         let parts = try load(
             folder, by: WeightLoader(folder, format: format, record: record))
         guard !parts.isEmpty else { throw PackingError(path: path, problem: .nothingToPack) }
@@ -52,18 +68,20 @@ package enum ModelConverter {
         let tensors =
             record.matrices.flatMap { $0.matrix.stored(as: $0.name) }
             + (float32 + embeddings).map(\.stored)
-        try progress("writing \(output)")
+        let bytes = tensors.reduce(0) { $0 + $1.bytes.count }
         try NewFolder.make(at: output) { unfinished in
             try SafetensorsWriter.write(
-                tensors, metadata: packing.metadata, to: unfinished + "/" + ModelFolder.packed)
+                tensors, metadata: packing.metadata, to: unfinished + "/" + ModelFolder.packed
+            ) {
+                try progress(
+                    Progress(step: $0 < bytes ? .writing : .synchronising, bytes: $0, total: bytes))
+            }
             for name in companions {
                 try NewFolder.copy(name, from: path, to: unfinished)
             }
-            try progress("waiting for the disk")
         }
         return Summary(
-            packing: packing, matrices: packing.matrices.count,
-            bytes: tensors.reduce(0) { $0 + $1.bytes.count })
+            packing: packing, matrices: packing.matrices.count, bytes: bytes)
     }
 
     /// Loads each half that the checkpoint has.

@@ -95,10 +95,15 @@ struct WeightLoader {
 
     private func recorded(
         _ names: [String], scale: Float, _ load: (String) throws -> PackedMatrix
-    ) rethrows -> PackedMatrix {
+    ) throws -> PackedMatrix {
         let name = names.joined(separator: "+")
         let matrix = try load(name)
-        record?.matrices.append((name, matrix, scale))
+        if let record {
+            // What lies there packed has other names, and was packed long ago.
+            let fresh = packing == nil ? names : []
+            let bytes = try fresh.reduce(0) { try $0 + weights.bytes(of: $1).bytes.count }
+            try record.add(name, matrix, scale, of: bytes)
+        }
         return matrix
     }
 
@@ -124,7 +129,19 @@ struct WeightLoader {
 
 /// All that the layers of a model asked for, in their order.
 final class LoadRecord {
-    var matrices: [(name: String, matrix: PackedMatrix, scale: Float)] = []
+    private(set) var matrices: [(name: String, matrix: PackedMatrix, scale: Float)] = []
+    private var bytes = 0
+    /// Is told how many bytes of the checkpoint are packed; what it throws stops the loading.
+    private let packed: (Int) throws -> Void
+
+    init(packed: @escaping (Int) throws -> Void = { _ in }) { self.packed = packed }
+
+    func add(_ name: String, _ matrix: PackedMatrix, _ scale: Float, of bytes: Int) throws {
+        matrices.append((name, matrix, scale))
+        self.bytes += bytes
+        try packed(self.bytes)
+    }
+
     /// Computed in float32 whatever the format.
     var float32: [StoredTensor] = []
     var embeddings: [StoredTensor] = []

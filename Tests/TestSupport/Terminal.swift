@@ -1,0 +1,88 @@
+import Foundation
+
+/// A command in a terminal of its own, by tmux: what a person would see and type.
+package final class Terminal: Sendable {
+    private let program: BuiltProgram
+    private let folder: ScratchFolder
+
+    /// Nil when tmux is not installed.
+    package static var tmux: BuiltProgram? { BuiltProgram(installed: "tmux") }
+
+    /// - Parameters:
+    ///   - command: for the shell, which goes on reading once it has ended.
+    ///   - environment: besides that of the tests; nil takes a variable away.
+    package init(
+        _ command: String, columns: Int = 80, rows: Int = 24, environment: [String: String?] = [:]
+    ) async throws {
+        guard let program = Self.tmux else { throw POSIXError(.ENOENT) }
+        self.program = program
+        folder = try ScratchFolder()
+        let words = environment.sorted { $0.key < $1.key }.map { name, value in
+            value.map { "\(name)='\($0)'" } ?? "-u \(name)"
+        }
+        let options = words.filter { $0.hasPrefix("-u") } + words.filter { !$0.hasPrefix("-u") }
+        try folder.write(
+            "command",
+            "exec env \(options.joined(separator: " ")) sh -c '\(command); read line'".utf8)
+        _ = try await tmux(
+            "new-session", "-d", "-s", "test", "-x", "\(columns)", "-y", "\(rows)",
+            "sh \(folder.path)/command")
+    }
+
+    deinit {
+        // Nothing outlives its test, and a deinit cannot wait.
+        _ = try? program.start(["-S", folder.path + "/socket", "kill-server"])
+    }
+
+    /// What is on it now, a line each.
+    package var screen: String {
+        get async throws { try await tmux("capture-pane", "-p", "-t", "test") }
+    }
+
+    /// The same with colours, as escape sequences.
+    package var coloredScreen: String {
+        get async throws { try await tmux("capture-pane", "-e", "-p", "-t", "test") }
+    }
+
+    package func type(_ keys: String...) async throws {
+        _ = try await run(["send-keys", "-t", "test"] + keys)
+    }
+
+    package func resize(columns: Int, rows: Int) async throws {
+        _ = try await tmux("resize-window", "-t", "test", "-x", "\(columns)", "-y", "\(rows)")
+    }
+
+    /// - Returns: the screen that met the condition.
+    @discardableResult
+    package func wait(
+        _ expected: String, until condition: (String) -> Bool
+    ) async throws -> String {
+        var last = ""
+        do {
+            try await eventually(expected) {
+                last = try await screen
+                return condition(last)
+            }
+        } catch let error as NotInTime {
+            throw NotOnScreen(error: error, screen: last)
+        }
+        return last
+    }
+
+    private func tmux(_ arguments: String...) async throws -> String { try await run(arguments) }
+
+    private func run(_ arguments: [String]) async throws -> String {
+        // A locale of UTF-8 for tmux itself, whatever its command gets.
+        try await program.run(
+            ["-S", folder.path + "/socket", "-f", "/dev/null"] + arguments,
+            environment: ["LC_ALL": "C.UTF-8", "TERM": "xterm-256color"]
+        ).output
+    }
+}
+
+private struct NotOnScreen: Error, CustomStringConvertible {
+    let error: NotInTime
+    let screen: String
+
+    var description: String { "\(error); the screen:\n\(screen)" }
+}

@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test bench bench-peers bench-quality evaluate deps lint format
+.PHONY: demo test bench bench-pages bench-peers bench-quality evaluate deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -20,6 +20,12 @@ bench: deps
 	for dtype in float32 int8; do for model in llm slm-it; do \
 	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype || exit 1; \
 	done; done
+
+# What 50 open pages cost a worker, in turn with none.
+bench-pages: deps
+	swift build -c release --product l2s
+	swift build -c release --product l2s-worker
+	.build/release/l2s bench pages
 
 # Beside CTranslate2, on random weights of the published sizes t5-small and t5-base.
 bench-peers: deps .build/peers

@@ -63,13 +63,18 @@ package struct PrivateServer: Sendable {
 
     /// Drops everything at once and starts again, as after a crash.
     package func restartImmediately() throws {
-        try control("stop", "-m", "immediate", "-w")
-        try launch()
+        try crash()
+        try startAgain()
     }
+
+    /// Drops everything at once.
+    package func crash() throws { try control("stop", "-m", "immediate", "-w") }
+
+    package func startAgain() throws { try launch() }
 
     /// Stops at once and deletes the folder.
     package func remove() throws {
-        if try isRunning { try control("stop", "-m", "immediate", "-w") }
+        if try isRunning { try crash() }
         try FileManager.default.removeItem(atPath: folder)
     }
 }

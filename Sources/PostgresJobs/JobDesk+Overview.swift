@@ -15,8 +15,19 @@ extension JobDesk {
             SELECT count(*) FROM l2s.result
             WHERE NOT succeeded AND finished_at > clock_timestamp() - interval '1 day'
             """)
+        let minute = try await connection.query(
+            """
+            SELECT
+                coalesce(sum(tokens_in + tokens_out), 0) AS tokens,
+                extract(epoch FROM clock_timestamp() - greatest(
+                    coalesce(min(claimed_at), clock_timestamp() - interval '1 minute'),
+                    clock_timestamp() - interval '1 minute')) AS rate_s
+            FROM l2s.result WHERE finished_at > clock_timestamp() - interval '1 minute'
+            """)
+        let rateS: Double = try minute.first?.value("rate_s") ?? 60
         return Overview(
-            time: time, queues: try await queues(), workers: try await loads(),
+            time: time, rateS: max(rateS, 1), tokens: try minute.first?.value("tokens") ?? 0,
+            queues: try await queues(), workers: try await loads(),
             points: try await points(since: start), stages: try await stages(),
             recent: try await recent(), deadLetters: try await deadLetters(),
             dead: try dead.single())

@@ -14,7 +14,9 @@ extension JobDesk {
                 extract(epoch FROM j.finished_at) AS finished,
                 octet_length(d.body) AS bytes, coalesce(q.claims, 0) AS claims,
                 j.worker, j.batch_size, j.parts, j.truncated, j.tokens_in, j.tokens_out,
-                j.metadata ->> 'traceparent' AS traceparent,
+                substring(
+                    j.metadata ->> 'traceparent'
+                    FROM '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}') AS traceparent,
                 j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
                 j.writeback_ms
             FROM l2s.jobs j
@@ -57,7 +59,7 @@ package struct DocumentTrace: Sendable, Encodable {
     package let jobType: String
     package let state: String
     package let attempt: Int
-    /// As given at enqueue: <https://www.w3.org/TR/trace-context/>
+    /// As given at enqueue, unless it is none: <https://www.w3.org/TR/trace-context/>
     package let traceparent: String?
     package private(set) var events: [Event] = []
 

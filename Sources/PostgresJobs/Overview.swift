@@ -75,6 +75,11 @@ package struct Overview: Sendable, Encodable {
 
     /// Of the server's clock, since 1970.
     package let time: Double
+    /// What `finished` and the latest tokens are over: the last minute, or since the work in it
+    /// began when that is less.
+    package let rateS: Double
+    /// Read and written in that time.
+    package let tokens: Int
     package let queues: [Queue]
     package let workers: [Worker]
     /// Oldest first; ten seconds in which nothing finished are left out.

@@ -7,14 +7,16 @@ import Jobs
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the engine on this machine.",
+        abstract: "Measure the engine, and what pages cost a worker, on this machine.",
         discussion: """
             Figures are medians; the machine is named on top. Quote ratios taken in one run, not \
             single figures: other work on the machine changes them all. \(KernelLevel.variable) in \
             the environment names another instruction set than the best one here, which is one of \
             \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
             """,
-        subcommands: [EngineBench.self, KernelBench.self, GrowthBench.self])
+        subcommands: [
+            EngineBench.self, KernelBench.self, GrowthBench.self, PagesBench.self,
+        ])
 }
 
 /// What is measured, and how often.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Postgres
 
 /// `l2s`, the control program: one subcommand per file.
 @main
@@ -34,11 +35,21 @@ struct ControlProgram: AsyncParsableCommand {
             }
         } catch  where exitCode(for: error) == .failure && !(error is ExitCode) {
             // Not of the parser: the work itself could not be done.
-            Console.note("l2s: \(error)")
+            Console.note("l2s: \(words(for: error))")
             exit(withError: ProgramExit.impossible)
         } catch {
             exit(withError: error)
         }
+    }
+
+    /// Times are the only text of a command line that PostgreSQL itself reads.
+    private static func words(for error: any Error) -> String {
+        guard let refusal = (error as? DatabaseError)?.refusal,
+            ["22007", "22008"].contains(refusal.sqlState)
+        else { return "\(error)" }
+        return
+            "expected a time as PostgreSQL reads it, such as '2030-01-31 18:00 UTC' or tomorrow: "
+            + refusal.message
     }
 }
 

@@ -19,7 +19,8 @@ struct DemoWorker {
 
     func run(_ ids: [Int64], title: String) async throws {
         try interruption.check()
-        let process = try makeProcess()
+        let process = try WorkerProcess.make(
+            database.url, installation, log: log, ["--until-empty"])
         let (ended, end) = AsyncStream.makeStream(of: Void.self)
         process.terminationHandler = { _ in end.finish() }
         do {
@@ -50,32 +51,6 @@ struct DemoWorker {
                 "l2s-worker ended with \(finished) of \(ids.count) documents finished; "
                     + "see its log, \(log)")
         }
-    }
-
-    private func makeProcess() throws -> Process {
-        let path = URL(fileURLWithPath: Installation.runningProgram)
-            .deletingLastPathComponent().appendingPathComponent("l2s-worker").path
-        guard FileManager.default.isExecutableFile(atPath: path) else {
-            throw Failure(
-                "expected the program l2s-worker beside l2s, at \(path), found none; "
-                    + "build it: swift build -c release --product l2s-worker")
-        }
-        guard FileManager.default.createFile(atPath: log, contents: nil),
-            let output = FileHandle(forWritingAtPath: log)
-        else { throw Failure("cannot write the worker's log, \(log)") }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = [
-            "--until-empty", "--jobs", installation.jobsFolder,
-            "--models", installation.modelsFolder,
-        ]
-        // Beside the arguments, so that the process list shows no address.
-        process.environment = ProcessInfo.processInfo.environment.merging(
-            [SettingName.databaseURL.variable: database.url.connectionString]) { _, ours in ours }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        return process
     }
 
     /// Until all are finished or the worker has ended.

@@ -39,8 +39,11 @@ struct InputFile: ~Copyable {
         }
         name = path
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            size = nil
+            throw Self.failure(path)
+        }
         size = Self.size(of: descriptor)
-        guard descriptor >= 0 else { throw Self.failure(path) }
     }
 
     private static func size(of descriptor: Int32) -> Int? {

@@ -44,8 +44,11 @@ struct TopView {
     let style: TopStyle
 
     func lines(width: Int) -> [String] {
+        // Beside the head, so that no small window cuts it off.
+        let dead = overview.dead > 0 ? "  " + deadWords : ""
         var lines = [
-            style.title(cut(head, width)), cut(rates, width), cut(spark(width: width), width), "",
+            style.title(cut(head, width)) + style.bad(cut(dead, max(0, width - head.count))),
+            cut(rates, width), cut(spark(width: width), width), "",
         ]
         lines += table(queues, width)
         lines +=
@@ -81,21 +84,22 @@ struct TopView {
             + (workers == 1 ? "1 worker" : "\(workers) workers")
     }
 
-    /// Of the last whole minute in tens of seconds.
+    private func perSecond(_ count: Int) -> String {
+        (Double(count) / overview.rateS).rounded(digits: 1)
+    }
+
     private var rates: String {
-        let end = Int(overview.time) / Overview.Point.seconds * Overview.Point.seconds
-        let points = hour.filter { $0.time < end && $0.time >= end - 60 }
-        let documents = Double(points.reduce(0) { $0 + $1.documents }) / 60
-        let tokens = Double(points.reduce(0) { $0 + $1.tokens }) / 60
+        let documents = Double(sum(\.finished)) / overview.rateS
+        let tokens = Double(overview.tokens) / overview.rateS
         let left = sum { $0.waiting + $0.running + $0.delayed }
         let outlook =
             left == 0
             ? "the queue is empty"
             : documents > 0
                 ? "done in \(TimeText.words(seconds: Double(left) / documents)) at this rate"
-                : "not moving"
-        return "\(documents.rounded(digits: 1)) documents/s  "
-            + "\(tokens.rounded(digits: 0)) tokens/s  \(left.grouped) to do, \(outlook)"
+                : "none finished in the last minute"
+        return "\(documents.rounded(digits: 1)) documents/s  \(Int(tokens).grouped) tokens/s  "
+            + "\(left.grouped) to do, \(outlook)"
     }
 
     /// A column per minute, or per as many as an hour needs to fit.
@@ -113,21 +117,28 @@ struct TopView {
         let bars = sums.map { value in
             high > 0 ? steps[Int((value / high * Double(steps.count - 1)).rounded(.up))] : " "
         }
-        return label + "|" + String(bars) + "| at most \(high.rounded(digits: 1))/s"
+        let peak = high > 0 ? " at most \(high.rounded(digits: 1))/s" : " nothing finished"
+        return label + "|" + String(bars) + "|" + peak
     }
 
     private var queues: Columns {
-        var columns = Columns([
-            ("job type", .left), ("waiting", .right), ("delayed", .right), ("running", .right),
-            ("oldest waits", .right), ("docs/s", .right), ("failed/min", .right), ("", .left),
-        ])
+        // Room is scarce, and mostly nothing is delayed.
+        let isDelayed = sum(\.delayed) > 0
+        var columns = Columns(
+            [("job type", .left), ("waiting", .right)] + (isDelayed ? [("delayed", .right)] : [])
+                + [
+                    ("running", .right), ("oldest", .right), ("docs/s", .right),
+                    ("failed/min", .right), ("", .left),
+                ])
         for queue in overview.queues {
-            columns.add([
-                queue.name, queue.waiting.grouped, queue.delayed.grouped, queue.running.grouped,
-                queue.oldestWaitingS.map { TimeText.words(seconds: $0) } ?? "",
-                (Double(queue.finished) / 60).rounded(digits: 1), queue.failed.grouped,
-                queue.paused ? "paused" : "",
-            ])
+            columns.add(
+                [queue.name, queue.waiting.grouped] + (isDelayed ? [queue.delayed.grouped] : [])
+                    + [
+                        queue.running.grouped,
+                        queue.oldestWaitingS.map { TimeText.words(seconds: $0) } ?? "",
+                        perSecond(queue.finished), queue.failed.grouped,
+                        queue.paused ? "paused" : "",
+                    ])
         }
         return columns
     }
@@ -153,7 +164,7 @@ struct TopView {
                     ?? "",
                 load?.batchFill.map { $0.rounded(digits: 1) } ?? "",
                 load.map { "\($0.handoff)/\($0.handoffCapacity)" } ?? "",
-                worker.documents.grouped, (Double(worker.finished) / 60).rounded(digits: 1),
+                worker.documents.grouped, perSecond(worker.finished),
             ])
         }
         return columns
@@ -163,22 +174,38 @@ struct TopView {
         var columns = Columns([("stage, last minute", .left), ("p50", .right), ("p95", .right)])
         for stage in overview.stages {
             columns.add([
-                stage.name.replacing("_", with: " "), TimeText.words(seconds: stage.p50Ms / 1000),
+                stage.title, TimeText.words(seconds: stage.p50Ms / 1000),
                 TimeText.words(seconds: stage.p95Ms / 1000),
             ])
         }
         return columns
     }
 
+    private var deadWords: String {
+        overview.dead == 1 ? "1 dead letter" : "\(overview.dead.grouped) dead letters"
+    }
+
     private func failures(_ width: Int) -> [String] {
         guard overview.dead > 0 else { return [style.soft("no dead letters in the last 24 hours")] }
-        let words = overview.dead == 1 ? "1 dead letter" : "\(overview.dead.grouped) dead letters"
-        return [style.bad("\(words) in the last 24 hours")]
+        return [style.bad(cut("\(deadWords) in the last 24 hours", width))]
             + overview.deadLetters.map { letter in
                 let line =
                     "#\(letter.id) \(letter.jobType), \(TimeText.words(seconds: letter.ageS)) ago: "
                     + letter.error
                 return style.fitting(line.shortened(to: width))
             }
+    }
+}
+
+extension Overview.Stage {
+    /// For people.
+    fileprivate var title: String {
+        switch name {
+        case "queue": "in the queue"
+        case "batch_wait": "batch wait"
+        case "handoff": "hand-off"
+        case "writeback": "write-back"
+        default: name
+        }
     }
 }

@@ -56,7 +56,8 @@ import Testing
         let script = try await BuiltProgram("l2s").run(["--generate-completion-script", shell])
         #expect(script.status == 0)
         let help = try await BuiltProgram("l2s").run(["--help"]).output
-        let commands = help.split(separator: "SUBCOMMANDS:").last?.split(separator: "\n")
+        let commands =
+            help.split(separator: "SUBCOMMANDS:").last?.split(separator: "\n")
             .compactMap { $0.firstMatch(of: #/^  ([a-z]+) /#)?.output.1 } ?? []
         #expect(commands.count > 10)
         for command in commands { #expect(script.output.contains(command), "\(command)") }

@@ -117,6 +117,13 @@ import Testing
             ])
     }
 
+    @Test func aFileThatIsNotThereIsSaid() async throws {
+        let ending = try await l2s(
+            ["enqueue", "--job-type", "summarize", "/nowhere.txt"], on: try await migrated())
+        #expect(ending.status == 2)
+        #expect(ending.remarks == "l2s: cannot read /nowhere.txt: No such file or directory\n")
+    }
+
     @Test func statusCountsWhatWaits() async throws {
         let database = try await migrated()
         _ = try await l2s(

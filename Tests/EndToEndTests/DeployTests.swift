@@ -13,21 +13,62 @@ import Yams
 
     private static let manifests = ["workers", "migrate", "scaler"].map { "kubernetes/\($0).yaml" }
 
-    @Test(arguments: manifests)
-    func manifestsAreOfKubernetes(name: String) throws {
-        let manifest = try #require(try Yams.load(yaml: Self.text(name)) as? [String: Any])
-        for (kind, version) in [
-            "Deployment": "apps/v1", "Job": "batch/v1", "ScaledObject": "keda.sh/v1alpha1",
-        ] where manifest["kind"] as? String == kind {
+    private static func manifest(_ name: String) throws -> [String: Any] {
+        try #require(try Yams.load(yaml: text("kubernetes/\(name).yaml")) as? [String: Any])
+    }
+
+    /// Fields that the API demands, and names that must agree.
+    @Test func manifestsAreOfKubernetesAndFitEachOther() throws {
+        let (workers, migration, scaler) = (
+            try Self.manifest("workers"), try Self.manifest("migrate"), try Self.manifest("scaler")
+        )
+        for (manifest, kind, version) in [
+            (workers, "Deployment", "apps/v1"), (migration, "Job", "batch/v1"),
+            (scaler, "ScaledObject", "keda.sh/v1alpha1"),
+        ] {
+            #expect(Set(manifest.keys) == ["apiVersion", "kind", "metadata", "spec"])
+            #expect(manifest["kind"] as? String == kind)
             #expect(manifest["apiVersion"] as? String == version)
+            let name = manifest.value("metadata", "name") as? String
+            #expect(name?.wholeMatch(of: /[a-z0-9]([-a-z0-9]*[a-z0-9])?/) != nil, "\(kind)")
         }
-        #expect((manifest["metadata"] as? [String: Any])?["name"] is String)
-        #expect(Set(manifest.keys) == ["apiVersion", "kind", "metadata", "spec"])
-        let spec = try #require(manifest["spec"] as? [String: Any])
-        guard let template = spec["template"] as? [String: Any] else { return }
-        let pod = try #require(template["spec"] as? [String: Any])
-        let containers = try #require(pod["containers"] as? [[String: Any]])
-        #expect(containers.allSatisfy { $0["image"] is String && $0["env"] is [[String: Any]] })
+        let labels = workers.value("spec", "template", "metadata", "labels") as? [String: String]
+        let selected = workers.value("spec", "selector", "matchLabels") as? [String: String]
+        #expect(selected?.isEmpty == false && selected == labels)
+        #expect(migration.value("spec", "template", "spec", "restartPolicy") as? String == "Never")
+        let scaled = scaler.value("spec", "scaleTargetRef", "name") as? String
+        #expect(scaled == workers.value("metadata", "name") as? String)
+
+        var secrets: Set<String> = []
+        for manifest in [workers, migration] {
+            let pod = try #require(
+                manifest.value("spec", "template", "spec") as? [String: Any])
+            #expect(pod.value("securityContext", "runAsNonRoot") as? Bool == true)
+            let containers = try #require(pod["containers"] as? [[String: Any]])
+            for container in containers {
+                #expect(container["name"] is String && container["image"] is String)
+                let ports = container["ports"] as? [[String: Any]] ?? []
+                let names = Set(ports.compactMap { $0["name"] as? String })
+                for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+                    guard let get = container.value(probe, "httpGet") as? [String: Any] else {
+                        continue
+                    }
+                    #expect(names.contains(get["port"] as? String ?? ""))
+                    #expect(["/healthz", "/readyz"].contains(get["path"] as? String))
+                }
+                for variable in container["env"] as? [[String: Any]] ?? [] {
+                    let secret = variable.value("valueFrom", "secretKeyRef") as? [String: String]
+                    #expect((variable["value"] is String) != (secret != nil), "\(variable)")
+                    if let secret {
+                        secrets.insert("\(secret["name"] ?? "")/\(secret["key"] ?? "")")
+                    }
+                }
+            }
+        }
+        #expect(secrets == ["l2s/database-url"])
+        let trigger = (scaler.value("spec", "triggers") as? [[String: Any]])?.first
+        let address = trigger?.value("metadata", "connectionFromEnv") as? String
+        #expect(address == SettingName.databaseURL.variable)
     }
 
     @Test(arguments: manifests + ["Dockerfile", "l2s-worker.service"])
@@ -49,14 +90,69 @@ import Yams
         #expect(count == 0)
     }
 
-    @Test func theImageHoldsWhatIsThere() throws {
-        let lines = try Self.text("Dockerfile").split(separator: "\n")
-        let copied = lines.filter { $0.hasPrefix("COPY ") && !$0.contains("--from") }
-        #expect(copied.count == 4)
-        for line in copied {
-            for source in line.split(separator: " ").dropFirst().dropLast() {
+    /// What hadolint would look for, and that nothing it copies is missing.
+    @Test func theImageIsBuiltOfWhatIsThere() async throws {
+        let text = try Self.text("Dockerfile").replacing("\\\n", with: " ")
+        let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        let instructions = lines.map { line in
+            (
+                name: String(line.prefix { $0 != " " }),
+                rest: String(line.drop { $0 != " " }.dropFirst())
+            )
+        }
+        func all(_ name: String) -> [String] {
+            instructions.filter { $0.name == name }.map(\.rest)
+        }
+        #expect(
+            Set(instructions.map(\.name))
+                == ["FROM", "WORKDIR", "COPY", "RUN", "ENV", "EXPOSE", "USER", "CMD"])
+        #expect(all("FROM").allSatisfy { $0.hasPrefix("swift:6.3-bookworm") })
+        #expect(all("USER").allSatisfy { Int($0).map { $0 > 0 } ?? false })
+        #expect(all("CMD") == ["[\"l2s-worker\"]"])
+        for run in all("RUN") where run.contains("apt-get") {
+            #expect(run.contains("apt-get update") && run.contains("--no-install-recommends"))
+            #expect(run.contains("rm -rf /var/lib/apt/lists/*"))
+        }
+        for copy in all("COPY") where !copy.hasPrefix("--from=build") {
+            for source in copy.split(separator: " ").dropLast() {
                 let path = Bench.root.appending(path: String(source)).path()
-                #expect(FileManager.default.fileExists(atPath: path), "\(line)")
+                #expect(FileManager.default.fileExists(atPath: path), "\(copy)")
+            }
+        }
+        let package = try String(
+            contentsOf: Bench.root.appending(path: "Package.swift"), encoding: .utf8)
+        for product in text.matches(of: /--product ([a-z0-9-]+)/).map(\.output.1) {
+            #expect(package.contains(".executable(name: \"\(product)\""))
+        }
+        guard let shellcheck = BuiltProgram(installed: "shellcheck") else { return }
+        for run in all("RUN") where !run.hasPrefix(".ci/") {
+            let verdict = try await shellcheck.run(["-s", "sh", "-"], input: (run + "\n").utf8)
+            #expect(verdict.status == 0, "\(verdict.output)")
+        }
+    }
+
+    /// Every library that the programs load comes with the packages that the image installs, with
+    /// what they depend on, or with Swift's own image.
+    @Test func theImageInstallsWhatTheProgramsLoad() async throws {
+        let text = try Self.text("Dockerfile")
+        let runtime = try #require(text.split(separator: "FROM ").last)
+        let installed = Set(runtime.matches(of: /\blib[a-z0-9.-]+/).map { String($0.output) })
+        for name in ["l2s-worker", "l2s"] {
+            let loaded = try await BuiltProgram(path: "/usr/bin/ldd")
+                .run([BuiltProgram(name).path]).output
+            #expect(!loaded.contains("not found"), "\(loaded)")
+            for line in loaded.split(separator: "\n") {
+                let library = line.split(separator: " ").first.map {
+                    $0.trimmingCharacters(in: .whitespaces)
+                }
+                for (prefix, package) in [
+                    ("libpq.so", "libpq5"), ("libsentencepiece.so", "libsentencepiece0"),
+                    ("libopenblas.so", "libopenblas0-pthread"),
+                ] where library?.hasPrefix(prefix) == true {
+                    #expect(installed.contains(package), "\(package)")
+                }
+                // It would ask for libcurl, which no image of the two has.
+                #expect(library?.contains("FoundationNetworking") != true)
             }
         }
     }
@@ -89,6 +185,126 @@ import Yams
         #expect(verdict.output.contains("6 rules found"))
     }
 
+    /// Each fires for what it is about, and only then.
+    @Test(
+        .enabled(
+            if: BuiltProgram(installed: "promtool") != nil,
+            "needs promtool: .ci/install-packages --tools"))
+    func theRulesFire() async throws {
+        let folder = try ScratchFolder()
+        let rules = Bench.root.appending(path: "deploy/alerts.yaml").path()
+        func fires(_ alert: String, _ labels: String) -> String {
+            "{eval_time: 25m, alertname: \(alert), exp_alerts: [\(labels)]}"
+        }
+        let documents = "l2s_documents_total{instance=\"a\", job_type=\"t\", outcome="
+        try folder.write(
+            "well.yaml",
+            """
+            rule_files: [\(rules)]
+            tests:
+            - interval: 1m
+              input_series:
+              - {series: 'up{job="l2s", instance="a"}', values: 1x30}
+              - {series: 'l2s_store_up{instance="a"}', values: 1x30}
+              - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
+              - {series: 'l2s_leases_lost_total{instance="a"}', values: 2x30}
+              - {series: '\(documents)"succeeded"}', values: 0+60x30}
+              - {series: '\(documents)"retried"}', values: 0+1x30}
+              - {series: '\(documents)"failed"}', values: 3x30}
+              alert_rule_test:
+            \(["L2sWorkerDown", "L2sDatabaseAway", "L2sStuck", "L2sDeadLetters", "L2sRetries",
+                "L2sLeasesLost"].map { "  - \(fires($0, ""))" }.joined(separator: "\n"))
+            """.utf8)
+        let severities = [
+            ("L2sWorkerDown", "warning", "job: l2s, instance: a"),
+            ("L2sDatabaseAway", "critical", "instance: a"),
+            ("L2sStuck", "critical", "instance: a"), ("L2sDeadLetters", "warning", "job_type: t"),
+            ("L2sRetries", "warning", "job_type: t"), ("L2sLeasesLost", "warning", "instance: a"),
+        ]
+        // promtool compares summaries too: they are taken from the rules.
+        let parsed = try Yams.load(yaml: Self.text("alerts.yaml")) as? [String: Any]
+        let group = (parsed?["groups"] as? [[String: Any]])?.first
+        let known = group?["rules"] as? [[String: Any]] ?? []
+        #expect(known.compactMap { $0["alert"] as? String } == severities.map(\.0))
+        let summaries = known.map { rule in
+            (rule.value("annotations", "summary") as? String ?? "")
+                .replacing("{{ $labels.instance }}", with: "a")
+                .replacing("{{ $labels.job_type }}", with: "t")
+        }
+        let expected = zip(severities, summaries).map { alert, summary in
+            let (name, severity, labels) = alert
+            let whole =
+                "{exp_labels: {severity: \(severity), \(labels)}, "
+                + "exp_annotations: {summary: '\(summary)'}}"
+            return "  - \(fires(name, whole))"
+        }
+        try folder.write(
+            "ill.yaml",
+            """
+            rule_files: [\(rules)]
+            tests:
+            - interval: 1m
+              input_series:
+              - {series: 'up{job="l2s", instance="a"}', values: 0x30}
+              - {series: 'l2s_store_up{instance="a"}', values: 0x30}
+              - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
+              - {series: 'l2s_leases_lost_total{instance="a"}', values: 0x20 1x10}
+              - {series: '\(documents)"succeeded"}', values: 9x30}
+              - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="succeeded"}', values: 0+60x30}
+              - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="retried"}', values: 0+30x30}
+              - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="failed"}', values: 0+1x30}
+              alert_rule_test:
+            \(expected.joined(separator: "\n"))
+            """.utf8)
+        for name in ["well", "ill"] {
+            let verdict = try await #require(BuiltProgram(installed: "promtool"))
+                .run(["test", "rules", "\(folder.path)/\(name).yaml"])
+            #expect(verdict.status == 0, "\(name): \(verdict.output) \(verdict.remarks)")
+        }
+    }
+
+    /// As recording rules: promtool parses nothing else.
+    @Test(
+        .enabled(
+            if: BuiltProgram(installed: "promtool") != nil,
+            "needs promtool: .ci/install-packages --tools"))
+    func theDashboardIsOfGrafanaAndPromQL() async throws {
+        let dashboard = try #require(
+            try JSONSerialization.jsonObject(with: Data(Self.text("grafana.json").utf8))
+                as? [String: Any])
+        let panels = try #require(dashboard["panels"] as? [[String: Any]])
+        #expect(Set(panels.compactMap { $0["id"] as? Int }).count == panels.count)
+        var taken: Set<[Int]> = []
+        var rules: [String] = []
+        for panel in panels {
+            let title = try #require(panel["title"] as? String)
+            let place = try #require(panel["gridPos"] as? [String: Int])
+            let (x, y) = (place["x"] ?? -1, place["y"] ?? -1)
+            #expect(x >= 0 && x + (place["w"] ?? 25) <= 24, "\(title)")
+            for column in x..<x + (place["w"] ?? 0) {
+                for row in y..<y + (place["h"] ?? 0) {
+                    #expect(taken.insert([column, row]).inserted, "\(title) lies on another")
+                }
+            }
+            #expect(panel.value("fieldConfig", "defaults", "unit") is String, "\(title)")
+            for target in panel["targets"] as? [[String: Any]] ?? [] {
+                let expression = try #require(target["expr"] as? String)
+                #expect(!expression.contains("$"), "\(expression)")
+                rules.append(
+                    "  - {record: 'l2s:panel\(rules.count)', expr: '\(expression)'}")
+            }
+        }
+        #expect(rules.count >= panels.count)
+        let folder = try ScratchFolder()
+        let path = try folder.write(
+            "rules.yaml",
+            "groups:\n- name: l2s\n  rules:\n\(rules.joined(separator: "\n"))\n".utf8)
+        let verdict = try await #require(BuiltProgram(installed: "promtool"))
+            .run(["check", "rules", path])
+        #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
+        #expect(verdict.output.contains("\(rules.count) rules found"))
+    }
+
     @Test func everyMetricOfDashboardAndRulesIsServed() async throws {
         let bench = try await Bench()
         let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
@@ -109,5 +325,12 @@ import Yams
         ] {
             #expect(page.contains(value))
         }
+    }
+}
+
+extension [String: Any] {
+    /// What lies at the end of a path of keys.
+    fileprivate func value(_ path: String...) -> Any? {
+        path.reduce(self as Any?) { ($0 as? [String: Any])?[$1] }
     }
 }

@@ -24,11 +24,15 @@ struct PageTests {
             holds: [
                 "No document has finished yet.", "summarize-llm",
             ])
-        try await bench.enqueue(100, using: &random)
+        try await bench.sql.query(
+            "UPDATE l2s.job_type SET paused = true WHERE name = 'translate-en-it-llm'")
+        try await bench.enqueue(2000, using: &random)
         try await eventually("some are done; \(worker.log)") {
             try await bench.count("l2s.result") > 30
         }
-        try await picture("busy", of: address, holds: ["batch wait", "documents/s"])
+        try await picture(
+            "busy", of: address,
+            holds: ["batch wait", "documents/s", "translate-en-it-llm<em> paused</em>"])
         try await bench.sql.query(
             """
             SELECT l2s.enqueue('strict', repeat('<b>Long.</b> ', 2000 * n), priority => 9)
@@ -38,6 +42,39 @@ struct PageTests {
             try await bench.count("l2s.result WHERE NOT succeeded") == 3
         }
         try await picture("failures", of: address, holds: ["dead letters", "tokens"])
+    }
+
+    /// What its title says, an operator sees from another tab.
+    @Test(
+        .enabled(
+            if: BuiltProgram(installed: "curl") != nil, "needs curl: .ci/install-packages --tools"))
+    func recoversWhenWorkerOrDatabaseComeBack() async throws {
+        let bench = try await Bench(restartable: true)
+        var worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await worker.watchAddress()
+        try await bench.waitUntilRegistered(worker)
+        let browser = try Browser("http://\(address)/")
+        try await eventually("it shows the queue") { try await browser.title == "idle · l2s" }
+
+        worker.send(SIGKILL)
+        _ = await worker.waitForExit()
+        try await eventually("it says that the worker is gone") {
+            try await browser.title == "no answer · l2s"
+        }
+        try await bench.sql.query("SELECT l2s.enqueue('summarize', 'text', run_at => '2099-01-01')")
+        worker = try bench.startWorker("--http-address", address)
+        try await eventually("it shows the queue again; \(worker.log)") {
+            try await browser.title == "1 to do · l2s"
+        }
+
+        try bench.database.crashServer()
+        try await eventually("it says that the database is gone") {
+            try await browser.title == "no database · l2s"
+        }
+        try bench.database.startServer()
+        try await eventually("it shows the queue once more; \(worker.log)") {
+            try await browser.title == "1 to do · l2s"
+        }
     }
 
     /// Four pictures of the page, after a look at what it says.

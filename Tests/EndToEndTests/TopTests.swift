@@ -64,6 +64,10 @@ import Testing
         #expect(plan.output.contains("done: nothing waits"))
         #expect(plan.output.contains("ago"))
         #expect(try await l2s(["plan", "--job", "nonsense"], on: bench).status == 1)
+        let late = try await l2s(["plan", "--job", "summarize", "--by", "25:00"], on: bench)
+        #expect(late.status == 2)
+        #expect(late.remarks.hasPrefix("l2s: expected a time as PostgreSQL reads it"))
+        #expect(!late.remarks.contains("SELECT"))
     }
 
     @Test(
@@ -87,7 +91,14 @@ import Testing
             #expect(drawn.split(separator: "\n").allSatisfy { $0.count <= columns })
             try Artifacts.keep(drawn, "top-\(columns)x\(rows).txt")
 
-            try bench.database.restartServer()
+            try bench.database.crashServer()
+            let lost = try await terminal.wait("it says that the database is gone") {
+                $0.hasPrefix("the database does not answer, trying again: ")
+            }
+            // What was seen last stays.
+            #expect(lost.contains("lanes busy"))
+            try Artifacts.keep(lost, "top-\(columns)x\(rows)-no-database.txt")
+            try bench.database.startServer()
             try await terminal.wait("it finds the database again") {
                 $0.contains("1 worker") && !$0.contains("does not answer")
             }
@@ -96,5 +107,49 @@ import Testing
                 $0.contains("before") && $0.contains("after 0")
             }
         }
+    }
+
+    /// Under load, as terminals of all kinds show it; the captures stay in `.build/artifacts`.
+    @Test(.enabled(if: Terminal.tmux != nil, "needs tmux: .ci/install-packages --tools"))
+    mutating func everyTerminalGetsWhatItCanShow() async throws {
+        let bench = try await Bench()
+        let jobs = try jobsWithAStrictOne()
+        let worker = try bench.startWorker("--jobs", jobs.path, "--http-address", "off")
+        try await bench.waitUntilRegistered(worker)
+        try await bench.sql.query(
+            """
+            SELECT l2s.enqueue('strict', repeat('Ünlesbar. ', 3000 * n), priority => 9)
+            FROM generate_series(1, 3) AS n
+            """)
+        try await bench.enqueue(600, using: &random)
+        try await eventually("it is busy; \(worker.log)") {
+            let loads = "l2s.worker WHERE load ->> 'batch_fill' IS NOT NULL"
+            let isLoaded = try await bench.count(loads) == 1
+            let finished = try await bench.count("l2s.result")
+            return isLoaded && finished > 40
+        }
+        let l2s = try BuiltProgram("l2s").path
+        let url = bench.database.connectionString
+        for (name, locale, noColor, columns, rows) in [
+            ("utf8", "C.UTF-8", "", 80, 24), ("wide", "C.UTF-8", "", 200, 50),
+            ("no-colour", "C.UTF-8", "1", 80, 24), ("ascii", "C", "", 80, 24),
+            ("narrow", "C.UTF-8", "", 40, 12),
+        ] {
+            let terminal = try await Terminal(
+                "\(l2s) top", columns: columns, rows: rows,
+                environment: ["L2S_DATABASE_URL": url, "LC_ALL": locale, "NO_COLOR": noColor])
+            let drawn = try await terminal.wait("the screen is drawn") { $0.contains("job type") }
+            let colored = try await terminal.coloredScreen
+            #expect(colored.contains("\u{1b}[") == noColor.isEmpty, "\(name)")
+            #expect(locale != "C" || drawn.allSatisfy(\.isASCII), "\(name): \(drawn)")
+            #expect(drawn.split(separator: "\n").allSatisfy { $0.count <= columns }, "\(name)")
+            #expect(!drawn.contains("Ünlesbar"))
+            try Artifacts.keep(drawn, "top-busy-\(name).txt")
+            try await terminal.resize(columns: 120, rows: 40)
+            try await terminal.wait("it is drawn anew") { $0.contains("3 dead letters") }
+        }
+        let pipe = try await self.l2s(["top"], on: bench)
+        #expect(pipe.output.contains("3 dead letters"))
+        try Artifacts.keep(pipe.output, "top-busy-pipe.txt")
     }
 }

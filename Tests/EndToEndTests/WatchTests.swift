@@ -71,7 +71,7 @@ import Testing
             Set(labels.keys)
                 == [
                     "job_type", "outcome", "direction", "stage", "place", "work", "version",
-                    "result", "le",
+                    "result", "reason", "le",
                 ])
         for (name, uses) in labels { #expect(Set(uses.map(\.output.2)).count < 20, "\(name)") }
     }
@@ -86,6 +86,18 @@ import Testing
         #expect(second.log.contains("cannot serve metrics at \(address)"), "\(second.log)")
         #expect(second.log.contains("--http-address"))
         #expect(try await bench.count("l2s.worker WHERE stopped_at IS NULL") == 1)
+    }
+
+    /// Whatever holds the usual port, at least the second of two does not get it.
+    @Test func theUsualPortInUseIsSaidAndStopsNothing() async throws {
+        let bench = try await Bench()
+        let workers = [try bench.startWorker(), try bench.startWorker()]
+        for worker in workers { try await bench.waitUntilRegistered(worker) }
+        try await eventually("one does without: \(workers.map(\.log))") {
+            workers.contains { $0.log.contains("dashboard unavailable") }
+        }
+        #expect(workers.contains { $0.log.contains("cannot serve metrics at 127.0.0.1:9464") })
+        #expect(try await bench.count("l2s.worker WHERE stopped_at IS NULL") == 2)
     }
 
     @Test func aDatabaseThatGoesAwayIsSaidAndComesBack() async throws {

@@ -40,7 +40,9 @@ enum Artifacts {
     static func path(_ name: String) throws -> String {
         let folder = Bench.root.appending(path: ".build/artifacts")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        return folder.appending(path: name).path()
+        let path = folder.appending(path: name).path()
+        print("artefact: \(path)")
+        return path
     }
 
     static func keep(_ text: String, _ name: String) throws {

@@ -58,6 +58,11 @@ package struct TestDatabase: Sendable {
     package func restartServer() throws {
         try server.restartImmediately()
     }
+
+    /// The server goes away, until `startServer`.
+    package func crashServer() throws { try server.crash() }
+
+    package func startServer() throws { try server.startAgain() }
 }
 
 private enum SharedServer {

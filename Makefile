@@ -13,13 +13,18 @@ test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
 
-# The engine on this machine: matrix products, then the default models in llm and hybrid mode.
-bench: deps
+# The engine on this machine: matrix products, the default models, and a pair of random weights whose
+# SLM reads a seventh of the bytes a step. Tables here, the same as JSON in .build/bench.
+bench: deps .build/peers
 	swift build -c release --product l2s
-	.build/release/l2s bench kernels
+	.build/release/l2s bench kernels --save .build/bench/kernels.json
 	for dtype in float32 int8; do for model in llm slm-it; do \
-	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype || exit 1; \
+	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype \
+	        --save .build/bench/$$model-$$dtype.json || exit 1; \
 	done; done
+	.build/peers/bin/python Sources/Benchmarks/Peers/models.py .build/peers/models
+	.build/release/l2s bench modes --model .build/peers/models/slm --dtype int8 \
+	    --save .build/bench/modes.json
 
 # What 50 open pages cost a worker, in turn with none.
 bench-pages: deps

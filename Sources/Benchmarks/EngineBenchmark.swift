@@ -53,14 +53,37 @@ package struct EngineBenchmark: Sendable {
         batchSize * (settings.sourceLength + settings.newTokens) * (settings.repetitions + 1)
     }
 
-    /// - Parameter progress: is told the tokens of the runs so far.
+    /// Weights, keys and values that a step reads of one document, half way through its response.
+    package var stepBytes: Double {
+        writer.stepCost(
+            sourceTokens: settings.sourceLength, position: settings.newTokens / 2,
+            head: writer.head
+        ).bytes
+    }
+
     package func run(batchSize: Int, progress: (Int) -> Void = { _ in }) -> Result {
-        _ = once(batchSize: batchSize)
-        let each = tokens(batchSize: batchSize) / (settings.repetitions + 1)
-        let runs = (0..<settings.repetitions).map { number in
-            progress((number + 1) * each)
-            return once(batchSize: batchSize)
+        Self.run([self], batchSize: batchSize, progress: progress)[0]
+    }
+
+    /// Runs several of the same settings in turn, so that a slow moment of the machine meets all.
+    ///
+    /// - Parameter progress: is told the tokens of the runs so far.
+    package static func run(
+        _ benchmarks: [EngineBenchmark], batchSize: Int, progress: (Int) -> Void = { _ in }
+    ) -> [Result] {
+        for benchmark in benchmarks { _ = benchmark.once(batchSize: batchSize) }
+        let repetitions = benchmarks.first?.settings.repetitions ?? 0
+        let all = benchmarks.reduce(0) { $0 + $1.tokens(batchSize: batchSize) }
+        let rounds = (0..<repetitions).map { number in
+            progress((number + 1) * all / (repetitions + 1))
+            return benchmarks.map { $0.once(batchSize: batchSize) }
         }
+        return benchmarks.indices.map { index in
+            benchmarks[index].result(of: rounds.map { $0[index] }, batchSize: batchSize)
+        }
+    }
+
+    private func result(of runs: [(encode: Double, total: Double)], batchSize: Int) -> Result {
         let total = median(runs.map(\.total))
         let encode = median(runs.map(\.encode))
         let decode = median(runs.map { $0.total - $0.encode })

@@ -93,6 +93,19 @@ package enum KernelBenchmark {
         return 2 * Double(size * size * size) / median(Array(times.dropFirst())) / 1e9
     }
 
+    /// 10⁹ multiplications and additions per second of float32 in one core's registers.
+    package static func multiplyAddPeak(repetitions: Int) -> Double {
+        guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number)) else {
+            preconditionFailure("\(KernelLevel.chosen) does not run here")
+        }
+        let rounds = 1 << 20
+        let clock = ContinuousClock()
+        let times = (0..<repetitions).map { _ in
+            clock.measure { _ = kernels.pointee.multiply_add(rounds) } / .seconds(1)
+        }
+        return 512 * Double(rounds) / median(times) / 1e9
+    }
+
     /// Gigabytes per second that one core reads of a block far larger than its caches.
     package static func memoryBandwidth(repetitions: Int) -> Double {
         let block = [UInt64](repeating: 1, count: 32 << 20)

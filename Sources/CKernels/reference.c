@@ -142,6 +142,6 @@ static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cach
 }
 
 static const l2s_kernels reference = {matmul, rms_norm, layer_norm, softmax, gated_gelu,
-                                      highest, attend, 0};
+                                      0,      highest,  attend,     0};
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

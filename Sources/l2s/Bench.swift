@@ -15,7 +15,7 @@ struct Bench: AsyncParsableCommand {
             \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
             """,
         subcommands: [
-            EngineBench.self, KernelBench.self, GrowthBench.self, PagesBench.self,
+            EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self, PagesBench.self,
         ])
 }
 
@@ -76,6 +76,70 @@ struct BenchModel: ParsableArguments {
             reader: reader, bridge: try Bridge(manifest, slm: folder, reader: reader),
             writer: try Writers.slm(folder, manifest: manifest, format: dtype),
             settings: settings)
+    }
+}
+
+/// What the model is given to do, and where the figures go.
+struct BenchLoad: ParsableArguments {
+    @Option(help: "Tokens of each document.")
+    var sourceLength = 256
+
+    @Option(help: "Tokens written for each document.")
+    var newTokens = 64
+
+    @Option(help: "Documents at a time, several with commas.")
+    var batchSizes = "1,8,32"
+
+    @OptionGroup var output: BenchOutput
+
+    func validate() throws {
+        for (name, value) in [
+            ("--source-length", sourceLength), ("--new-tokens", newTokens),
+        ] where !(1...4_096).contains(value) {
+            throw ValidationError("expected \(name) to be from 1 to 4096, got \(value)")
+        }
+        guard !sizes.isEmpty else {
+            throw ValidationError(
+                "expected --batch-sizes to be numbers from 1 to 1024 with commas between, "
+                    + "got \(batchSizes)")
+        }
+    }
+
+    /// Empty where they are not what was expected.
+    var sizes: [Int] {
+        let sizes = batchSizes.split(separator: ",").map { Int($0) }
+        return sizes.allSatisfy { $0.map((1...1_024).contains) ?? false }
+            ? sizes.compactMap(\.self) : []
+    }
+
+    func apply(to settings: inout EngineBenchmark.Settings) {
+        settings.sourceLength = sourceLength
+        settings.newTokens = newTokens
+    }
+
+    func publish(
+        _ report: some Encodable, machine: Machine, lines: () -> [String]
+    ) throws {
+        try output.save(report)
+        if output.json { return try Console.printJSON(report) }
+        Console.print(machine.line)
+        Console.print(lines().joined(separator: "\n"))
+    }
+}
+
+struct BenchOutput: ParsableArguments {
+    @Flag(help: "JSON on standard output instead of a table.")
+    var json = false
+
+    @Option(help: "Write the JSON to this file as well.")
+    var save: String?
+
+    func save(_ report: some Encodable) throws {
+        guard let save else { return }
+        let file = URL(fileURLWithPath: save)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data((Console.json(report) + "\n").utf8).write(to: file, options: .atomic)
     }
 }
 

@@ -16,36 +16,7 @@ struct EngineBench: AsyncParsableCommand {
 
     @OptionGroup var model: BenchModel
 
-    @Option(help: "Tokens of each document.")
-    var sourceLength = 256
-
-    @Option(help: "Tokens written for each document.")
-    var newTokens = 64
-
-    @Option(help: "Documents at a time, several with commas.")
-    var batchSizes = "1,8,32"
-
-    @Flag(help: "JSON on standard output.")
-    var json = false
-
-    func validate() throws {
-        for (name, value) in [
-            ("--source-length", sourceLength), ("--new-tokens", newTokens),
-        ] where !(1...4_096).contains(value) {
-            throw ValidationError("expected \(name) to be from 1 to 4096, got \(value)")
-        }
-        guard sizes?.isEmpty == false else {
-            throw ValidationError(
-                "expected --batch-sizes to be numbers from 1 to 1024 with commas between, "
-                    + "got \(batchSizes)")
-        }
-    }
-
-    private var sizes: [Int]? {
-        let parts = batchSizes.split(separator: ",").map { Int($0) }
-        return parts.allSatisfy { $0.map((1...1_024).contains) ?? false }
-            ? parts.compactMap(\.self) : nil
-    }
+    @OptionGroup var load: BenchLoad
 
     private struct Report: Encodable {
         let machine: Machine
@@ -64,8 +35,7 @@ struct EngineBench: AsyncParsableCommand {
     func run() async throws {
         let machine = Machine()
         var settings = model.settings
-        settings.sourceLength = sourceLength
-        settings.newTokens = newTokens
+        load.apply(to: &settings)
         let benchmark = try model.open(settings)
         let peak = KernelBenchmark.openBLASPeak(
             threads: settings.threads, repetitions: model.repetitions)
@@ -73,7 +43,7 @@ struct EngineBench: AsyncParsableCommand {
             ["batch", "encode ms", "GFLOP/s", "ms per step", "total ms", "documents/s", "tokens/s"]
                 .map { ($0, .right) })
         var results: [EngineBenchmark.Result] = []
-        let sizes = sizes ?? []
+        let sizes = load.sizes
         let all = sizes.reduce(0) { $0 + benchmark.tokens(batchSize: $1) }
         var done = 0
         let progress = Progress("measuring", unit: "tokens")
@@ -93,20 +63,19 @@ struct EngineBench: AsyncParsableCommand {
         progress.end()
         let report = Report(
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
-            dtype: model.dtype.rawValue, threads: settings.threads, sourceLength: sourceLength,
-            newTokens: newTokens, openblasGigaOperations: peak, results: results,
+            dtype: model.dtype.rawValue, threads: settings.threads,
+            sourceLength: load.sourceLength, newTokens: load.newTokens,
+            openblasGigaOperations: peak, results: results,
             peakMemoryMiB: Machine.peakMemory)
-        if json {
-            try Console.printJSON(report)
-            return
+        try load.publish(report, machine: machine) {
+            [
+                "\(model.model), \(model.chosenMode.rawValue), \(model.dtype.rawValue), "
+                    + "\(settings.threads) threads, \(load.sourceLength) source tokens, "
+                    + "\(load.newTokens) new tokens, medians of \(model.repetitions)",
+                "OpenBLAS on 2048³: \(peak.rounded(digits: 0)) GFLOP/s\n",
+            ] + table.lines + [
+                "\npeak memory \(report.peakMemoryMiB.rounded(digits: 0)) MiB"
+            ]
         }
-        Console.print(machine.line)
-        Console.print(
-            "\(model.model), \(model.chosenMode.rawValue), \(model.dtype.rawValue), "
-                + "\(settings.threads) threads, \(sourceLength) source tokens, "
-                + "\(newTokens) new tokens, medians of \(model.repetitions)")
-        Console.print("OpenBLAS on 2048³: \(peak.rounded(digits: 0)) GFLOP/s\n")
-        Console.print(table.lines.joined(separator: "\n"))
-        Console.print("\npeak memory \(report.peakMemoryMiB.rounded(digits: 0)) MiB")
     }
 }

@@ -5,41 +5,59 @@ import Inference
 struct KernelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",
-        abstract: "Time matrix products on one core, beside OpenBLAS and the memory's floor.")
+        abstract: "Time matrix products on one core, beside OpenBLAS and the machine's floors.")
 
     @Option(help: "Runs to take the median of.")
     var repetitions = 5
 
-    @Flag(help: "JSON Lines on standard output.")
-    var json = false
+    @OptionGroup var output: BenchOutput
+
+    private struct Report: Encodable {
+        let machine: Machine
+        /// Read from memory by one core.
+        let gigabytes: Double
+        /// 10⁹ multiplications and additions per second of float32 in one core's registers.
+        let gigaOperations: Double
+        let products: [KernelBenchmark.Result]
+    }
+
+    func validate() throws {
+        guard (1...1_024).contains(repetitions) else {
+            throw ValidationError("expected --repetitions to be from 1 to 1024, got \(repetitions)")
+        }
+    }
 
     func run() async throws {
         try KernelLevel.checkChoice()
         let machine = Machine()
-        if !json {
-            let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)
+        let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)
+        let peak = KernelBenchmark.multiplyAddPeak(repetitions: repetitions)
+        if !output.json {
             Console.print(machine.line)
             Console.print(
-                "one core reads \(bandwidth.rounded(digits: 1)) GB/s from memory\n\n"
+                "one core reads \(bandwidth.rounded(digits: 1)) GB/s from memory and makes "
+                    + "\(peak.rounded(digits: 0)) GFLOP/s of float32 in registers\n\n"
                     + "[inner → columns]   rows  format    GFLOP/s  OpenBLAS  ratio  GB/s of weights"
             )
         }
-        var failure: (any Error)?
-        KernelBenchmark.run(repetitions: max(1, repetitions)) { result in
-            if json {
-                do { try Console.printJSON(result) } catch { failure = error }
-                return
-            }
-            let ratio = result.gigaOperations / result.openBLAS
-            Console.print(
-                "[\(result.inner) → \(result.columns)]".padded(to: 18)
-                    + "\(result.rows)".padded(to: 6, .right) + "  "
-                    + result.format.padded(to: 8)
-                    + result.gigaOperations.rounded(digits: 1).padded(to: 9, .right)
-                    + result.openBLAS.rounded(digits: 1).padded(to: 10, .right)
-                    + ratio.rounded(digits: 2).padded(to: 7, .right)
-                    + result.gigabytes.rounded(digits: 1).padded(to: 17, .right))
+        var products: [KernelBenchmark.Result] = []
+        KernelBenchmark.run(repetitions: repetitions) { result in
+            products.append(result)
+            if !output.json { Console.print(line(result)) }
         }
-        if let failure { throw failure }
+        let report = Report(
+            machine: machine, gigabytes: bandwidth, gigaOperations: peak, products: products)
+        try output.save(report)
+        if output.json { try Console.printJSON(report) }
+    }
+
+    private func line(_ result: KernelBenchmark.Result) -> String {
+        let ratio = result.gigaOperations / result.openBLAS
+        return "[\(result.inner) → \(result.columns)]".padded(to: 18)
+            + "\(result.rows)".padded(to: 6, .right) + "  " + result.format.padded(to: 8)
+            + result.gigaOperations.rounded(digits: 1).padded(to: 9, .right)
+            + result.openBLAS.rounded(digits: 1).padded(to: 10, .right)
+            + ratio.rounded(digits: 2).padded(to: 7, .right)
+            + result.gigabytes.rounded(digits: 1).padded(to: 17, .right)
     }
 }

@@ -1,18 +1,24 @@
 """Random T5 weights in the published sizes, for speed: as a Hugging Face folder for l2s and as a
-CTranslate2 model, from the same numbers. Needs numpy and ctranslate2 only."""
+CTranslate2 model, from the same numbers. Needs numpy and ctranslate2 only.
+
+    models.py FOLDER    writes a pair for `l2s bench modes`: t5-base, and slm, a shallow decoder that
+                        reads a seventh of the bytes a step
+"""
 
 import json
 import os
 import struct
+import sys
 
 import numpy as np
 
 # d_model, d_ff, layers (both sides), heads, d_kv
-SIZES = {"t5-small": (512, 2048, 6, 8, 64), "t5-base": (768, 3072, 12, 12, 64)}
+SIZES = {"t5-small": (512, 2048, 6, 8, 64), "t5-base": (768, 3072, 12, 12, 64),
+         "slm": (384, 1536, 3, 6, 64)}
 VOCABULARY = 32128
 
 
-def weights(size):
+def weights(size, sides=("encoder", "decoder")):
     """Name → float32 array, scaled as T5 initialises them so that activations stay finite."""
     d, ff, layers, heads, kv = SIZES[size]
     inner = heads * kv
@@ -30,7 +36,7 @@ def weights(size):
         add(prefix + "o.weight", d, inner, inner**-0.5)
 
     add("shared.weight", VOCABULARY, d, 1.0)
-    for side in ("encoder", "decoder"):
+    for side in sides:
         for index in range(layers):
             block = f"{side}.block.{index}.layer."
             attention(block + "0.SelfAttention.")
@@ -49,9 +55,7 @@ def weights(size):
     return tensors
 
 
-def save_hugging_face(size, tensors, folder):
-    d, ff, layers, heads, kv = SIZES[size]
-    os.makedirs(folder, exist_ok=True)
+def save_tensors(tensors, path):
     header, offset = {}, 0
     for name, values in tensors.items():
         end = offset + values.nbytes
@@ -59,10 +63,16 @@ def save_hugging_face(size, tensors, folder):
         offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(folder + "/model.safetensors", "wb") as file:
+    with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for values in tensors.values():
             file.write(values.tobytes())
+
+
+def save_hugging_face(size, tensors, folder):
+    d, ff, layers, heads, kv = SIZES[size]
+    os.makedirs(folder, exist_ok=True)
+    save_tensors(tensors, folder + "/model.safetensors")
     with open(folder + "/config.json", "w") as file:
         json.dump(
             {
@@ -135,3 +145,24 @@ def save_ctranslate2(size, tensors, folder):
     spec.optimize(quantization=None)
     os.makedirs(folder, exist_ok=True)
     spec.save(folder)
+
+
+def save_pair(folder):
+    if not os.path.exists(folder + "/t5-base/config.json"):
+        save_hugging_face("t5-base", weights("t5-base"), folder + "/t5-base")
+    slm, reader, writer = folder + "/slm", SIZES["t5-base"][0], SIZES["slm"][0]
+    save_hugging_face("slm", weights("slm", sides=("decoder",)), slm)
+    random = np.random.default_rng(0)
+    projector = {}
+    for name, columns, inner in (("in", reader, reader), ("out", writer, reader)):
+        values = random.standard_normal((columns, inner), dtype=np.float32)
+        projector[f"projector.{name}.weight"] = values * np.float32(inner**-0.5)
+        projector[f"projector.{name}.bias"] = np.zeros(columns, np.float32)
+    save_tensors(projector, slm + "/projector.safetensors")
+    with open(slm + "/l2s.json", "w") as file:
+        json.dump({"format": 1, "llm": "../t5-base", "fusion": "cross_attention",
+                   "prompt_embedding": "slm"}, file)
+
+
+if __name__ == "__main__":
+    save_pair(sys.argv[1])

@@ -69,6 +69,9 @@ typedef struct l2s_kernels {
     // gate[i] = gelu(gate[i]) · up[i]
     void (*gated_gelu)(float *gate, const float *up, size_t count);
 
+    // 256 · rounds multiplications and as many additions in registers: what products are held to.
+    float (*multiply_add)(size_t rounds);
+
     // The largest of x; NaN never is.
     float (*highest)(const float *x, size_t count);
 

@@ -1,0 +1,55 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `l2s bench`: that it measures something, and what it says when it cannot.
+@Suite struct BenchTests {
+    private let folder: ScratchFolder
+
+    init() throws { folder = try ScratchFolder() }
+
+    private func bench(
+        _ arguments: String..., kernels: String = ""
+    ) async throws -> RunningProgram.Ending {
+        let quick = ["--repetitions", "1", "--batch-sizes", "1,3", "--new-tokens", "2"]
+        return try await BuiltProgram("l2s").run(
+            ["bench"] + arguments + quick, environment: ["L2S_KERNELS": kernels])
+    }
+
+    @Test func theTableAndTheSavedFiguresNameTheKernels() async throws {
+        let file = folder.path + "/new/engine.json"
+        let ending = try await bench(
+            "engine", "--model", Fixtures.path("golden/t5-v1.1/llm"), "--dtype", "int8", "--save",
+            file, kernels: "portable")
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(ending.output.contains("kernels portable"))
+        let saved = try String(contentsOfFile: file, encoding: .utf8)
+        #expect(saved.contains(#""kernels":"portable""#))
+        #expect(saved.contains(#""batch_size":3"#))
+    }
+
+    @Test func modesAreComparedStepByStep() async throws {
+        let ending = try await bench(
+            "modes", "--model", Fixtures.path("golden/hybrid-t5-add/slm"), "--json")
+        #expect(ending.status == 0, "\(ending.remarks)")
+        for mode in ["llm", "hybrid", "slm"] {
+            #expect(ending.output.contains(#""mode":"\#(mode)""#))
+        }
+        #expect(ending.output.contains(#""ceiling":"#))
+    }
+
+    @Test func kernelsThatDoNotRunHereAreRefused() async throws {
+        let ending = try await bench(
+            "engine", "--model", Fixtures.path("golden/t5-v1.1/llm"), kernels: "sse9")
+        #expect(ending.status != 0)
+        #expect(ending.remarks.contains("expected L2S_KERNELS to be portable"))
+        #expect(ending.remarks.contains("got sse9"))
+    }
+
+    @Test func moreThreadsThanCoresDrawAWarning() async throws {
+        let ending = try await bench(
+            "engine", "--model", Fixtures.path("golden/t5-v1.1/llm"), "--threads", "1024")
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(ending.remarks.contains("warning: 1024 threads share"))
+    }
+}

@@ -96,7 +96,8 @@ let package = Package(
         module(
             "Training", ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]),
         module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
-        module("Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Peers"]),
+        module(
+            "Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Growth", "Peers"]),
 
         // The queue.
         module("Postgres", ["CLibpq"]),

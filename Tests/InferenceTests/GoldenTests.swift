@@ -83,9 +83,9 @@ import Testing
     }
 
     /// The same bits, not only the same tokens, whatever rides in the batch.
-    @Test(arguments: Fixtures.goldens)
-    func batchMatesChangeNothing(name: String) throws {
-        let model = try GoldenModel(name)
+    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    func batchMatesChangeNothing(name: String, format: WeightFormat) throws {
+        let model = try GoldenModel(name, format: format)
         let prompts = try Golden.load(name).cases.map(\.inputIds)
         let together = model.read(prompts)
         for (prompt, states) in zip(prompts, together) {
@@ -93,6 +93,10 @@ import Testing
             let same = states.withFloats { left in alone.withFloats { left.elementsEqual($0) } }
             #expect(same)
         }
+        let options = DecodingOptions(maximumNewTokens: 8, beams: 2)
+        let scores = model.write(together, options: options).map { $0?.score }
+        #expect(
+            scores == together.flatMap { model.write([$0], options: options).map { $0?.score } })
     }
 
     /// An id from a configuration is looked up in the embedding: it must not reach a trap.

@@ -174,7 +174,7 @@ struct TopView {
         var columns = Columns([("stage, last minute", .left), ("p50", .right), ("p95", .right)])
         for stage in overview.stages {
             columns.add([
-                stage.title, TimeText.words(seconds: stage.p50Ms / 1000),
+                TimeText.stage(stage.name), TimeText.words(seconds: stage.p50Ms / 1000),
                 TimeText.words(seconds: stage.p95Ms / 1000),
             ])
         }
@@ -194,18 +194,5 @@ struct TopView {
                     + letter.error
                 return style.fitting(line.shortened(to: width))
             }
-    }
-}
-
-extension Overview.Stage {
-    /// For people.
-    fileprivate var title: String {
-        switch name {
-        case "queue": "in the queue"
-        case "batch_wait": "batch wait"
-        case "handoff": "hand-off"
-        case "writeback": "write-back"
-        default: name
-        }
     }
 }

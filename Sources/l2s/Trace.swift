@@ -41,7 +41,7 @@ extension DocumentTrace {
             let isStage = event.milliseconds != nil
             columns.add([
                 TimeText.clock(event.at), TimeText.words(seconds: event.at - start),
-                (isStage ? "  " : "") + event.name.replacing("_", with: " "),
+                (isStage ? "  " : "") + TimeText.stage(event.name),
                 facts.joined(separator: ", "),
             ])
         }
@@ -65,6 +65,17 @@ enum TimeText {
         case ..<5400: "\((seconds / 60).rounded(digits: 1)) min"
         case ..<172_800: "\((seconds / 3600).rounded(digits: 1)) h"
         default: "\((seconds / 86400).rounded(digits: 1)) d"
+        }
+    }
+
+    /// What people call a stage.
+    static func stage(_ name: String) -> String {
+        switch name {
+        case "queue": "in the queue"
+        case "batch_wait": "batch wait"
+        case "handoff": "hand-off"
+        case "writeback": "write-back"
+        default: name
         }
     }
 

@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test bench bench-pages bench-peers bench-quality evaluate deps lint format
+.PHONY: demo test bench bench-pages bench-peers bench-quality bench-training evaluate deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -43,6 +43,13 @@ bench-quality: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python Sources/Benchmarks/Peers/quality.py \
 	    --l2s .build/release/l2s --models models
+
+# Training an SLM beside PyTorch, which takes a while to install.
+bench-training: deps .build/peers
+	swift build -c release --product l2s
+	.build/peers/bin/pip install --quiet torch transformers safetensors
+	.build/peers/bin/python Sources/Benchmarks/Peers/training.py \
+	    --l2s .build/release/l2s --model models/slm-it
 
 # All ways to write, on the validation pairs: the pages of models/evaluation.
 evaluate: deps

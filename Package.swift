@@ -81,6 +81,7 @@ let package = Package(
         // Leaves.
         module("Jobs"),
         module("Scoring"),
+        module("Plots"),
         module("Telemetry", [logging, tracing]),
         // Apart, because only the worker needs HTTP: it costs minutes to compile.
         module(
@@ -94,10 +95,15 @@ let package = Package(
         module("Inference", ["CKernels", "Checkpoints"]),
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
         module(
-            "Training", ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]),
+            "Training",
+            [
+                "Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels",
+                "COpenBLAS", "Plots",
+            ]),
         module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
         module(
-            "Benchmarks", ["Inference", "CKernels", "COpenBLAS"], exclude: ["Growth", "Peers"]),
+            "Benchmarks", ["Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS"],
+            exclude: ["Growth", "Peers"]),
 
         // The queue.
         module("Postgres", ["CLibpq"]),
@@ -131,7 +137,7 @@ let package = Package(
                 "Benchmarks", "Evaluation", "Pipeline", "Scoring", "Inference", "Tokenizers",
                 "Checkpoints",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
-                "Training", arguments,
+                "Training", "Plots", arguments,
             ]),
 
         // Tests mirror the modules.

@@ -16,12 +16,17 @@ package enum NewFolder {
             try fill(temporary)
             try synchronise(temporary)
             // Takes the place of an empty folder too.
-            guard rename(temporary, base) == 0 else { throw failure(path, "create it") }
+            try rename(temporary, to: base)
         } catch {
             try? FileManager.default.removeItem(atPath: temporary)
             throw error
         }
-        try synchronise(base.lastIndex(of: "/").map { String(base[...$0]) } ?? ".")
+    }
+
+    /// Gives something another name, for good.
+    static func rename(_ old: String, to new: String) throws {
+        guard Glibc.rename(old, new) == 0 else { throw failure(new, "create it") }
+        try synchronise(new.lastIndex(of: "/").map { String(new[...$0]) } ?? ".")
     }
 
     /// - Throws: `CheckpointError` unless nothing or an empty folder lies at `path`.

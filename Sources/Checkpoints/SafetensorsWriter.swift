@@ -30,6 +30,24 @@ package enum SafetensorsWriter {
         try file.finish()
     }
 
+    /// Puts a new file in the place of another: whole, or the other one stays.
+    ///
+    /// - Throws: `CheckpointError`, for a full disk for instance.
+    package static func replace(
+        _ tensors: [TensorBytes], metadata: [String: String], at path: String
+    ) throws {
+        let temporary = path + ".unfinished"
+        // What a process that was killed has left.
+        unlink(temporary)
+        do {
+            try write(tensors, metadata: metadata, to: temporary)
+            try NewFolder.rename(temporary, to: path)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
     private struct Header: Encodable {
         let tensors: [TensorBytes]
         let metadata: [String: String]

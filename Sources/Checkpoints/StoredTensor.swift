@@ -8,6 +8,9 @@ package struct StoredTensor: Sendable {
     /// Position in `file`, checked against its size and `shape` when the header was read.
     let bytes: Range<Int>
 
+    /// Of the file that holds it.
+    package var path: String { file.path }
+
     /// Elements.
     package var count: Int { bytes.count / (format == .float32 ? 4 : 2) }
 

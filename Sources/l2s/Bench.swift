@@ -15,7 +15,8 @@ struct Bench: AsyncParsableCommand {
             \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
             """,
         subcommands: [
-            EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self, PagesBench.self,
+            EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self,
+            TrainingBench.self, PagesBench.self,
         ])
 }
 

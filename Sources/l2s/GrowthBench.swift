@@ -3,6 +3,7 @@ import Benchmarks
 import Foundation
 import Inference
 import Jobs
+import Plots
 
 struct GrowthBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -8,6 +8,7 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("CSentencePiece", []),
     ("Jobs", []),
     ("Scoring", []),
+    ("Plots", []),
     ("Telemetry", ["Logging", "Tracing"]),
     (
         "Watch",
@@ -20,10 +21,13 @@ private let table: [(module: String, imports: Set<String>)] = [
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
     (
         "Training",
-        ["Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels"]
+        [
+            "Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels",
+            "COpenBLAS", "Plots",
+        ]
     ),
     ("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
-    ("Benchmarks", ["Inference", "CKernels", "COpenBLAS"]),
+    ("Benchmarks", ["Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
     ("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
@@ -50,7 +54,8 @@ private let table: [(module: String, imports: Set<String>)] = [
             "Checkpoints",
             "PostgresJobs",
             "Postgres",
-            "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "ArgumentParser",
+            "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "Plots",
+            "ArgumentParser",
         ]
     ),
 ]

@@ -54,6 +54,8 @@ private let rules: [Rule] = [
             && ![
                 "Sources/Inference/Tensors", "Sources/Inference/Operators", "Sources/Checkpoints",
                 "Sources/Tokenizers", "Sources/Postgres", "Sources/Benchmarks",
+                "Sources/Training/Tensors",
+                "Sources/Training/Operators",
             ].contains(where: file.isBelow)
     },
     Rule(

@@ -45,6 +45,11 @@ typedef enum {
     L2S_NEON_DOTPROD = 4,
 } l2s_level;
 
+// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101). The corrections are 1 − β^step.
+typedef struct {
+    float rate, beta1, beta2, epsilon, decay, gradient_scale, mean_correction, square_correction;
+} l2s_adamw;
+
 typedef struct l2s_kernels {
     // c[rows, columns] (+)= a[rows, inner] · b + bias, then the activation.
     // `accumulate`: add to what c holds. `bias` may be null. scratch: for int8 only,
@@ -87,6 +92,30 @@ typedef struct l2s_kernels {
     // `stride` apart.
     void (*remember)(const l2s_cache *cache, size_t position, size_t count, const float *key,
                      const float *value, size_t stride);
+
+    // Training. x and weight are those of the forward pass; dx, dweight and dbias are added to.
+    void (*rms_norm_backward)(const float *x, const float *weight, float epsilon, const float *dy,
+                              size_t rows, size_t width, float *dx, float *dweight);
+    void (*layer_norm_backward)(const float *x, const float *weight, float epsilon,
+                                const float *dy, size_t rows, size_t width, float *dx,
+                                float *dweight, float *dbias);
+    // In place: the gradient of probabilities p becomes that of the scores before their `scale`.
+    void (*softmax_backward)(const float *p, float *dp, size_t rows, size_t width, float scale);
+    // out[i] = gelu(x[i]) · up[i], or gelu(x[i]) where up is null.
+    void (*gelu)(const float *x, const float *up, size_t count, float *out);
+    // Writes dx, and dup where up is not null. dx may be dy.
+    void (*gelu_backward)(const float *x, const float *up, const float *dy, size_t count,
+                          float *dx, float *dup);
+    // out[i] = x[i] / keep for a share `keep` of the elements, 0 for the others. Which ones depends
+    // on key and first + i only. out may be x.
+    void (*dropout)(const float *x, size_t count, uint64_t key, uint32_t first, float keep,
+                    float *out);
+    // losses[r] = −Σ q log softmax(logits[r]), q = 1 − smoothing at the target plus smoothing /
+    // columns everywhere; logits become the gradient of that times `scale`.
+    void (*cross_entropy)(float *logits, size_t rows, size_t columns, const int32_t *targets,
+                          float smoothing, float scale, float *losses);
+    void (*adamw)(float *value, const float *gradient, float *mean, float *square, size_t count,
+                  l2s_adamw settings);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.

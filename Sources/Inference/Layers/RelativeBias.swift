@@ -1,13 +1,11 @@
-internal import Checkpoints
+package import Checkpoints
 
 /// T5's learned bias on attention scores, by the distance between key and query.
 struct RelativeBias: Sendable {
     /// [buckets, heads]
     private let table: FloatBuffer
     private let heads: Int
-    private let buckets: Int
-    private let maximumDistance: Int
-    private let isBidirectional: Bool
+    private let buckets: RelativeBuckets
 
     /// The table of a block, or nil where it shares the first block's.
     ///
@@ -17,26 +15,37 @@ struct RelativeBias: Sendable {
         isBidirectional: Bool
     ) throws {
         guard block == 0 || configuration.hasBiasPerBlock else { return nil }
-        buckets = configuration.relativeBuckets
+        buckets = RelativeBuckets(configuration, isBidirectional: isBidirectional)
         heads = configuration.heads
-        maximumDistance = configuration.relativeMaximumDistance
-        self.isBidirectional = isBidirectional
         table = try loader.table(
-            prefix + "SelfAttention.relative_attention_bias.weight", shape: [buckets, heads])
+            prefix + "SelfAttention.relative_attention_bias.weight", shape: [buckets.count, heads])
     }
 
     /// Per head one row of biases for key − query in `distances`, in their order.
     func rows(for distances: ClosedRange<Int>, into target: Rows) {
         for (column, distance) in distances.enumerated() {
-            let bucket = bucket(of: distance)
+            let bucket = buckets.bucket(of: distance)
             for head in 0..<heads { target[head][column] = table.base[bucket * heads + head] }
         }
+    }
+}
+
+/// Which row of the table a distance has.
+package struct RelativeBuckets: Sendable {
+    package let count: Int
+    private let maximumDistance: Int
+    private let isBidirectional: Bool
+
+    package init(_ configuration: T5Configuration, isBidirectional: Bool) {
+        count = configuration.relativeBuckets
+        maximumDistance = configuration.relativeMaximumDistance
+        self.isBidirectional = isBidirectional
     }
 
     /// Half of the buckets (of one side) hold one distance each, the others grow with its
     /// logarithm, up to the largest distance (T5, arXiv 1910.10683, as transformers computes it).
-    func bucket(of keyMinusQuery: Int) -> Int {
-        let side = isBidirectional ? buckets / 2 : buckets
+    package func bucket(of keyMinusQuery: Int) -> Int {
+        let side = isBidirectional ? count / 2 : count
         let offset = isBidirectional && keyMinusQuery > 0 ? side : 0
         let distance = isBidirectional ? abs(keyMinusQuery) : max(-keyMinusQuery, 0)
         let exact = side / 2

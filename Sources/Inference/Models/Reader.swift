@@ -42,6 +42,13 @@ package struct Reader: Sendable {
     /// Tokens must be below this.
     package var vocabularyRows: Int { embedding.rows }
 
+    /// The token vectors that reading starts with.
+    ///
+    /// - Precondition: tokens are in 0 ..< vocabularyRows.
+    package func embed(_ tokens: some Collection<Int32>, into target: Rows) {
+        embedding.gather(tokens, into: target)
+    }
+
     /// The same for one bridge per prompt.
     package func read(
         _ prompts: [(tokens: [Int32], bridge: Bridge)], workspace: Workspace

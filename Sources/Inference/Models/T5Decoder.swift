@@ -158,7 +158,7 @@ package final class T5Decoder: ResponseModel {
     }
 }
 
-extension [Int] {
+package extension [Int] {
     /// Lengths to the ranges that they take when laid below each other.
     var consecutiveRanges: [Range<Int>] {
         var end = 0

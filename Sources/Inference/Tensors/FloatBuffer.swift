@@ -5,7 +5,7 @@ internal import Glibc
 /// `@unchecked Sendable`: written by whoever made it until it is first shared, read-only after.
 package final class FloatBuffer: @unchecked Sendable {
     package let count: Int
-    let base: UnsafeMutablePointer<Float>
+    package let base: UnsafeMutablePointer<Float>
 
     /// Contents start as zeros.
     ///
@@ -33,7 +33,7 @@ package final class FloatBuffer: @unchecked Sendable {
     deinit { UnsafeMutableRawPointer(base).deallocate() }
 
     /// The whole buffer as rows of `width`.
-    func rows(width: Int) -> Rows {
+    package func rows(width: Int) -> Rows {
         Rows(base: base, count: width == 0 ? 0 : count / width, width: width, stride: width)
     }
 

@@ -23,6 +23,9 @@ package struct PromptStates: Sendable {
 
     var rows: Rows { buffer.rows(width: width) }
 
+    /// All of them, as one row.
+    package var row: Rows { buffer.rows(width: buffer.count) }
+
     package func withFloats<R>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> R) rethrows
         -> R
     {

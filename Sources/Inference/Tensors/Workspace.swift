@@ -12,14 +12,14 @@ package final class Workspace {
     package init() {}
 
     /// Everything that `body` takes is given back when it returns.
-    func scope<R>(_ body: () throws -> R) rethrows -> R {
+    package func scope<R>(_ body: () throws -> R) rethrows -> R {
         let mark = (chunk, used, demand)
         defer { release(to: mark) }
         return try body()
     }
 
     /// Rows with undefined contents, valid until the enclosing scope ends.
-    func rows(_ count: Int, _ width: Int) -> Rows {
+    package func rows(_ count: Int, _ width: Int) -> Rows {
         // A whole number of cache lines, so that every block starts on one.
         let size = (count * width + 15) / 16 * 16
         while chunk < chunks.count, used + size > chunks[chunk].count {

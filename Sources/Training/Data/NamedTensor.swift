@@ -1,3 +1,4 @@
+package import Checkpoints
 package import Inference
 
 /// A tensor as a checkpoint has it: row-major, by its name.
@@ -12,5 +13,22 @@ package struct NamedTensor: Sendable {
         self.name = name
         self.shape = shape
         self.values = values
+    }
+}
+
+extension NamedTensor {
+    /// All tensors of a file; GPT-2's without the prefix that some files have.
+    ///
+    /// - Throws: `CheckpointError` for one that holds no weights.
+    package static func all(in file: WeightFile) throws -> [NamedTensor] {
+        let prefix = "transformer."
+        return try file.names.map { name in
+            let tensor = try file.tensor(name)
+            let values = FloatBuffer(count: tensor.count)
+            values.withFloats { tensor.read(into: $0) }
+            return NamedTensor(
+                name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name,
+                tensor.shape, values)
+        }
     }
 }

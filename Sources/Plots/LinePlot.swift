@@ -1,19 +1,45 @@
-/// A line through measured points on axes from zero, as SVG, beside the line of proportional
-/// growth through the first point.
+/// Lines through measured points on axes from zero, as SVG.
 package struct LinePlot: Sendable {
+    package struct Line: Sendable {
+        package var name: String
+        package var points: [(x: Double, y: Double)]
+
+        package init(_ name: String, _ points: [(x: Double, y: Double)]) {
+            self.name = name
+            self.points = points
+        }
+    }
+
     package var title: String
     package var horizontal: String
     package var vertical: String
-    package var points: [(x: Double, y: Double)]
+    package var lines: [Line]
+    /// Whether a dashed line shows growth in proportion to the first point.
+    package var showsProportion: Bool
 
     package init(
-        title: String, horizontal: String, vertical: String, points: [(x: Double, y: Double)]
+        title: String, horizontal: String, vertical: String, lines: [Line],
+        showsProportion: Bool = false
     ) {
         self.title = title
         self.horizontal = horizontal
         self.vertical = vertical
-        self.points = points
+        self.lines = lines
+        self.showsProportion = showsProportion
     }
+
+    /// One line beside that of proportional growth.
+    package init(
+        title: String, horizontal: String, vertical: String, points: [(x: Double, y: Double)]
+    ) {
+        self.init(
+            title: title, horizontal: horizontal, vertical: vertical, lines: [Line("", points)],
+            showsProportion: true)
+    }
+
+    private static let colors = ["#06c", "#d60", "#090", "#a0a", "#666"]
+    /// Beyond so many points, marks would hide the line.
+    private static let marked = 40
 
     private static let width = 460.0
     private static let height = 320.0
@@ -38,6 +64,7 @@ package struct LinePlot: Sendable {
     }
 
     private var body: String {
+        let points = lines.flatMap(\.points)
         let highest = (x: points.map(\.x).max() ?? 1, y: points.map(\.y).max() ?? 1)
         let axes = (x: Self.ticks(upTo: highest.x), y: Self.ticks(upTo: highest.y))
         let end = (x: axes.x.last ?? 1, y: axes.y.last ?? 1)
@@ -54,36 +81,50 @@ package struct LinePlot: Sendable {
         }
         let floor = Self.top + plotHeight
         let centre = Self.left + plotWidth / 2
-        var lines = text(centre, 22, "middle", title)
+        var svg = text(centre, 22, "middle", title)
         for tick in axes.x {
-            lines += text(place(tick, 0).x, floor + 18, "middle", tick.short)
+            svg += text(place(tick, 0).x, floor + 18, "middle", tick.short)
         }
         for tick in axes.y {
             let y = place(0, tick).y
-            lines += text(Self.left - 8, y + 4, "end", tick.short)
-            lines +=
+            svg += text(Self.left - 8, y + 4, "end", tick.short)
+            svg +=
                 "<line x1=\"\(Self.left)\" x2=\"\(Self.left + plotWidth)\" y1=\"\(y)\" "
                 + "y2=\"\(y)\" stroke=\"#ddd\"/>\n"
         }
-        lines += text(centre, Self.height - 10, "middle", horizontal)
-        lines +=
+        svg += text(centre, Self.height - 10, "middle", horizontal)
+        svg +=
             "<text transform=\"translate(18 \(Self.top + plotHeight / 2)) rotate(-90)\" "
             + "text-anchor=\"middle\">\(vertical)</text>\n"
-        if let first = points.first, first.x > 0, first.y > 0 {
+        if showsProportion, let first = points.first, first.x > 0, first.y > 0 {
             let slope = first.y / first.x
             let x = min(end.x, end.y / slope)
             let (from, to) = (place(0, 0), place(x, x * slope))
-            lines +=
+            svg +=
                 "<line x1=\"\(from.x)\" y1=\"\(from.y)\" x2=\"\(to.x)\" y2=\"\(to.y)\" "
                 + "stroke=\"#999\" stroke-dasharray=\"4 4\"/>\n"
         }
-        let places = points.map { place($0.x, $0.y) }
-        let path = places.map { "\($0.x),\($0.y)" }.joined(separator: " ")
-        lines += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"#06c\" stroke-width=\"2\"/>\n"
-        for place in places {
-            lines += "<circle cx=\"\(place.x)\" cy=\"\(place.y)\" r=\"3\" fill=\"#06c\"/>\n"
+        for (index, line) in lines.enumerated() {
+            let color = Self.colors[index % Self.colors.count]
+            let places = line.points.map { place($0.x, $0.y) }
+            let path = places.map { "\($0.x),\($0.y)" }.joined(separator: " ")
+            svg +=
+                "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" "
+                + "stroke-width=\"2\"/>\n"
+            if places.count <= Self.marked {
+                for place in places {
+                    svg +=
+                        "<circle cx=\"\(place.x)\" cy=\"\(place.y)\" r=\"3\" fill=\"\(color)\"/>\n"
+                }
+            }
+            if lines.count > 1 {
+                let y = Self.top + 14 + 16 * Double(index)
+                svg +=
+                    "<text x=\"\(Self.width - Self.right - 4)\" y=\"\(y)\" text-anchor=\"end\" "
+                    + "fill=\"\(color)\">\(line.name)</text>\n"
+            }
         }
-        return lines
+        return svg
     }
 
     /// Round steps of 1, 2 or 5 from zero to the first that reaches `highest`.

@@ -1,0 +1,44 @@
+internal import Inference
+
+/// The head and the cross-entropy of its logits, taken together over some rows at a time: the
+/// logits of a batch, rows · vocabulary, never exist as a whole.
+struct ResponseLoss {
+    let weight: Weight
+    /// Of the logits, as a tied head of T5 v1.0 scales them.
+    let scale: Float
+    /// At most so many logits at a time: 16 MB, while a product still has rows enough.
+    private static let logits = 4_194_304
+
+    struct Settings {
+        let labelSmoothing: Float
+        /// Of the loss: one over the number of tokens that it is the mean of.
+        let scale: Float
+    }
+
+    /// The sum of the losses, unscaled. The gradient of the scaled sum is added to the head's and
+    /// to that of `hidden` at once.
+    func add(_ hidden: Stream, targets: [Int32], _ settings: Settings, _ pass: Pass) -> Double {
+        let step = max(Self.logits / weight.rows, 16)
+        let head = pass.value(weight)
+        var total = 0.0
+        for first in stride(from: 0, to: targets.count, by: step) {
+            let part = first..<min(first + step, targets.count)
+            pass.workspace.scope {
+                let rows = hidden.value.rows(part)
+                let logits = pass.rows(part.count, weight.rows)
+                Products.multiply(rows, .plain, head, .transposed, into: logits, scale: scale)
+                total += Gradients.crossEntropy(
+                    logits, targets: targets[part], smoothing: settings.labelSmoothing,
+                    scale: settings.scale, losses: pass.rows(1, part.count))
+                guard pass.isTraining else { return }
+                Products.multiply(
+                    logits, .plain, head, .plain, into: hidden.gradient.rows(part), scale: scale,
+                    accumulate: true)
+                Products.multiply(
+                    logits, .transposed, rows, .plain, into: pass.gradient(weight), scale: scale,
+                    accumulate: true)
+            }
+        }
+        return total
+    }
+}

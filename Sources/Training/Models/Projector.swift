@@ -1,0 +1,44 @@
+internal import Inference
+
+/// Z = out(relu(in(H))) of the frozen LLM's states H, plus A · Emb_llm[x] + c where the tokenizers
+/// differ.
+struct Projector {
+    private let inner: Linear
+    private let outer: Linear
+    private let adapter: Linear?
+
+    init(_ design: Design.Bridge, width: Int, in layout: ParameterLayout) {
+        func linear(_ name: String, _ rows: Int, _ columns: Int) -> Linear {
+            Linear(
+                layout.matrix(name + ".weight", rows, columns),
+                bias: layout.vector(name + ".bias", rows))
+        }
+        inner = linear("projector.in", design.hiddenWidth, design.readerWidth)
+        outer = linear("projector.out", width, design.hiddenWidth)
+        adapter =
+            design.addend == .adapted
+            ? linear("prompt_adapter", width, design.readerWidth) : nil
+    }
+
+    /// - Parameter embeddings: those of the LLM, where there is an adapter.
+    func apply(to states: Rows, embeddings: Rows?, _ pass: Pass) -> Stream {
+        let hidden = pass.rows(states.count, inner.width)
+        let result = pass.stream(states.count, outer.width)
+        inner.forward(states, into: hidden, pass)
+        hidden.applyRelu()
+        outer.forward(hidden, into: result.value, pass)
+        if let adapter, let embeddings {
+            adapter.forward(embeddings, into: result.value, accumulate: true, pass)
+            pass.onBackward {
+                adapter.backward(embeddings, from: result.gradient, into: nil, pass)
+            }
+        }
+        pass.onBackward {
+            let dHidden = pass.rows(states.count, inner.width)
+            outer.backward(hidden, from: result.gradient, into: dHidden, pass)
+            dHidden.maskRelu(hidden)
+            inner.backward(states, from: dHidden, into: nil, pass)
+        }
+        return result
+    }
+}

@@ -1,0 +1,138 @@
+internal import Checkpoints
+package import Inference
+
+/// An SLM with its projector, or a whole T5: its tensors, and the loss of a batch with the gradients
+/// by all of them.
+package final class TrainableModel {
+    private enum Writer {
+        case t5(embedding: Embedding, encoder: T5Stack?, decoder: T5Stack, startID: Int32)
+        case gpt2(GPT2Stack)
+    }
+
+    package let design: Design
+    package let layout = ParameterLayout()
+    private let writer: Writer
+    private let projector: Projector?
+    private let response: ResponseLoss
+
+    package init(_ design: Design) {
+        self.design = design
+        switch design.writer {
+        case .t5(let shape):
+            let width = shape.configuration.modelWidth
+            let table = layout.matrix("shared.weight", shape.vocabularyRows, width)
+            writer = .t5(
+                embedding: Embedding(table: table),
+                encoder: shape.hasEncoder ? T5Stack(encoderOf: shape, in: layout) : nil,
+                decoder: T5Stack(decoderOf: shape, in: layout),
+                startID: shape.configuration.startID)
+            let head =
+                shape.hasOwnHead
+                ? layout.matrix("lm_head.weight", shape.vocabularyRows, width) : table
+            response = ResponseLoss(weight: head, scale: shape.logitScale)
+        case .gpt2(let configuration, let rows):
+            let stack = GPT2Stack(configuration, vocabularyRows: rows, in: layout)
+            writer = .gpt2(stack)
+            response = ResponseLoss(weight: stack.tokens.table, scale: 1)
+        }
+        let layout = layout
+        projector = design.bridge.map { Projector($0, width: design.width, in: layout) }
+    }
+
+    /// Documents below each other, without padding.
+    package struct Input {
+        package let sources: [[Int32]]
+        /// Each ends with the end token.
+        package let targets: [[Int32]]
+        /// The frozen LLM's states of the sources [tokens, readerWidth]; nil without a bridge.
+        package let states: Rows?
+        /// Its token vectors of the sources, likewise, for an adapter.
+        package let embeddings: Rows?
+
+        package init(
+            sources: [[Int32]], targets: [[Int32]], states: Rows?, embeddings: Rows? = nil
+        ) {
+            self.sources = sources
+            self.targets = targets
+            self.states = states
+            self.embeddings = embeddings
+        }
+    }
+
+    /// The sum of the response tokens' losses. Where the pass is for training, it can be taken
+    /// back, for the gradient of this sum times `scale`.
+    ///
+    /// - Precondition: no source and no target is empty; tokens are in the vocabulary.
+    package func loss(
+        _ input: Input, labelSmoothing: Float = 0, scale: Float, _ pass: Pass
+    ) -> Double {
+        let prompts = input.sources.map(\.count).consecutiveRanges
+        let prompt = prompt(input, pass)
+        let hidden: Stream
+        switch writer {
+        case .t5(let embedding, let encoder, let decoder, let startID):
+            var states = prompt
+            if let encoder {
+                prompt.drop(pass)
+                states = encoder.apply(to: prompt, documents: prompts, pass)
+            }
+            let x = embedding.look(
+                up: input.targets.flatMap { [startID] + $0.dropLast() }, pass)
+            hidden = decoder.apply(
+                to: x, documents: input.targets.map(\.count).consecutiveRanges,
+                states: (states, prompts), pass)
+        case .gpt2(let stack):
+            hidden = continuation(of: prompt, prompts, input.targets, stack, pass)
+        }
+        return response.add(
+            hidden, targets: input.targets.flatMap(\.self),
+            .init(labelSmoothing: labelSmoothing, scale: scale), pass)
+    }
+
+    /// What takes the place of the prompt's token vectors, or of an encoder's states.
+    private func prompt(_ input: Input, _ pass: Pass) -> Stream {
+        let tokens = input.sources.flatMap(\.self)
+        var embedding: Embedding?
+        switch writer {
+        case .t5(let table, _, _, _): embedding = table
+        case .gpt2(let stack): embedding = stack.tokens
+        }
+        guard let projector, let states = input.states else {
+            let vectors = pass.stream(tokens.count, design.width)
+            vectors.value.clear()
+            embedding?.add(tokens, to: vectors, pass)
+            return vectors
+        }
+        let projected = projector.apply(to: states, embeddings: input.embeddings, pass)
+        if design.bridge?.addend == .writer { embedding?.add(tokens, to: projected, pass) }
+        return projected
+    }
+
+    /// The states from which a GPT-2 predicts the targets: each document is its prompt followed by
+    /// its response, whose last token is predicted and never read.
+    private func continuation(
+        of prompt: Stream, _ prompts: [Range<Int>], _ targets: [[Int32]], _ stack: GPT2Stack,
+        _ pass: Pass
+    ) -> Stream {
+        let documents = zip(prompts, targets).map { $0.count + $1.count - 1 }.consecutiveRanges
+        let x = pass.stream(documents.last?.upperBound ?? 0, design.width)
+        x.value.clear()
+        for (document, (source, target)) in zip(documents, zip(prompts, targets)) {
+            let start = document.lowerBound
+            let response = start + source.count
+            x.rows(start..<response).add(prompt.rows(source), pass)
+            stack.tokens.add(
+                Array(target.dropLast()), to: x.rows(response..<document.upperBound), pass)
+        }
+        stack.positions.add(documents.flatMap { (0..<Int32($0.count)) }, to: x, pass)
+        x.drop(pass)
+        stack.apply(to: x, documents: documents, pass)
+        let responses = targets.map(\.count).consecutiveRanges
+        let last = pass.stream(responses.last?.upperBound ?? 0, design.width)
+        last.value.clear()
+        for (document, response) in zip(documents, responses) {
+            last.rows(response).add(x.rows(document.suffix(response.count)), pass)
+        }
+        return stack.norm.apply(to: last, drops: false, pass)
+    }
+}

@@ -1,0 +1,97 @@
+internal import CKernels
+internal import Inference
+
+/// The kernels of training on rows. Gradients are added to their targets unless a comment says
+/// otherwise.
+enum Gradients {
+    static let kernels: l2s_kernels = {
+        guard let chosen = l2s_kernels_for(l2s_level(KernelLevel.chosen.number)) else {
+            preconditionFailure("the chosen level is one that this machine has")
+        }
+        return chosen.pointee
+    }()
+
+    static func norm(_ x: Rows, _ weight: Rows, bias: Rows?, epsilon: Float, into out: Rows) {
+        precondition(x.elements == out.elements, "\(x.elements) floats into \(out.elements)")
+        if let bias {
+            kernels.layer_norm(
+                x.base, weight.base, bias.base, epsilon, x.count, x.width, out.base)
+        } else {
+            kernels.rms_norm(x.base, weight.base, epsilon, x.count, x.width, out.base)
+        }
+    }
+
+    static func normBackward(
+        _ x: Rows, _ weight: Rows, epsilon: Float, from gradient: Rows, into dx: Rows,
+        weight dWeight: Rows, bias dBias: Rows?
+    ) {
+        precondition(
+            x.elements == gradient.elements && x.elements == dx.elements,
+            "\(x.elements), \(gradient.elements), \(dx.elements) floats")
+        if let dBias {
+            kernels.layer_norm_backward(
+                x.base, weight.base, epsilon, gradient.base, x.count, x.width, dx.base,
+                dWeight.base, dBias.base)
+        } else {
+            kernels.rms_norm_backward(
+                x.base, weight.base, epsilon, gradient.base, x.count, x.width, dx.base,
+                dWeight.base)
+        }
+    }
+
+    /// In place: softmax(scores · scale + bias), where `bias` points at the value for key = query
+    /// of a row of them by key − query. Causal: each query sees the keys up to its own.
+    static func softmax(
+        _ scores: Rows, scale: Float, bias: FloatPointer?, isCausal: Bool
+    ) {
+        guard isCausal else {
+            kernels.softmax(
+                scores.base, scores.stride, scores.count, scores.width, scale, bias, -1)
+            return
+        }
+        for row in 0..<scores.count {
+            kernels.softmax(
+                scores[row], scores.stride, 1, row + 1, scale, bias.map { $0 - row }, -1)
+            (scores[row] + row + 1).update(repeating: 0, count: scores.width - row - 1)
+        }
+    }
+
+    /// In place: the gradient of the probabilities becomes that of the scores before `scale`.
+    static func softmaxBackward(_ probabilities: Rows, _ gradient: Rows, scale: Float) {
+        kernels.softmax_backward(
+            probabilities.base, gradient.base, gradient.count, gradient.width, scale)
+    }
+
+    /// out = gelu(x), times `up` where there is one.
+    static func gelu(_ x: Rows, up: Rows? = nil, into out: Rows) {
+        for row in 0..<x.count { kernels.gelu(x[row], up?[row], x.width, out[row]) }
+    }
+
+    /// Writes dx, and dUp.
+    static func geluBackward(
+        _ x: Rows, up: Rows? = nil, from gradient: Rows, into dx: Rows, up dUp: Rows? = nil
+    ) {
+        for row in 0..<x.count {
+            kernels.gelu_backward(
+                x[row], up?[row], gradient[row], x.width, dx[row], dUp?[row])
+        }
+    }
+
+    /// Logits become gradients, times `scale`; returns the sum of the losses before it.
+    static func crossEntropy(
+        _ logits: Rows, targets: ArraySlice<Int32>, smoothing: Float, scale: Float,
+        losses: Rows
+    ) -> Double {
+        precondition(
+            targets.count == logits.count && losses.width >= logits.count
+                && logits.stride == logits.width
+                && targets.allSatisfy { (0..<Int32(logits.width)).contains($0) },
+            "\(targets.count) targets for [\(logits.count), \(logits.width)] logits")
+        targets.withUnsafeBufferPointer {
+            kernels.cross_entropy(
+                logits.base, logits.count, logits.width, $0.baseAddress, smoothing, scale,
+                losses.base)
+        }
+        return (0..<logits.count).reduce(0.0) { $0 + Double(losses.base[$1]) }
+    }
+}

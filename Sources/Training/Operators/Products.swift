@@ -1,0 +1,38 @@
+internal import COpenBLAS
+internal import Inference
+
+/// Matrix products by OpenBLAS: unlike at inference, every matrix changes with each step, so
+/// packing ahead does not pay, and both operands come transposed as often as not.
+enum Products {
+    enum Form {
+        case plain, transposed
+
+        fileprivate var code: CBLAS_TRANSPOSE { self == .plain ? CblasNoTrans : CblasTrans }
+    }
+
+    /// Threads each compute a part of the batch; a product must not start threads of its own.
+    static func useOneThread() { openblas_set_num_threads(1) }
+
+    /// c (+)= scale · a · b, either of them transposed.
+    static func multiply(
+        _ a: Rows, _ aForm: Form = .plain, _ b: Rows, _ bForm: Form = .plain, into c: Rows,
+        scale: Float = 1, accumulate: Bool = false
+    ) {
+        let (rows, inner) = aForm == .plain ? (a.count, a.width) : (a.width, a.count)
+        let (other, columns) = bForm == .plain ? (b.count, b.width) : (b.width, b.count)
+        precondition(
+            rows == c.count && columns == c.width && inner == other,
+            "[\(rows), \(inner)] · [\(other), \(columns)] into [\(c.count), \(c.width)]")
+        guard rows > 0, columns > 0 else { return }
+        cblas_sgemm(
+            CblasRowMajor, aForm.code, bForm.code, Int32(rows), Int32(columns), Int32(inner),
+            scale, a.base, Int32(a.stride), b.base, Int32(b.stride), accumulate ? 1 : 0, c.base,
+            Int32(c.stride))
+    }
+
+    /// Σ x²
+    static func squares(_ x: FloatBuffer, _ range: Range<Int>) -> Double {
+        let base = x.base + range.lowerBound
+        return Double(cblas_sdot(Int32(range.count), base, 1, base, 1))
+    }
+}

@@ -1,0 +1,71 @@
+internal import Checkpoints
+package import Inference
+
+/// The values of all trained tensors, and the optimizer's moments of each: flat arrays of one
+/// order, so that what treats every element alike is one loop.
+///
+/// `@unchecked Sendable`: written by the optimizer between passes, read by all threads during them.
+package final class ParameterStore: @unchecked Sendable {
+    package let parameters: [Parameter]
+    package let values: FloatBuffer
+    let mean: FloatBuffer
+    let square: FloatBuffer
+
+    /// - Parameters:
+    ///   - tensors: what to start with; those that the model does not train are ignored.
+    ///   - path: of where they come from, for errors.
+    /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
+    package init(_ layout: ParameterLayout, tensors: [NamedTensor], path: String) throws {
+        parameters = layout.parameters
+        values = FloatBuffer(count: layout.count)
+        mean = FloatBuffer(count: layout.count)
+        square = FloatBuffer(count: layout.count)
+        let named = Dictionary(tensors.map { ($0.name, $0) }) { first, _ in first }
+        for parameter in parameters {
+            guard let tensor = named[parameter.name] else {
+                throw CheckpointError(
+                    path: path, problem: .missingTensor(name: parameter.name, nearest: []))
+            }
+            guard tensor.shape == parameter.shape else {
+                throw CheckpointError(
+                    path: path,
+                    problem: .wrongShape(
+                        name: tensor.name, expected: parameter.shape, found: tensor.shape))
+            }
+            values.rows(parameter.range).copy(from: tensor.values.rows(0..<tensor.values.count))
+        }
+    }
+
+    /// Elements that are trained.
+    package var count: Int { parameters.reduce(0) { $0 + $1.range.count } }
+
+    /// Everything that a later run goes on from.
+    var arrays: [(name: String, buffer: FloatBuffer)] {
+        [("values", values), ("mean", mean), ("square", square)]
+    }
+
+    /// Copies of the values.
+    package var tensors: [NamedTensor] {
+        parameters.map { parameter in
+            let copy = FloatBuffer(count: parameter.range.count)
+            copy.rows(0..<copy.count).copy(from: values.rows(parameter.range))
+            return NamedTensor(parameter.name, parameter.shape, copy)
+        }
+    }
+
+    /// The parts of a slice that belong to one tensor each.
+    func parts(of slice: Range<Int>) -> [(range: Range<Int>, decays: Bool)] {
+        parameters.compactMap { parameter in
+            let part = parameter.range.clamped(to: slice)
+            return part.isEmpty ? nil : (part, parameter.decays)
+        }
+    }
+}
+
+extension FloatBuffer {
+    /// A part, as one row.
+    func rows(_ range: Range<Int>) -> Rows {
+        Rows(
+            base: base + range.lowerBound, count: 1, width: range.count, stride: range.count)
+    }
+}

@@ -1,0 +1,63 @@
+package import Inference
+
+/// One part of a batch on its way forward and back, on one thread: what the layers saved, in the
+/// order in which they ran.
+///
+/// A layer computes its output at once and leaves behind what takes gradients back through it.
+/// Memory comes from the workspace's current scope.
+package final class Pass {
+    private let values: FloatBuffer
+    private let gradients: FloatBuffer
+    let workspace: Workspace
+    let dropout: Dropout
+    /// Whether gradients will be asked for; without, nothing is kept.
+    let isTraining: Bool
+    private var steps: [() -> Void] = []
+
+    /// - Parameters:
+    ///   - gradients: added to; as many floats as `values`.
+    package init(
+        values: FloatBuffer, gradients: FloatBuffer, workspace: Workspace,
+        dropout: Dropout = Dropout.none, isTraining: Bool = true
+    ) {
+        self.values = values
+        self.gradients = gradients
+        self.workspace = workspace
+        self.dropout = isTraining ? dropout : .none
+        self.isTraining = isTraining
+    }
+
+    func value(_ weight: Weight) -> Rows { view(values, weight) }
+    func gradient(_ weight: Weight) -> Rows { view(gradients, weight) }
+
+    private func view(_ buffer: FloatBuffer, _ weight: Weight) -> Rows {
+        Rows(
+            base: buffer.base + weight.range.lowerBound, count: weight.rows,
+            width: weight.columns, stride: weight.columns)
+    }
+
+    /// With undefined contents.
+    func rows(_ count: Int, _ width: Int) -> Rows { workspace.rows(count, width) }
+
+    func stream(_ count: Int, _ width: Int) -> Stream {
+        let gradient = rows(isTraining ? count : 0, width)
+        gradient.clear()
+        return Stream(value: rows(count, width), gradient: gradient)
+    }
+
+    func copy(_ source: Rows) -> Rows {
+        let copy = rows(source.count, source.width)
+        copy.copy(from: source)
+        return copy
+    }
+
+    /// Leaves behind how gradients pass back; memory that `step` takes is free again after it.
+    func onBackward(_ step: @escaping () -> Void) {
+        if isTraining { steps.append(step) }
+    }
+
+    /// Takes the gradients back through everything that ran.
+    package func backward() {
+        while let step = steps.popLast() { workspace.scope(step) }
+    }
+}

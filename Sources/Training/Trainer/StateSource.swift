@@ -1,0 +1,101 @@
+package import Inference
+
+/// Where a model that is trained gets what its frozen LLM makes of prompts.
+package enum StateSource: Sendable {
+    /// Nothing is frozen: the model takes the tokens.
+    case tokens
+    /// Computed each time.
+    case reader(Reader)
+    case cache(StateCache, Reader)
+    /// In memory.
+    case states([PromptStates], Reader)
+}
+
+/// An example and the number that its prompt has in the cache.
+package struct IndexedExample: Sendable {
+    package let index: Int
+    package let example: TrainingExample
+
+    package init(index: Int, example: TrainingExample) {
+        self.index = index
+        self.example = example
+    }
+}
+
+extension [IndexedExample] {
+    /// The longest first, each to whoever has least: parts that take about the same time.
+    func dealt(to lanes: Int) -> [[IndexedExample]] {
+        var parts = [[IndexedExample]](repeating: [], count: lanes)
+        var loads = [Int](repeating: 0, count: lanes)
+        let order = indices.sorted {
+            (self[$1].example.tokens, $0) < (self[$0].example.tokens, $1)
+        }
+        for index in order {
+            let lane = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
+            parts[lane].append(self[index])
+            loads[lane] += self[index].example.tokens
+        }
+        return parts
+    }
+}
+
+/// What a part of a batch is read into; it grows to the largest part seen.
+struct PromptBuffers {
+    private var states = FloatBuffer(count: 0)
+
+    mutating func input(
+        _ examples: [IndexedExample], from source: StateSource, needsEmbeddings: Bool,
+        workspace: Workspace
+    ) -> TrainableModel.Input {
+        let sources = examples.map(\.example.source)
+        let total = sources.reduce(0) { $0 + $1.count }
+        let reader: Reader
+        switch source {
+        case .tokens:
+            return TrainableModel.Input(
+                sources: sources, targets: examples.map(\.example.target), states: nil)
+        case .reader(let own):
+            reader = own
+            grow(to: total * reader.width)
+            let read = reader.read(sources.map { ($0, .identity) }, workspace: workspace)
+            var offset = 0
+            for prompt in read {
+                let count = prompt.tokens * reader.width
+                states.rows(offset..<offset + count).copy(from: prompt.row)
+                offset += count
+            }
+        case .states(let given, let own):
+            reader = own
+            grow(to: total * reader.width)
+            var offset = 0
+            for example in examples {
+                let row = given[example.index].row
+                states.rows(offset..<offset + row.width).copy(from: row)
+                offset += row.width
+            }
+        case .cache(let cache, let own):
+            reader = own
+            grow(to: total * reader.width)
+            var offset = 0
+            for example in examples {
+                cache.read(example.index, into: states, at: offset)
+                offset += example.example.source.count * reader.width
+            }
+        }
+        var embeddings: Rows?
+        if needsEmbeddings {
+            let vectors = workspace.rows(total, reader.width)
+            reader.embed(sources.joined(), into: vectors)
+            embeddings = vectors
+        }
+        return TrainableModel.Input(
+            sources: sources, targets: examples.map(\.example.target),
+            states: Rows(
+                base: states.base, count: total, width: reader.width, stride: reader.width),
+            embeddings: embeddings)
+    }
+
+    private mutating func grow(to count: Int) {
+        if states.count < count { states = FloatBuffer(count: count + count / 4) }
+    }
+}

@@ -1,0 +1,202 @@
+internal import Checkpoints
+internal import Foundation
+internal import Inference
+package import Settings
+internal import Tokenizers
+
+/// All of `l2s train`: a recipe in, a model folder out.
+package struct TrainingRun {
+    private let recipe: TrainingRecipe
+    private let output: String
+    private let folder: TrainingFolder
+    private let llm: ModelFolder?
+    private let start: StartingModel
+    private let model: TrainableModel
+    private let train: ExampleReader.Examples
+    private let validation: ExampleReader.Examples
+
+    /// Opens and checks everything that the recipe names, and computes nothing yet.
+    ///
+    /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`, `Refusals`.
+    package init(_ recipe: TrainingRecipe, modelsFolder: String) throws {
+        self.recipe = recipe
+        output = modelsFolder + "/" + recipe.output
+        try NewFolder.checkFree(output)
+        llm = try recipe.llm.map { try ModelFolder(path: modelsFolder + "/" + $0) }
+        start = try StartingModel(recipe, llm: llm, modelsFolder: modelsFolder)
+        model = TrainableModel(try Design(start, recipe))
+        let prompts = try llm.map { try openTokenizer(folder: $0.path) } ?? start.tokenizer
+        let reader = ExampleReader(
+            recipe, promptTokenizer: prompts, outputTokenizer: start.tokenizer,
+            endID: start.configuration.endID)
+        train = try reader.read(recipe.data.train)
+        validation = try reader.read(recipe.data.validation)
+        if case .gpt2(let gpt2) = start.configuration {
+            let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
+            guard longest - 1 <= gpt2.positions else {
+                throw InferenceError.wrongModel(
+                    path: "the recipe",
+                    expected: "data.source_tokens and data.target_tokens that fit the GPT-2's "
+                        + "\(gpt2.positions) positions together",
+                    found: "a pair of \(longest) tokens")
+            }
+        }
+        folder = TrainingFolder(
+            path: output + ".training",
+            identity: Self.identity(recipe, model.layout, train.examples + validation.examples))
+    }
+
+    /// Trains, from where an earlier run stopped if there was one, and writes the folder.
+    ///
+    /// - Parameter report: what it throws ends the run after a checkpoint.
+    package func run(_ report: (TrainingEvent) throws -> Void) throws -> Summary {
+        let threads = recipe.threads ?? ProcessInfo.processInfo.activeProcessorCount
+        try folder.make()
+        let store = try ParameterStore(
+            model.layout, tensors: start.tensors + start.projector, path: "the recipe's start")
+        try report(.opened(opening(store)))
+        let source = try states(threads: threads, report)
+        let count = train.examples.count
+        let trainer = Trainer(
+            recipe,
+            engine: StepEngine(
+                model, store, source: source, threads: threads, settings: .init(recipe)),
+            store: store,
+            train: train.examples.enumerated().map(IndexedExample.init),
+            validation: validation.examples.enumerated().map {
+                IndexedExample(index: count + $0, example: $1)
+            }, folder: folder)
+        let position = try trainer.run(report)
+        try write(store)
+        return Summary(
+            output: output, steps: position.step, seconds: position.seconds,
+            bestLoss: position.bestLoss ?? .nan, bestStep: position.bestStep)
+    }
+
+    package struct Summary: Sendable {
+        package let output: String
+        package let steps: Int
+        package let seconds: Double
+        package let bestLoss: Double
+        package let bestStep: Int
+    }
+
+    private func opening(_ store: ParameterStore) -> TrainingEvent.Opening {
+        .init(
+            pairs: train.examples.count, validationPairs: validation.examples.count,
+            truncated: train.truncated + validation.truncated,
+            leftOut: train.leftOut + validation.leftOut, trained: store.count)
+    }
+
+    private func states(
+        threads: Int, _ report: (TrainingEvent) throws -> Void
+    ) throws -> StateSource {
+        guard let llm else { return .tokens }
+        let reader = try Reader(llm)
+        let prompts = (train.examples + validation.examples).map(\.source)
+        if let token = prompts.joined().max(), Int(token) >= reader.vocabularyRows {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: llm.path, token: token, rows: reader.vocabularyRows)
+        }
+        let cache = try StateCache(
+            prompts, llm: reader, fingerprint: llm.fingerprint,
+            folder: recipe.data.cache ?? folder.states, threads: threads
+        ) { try report(.states(tokens: $0, of: $1)) }
+        return .cache(cache, reader)
+    }
+
+    private func write(_ store: ParameterStore) throws {
+        let tensors = store.tensors
+        let names = Set(start.projector.map(\.name))
+        try SLMFolder.write(
+            start, tensors: tensors.filter { !names.contains($0.name) },
+            projector: tensors.filter { names.contains($0.name) }, recipe: recipe,
+            fingerprint: llm?.fingerprint, to: output)
+        for (source, name) in [
+            (folder.curve, "training.jsonl"), (folder.plot, "training.svg"),
+        ] where FileManager.default.fileExists(atPath: source) {
+            try FileManager.default.copyItem(atPath: source, toPath: output + "/" + name)
+        }
+        try folder.remove()
+    }
+
+    /// Of everything that the weights of a step depend on.
+    private static func identity(
+        _ recipe: TrainingRecipe, _ layout: ParameterLayout, _ examples: [TrainingExample]
+    ) -> String {
+        var fingerprint = Fingerprint()
+        fingerprint.mix("\(recipe)")
+        for parameter in layout.parameters {
+            fingerprint.mix("\(parameter.name) \(parameter.shape)")
+        }
+        for example in examples {
+            for tokens in [example.source, example.target] {
+                fingerprint.mix(UInt64(tokens.count))
+                for token in tokens { fingerprint.mix(UInt64(UInt32(bitPattern: token))) }
+            }
+        }
+        return fingerprint.text
+    }
+}
+
+extension ModelConfiguration {
+    fileprivate var endID: Int32 {
+        switch self {
+        case .t5(let configuration): configuration.endID
+        case .gpt2(let configuration): configuration.endID
+        }
+    }
+}
+
+extension Design {
+    fileprivate init(_ start: StartingModel, _ recipe: TrainingRecipe) throws {
+        func shape(_ name: String) throws -> [Int] {
+            guard let tensor = (start.tensors + start.projector).first(where: { $0.name == name })
+            else {
+                throw CheckpointError(
+                    path: "the recipe's start", problem: .missingTensor(name: name, nearest: []))
+            }
+            return tensor.shape
+        }
+        let writer: Writer =
+            switch start.configuration {
+            case .t5(let configuration):
+                .t5(
+                    T5Shape(
+                        configuration: configuration,
+                        vocabularyRows: try shape("shared.weight")[0],
+                        isGated: start.tensors.contains { $0.name.hasSuffix(".wi_0.weight") },
+                        hasOwnHead: start.tensors.contains { $0.name == "lm_head.weight" },
+                        hasEncoder: recipe.architecture != .t5Decoder))
+            case .gpt2(let configuration):
+                .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
+            }
+        guard let fusion = recipe.fusion else {
+            self.init(writer: writer, bridge: nil)
+            return
+        }
+        let projector = try shape("projector.in.weight")
+        let addend: Bridge.Addend =
+            switch (fusion, recipe.promptEmbedding) {
+            case (.add, .slm): .writer
+            case (.add, .llm): .adapted
+            case (.replace, _), (.crossAttention, _): .none
+            }
+        self.init(
+            writer: writer,
+            bridge: Bridge(
+                readerWidth: projector[1], hiddenWidth: projector[0], addend: addend))
+    }
+}
+
+extension StepEngine.Settings {
+    init(_ recipe: TrainingRecipe) {
+        labelSmoothing = Float(recipe.labelSmoothing)
+        dropout = Float(recipe.dropout)
+        seed = recipe.seed
+        clipping = recipe.optimizer.clipping.map { Float($0) }
+        beta1 = Float(recipe.optimizer.beta1)
+        beta2 = Float(recipe.optimizer.beta2)
+        weightDecay = Float(recipe.optimizer.weightDecay)
+    }
+}

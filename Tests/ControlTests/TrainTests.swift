@@ -1,0 +1,169 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `l2s train` as users run it.
+@Suite struct TrainTests {
+    private let program: BuiltProgram
+    private let scratch: ScratchFolder
+
+    init() throws {
+        program = try BuiltProgram("l2s")
+        scratch = try ScratchFolder()
+        for folder in ["jobs", "models"] {
+            try FileManager.default.createDirectory(
+                atPath: scratch.path + "/" + folder, withIntermediateDirectories: true)
+        }
+        try FileManager.default.copyItem(
+            atPath: Fixtures.path("golden/hybrid-t5-cross/llm"),
+            toPath: scratch.path + "/models/llm")
+        let pairs = (0..<32).map {
+            #"{"source": "word \#($0) apple tree \#($0 * 7)", "target": "answer \#($0 * 3) is \#($0)"}"#
+        }
+        try scratch.write("pairs.jsonl", (pairs.joined(separator: "\n") + "\n").utf8)
+    }
+
+    private func recipe(
+        output: String = "slm", steps: Int = 100, rate: Double = 0.005, extra: String = ""
+    ) throws -> String {
+        try scratch.write(
+            "\(output).yaml",
+            """
+            llm: llm
+            output: \(output)
+            prompt: "say: {document}"
+            data: {train: \(scratch.path)/pairs.jsonl, validation: \(scratch.path)/pairs.jsonl}
+            sizes: {width: 48, head_width: 16, heads: 3, feed_forward: 96, layers: 1}
+            batch: {tokens: 512}
+            length: {steps: \(steps)}
+            optimizer: {learning_rate: \(rate), warmup_steps: 10}
+            regularization: {dropout: 0.05}
+            validation: {interval: 10}
+            seed: 5
+            threads: 2
+            \(extra)
+            """.utf8)
+    }
+
+    private func arguments(_ recipe: String) -> [String] {
+        [
+            "train", recipe, "--jobs", scratch.path + "/jobs", "--models",
+            scratch.path + "/models",
+        ]
+    }
+
+    private func weights(_ output: String = "slm") throws -> Data {
+        try ["model", "projector"].reduce(into: Data()) { all, file in
+            let path = "\(scratch.path)/models/\(output)/\(file).safetensors"
+            all += try Data(contentsOf: URL(fileURLWithPath: path))
+        }
+    }
+
+    private var state: String { scratch.path + "/models/slm.training/state.safetensors" }
+
+    private func killAfterCheckpoint(_ recipe: String) async throws {
+        let killed = try program.start(arguments(recipe))
+        try await eventually("the first checkpoint is there") {
+            FileManager.default.fileExists(atPath: state)
+        }
+        killed.send(SIGKILL)
+        #expect(try await killed.ending().status == -SIGKILL)
+    }
+
+    /// The weights of a run from start to end, which is removed.
+    private func uninterrupted(_ recipe: String) async throws -> Data {
+        let whole = try await program.run(arguments(recipe))
+        #expect(whole.status == 0, "\(whole.remarks)")
+        let weights = try weights()
+        try FileManager.default.removeItem(atPath: scratch.path + "/models/slm")
+        return weights
+    }
+
+    /// Two runs and a half with one seed.
+    @Test func aKilledTrainingEndsAsOneThatWasNot() async throws {
+        let path = try recipe()
+        let expected = try await uninterrupted(path)
+        try await killAfterCheckpoint(path)
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/models/slm"))
+
+        let resumed = try await program.run(arguments(path))
+        #expect(resumed.status == 0, "\(resumed.remarks)")
+        #expect(resumed.remarks.contains("going on after step"))
+        #expect(try weights() == expected)
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/models/slm.training"))
+    }
+
+    @Test func aSmallModelLearnsItsPairsByHeart() async throws {
+        let ending = try await program.run(
+            arguments(try recipe(steps: 150)) + ["--json"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        let curve = try String(
+            contentsOfFile: scratch.path + "/models/slm/training.jsonl", encoding: .utf8)
+        let last = try #require(curve.split(separator: "\n").last)
+        let point = try #require(
+            JSONSerialization.jsonObject(with: Data(last.utf8)) as? [String: Any])
+        #expect(try #require(point["validation_loss"] as? Double) < 0.05)
+        // What was learned is what a worker serves.
+        let served = try await program.run(
+            [
+                "generate", "--model", scratch.path + "/models/slm", "--text", "--prompt",
+                "say: {document}",
+            ],
+            input: "word 5 apple tree 35\n".utf8)
+        #expect(served.output.contains("\"text\":\"answer 15 is 5\""))
+    }
+
+    @Test func aLossThatIsNoNumberStopsAndKeepsTheCheckpoint() async throws {
+        let first = try await program.run(arguments(try recipe(steps: 10)))
+        #expect(first.status == 0, "\(first.remarks)")
+        // The last float of the file becomes none.
+        let path = scratch.path + "/models/slm/model.safetensors"
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: [0, 0, 0xC0, 0x7F])
+        try bytes.write(to: URL(fileURLWithPath: path))
+        let second = try recipe(output: "next", extra: "start: {checkpoint: slm}")
+        let text = try String(contentsOfFile: second, encoding: .utf8)
+        try scratch.write(
+            "next.yaml",
+            text.split(separator: "\n").filter { !$0.hasPrefix("sizes") }
+                .joined(separator: "\n").utf8)
+        let ending = try await program.run(arguments(second))
+        #expect(ending.status == 2)
+        #expect(ending.remarks.contains("step 1 (epoch 0, batch 0): expected a finite loss"))
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/models/next"))
+    }
+
+    /// The limit on a file's size stands for a disk that fills up: writes fail half-way.
+    @Test func aFullDiskAtACheckpointLosesNothing() async throws {
+        let path = try recipe()
+        let expected = try await uninterrupted(path)
+        try await killAfterCheckpoint(path)
+        let before = try Data(contentsOf: URL(fileURLWithPath: state))
+
+        let shell = try #require(BuiltProgram(installed: "bash"))
+        let full = try await shell.run(
+            ["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\"", program.path]
+                + arguments(path))
+        #expect(full.status == 2)
+        #expect(full.remarks.contains("state.safetensors"), "\(full.remarks)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: state)) == before)
+
+        let resumed = try await program.run(arguments(path))
+        #expect(resumed.status == 0, "\(resumed.remarks)")
+        #expect(try weights() == expected)
+    }
+
+    @Test func badRecipesAreRefused() async throws {
+        let unknown = try await program.run(arguments(try recipe(extra: "colour: blue")))
+        #expect(unknown.status == 2)
+        #expect(unknown.remarks.contains("colour"))
+        let occupied = try await program.run(arguments(try recipe(output: "llm")))
+        #expect(occupied.status == 2)
+        #expect(occupied.remarks.contains("expected a folder that is new or empty"))
+        // Another recipe's training lies where this one would.
+        try await killAfterCheckpoint(recipe())
+        let other = try await program.run(arguments(try recipe(steps: 101)))
+        #expect(other.status == 2)
+        #expect(other.remarks.contains("expected the training of this recipe"))
+    }
+}

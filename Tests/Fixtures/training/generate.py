@@ -1,0 +1,138 @@
+"""Gradients of the golden models as PyTorch computes them, in double precision.
+
+    python generate.py          # writes gradients.json; torch 2.13.0, transformers 5.23.0
+
+The loss is the mean over all response tokens of three documents, with label smoothing 0.1, without
+dropout. Of each tensor's gradient: its norm, and its products with 16 vectors of signs. Sign j of
+element i is bit j of SplitMix64's finaliser of i + 1. Were a gradient wrong by e times its norm, a
+product would be off by about as much: 16 of them see it, in place of megabytes of elements.
+"""
+import json
+import os
+
+import numpy
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, T5ForConditionalGeneration
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, "..", "golden")
+SMOOTHING = 0.1
+
+
+def signs(count):
+    z = numpy.arange(1, count + 1, dtype=numpy.uint64)
+    z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> numpy.uint64(31))
+    return [((z >> numpy.uint64(j)) & numpy.uint64(1)).astype(float) * 2 - 1 for j in range(16)]
+
+
+def rounded(x):
+    return float(f"{x:.7g}")
+
+
+def summary(gradient):
+    flat = gradient.flatten().numpy()
+    return {
+        "norm": rounded(numpy.linalg.norm(flat)),
+        "products": [rounded(s @ flat) for s in signs(flat.size)],
+    }
+
+
+def examples(name):
+    with open(os.path.join(GOLDEN, name, "expected.json")) as file:
+        cases = json.load(file)["cases"][:3]
+    # Responses of different lengths, each with the end token.
+    return [
+        (c["input_ids"], c["greedy_ids"][: 5 + 3 * i] + [1]) for i, c in enumerate(cases)
+    ]
+
+
+def loss_of(logits, targets):
+    return torch.nn.functional.cross_entropy(
+        logits, torch.tensor(targets), label_smoothing=SMOOTHING, reduction="sum")
+
+
+def t5(folder):
+    model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float64).eval()
+    # The golden models' attention is so sharp that PyTorch's own float32 gradients are off by up to
+    # 5e-4 of those in double. Queries a quarter as large make it 3e-5.
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".q.weight"):
+                parameter *= 0.25
+    return model
+
+
+def whole(name):
+    model = t5(os.path.join(GOLDEN, name, "llm"))
+    total, count = 0, 0
+    for source, target in examples(name):
+        logits = model(
+            input_ids=torch.tensor([source]),
+            decoder_input_ids=torch.tensor([[0] + target[:-1]])).logits[0]
+        total, count = total + loss_of(logits, target), count + len(target)
+    return total / count, dict(model.named_parameters())
+
+
+def hybrid(name):
+    folder = os.path.join(GOLDEN, name)
+    llm = T5ForConditionalGeneration.from_pretrained(
+        os.path.join(folder, "llm"), dtype=torch.float64).eval()
+    with open(os.path.join(folder, "slm", "l2s.json")) as file:
+        manifest = json.load(file)
+    slm_folder = os.path.join(folder, "slm")
+    is_gpt2 = "gpt2" in name
+    slm = AutoModelForCausalLM.from_pretrained(slm_folder, dtype=torch.float64).eval() \
+        if is_gpt2 else t5(slm_folder)
+    projector = {
+        k: v.double().requires_grad_() for k, v in
+        load_file(os.path.join(slm_folder, "projector.safetensors")).items()}
+
+    def linear(part, x):
+        return x @ projector[part + ".weight"].T + projector[part + ".bias"]
+
+    total, count = 0, 0
+    for source, target in examples(name):
+        ids = torch.tensor([source])
+        with torch.no_grad():
+            states = llm.get_encoder()(input_ids=ids).last_hidden_state
+            embedded = llm.get_input_embeddings()(ids)
+        s = linear("projector.out", torch.relu(linear("projector.in", states)))
+        if manifest["fusion"] == "add":
+            s = s + (
+                linear("prompt_adapter", embedded)
+                if manifest["prompt_embedding"] == "llm" else slm.get_input_embeddings()(ids))
+        if is_gpt2:
+            words = slm.get_input_embeddings()(torch.tensor([target[:-1]]))
+            logits = slm(inputs_embeds=torch.cat([s, words], 1)).logits[0, len(source) - 1:]
+        elif manifest["fusion"] == "cross_attention":
+            logits = slm(
+                encoder_outputs=(s,),
+                decoder_input_ids=torch.tensor([[0] + target[:-1]])).logits[0]
+        else:
+            logits = slm(
+                inputs_embeds=s, decoder_input_ids=torch.tensor([[0] + target[:-1]])).logits[0]
+        total, count = total + loss_of(logits, target), count + len(target)
+    return total / count, dict(slm.named_parameters()) | projector
+
+
+def main():
+    result = {}
+    for name in ["t5-v1.0", "t5-v1.1", "t5-resaved"]:
+        result[name] = whole(name)
+    for name in ["hybrid-t5-add", "hybrid-t5-cross", "hybrid-gpt2-add"]:
+        result[name] = hybrid(name)
+    for name, (loss, parameters) in result.items():
+        loss.backward()
+        result[name] = {
+            "loss": loss.item(),
+            "gradients": {
+                k: summary(p.grad) for k, p in sorted(parameters.items()) if p.grad is not None},
+        }
+    with open(os.path.join(HERE, "gradients.json"), "w") as file:
+        file.write(json.dumps(result).replace('}, "', '},\n"') + "\n")
+
+
+main()

@@ -1,0 +1,157 @@
+import Checkpoints
+import Foundation
+import Inference
+import TestSupport
+import Testing
+
+@testable import Training
+
+/// What PyTorch computed for the golden models: see Tests/Fixtures/training/generate.py.
+struct GoldenGradients: Decodable {
+    struct Summary: Decodable {
+        let norm: Double
+        let products: [Double]
+    }
+
+    let loss: Double
+    let gradients: [String: Summary]
+
+    static func load(_ name: String) throws -> GoldenGradients {
+        let data = try Data(
+            contentsOf: URL(fileURLWithPath: Fixtures.path("training/gradients.json")))
+        let all = try JSONDecoder().decode([String: GoldenGradients].self, from: data)
+        let found = try #require(all[name])
+        return GoldenGradients(
+            loss: found.loss,
+            gradients: Dictionary(
+                uniqueKeysWithValues: found.gradients.map { ($0.withoutPrefix, $1) }))
+    }
+}
+
+@Suite struct GradientTests {
+    @Test(arguments: Fixtures.goldens)
+    func gradientsAreThoseOfPyTorch(name: String) throws {
+        let golden = try GoldenGradients.load(name)
+        let model = try GoldenTrainee(name)
+        let gradients = FloatBuffer(count: model.store.values.count)
+        let loss = model.loss(gradients: gradients)
+        #expect(abs(loss - golden.loss) < 1e-5 * golden.loss)
+        #expect(Set(model.store.parameters.map(\.name)) == Set(golden.gradients.keys))
+        for parameter in model.store.parameters {
+            let expected = try #require(golden.gradients[parameter.name])
+            let found = gradients.withFloats { Array($0[parameter.range]) }
+            let norm = found.reduce(0.0) { $0 + Double($1 * $1) }.squareRoot()
+            #expect(abs(norm - expected.norm) <= 1e-4 * expected.norm, "\(parameter.name)")
+            for (found, wanted) in zip(Self.products(found), expected.products) {
+                #expect(abs(found - wanted) <= 1e-4 * expected.norm, "\(parameter.name)")
+            }
+        }
+    }
+
+    /// With the sixteen vectors of signs that generate.py describes.
+    private static func products(_ values: [Float]) -> [Double] {
+        var sums = [Double](repeating: 0, count: 16)
+        for (index, value) in values.enumerated() {
+            let bits = mixed(UInt64(index + 1))
+            for sign in 0..<16 {
+                sums[sign] += bits >> sign & 1 == 1 ? Double(value) : -Double(value)
+            }
+        }
+        return sums
+    }
+}
+
+/// A golden model as it is trained, and the batch that generate.py takes.
+struct GoldenTrainee {
+    let model: TrainableModel
+    let store: ParameterStore
+    let sources: [[Int32]]
+    let targets: [[Int32]]
+    private let states: FloatBuffer?
+    private let embeddings: FloatBuffer?
+
+    init(_ name: String) throws {
+        let cases = try Golden.load(name).cases.prefix(3)
+        sources = cases.map(\.inputIds)
+        targets = cases.enumerated().map { $1.greedyIds.prefix(5 + 3 * $0) + [1] }
+        let folder = Fixtures.path("golden/\(name)")
+        let llm = try ModelFolder(path: folder + "/llm")
+        guard name.hasPrefix("hybrid") else {
+            guard case .t5(let configuration) = llm.configuration else {
+                throw POSIXError(.EINVAL)
+            }
+            model = TrainableModel(
+                Design(
+                    writer: .t5(
+                        try T5Shape(configuration, in: llm.weights, hasEncoder: true)),
+                    bridge: nil))
+            store = try Self.store(model, in: [llm.weights])
+            (states, embeddings) = (nil, nil)
+            return
+        }
+        let slm = try ModelFolder(path: folder + "/slm")
+        let manifest = try SLMManifest(folder: folder + "/slm")
+        let projector = try WeightFile(path: folder + "/slm/projector.safetensors")
+        model = TrainableModel(
+            try Design(slm: slm, manifest: manifest, projector: projector))
+        store = try Self.store(model, in: [projector, slm.weights])
+        let reader = try Reader(llm)
+        let read = reader.read(sources.map { ($0, .identity) }, workspace: Workspace())
+        states = FloatBuffer(read.flatMap { $0.withFloats(Array.init) })
+        let table = try llm.weights.tensor("shared.weight")
+        let vectors = FloatBuffer(count: sources.joined().count * reader.width)
+        for (row, token) in sources.joined().enumerated() {
+            let start = Int(token) * reader.width
+            vectors.withFloats {
+                table.read(
+                    start..<start + reader.width,
+                    into: .init(rebasing: $0[row * reader.width..<(row + 1) * reader.width]))
+            }
+        }
+        embeddings = vectors
+    }
+
+    private static func store(
+        _ model: TrainableModel, in files: [WeightFile]
+    ) throws -> ParameterStore {
+        let tensors = try files.flatMap(NamedTensor.all)
+        // See generate.py.
+        for tensor in tensors where tensor.name.hasSuffix(".q.weight") {
+            tensor.values.withFloats { for index in $0.indices { $0[index] *= 0.25 } }
+        }
+        return try ParameterStore(model.layout, tensors: tensors, path: "golden")
+    }
+
+    /// The mean over all response tokens; its gradient is added to `gradients`.
+    func loss(gradients: FloatBuffer, isTraining: Bool = true, dropout: Dropout = .none) -> Double {
+        let workspace = Workspace()
+        return workspace.scope {
+            let pass = Pass(
+                values: store.values, gradients: gradients, workspace: workspace,
+                dropout: dropout, isTraining: isTraining)
+            let width = model.design.bridge?.readerWidth ?? 1
+            let scale = 1 / Float(targets.joined().count)
+            let sum = model.loss(
+                .init(
+                    sources: sources, targets: targets, states: states?.rows(width: width),
+                    embeddings: embeddings?.rows(width: width)),
+                labelSmoothing: 0.1, scale: scale, pass)
+            pass.backward()
+            return sum * Double(scale)
+        }
+    }
+}
+
+extension String {
+    /// GPT-2's names come with and without it.
+    fileprivate var withoutPrefix: String {
+        hasPrefix("transformer.") ? String(dropFirst("transformer.".count)) : self
+    }
+}
+
+extension FloatBuffer {
+    convenience init(_ values: [Float]) {
+        self.init(count: values.count)
+        withFloats { _ = $0.update(from: values) }
+    }
+}

@@ -23,6 +23,17 @@ extension Migration {
         Migration(4, "0004_views", PackageResources._004_views_sql),
         Migration(5, "0005_watch", PackageResources._005_watch_sql),
         Migration(6, "0006_trace_context", PackageResources._006_trace_context_sql),
+        Migration(7, "0007_shape", PackageResources._007_shape_sql),
+        Migration(8, "0008_enqueue", PackageResources._008_enqueue_sql),
+        Migration(9, "0009_claim", PackageResources._009_claim_sql),
+        Migration(10, "0010_finish", PackageResources._010_finish_sql),
+        Migration(11, "0011_return", PackageResources._011_return_sql),
+        Migration(12, "0012_control", PackageResources._012_control_sql),
+        Migration(13, "0013_bounds", PackageResources._013_bounds_sql),
+        Migration(14, "0014_parts", PackageResources._014_parts_sql),
+        Migration(15, "0015_results", PackageResources._015_results_sql),
+        Migration(16, "0016_retention", PackageResources._016_retention_sql),
+        Migration(17, "0017_roles", PackageResources._017_roles_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

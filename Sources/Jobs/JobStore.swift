@@ -20,7 +20,7 @@ package protocol JobStore: Sendable {
     /// Writes back all or a part of a batch; the lease closes with its last document.
     func finish(_ lease: LeaseID, _ documents: [FinishedDocument]) async throws -> FinishReceipt
 
-    /// Gives documents back without counting an attempt; returns how many the lease still held.
+    /// Gives documents back without counting an attempt, or ends those that were cancelled; returns how many the lease still held.
     @discardableResult
     func release(_ lease: LeaseID, _ ids: [Int64]) async throws -> Int
 
@@ -29,6 +29,14 @@ package protocol JobStore: Sendable {
 
     /// Makes a bounded number of delayed documents ready whose time has come; returns how many.
     func promoteDelayed() async throws -> Int
+
+    /// Notes the groups of which nothing is left to do and tells who listens; returns how many.
+    @discardableResult
+    func finishGroups() async throws -> Int
+
+    /// Keeps the store in shape, when nobody did lately: retention, statistics. Returns words for
+    /// each thing done.
+    func maintain() async throws -> [String]
 
     /// Returns true as soon as there may be something to claim; false after `timeout`, a call of
     /// `interruptWait` or cancellation. There may be work after false too: a lost notification.

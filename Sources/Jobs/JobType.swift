@@ -95,16 +95,19 @@ extension JobType {
         package var newTokens: Int
         package var minimumNewTokens: Int
         package var overflow: Overflow
+        /// Documents with all workers together at a time; nil for any number.
+        package var concurrentDocuments: Int?
 
         package init(
             documentBytes: Int, sourceTokens: Int, newTokens: Int, minimumNewTokens: Int,
-            overflow: Overflow
+            overflow: Overflow, concurrentDocuments: Int? = nil
         ) {
             self.documentBytes = documentBytes
             self.sourceTokens = sourceTokens
             self.newTokens = newTokens
             self.minimumNewTokens = minimumNewTokens
             self.overflow = overflow
+            self.concurrentDocuments = concurrentDocuments
         }
     }
 

@@ -1,12 +1,20 @@
 /// What became of a write-back.
 package struct FinishReceipt: Sendable, Equatable {
-    /// Recorded, by this call or by an earlier one whose answer was lost.
+    /// Final, and recorded, by this call or by an earlier one whose answer was lost.
     package var recorded: [Int64] = []
+    /// Recorded as failed, to be tried again.
+    package var retried: [Int64] = []
+    /// Cancelled meanwhile: what came out of them was dropped.
+    package var cancelled: [Int64] = []
     /// Refused: the lease no longer held them, another worker has them or had them.
     package var stale: [Int64] = []
 
-    package init(recorded: [Int64] = [], stale: [Int64] = []) {
+    package init(
+        recorded: [Int64] = [], retried: [Int64] = [], cancelled: [Int64] = [], stale: [Int64] = []
+    ) {
         self.recorded = recorded
+        self.retried = retried
+        self.cancelled = cancelled
         self.stale = stale
     }
 }
@@ -14,9 +22,13 @@ package struct FinishReceipt: Sendable, Equatable {
 package struct HeartbeatReply: Sendable, Equatable {
     /// Of the leases asked for, those that the worker still owns: work on all others is in vain.
     package let owned: Set<LeaseID>
+    /// Of these leases: documents that are to end as cancelled. To be given back, or finished all
+    /// the same: the store drops what came out.
+    package let cancelled: [LeaseID: Set<Int64>]
 
-    package init(owned: Set<LeaseID>) {
+    package init(owned: Set<LeaseID>, cancelled: [LeaseID: Set<Int64>] = [:]) {
         self.owned = owned
+        self.cancelled = cancelled
     }
 }
 

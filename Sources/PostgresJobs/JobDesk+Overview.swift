@@ -13,7 +13,8 @@ extension JobDesk {
         let dead = try await connection.query(
             """
             SELECT count(*) FROM l2s.result
-            WHERE NOT succeeded AND finished_at > clock_timestamp() - interval '1 day'
+            WHERE NOT succeeded AND NOT cancelled
+              AND finished_at > clock_timestamp() - interval '1 day'
             """)
         let minute = try await connection.query(
             """
@@ -37,7 +38,7 @@ extension JobDesk {
         let rows = try await connection.query(
             """
             SELECT
-                t.name, t.paused,
+                t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused,
                 coalesce(q.waiting, 0) AS waiting, coalesce(q.delayed, 0) AS delayed,
                 coalesce(q.running, 0) AS running, coalesce(q.tokens, 0) AS tokens, q.oldest,
                 coalesce(r.finished, 0) AS finished, coalesce(r.failed, 0) AS failed
@@ -55,7 +56,7 @@ extension JobDesk {
             LEFT JOIN (
                 SELECT
                     job_type, count(*) AS finished,
-                    count(*) FILTER (WHERE NOT succeeded) AS failed
+                    count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed
                 FROM l2s.result WHERE finished_at > clock_timestamp() - interval '1 minute'
                 GROUP BY job_type) AS r ON r.job_type = t.id
             ORDER BY t.name
@@ -106,7 +107,7 @@ extension JobDesk {
             """
             SELECT
                 floor(extract(epoch FROM finished_at) / $2)::bigint * $2 AS time,
-                count(*) AS documents, count(*) FILTER (WHERE NOT succeeded) AS failed,
+                count(*) AS documents, count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed,
                 coalesce(sum(tokens_in + tokens_out), 0) AS tokens
             FROM l2s.result WHERE finished_at >= to_timestamp($1::bigint)
             GROUP BY 1 ORDER BY 1
@@ -169,7 +170,8 @@ extension JobDesk {
                 r.document_id, t.name, r.attempt, left(r.error, 300) AS error,
                 extract(epoch FROM clock_timestamp() - r.finished_at) AS age_s
             FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
-            WHERE NOT r.succeeded AND r.finished_at > clock_timestamp() - interval '1 day'
+            WHERE NOT r.succeeded AND NOT r.cancelled
+              AND r.finished_at > clock_timestamp() - interval '1 day'
             ORDER BY r.finished_at DESC LIMIT 8
             """)
         return try rows.map { row in

@@ -6,10 +6,22 @@ extension JobDesk {
     /// - Parameter by: a time as PostgreSQL reads them.
     /// - Returns: nil for an unknown job type.
     package func plan(_ jobType: String, by: String?) async throws -> WorkPlan? {
+        try await plans("t.name = $1", jobType, by).first
+    }
+
+    /// The same for what is left of a group, a plan for each job type in it.
+    package func plan(group: String, by: String?) async throws -> [WorkPlan] {
+        try await plans(
+            "q.documents > 0", group, by, within: "u.group_id = ANY (l2s.group_ids($1))")
+    }
+
+    private func plans(
+        _ condition: String, _ name: String, _ by: String?, within: String = "true"
+    ) async throws -> [WorkPlan] {
         let rows = try await connection.query(
             """
             SELECT
-                t.name, t.paused, q.documents, q.tokens, q.delayed, r.documents AS done,
+                t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused, q.documents, q.tokens, q.delayed, r.documents AS done,
                 r.tokens AS done_tokens, r.seconds,
                 extract(epoch FROM $2::timestamptz - clock_timestamp()) AS left_s,
                 (SELECT count(*) FROM l2s.worker w
@@ -20,7 +32,7 @@ extension JobDesk {
                 SELECT
                     count(*) AS documents, coalesce(sum(u.tokens), 0) AS tokens,
                     count(*) FILTER (WHERE u.state = 2) AS delayed
-                FROM l2s.queue u WHERE u.job_type = t.id) AS q
+                FROM l2s.queue u WHERE u.job_type = t.id AND \(within)) AS q
             CROSS JOIN LATERAL (
                 -- Estimated as those that wait are. The time is that in which there was work.
                 SELECT
@@ -32,9 +44,9 @@ extension JobDesk {
                 FROM l2s.result s JOIN l2s.document d ON d.id = s.document_id
                 WHERE s.job_type = t.id
                   AND s.finished_at > clock_timestamp() - interval '5 minutes') AS r
-            WHERE t.name = $1
-            """, [.text(jobType), .text(by)])
-        return try rows.first.map(WorkPlan.init)
+            WHERE \(condition) ORDER BY t.name
+            """, [.text(name), .text(by)])
+        return try rows.map(WorkPlan.init)
     }
 }
 

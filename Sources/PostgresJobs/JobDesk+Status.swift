@@ -7,10 +7,11 @@ extension JobDesk {
         let rows = try await connection.query(
             """
             SELECT
-                t.name, t.paused,
+                t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused,
                 coalesce(q.waiting, 0) AS waiting, coalesce(q.delayed, 0) AS delayed,
                 coalesce(q.running, 0) AS running,
                 coalesce(r.succeeded, 0) AS succeeded, coalesce(r.failed, 0) AS failed,
+                coalesce(r.cancelled, 0) AS cancelled,
                 q.oldest_waiting_s
             FROM l2s.job_type t
             LEFT JOIN (
@@ -26,7 +27,8 @@ extension JobDesk {
                 SELECT
                     job_type,
                     count(*) FILTER (WHERE succeeded) AS succeeded,
-                    count(*) FILTER (WHERE NOT succeeded) AS failed
+                    count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed,
+                    count(*) FILTER (WHERE cancelled) AS cancelled
                 FROM l2s.result GROUP BY job_type) AS r ON r.job_type = t.id
             ORDER BY t.name
             """)
@@ -35,7 +37,7 @@ extension JobDesk {
                 name: try row.value("name"), paused: try row.value("paused"),
                 waiting: try row.value("waiting"), delayed: try row.value("delayed"),
                 running: try row.value("running"), succeeded: try row.value("succeeded"),
-                failed: try row.value("failed"),
+                failed: try row.value("failed"), cancelled: try row.value("cancelled"),
                 oldestWaiting: try row.optional("oldest_waiting_s", as: Double.self)
                     .map { .seconds($0) })
         }
@@ -73,6 +75,7 @@ package struct JobTypeStatus: Sendable, Equatable {
     package let running: Int
     package let succeeded: Int
     package let failed: Int
+    package let cancelled: Int
     /// How long the document that waits longest has been ready; nil when none waits.
     package let oldestWaiting: Duration?
 }

@@ -29,7 +29,7 @@ extension JobDesk {
             """
             SELECT
                 e.attempt, e.kind, e.reason, extract(epoch FROM e.failed_at) AS failed,
-                extract(epoch FROM coalesce(b.claimed_at, l.claimed_at)) AS claimed,
+                extract(epoch FROM coalesce(e.claimed_at, b.claimed_at, l.claimed_at)) AS claimed,
                 w.host || ':' || w.pid AS worker
             FROM l2s.attempt_error e
             LEFT JOIN l2s.batch b ON b.lease_id = e.lease_id
@@ -79,8 +79,8 @@ package struct DocumentTrace: Sendable, Encodable {
         if runAt > enqueued + 1 { events.append(Event(at: runAt, name: "ready")) }
         for error in errors { try add(error) }
         switch state {
-        case "succeeded", "failed": try addEnd(row)
-        case "running":
+        case "succeeded", "failed", "cancelled": try addEnd(row)
+        case "running", "cancelling":
             events.append(
                 Event(
                     at: try row.value("claimed"), name: "claimed", attempt: attempt,
@@ -110,8 +110,11 @@ package struct DocumentTrace: Sendable, Encodable {
     }
 
     private mutating func addEnd(_ row: Row) throws {
-        let claimed: Double = try row.value("claimed")
         let finished: Double = try row.value("finished")
+        guard let claimed: Double = try row.optional("claimed") else {
+            events.append(Event(at: finished, name: state))
+            return
+        }
         if !events.contains(where: { $0.name == "claimed" && $0.at == claimed }) {
             events.append(
                 Event(

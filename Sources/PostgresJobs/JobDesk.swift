@@ -16,17 +16,19 @@ package struct JobDesk: Sendable {
             """
             SELECT l2s.enqueue(
                        j.job_type, j.document, j.priority, coalesce(j.run_at, now()),
-                       j.dedupe_key, j.metadata) AS id
+                       j.dedupe_key, j.metadata, "group" => j.batch, tenant => j.tenant) AS id
             FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::text[],
-                        $6::jsonb[])
+                        $6::jsonb[], $7::text[], $8::text[])
                  WITH ORDINALITY
-                 AS j(job_type, document, priority, run_at, dedupe_key, metadata, number)
+                 AS j(job_type, document, priority, run_at, dedupe_key, metadata, batch, tenant,
+                      number)
             ORDER BY j.number
             """,
             [
                 .texts(jobs.map(\.jobType)), .texts(jobs.map(\.document)),
                 .ints(jobs.map { Int64($0.priority) }), .texts(jobs.map(\.runAt)),
                 .texts(jobs.map(\.dedupeKey)), .texts(jobs.map(\.metadata)),
+                .texts(jobs.map(\.group)), .texts(jobs.map(\.tenant)),
             ])
         return try rows.map { try $0.value("id") }
     }
@@ -43,6 +45,8 @@ package struct NewJob: Sendable {
     package var dedupeKey: String?
     /// JSON.
     package var metadata: String?
+    package var group: String?
+    package var tenant: String?
 
     package init(jobType: String, document: String) {
         self.jobType = jobType

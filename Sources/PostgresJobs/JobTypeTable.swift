@@ -17,6 +17,10 @@ package enum JobTypeTable {
                     ("maximum_attempts", .int(type.retry.maximumAttempts)),
                     ("backoff", .seconds(type.retry.backoff)),
                     ("maximum_backoff", .seconds(type.retry.maximumBackoff)),
+                    (
+                        "concurrent_documents",
+                        type.limits.concurrentDocuments.map { .int($0) } ?? .null
+                    ),
                 ])
             })
         try await connection.query("SELECT l2s.sync_job_types($1)", [.text(definitions)])

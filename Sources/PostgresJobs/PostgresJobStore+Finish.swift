@@ -8,16 +8,19 @@ extension PostgresJobStore {
         let report = JSONText.array(documents.map(\.report))
         return try await work.run { connection in
             let rows = try await connection.query(
-                "SELECT * FROM l2s.finish($1, $2)", [.int(lease.value), .text(report)])
+                "SELECT * FROM l2s.complete($1, $2)", [.int(lease.value), .text(report)])
             var receipt = FinishReceipt()
             for row in rows {
                 let id: Int64 = try row.value("document_id")
                 switch try row.value("verdict", as: String.self) {
-                case "recorded", "repeated": receipt.recorded.append(id)
+                case "recorded": receipt.recorded.append(id)
+                case "retried": receipt.retried.append(id)
+                case "cancelled": receipt.cancelled.append(id)
                 case "stale": receipt.stale.append(id)
                 case let other:
                     throw DatabaseError.unexpectedValue(
-                        column: "verdict", expected: "recorded, repeated or stale", found: other)
+                        column: "verdict", expected: "recorded, retried, cancelled or stale",
+                        found: other)
                 }
             }
             return receipt
@@ -26,7 +29,7 @@ extension PostgresJobStore {
 }
 
 extension FinishedDocument {
-    /// As `l2s.finish` reads it.
+    /// As `l2s.complete` reads it.
     fileprivate var report: JSONText {
         let (word, output, reason): (String, String?, String?) =
             switch outcome {

@@ -7,15 +7,26 @@ extension PostgresJobStore {
     ) async throws -> HeartbeatReply {
         try await heartbeat.run { connection in
             let rows = try await connection.query(
-                "SELECT l2s.renew($1, $2, $3) AS lease_id",
+                """
+                SELECT h.lease_id, c.id AS cancelled FROM l2s.heartbeat($1, $2, $3) AS h
+                LEFT JOIN LATERAL unnest(h.cancelled) AS c(id) ON true
+                """,
                 [.int(worker.value), .ints(leases.map(\.value)), .bool(draining)])
             if let load = load?() {
                 try await connection.query(
-                    "UPDATE l2s.worker SET load = $2::jsonb WHERE id = $1",
+                    "SELECT l2s.tell_load($1, $2)",
                     [.int(worker.value), .text(load.json)])
             }
-            return HeartbeatReply(
-                owned: Set(try rows.map { LeaseID(try $0.value("lease_id")) }))
+            var owned: Set<LeaseID> = []
+            var cancelled: [LeaseID: Set<Int64>] = [:]
+            for row in rows {
+                let lease = LeaseID(try row.value("lease_id"))
+                owned.insert(lease)
+                if let id: Int64 = try row.optional("cancelled") {
+                    cancelled[lease, default: []].insert(id)
+                }
+            }
+            return HeartbeatReply(owned: owned, cancelled: cancelled)
         }
     }
 
@@ -40,5 +51,15 @@ extension PostgresJobStore {
 
     package func promoteDelayed() async throws -> Int {
         try await work.run { try await $0.query("SELECT l2s.promote()").single() }
+    }
+
+    package func maintain() async throws -> [String] {
+        try await work.run {
+            try await $0.query("SELECT l2s.maintain() AS line").map { try $0.value("line") }
+        }
+    }
+
+    package func finishGroups() async throws -> Int {
+        try await work.run { try await $0.query("SELECT l2s.finish_groups()").single() }
     }
 }

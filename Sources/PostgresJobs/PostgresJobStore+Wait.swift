@@ -11,8 +11,7 @@ extension PostgresJobStore {
     ) async throws -> Bool {
         try await listen.run { connection in
             try await connection.query(
-                "UPDATE l2s.worker SET idle = true WHERE id = $1 AND NOT idle",
-                [.int(worker.value)])
+                "SELECT l2s.fall_idle($1)", [.int(worker.value)])
             let hasWork: Bool = try await connection.query(
                 "SELECT l2s.has_work($1, $2)", [.int(worker.value), .texts(jobTypes)]
             ).single()

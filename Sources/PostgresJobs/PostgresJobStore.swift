@@ -32,7 +32,7 @@ package struct PostgresJobStore: JobStore {
             try await SchemaMigrator().check(connection)
             try await JobTypeTable.write(jobTypes, connection)
             let rows = try await connection.query(
-                "INSERT INTO l2s.worker (host, pid, version) VALUES ($1, $2, $3) RETURNING id",
+                "SELECT l2s.register($1, $2, $3)",
                 [.text(worker.host), .int(Int(worker.processID)), .text(worker.version)])
             return WorkerID(try rows.single())
         }

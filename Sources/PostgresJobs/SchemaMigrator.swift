@@ -12,20 +12,15 @@ package struct SchemaMigrator: Sendable {
     package var version: Int { migrations.last?.version ?? 0 }
 
     /// Applies what is missing, each step in a transaction of its own; returns the steps applied.
-    /// Programs that migrate at the same time wait for each other.
+    /// Programs that migrate at the same time wait for each other. Workers that run go on: a step
+    /// that does not get a table within seconds lets them pass and tries again.
     package func migrate(_ connection: DatabaseConnection) async throws -> [Migration] {
         let encoding: String = try await connection.query("SHOW server_encoding").single()
         guard encoding == "UTF8" else { throw SchemaMismatch.encoding(found: encoding) }
-        try await connection.query("SELECT pg_advisory_lock($1)", [.int(Self.lock)])
-        do {
-            let applied = try await applyMissing(connection)
-            try await connection.query("SELECT pg_advisory_unlock($1)", [.int(Self.lock)])
-            return applied
-        } catch {
-            // The end of the session releases the lock, whatever state it is in.
-            await connection.close()
-            throw error
-        }
+        var applied: [Migration] = []
+        try await create(connection)
+        while let migration = try await applyNext(connection) { applied.append(migration) }
+        return applied
     }
 
     /// Throws `SchemaMismatch` unless the schema is exactly the one that this program knows.
@@ -34,43 +29,61 @@ package struct SchemaMigrator: Sendable {
         guard found == version else { throw SchemaMismatch.older(found: found, known: version) }
     }
 
-    private func applyMissing(_ connection: DatabaseConnection) async throws -> [Migration] {
-        try await connection.script(
-            """
-            SET client_min_messages = warning;
-            CREATE SCHEMA IF NOT EXISTS l2s;
-            CREATE TABLE IF NOT EXISTS l2s.migration (
-                version    integer PRIMARY KEY,
-                name       text NOT NULL,
-                checksum   text NOT NULL,
-                applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-            );
-            COMMENT ON TABLE l2s.migration IS 'The steps that made this schema.';
-            RESET client_min_messages;
-            """, name: "the creation of schema l2s")
-        let found = try await verify(connection)
-        let missing = migrations.filter { $0.version > found }
-        for migration in missing {
-            try await connection.transaction { connection in
-                try connection.script(migration.sql, name: "migration \(migration.name)")
-                try connection.query(
-                    """
-                    INSERT INTO l2s.migration (version, name, checksum)
-                    VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))
-                    """,
-                    [.int(migration.version), .text(migration.name), .text(migration.sql)])
+    private func create(_ connection: DatabaseConnection) async throws {
+        try await connection.transaction { connection in
+            try connection.query("SELECT pg_advisory_xact_lock($1)", [.int(Self.lock)])
+            try connection.script(
+                """
+                SET LOCAL client_min_messages = warning;
+                CREATE SCHEMA IF NOT EXISTS l2s;
+                CREATE TABLE IF NOT EXISTS l2s.migration (
+                    version    integer PRIMARY KEY,
+                    name       text NOT NULL,
+                    checksum   text NOT NULL,
+                    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+                );
+                COMMENT ON TABLE l2s.migration IS 'The steps that made this schema.';
+                """, name: "the creation of schema l2s")
+        }
+    }
+
+    /// Nil when nothing is missing.
+    private func applyNext(_ connection: DatabaseConnection) async throws -> Migration? {
+        for number in 1... {
+            do {
+                return try await connection.transaction { connection in
+                    try connection.query("SELECT pg_advisory_xact_lock($1)", [.int(Self.lock)])
+                    let found = try verify(connection)
+                    guard let next = migrations.first(where: { $0.version > found }) else {
+                        return nil
+                    }
+                    // Whoever waits for a table makes all wait that come after.
+                    try connection.query("SET LOCAL lock_timeout = '2s'")
+                    try connection.script(next.sql, name: "migration \(next.name)")
+                    try connection.query(
+                        """
+                        INSERT INTO l2s.migration (version, name, checksum)
+                        VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))
+                        """,
+                        [.int(next.version), .text(next.name), .text(next.sql)])
+                    return next
+                }
+            } catch let error as DatabaseError {
+                guard error.refusal?.sqlState == "55P03", number < Self.lockTries else {
+                    throw error
+                }
             }
         }
-        return missing
+        return nil
     }
 
     /// The version found, once every applied step is known to be the one this program has.
-    private func verify(_ connection: DatabaseConnection) async throws -> Int {
-        let exists: Bool = try await connection.query(
+    private func verify(_ connection: isolated DatabaseConnection) throws -> Int {
+        let exists: Bool = try connection.query(
             "SELECT to_regclass('l2s.migration') IS NOT NULL"
         ).single()
         guard exists else { return 0 }
-        let rows = try await connection.query(
+        let rows = try connection.query(
             """
             SELECT m.version, m.name,
                    m.checksum = encode(sha256(convert_to(known.sql, 'UTF8')), 'hex') AS same
@@ -89,6 +102,8 @@ package struct SchemaMigrator: Sendable {
 
     /// Any number that nobody else uses: the bytes of "l2s_migr".
     private static let lock: Int64 = 0x6c32_735f_6d69_6772
+    /// About two minutes.
+    private static let lockTries = 60
 }
 
 /// Why this program and a database do not fit together.

@@ -37,6 +37,7 @@ struct Field<Value: Sendable>: Sendable {
 /// | limits.new_tokens | 128 |
 /// | limits.minimum_new_tokens | 0 |
 /// | limits.overflow | fail |
+/// | limits.concurrent_documents | any number |
 /// | decoding.beams | 1 |
 /// | decoding.length_penalty | 1 |
 /// | decoding.no_repeat_ngram | 0 |
@@ -105,6 +106,10 @@ enum Fields {
         "limits.overflow", Quantity<JobType.Overflow>.choice(), fallback: "fail",
         "A document with more tokens fails, is cut off, or is split by sentence and joined again.")
 
+    static let concurrentDocuments = Field(
+        "limits.concurrent_documents", .wholeNumber(1...1_000_000),
+        "Documents that all workers together have at a time. Absent: any number.")
+
     static let beams = Field(
         "decoding.beams", .wholeNumber(1...64), fallback: "1",
         "Outputs followed at a time, of which the best is taken; each takes a row of a decoder.")
@@ -161,7 +166,7 @@ package enum JobField {
         Fields.dtype.about, Fields.prompt.about, Fields.shortlist.about, Fields.timeout.about,
         Fields.fallback.about, Fields.shadow.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
-        Fields.minimumNewTokens.about, Fields.overflow.about,
+        Fields.minimumNewTokens.about, Fields.overflow.about, Fields.concurrentDocuments.about,
         Fields.beams.about, Fields.lengthPenalty.about, Fields.noRepeatNgram.about,
         Fields.temperature.about, Fields.topK.about, Fields.topP.about, Fields.seed.about,
         Fields.draftTokens.about,

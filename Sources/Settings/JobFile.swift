@@ -63,6 +63,7 @@ extension FieldReader {
         let newTokens = value(Fields.newTokens)
         let minimumNewTokens = value(Fields.minimumNewTokens)
         let overflow = value(Fields.overflow)
+        let concurrentDocuments = optional(Fields.concurrentDocuments)
         guard let documentBytes, let sourceTokens, let newTokens, let minimumNewTokens,
             let overflow
         else { return nil }
@@ -73,7 +74,8 @@ extension FieldReader {
         }
         return JobType.Limits(
             documentBytes: documentBytes, sourceTokens: sourceTokens, newTokens: newTokens,
-            minimumNewTokens: minimumNewTokens, overflow: overflow)
+            minimumNewTokens: minimumNewTokens, overflow: overflow,
+            concurrentDocuments: concurrentDocuments)
     }
 
     /// Beams search for the one best output, sampling draws any: a file that asks for both, or

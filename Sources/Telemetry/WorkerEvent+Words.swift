@@ -5,7 +5,7 @@ extension WorkerEvent {
         switch self {
         case .batchClaimed: .debug
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
-            .dashboardServed:
+            .dashboardServed, .maintained:
             .info
         case .threadsShareCores, .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused,
             .leasesRescued,
@@ -27,6 +27,7 @@ extension WorkerEvent {
         case .leaseOverdue: "lease overdue"
         case .staleWritesRefused: "stale writes refused"
         case .leasesRescued: "leases rescued"
+        case .maintained: "tables maintained"
         case .storeUnavailable: "store unavailable"
         case .reconnected: "reconnected"
         case .draining: "draining"
@@ -63,6 +64,7 @@ extension WorkerEvent {
             ["lease": number(lease), "documents": number(documents)]
         case .leasesRescued(let leases, let documents):
             ["leases": number(leases), "documents": number(documents)]
+        case .maintained(let what): ["what": "\(what)"]
         case .storeUnavailable(let doing, let reason):
             ["doing": "\(doing)", "reason": "\(reason)"]
         case .reconnected(let outage): ["outage_ms": time(outage)]

@@ -22,6 +22,8 @@ package enum WorkerEvent: Sendable, Equatable {
     case staleWritesRefused(lease: Int64, documents: Int)
     /// Batches of workers that died, taken back.
     case leasesRescued(leases: Int, documents: Int)
+    /// Partitions begun or dropped, in the store's words.
+    case maintained(what: String)
     case storeUnavailable(doing: String, reason: String)
     case reconnected(outage: Duration)
     /// No new claims; `running` documents may still finish within `timeout`.

@@ -71,10 +71,11 @@ extension Ledger {
                 .emit(
                     .staleWritesRefused(lease: lease.value, documents: receipt.stale.count)))
         }
-        recordedDocuments += receipt.recorded.count
-        let recorded = Set(receipt.recorded)
-        for delivered in delivered where recorded.contains(delivered.document.id) {
-            let willRetry = willRetry(delivered)
+        recordedDocuments += receipt.recorded.count + receipt.retried.count
+        let retried = Set(receipt.retried)
+        let written = retried.union(receipt.recorded)
+        for delivered in delivered where written.contains(delivered.document.id) {
+            let willRetry = retried.contains(delivered.document.id)
             batches[lease]?.tally.add(
                 delivered.document, delivered: delivered.time, willRetry: willRetry)
             switch delivered.document.outcome {

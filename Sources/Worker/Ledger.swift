@@ -59,12 +59,9 @@ struct Ledger {
     /// Given back since the start.
     var releasedDocuments = 0
     private let leaseDuration: Duration
-    private let maximumAttempts: [String: Int]
 
-    init(leaseDuration: Duration, jobTypes: [JobType]) {
+    init(leaseDuration: Duration) {
         self.leaseDuration = leaseDuration
-        maximumAttempts = Dictionary(
-            jobTypes.map { ($0.name, $0.retry.maximumAttempts) }, uniquingKeysWith: { $1 })
     }
 
     var isEmpty: Bool { batches.isEmpty }
@@ -135,16 +132,25 @@ struct Ledger {
     /// - Parameters:
     ///   - asked: the leases of the heartbeat; only these are judged.
     ///   - sent: when the heartbeat was sent.
-    mutating func renewed(_ asked: [LeaseID], owned: Set<LeaseID>, sent: Instant) -> [Action] {
+    mutating func renewed(
+        _ asked: [LeaseID], _ reply: HeartbeatReply, sent: Instant
+    ) -> [Action] {
+        let owned = reply.owned
         for lease in asked where owned.contains(lease) {
             batches[lease]?.validUntil = sent + leaseDuration
             batches[lease]?.isOverdue = false
         }
-        return asked.filter { lease in
+        // What the engine has taken up is finished all the same, and dropped by the store.
+        let recalls = asked.compactMap { lease -> Action? in
+            let ids = (reply.cancelled[lease] ?? []).filter { batches[lease]?.running[$0] != nil }
+            return ids.isEmpty ? nil : .recall(lease, ids)
+        }
+        let lost = asked.filter { lease in
             guard let batch = batches[lease], !owned.contains(lease) else { return false }
             // The write in progress may have closed it; its receipt will tell.
             return !(batch.hasNothingLeft && writing?.lease == lease)
-        }.flatMap { lose($0) }
+        }
+        return recalls + lost.flatMap { lose($0) }
     }
 
     /// Before this long ago, a lease may have run out without the worker's hearing of it.
@@ -195,10 +201,5 @@ struct Ledger {
     /// Gives back what the engine is still at.
     mutating func abandonRunning() -> [Action] {
         leases.flatMap { gaveBack(Set(batches[$0]?.running.keys.map(\.self) ?? []), of: $0) }
-    }
-
-    func willRetry(_ delivered: Delivered) -> Bool {
-        guard case .failed = delivered.document.outcome else { return false }
-        return delivered.entry.attempt < maximumAttempts[delivered.entry.jobType, default: 1]
     }
 }

@@ -39,4 +39,6 @@ package struct WorkerConfiguration: Sendable {
     static let startTries = 6
     /// Leases that ran out and delayed documents are looked for about so often.
     static let maintenanceInterval = Duration.seconds(1)
+    /// The store is asked so often to keep its tables in shape; it does when nobody did lately.
+    static let tableInterval = Duration.seconds(30)
 }

@@ -78,8 +78,10 @@ extension WorkerService {
         return try await ask(.work, "count") { try await $0.unfinished(names) } == 0
     }
 
-    /// Looks for what dead workers left and for documents whose time has come.
+    /// Looks for what dead workers left and for documents whose time has come, and for
+    /// groups that are done; now and then keeps the tables in shape.
     func maintain() async throws {
+        var nextMaintenance = time.now()
         while true {
             try await time.pause(
                 for: WorkerConfiguration.maintenanceInterval * Double.random(in: 0.75...1.25))
@@ -91,6 +93,12 @@ extension WorkerService {
                         leases: rescued.leases, documents: rescued.suspects + rescued.dead))
             }
             _ = try await ask(.work, "promote") { try await $0.promoteDelayed() }
+            _ = try await ask(.work, "finish groups") { try await $0.finishGroups() }
+            guard time.now() >= nextMaintenance else { continue }
+            nextMaintenance = time.now() + WorkerConfiguration.tableInterval
+            for line in try await ask(.work, "maintain", { try await $0.maintain() }) ?? [] {
+                emit(.maintained(what: line))
+            }
         }
     }
 }

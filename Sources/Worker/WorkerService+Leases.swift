@@ -11,7 +11,7 @@ extension WorkerService {
                 try await $0.renew(worker, leases: leases, draining: isDraining)
             }
             guard let reply else { continue }
-            act { $0.renewed(leases, owned: reply.owned, sent: sent) }
+            act { $0.renewed(leases, reply, sent: sent) }
             // A lease survives two renewals that fail.
             try await time.pause(sent + configuration.leaseDuration / 3)
         }

@@ -39,11 +39,10 @@ extension WorkerService {
             }
             guard let receipt else { return false }
             let end = time.now()
-            let recorded = Set(receipt.recorded)
-            let records = held { ledger in
-                delivered.filter { recorded.contains($0.document.id) }
-                    .map { DocumentRecord($0, willRetry: ledger.willRetry($0)) }
-            }
+            let retried = Set(receipt.retried)
+            let written = retried.union(receipt.recorded)
+            let records = delivered.filter { written.contains($0.document.id) }
+                .map { DocumentRecord($0, willRetry: retried.contains($0.document.id)) }
             tell(records, writeBack: start..<max(start, end))
             act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):

@@ -48,9 +48,7 @@ package final class WorkerService: Service {
         self.logger = logger
         self.metrics = metrics
         self.time = time
-        ledger = Mutex(
-            Ledger(
-                leaseDuration: configuration.leaseDuration, jobTypes: configuration.jobTypes))
+        ledger = Mutex(Ledger(leaseDuration: configuration.leaseDuration))
     }
 
     /// - Throws: `StartFailure` when the store cannot be reached at the start, `StopFailure` when it

@@ -21,8 +21,9 @@ struct ControlProgram: AsyncParsableCommand {
         version: "l2s, schema version \(schemaVersion)",
         subcommands: [
             Demo.self, Migrate.self, Enqueue.self, Status.self, Top.self, Trace.self, Plan.self,
-            Check.self, Generate.self, Inspect.self, Convert.self, Train.self, Eval.self,
-            Bench.self, Doctor.self,
+            Cancel.self, Pause.self, Resume.self, Retry.self, Wait.self, Results.self,
+            Maintain.self, Check.self, Generate.self, Inspect.self, Convert.self, Train.self,
+            Eval.self, Bench.self, Doctor.self,
         ])
 
     static func main() async {

@@ -17,9 +17,11 @@ struct DocumentLine: Decodable {
     var priority: Int?
     var runAt: String?
     var dedupeKey: String?
+    var group: String?
+    var tenant: String?
 
     enum CodingKeys: String, CodingKey {
-        case document, priority
+        case document, priority, group, tenant
         case jobType = "job_type"
         case runAt = "run_at"
         case dedupeKey = "dedupe_key"

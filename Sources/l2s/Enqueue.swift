@@ -7,8 +7,9 @@ struct Enqueue: AsyncParsableCommand {
         abstract: "Hand documents in.",
         discussion: """
             Each file is one document; with --lines each line of it, with --json-lines each line's \
-            JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at" and \
-            "dedupe_key", which go before the options. Without files, standard input is read.
+            JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at", \
+            "dedupe_key", "group" and "tenant", which go before the options. Without files, \
+            standard input is read.
 
             All documents are enqueued, or none. Prints the jobs' ids, one per line, in order; with \
             --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
@@ -39,6 +40,16 @@ struct Enqueue: AsyncParsableCommand {
             "A document of the same job type and key is not enqueued again. One document only.",
             valueName: "key"))
     var dedupeKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Documents to watch, wait for and cancel together.", valueName: "name"))
+    var group: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whose documents they are: tenants take turns within a priority.", valueName: "name"))
+    var tenant: String?
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -109,6 +120,8 @@ struct Enqueue: AsyncParsableCommand {
             job.priority = line.priority ?? priority
             job.runAt = line.runAt ?? runAt
             job.dedupeKey = line.dedupeKey ?? dedupeKey
+            job.group = line.group ?? group
+            job.tenant = line.tenant ?? tenant
             return PlacedJob(job: job, place: place)
         } catch {
             throw Failure("\(place): \(error); nothing was enqueued")

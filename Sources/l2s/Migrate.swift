@@ -11,7 +11,7 @@ struct Migrate: AsyncParsableCommand {
             Applies the migrations that the database lacks, then makes the job types of the jobs \
             folder known to it. May be run any number of times, also while workers run. Nothing is \
             changed when a job file is wrong. With --json: {"schema_version", "applied": […], \
-            "job_types": […]}.
+            "job_types": […], "missing": [SQL for a superuser that makes the roles]}.
             """)
 
     @Flag(help: "Print JSON.")
@@ -25,13 +25,23 @@ struct Migrate: AsyncParsableCommand {
         let connection = try await database.openUnchecked()
         let applied = try await SchemaMigrator().migrate(connection)
         try await JobTypeTable.write(jobTypes, connection)
-        let report = Report(applied: applied.map(\.name), jobTypes: jobTypes.map(\.name))
+        let missing = try await JobDesk(connection).grantRoles()
+        let report = Report(
+            applied: applied.map(\.name), jobTypes: jobTypes.map(\.name), missing: missing)
         if json { try Console.printJSON(report) } else { Console.print(report.text) }
+        if !missing.isEmpty {
+            Console.note(
+                "l2s: roles are missing, and this user may not create them. Who needs them lets a "
+                    + "superuser run, and then runs l2s migrate again:\n"
+                    + missing.map { "    \($0)" }.joined(separator: "\n"))
+        }
     }
 
     private struct Report: Encodable {
         let schemaVersion = l2s.schemaVersion
         let applied, jobTypes: [String]
+        /// SQL for a superuser.
+        let missing: [String]
 
         var text: String {
             let version =

@@ -4,16 +4,19 @@ import PostgresJobs
 
 struct Plan: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say when a job type will be done, and how much of it by a given time.",
+        abstract: "Say when a job type or a group will be done, and how much by a given time.",
         discussion: """
             The rates are those of the last five minutes, with the workers that run and whatever \
             else they do. With --json: {"job_type", "paused", "workers", "documents", "delayed", \
             "tokens", "documents_per_s", "tokens_per_s", "done_in_s", "left_s", "done_by_then"}; \
-            what is unknown is left out.
+            what is unknown is left out; of a group, a line for each job type in it.
             """)
 
     @Option(help: ArgumentHelp("The job type.", valueName: "type"))
-    var job: String
+    var job: String?
+
+    @Option(help: ArgumentHelp("The group.", valueName: "name"))
+    var group: String?
 
     @Option(
         help: ArgumentHelp(
@@ -26,14 +29,32 @@ struct Plan: AsyncParsableCommand {
 
     @OptionGroup var database: DatabaseOptions
 
+    func validate() throws {
+        guard (job == nil) != (group == nil) else {
+            throw ValidationError("expected either --job or --group")
+        }
+    }
+
     func run() async throws {
         // A time of day means today's.
         let time = by.map { $0.prefix { $0 != " " }.contains(":") ? "today \($0)" : $0 }
-        guard let plan = try await JobDesk(database.open()).plan(job, by: time) else {
-            Console.note("l2s: no job type is called \(job); l2s status lists them")
-            throw ProgramExit.foundFaults
+        let desk = JobDesk(try await database.open())
+        if let group {
+            let plans = try await desk.plan(group: group, by: time)
+            for plan in plans {
+                if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
+            }
+            if plans.isEmpty {
+                guard try await desk.group(group) != nil else { throw unknownGroup(group) }
+                Console.note("group \(group): nothing is left to do")
+            }
+        } else if let job {
+            guard let plan = try await desk.plan(job, by: time) else {
+                Console.note("l2s: no job type is called \(job); l2s status lists them")
+                throw ProgramExit.foundFaults
+            }
+            if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
         }
-        if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
     }
 }
 

@@ -8,7 +8,7 @@ struct Status: AsyncParsableCommand {
         discussion: """
             The jobs themselves are in view l2s.jobs, rates and times in l2s.throughput. With \
             --json: {"schema_version", "job_types": [{"name", "paused", "waiting", "delayed", \
-            "running", "succeeded", "failed", "oldest_waiting_s"}], "workers": [{"name", \
+            "running", "succeeded", "failed", "cancelled", "oldest_waiting_s"}], "workers": [{"name", \
             "version", "idle", "draining", "batches", "silent_s"}]}.
             """)
 
@@ -28,7 +28,7 @@ struct StatusReport: Encodable {
     struct JobType: Encodable {
         let name: String
         let paused: Bool
-        let waiting, delayed, running, succeeded, failed: Int
+        let waiting, delayed, running, succeeded, failed, cancelled: Int
         /// Null when nothing waits.
         let oldestWaitingS: Double?
     }
@@ -49,7 +49,7 @@ struct StatusReport: Encodable {
             JobType(
                 name: $0.name, paused: $0.paused, waiting: $0.waiting, delayed: $0.delayed,
                 running: $0.running, succeeded: $0.succeeded, failed: $0.failed,
-                oldestWaitingS: $0.oldestWaiting.map { $0 / .seconds(1) })
+                cancelled: $0.cancelled, oldestWaitingS: $0.oldestWaiting.map { $0 / .seconds(1) })
         }
         self.workers = workers.map {
             Worker(
@@ -73,13 +73,16 @@ struct StatusReport: Encodable {
         }
         var types = Columns([
             ("job type", .left), ("waiting", .right), ("delayed", .right), ("running", .right),
-            ("succeeded", .right), ("failed", .right), ("oldest waits", .right), ("", .left),
+            ("succeeded", .right), ("failed", .right), ("cancelled", .right),
+            ("oldest waits", .right), ("", .left),
         ])
         for type in jobTypes {
             types.add(
                 [type.name]
-                    + [type.waiting, type.delayed, type.running, type.succeeded, type.failed]
-                    .map(\.grouped)
+                    + [
+                        type.waiting, type.delayed, type.running, type.succeeded, type.failed,
+                        type.cancelled,
+                    ].map(\.grouped)
                     + [
                         type.oldestWaitingS.map { "\($0.rounded(digits: 0)) s" } ?? "",
                         type.paused ? "paused" : "",

@@ -36,6 +36,8 @@ struct PrometheusTests {
         ])
         defer { prometheus.send(SIGKILL) }
 
+        // It makes the job types known, and may be slower at that than at serving.
+        try await bench.waitUntilRegistered(workers[0])
         try await bench.enqueue(60, using: &random)
         func query(_ expression: String) async throws -> [Sample] {
             let words = expression.addingPercentEncoding(withAllowedCharacters: .alphanumerics)

@@ -59,7 +59,11 @@ struct FixtureWorker {
     let id: WorkerID
 
     init(_ database: TestDatabase) async throws {
-        var settings = try database.settings()
+        try await self.init(database.settings())
+    }
+
+    init(_ settings: ConnectionSettings) async throws {
+        var settings = settings
         settings.applicationName = "fixture worker"
         store = PostgresJobStore(settings)
         id = try await store.register(

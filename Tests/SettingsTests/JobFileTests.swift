@@ -108,10 +108,10 @@ private let minimal = """
                     + "prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
                     + "retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "
-                    + "new_tokens, minimum_new_tokens, overflow, got \"new_token\"; "
+                    + "new_tokens, minimum_new_tokens, overflow, concurrent_documents, got \"new_token\"; "
                     + "did you mean new_tokens?",
                 "jobs/x.yaml:9: expected limits to be made of document_bytes, source_tokens, "
-                    + "new_tokens, minimum_new_tokens, overflow, got \"colour\"",
+                    + "new_tokens, minimum_new_tokens, overflow, concurrent_documents, got \"colour\"",
             ])
     }
 

@@ -44,8 +44,10 @@ package struct TestDatabase: Sendable {
 
     package var connectionString: String { server.connectionString(database: name) }
 
-    package func settings() throws -> ConnectionSettings {
-        try ConnectionSettings(connectionString, applicationName: "l2s tests")
+    /// - Parameter user: nil for the one that made the server.
+    package func settings(user: String? = nil) throws -> ConnectionSettings {
+        try ConnectionSettings(
+            connectionString + (user.map { "&user=\($0)" } ?? ""), applicationName: "l2s tests")
     }
 
     package func connect() async throws -> DatabaseConnection {

@@ -132,6 +132,10 @@ actor FakeStore: JobStore {
 
     func promoteDelayed() -> Int { 0 }
 
+    func finishGroups() -> Int { 0 }
+
+    func maintain() -> [String] { [] }
+
     func waitForWork(_ worker: WorkerID, jobTypes: [String], timeout: Duration) async -> Bool {
         state.waits.append(timeout)
         if state.waiting.isEmpty { await work.wait() }

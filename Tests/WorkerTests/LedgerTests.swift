@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct LedgerTests {
     private var ledger = Ledger(
-        leaseDuration: .seconds(30), jobTypes: [.fixture("summarize")])
+        leaseDuration: .seconds(30))
     private let start = ContinuousClock.now
     private let lease = LeaseID(7)
 
@@ -80,23 +80,46 @@ import Testing
             ])
     }
 
-    @Test(arguments: [(1, true), (2, true), (3, false)])
-    mutating func knowsWhetherAFailureIsRetried(attempt: Int, willRetry: Bool) throws {
-        claim(1...1, attempt: attempt)
+    /// The store decides it: an attempt may have been lost to a crash.
+    @Test(arguments: [true, false])
+    mutating func tellsWhetherAFailureIsRetried(willRetry: Bool) throws {
+        claim(1...1, attempt: 2)
         _ = ledger.delivered(.fixture(1, .failed(reason: "timeout")), of: lease, now: start)
         let write = try nextWrite()
+        let receipt =
+            willRetry ? FinishReceipt(retried: [1]) : FinishReceipt(recorded: [1])
         #expect(
-            record(write, FinishReceipt(recorded: [1])).first
+            record(write, receipt).first
                 == .emit(
                     .documentFailed(
-                        id: 1, jobType: "summarize", attempt: attempt, reason: "timeout",
+                        id: 1, jobType: "summarize", attempt: 2, reason: "timeout",
                         willRetry: willRetry)))
+    }
+
+    @Test mutating func givesBackWhatWasCancelled() throws {
+        claim(1...3)
+        _ = deliver(1, after: .zero)
+        let reply = HeartbeatReply(owned: [lease], cancelled: [lease: [1, 2]])
+        #expect(ledger.renewed([lease], reply, sent: start) == [.recall(lease, [2])])
+        _ = ledger.gaveBack([2], of: lease)
+        let write = try nextWrite()
+        #expect(write.isRelease && write.ids == [2])
+        _ = ledger.released(1, of: lease, now: start)
+        // What the engine had done by then is offered: the store drops it.
+        #expect(ledger.nextWrite(now: start + .seconds(1))?.ids == [1])
+    }
+
+    @Test mutating func whatWasCancelledIsNotCounted() throws {
+        claim(1...1)
+        _ = deliver(1, after: .zero)
+        let write = try nextWrite()
+        #expect(record(write, FinishReceipt(cancelled: [1])) == [.close])
     }
 
     @Test mutating func dropsWhatBelongsToALostLease() {
         claim(1...3)
         _ = deliver(1, after: .zero)
-        let actions = ledger.renewed([lease], owned: [], sent: start)
+        let actions = ledger.renewed([lease], HeartbeatReply(owned: []), sent: start)
         #expect(
             actions == [.emit(.leaseLost(lease: 7, documents: 3)), .drop([2, 3]), .close])
         #expect(deliver(2, after: .seconds(1)) == [])
@@ -108,13 +131,13 @@ import Testing
         claim(1...1)
         _ = deliver(1, after: .zero)
         let write = try nextWrite()
-        #expect(ledger.renewed([lease], owned: [], sent: start) == [])
+        #expect(ledger.renewed([lease], HeartbeatReply(owned: []), sent: start) == [])
         #expect(record(write, FinishReceipt(recorded: [1])).contains(.close))
     }
 
     @Test mutating func onlyLeasesThatWereAskedForAreJudged() {
         claim(1...1)
-        #expect(ledger.renewed([], owned: [], sent: start) == [])
+        #expect(ledger.renewed([], HeartbeatReply(owned: []), sent: start) == [])
         #expect(ledger.leases == [lease])
     }
 
@@ -141,7 +164,7 @@ import Testing
         // What is finished is still offered: the store decides.
         #expect(ledger.nextWrite(now: start + .seconds(28))?.ids == [1])
         // And a renewal that comes late is as good as any.
-        _ = ledger.renewed([lease], owned: [lease], sent: start + .seconds(28))
+        _ = ledger.renewed([lease], HeartbeatReply(owned: [lease]), sent: start + .seconds(28))
         #expect(ledger.nextFence == start + .seconds(55))
     }
 

@@ -66,8 +66,7 @@ package final class WorkerMetrics: Sendable {
             case .reconnected: state.isStoreUp = true
             case .draining, .stoppedAtOnce: state.isDraining = true
             case .threadsShareCores, .workerStopped, .batchFinished, .documentFailed, .drained,
-                .dashboardServed,
-                .dashboardUnavailable:
+                .dashboardServed, .dashboardUnavailable, .maintained:
                 break
             }
         }

@@ -1,0 +1,99 @@
+import Postgres
+
+extension JobDesk {
+    /// Cancels what of these is not finished; returns how many.
+    package func cancel(_ ids: [Int64]) async throws -> Int {
+        try await connection.query("SELECT l2s.cancel(VARIADIC $1)", [.ints(ids)]).single()
+    }
+
+    /// Cancels what is not finished of a group, some thousands at a time; returns how many.
+    package func cancel(group: String) async throws -> Int {
+        var total = 0
+        while true {
+            let count: Int = try await connection.query(
+                "SELECT l2s.cancel_group($1, $2)", [.text(group), .int(5000)]
+            ).single()
+            total += count
+            if count == 0 { return total }
+        }
+    }
+
+    /// - Parameter jobType: nil for the whole queue.
+    /// - Returns: false for an unknown job type.
+    package func setPaused(_ paused: Bool, jobType: String?) async throws -> Bool {
+        let call = paused ? "SELECT l2s.pause($1)" : "SELECT l2s.resume($1)"
+        do {
+            try await connection.query(call, [.text(jobType)])
+            return true
+        } catch  where error.refusal?.sqlState == "42704" {
+            return false
+        }
+    }
+
+    /// Puts dead letters, and what was cancelled, into the queue again; returns how many.
+    package func retry(_ ids: [Int64]) async throws -> Int {
+        try await connection.query("SELECT l2s.retry(VARIADIC $1)", [.ints(ids)]).single()
+    }
+
+    /// All dead letters of a job type, of a group, or of both; returns how many.
+    package func retryDeadLetters(jobType: String?, group: String?) async throws -> Int {
+        try await connection.query(
+            """
+            SELECT l2s.retry(VARIADIC ARRAY(
+                SELECT r.document_id FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
+                WHERE NOT r.succeeded AND NOT r.cancelled AND ($1::text IS NULL OR t.name = $1)
+                  AND ($2::text IS NULL OR r.group_id = ANY (l2s.group_ids($2)))))
+            """, [.text(jobType), .text(group)]
+        ).single()
+    }
+
+    /// Begins and drops partitions and counts throughput, now; returns words for each thing done.
+    package func maintain() async throws -> [String] {
+        try await connection.query("SELECT l2s.maintain(true) AS line")
+            .map { try $0.value("line") }
+    }
+
+    /// Makes the roles and gives them their rights, as far as this user may; returns what is left
+    /// for somebody else to do, as SQL.
+    package func grantRoles() async throws -> [String] {
+        try await connection.query("SELECT l2s.grant_roles() AS line")
+            .map { try $0.value("line") }
+    }
+
+    /// Nil for an unknown group.
+    package func group(_ name: String) async throws -> GroupStatus? {
+        try await connection.query("SELECT * FROM l2s.groups WHERE name = $1", [.text(name)])
+            .first.map(GroupStatus.init)
+    }
+
+    /// Returns when some group was found finished, or after `timeout`.
+    package func waitForGroups(timeout: Duration) async throws {
+        try await connection.listen(to: "l2s_groups")
+        _ = try await connection.waitForNotification(timeout: timeout)
+    }
+}
+
+/// A row of view `l2s.groups`.
+package struct GroupStatus: Sendable, Equatable, Encodable {
+    package let name: String
+    package let documents: Int
+    package let waiting: Int
+    package let delayed: Int
+    package let running: Int
+    package let succeeded: Int
+    package let failed: Int
+    package let cancelled: Int
+
+    package var unfinished: Int { waiting + delayed + running }
+
+    init(_ row: Row) throws {
+        name = try row.value("name")
+        documents = try row.value("documents")
+        waiting = try row.value("waiting")
+        delayed = try row.value("delayed")
+        running = try row.value("running")
+        succeeded = try row.value("succeeded")
+        failed = try row.value("failed")
+        cancelled = try row.value("cancelled")
+    }
+}

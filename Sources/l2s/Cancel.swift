@@ -1,0 +1,45 @@
+import ArgumentParser
+import PostgresJobs
+
+struct Cancel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Cancel documents that are not finished.",
+        discussion: """
+            Those that wait are cancelled at once, those that run as soon as their worker hears of \
+            it, within a third of its lease. The same from SQL: l2s.cancel and l2s.cancel_group.
+            """)
+
+    @Argument(help: "The ids that l2s.enqueue returned.")
+    var ids: [Int64] = []
+
+    @Option(help: ArgumentHelp("All documents of this group.", valueName: "name"))
+    var group: String?
+
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+        guard ids.isEmpty != (group == nil) else {
+            throw ValidationError("expected either ids or --group")
+        }
+    }
+
+    func run() async throws {
+        let desk = JobDesk(try await database.open())
+        var count = 0
+        if let group {
+            guard try await desk.group(group) != nil else { throw unknownGroup(group) }
+            count = try await desk.cancel(group: group)
+        } else {
+            count = try await desk.cancel(ids)
+        }
+        Console.print("cancelled \(count.grouped) document\(count == 1 ? "" : "s")")
+        if count < ids.count {
+            Console.note("l2s: \(ids.count - count) of them are finished, cancelled or unknown")
+            throw ProgramExit.foundFaults
+        }
+    }
+}
+
+func unknownGroup(_ name: String) -> Failure {
+    Failure("no document was ever enqueued with group \(name); view l2s.groups lists the groups")
+}

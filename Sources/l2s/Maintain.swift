@@ -1,0 +1,24 @@
+import ArgumentParser
+import PostgresJobs
+
+struct Maintain: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Drop what is no longer kept, and begin a new partition when it is time.",
+        discussion: """
+            Workers do this by themselves, one of them for all, once a minute; this does it now, \
+            for a cron job where no worker runs for long. Documents go with all that is known of \
+            them once they have been finished for setting.keep (90 days), a partition at a time; a \
+            new partition is begun every setting.part_every (1 day):
+
+            UPDATE l2s.setting SET keep = '30 days', part_every = '1 week'
+            """)
+
+    @OptionGroup var database: DatabaseOptions
+
+    func run() async throws {
+        let desk = JobDesk(try await database.open())
+        let lines = try await desk.maintain()
+        for line in lines { Console.print(line) }
+        if lines.isEmpty { Console.note("nothing was to be done") }
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import PostgresJobs
+
+struct Results: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print what came out of documents, in the order of their completion.",
+        discussion: """
+            JSON Lines: {"id", "job_type", "state", "output", "error", "tokens_in", "tokens_out", \
+            "key"}; "state" is succeeded, failed or cancelled, what is absent is left out. To go on \
+            later where the output ended, pass the last key with --after: nothing is left out or \
+            told twice. The same from SQL: SELECT * FROM l2s.completed(after => key).
+            """)
+
+    @Argument(help: "The ids that l2s.enqueue returned. Default: all documents.")
+    var ids: [Int64] = []
+
+    @Option(help: ArgumentHelp("The documents of this group.", valueName: "name"))
+    var group: String?
+
+    @Option(help: ArgumentHelp("From behind the result with this key on.", valueName: "key"))
+    var after: String?
+
+    @Flag(help: "Wait for more: of a group until all of it is done, else until Ctrl-C.")
+    var follow = false
+
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+        guard ids.isEmpty || (group == nil && after == nil && !follow) else {
+            throw ValidationError("expected either ids, or --group, --after or --follow")
+        }
+    }
+
+    func run() async throws {
+        let desk = JobDesk(try await database.open())
+        if !ids.isEmpty {
+            let found = try await desk.results(ids)
+            for document in found { try Console.printJSON(document) }
+            let missing = Set(ids).subtracting(found.map(\.id)).sorted()
+            guard missing.isEmpty else {
+                Console.note(
+                    "l2s: not finished, or unknown: "
+                        + missing.map(String.init).joined(separator: ", "))
+                throw ProgramExit.foundFaults
+            }
+            return
+        }
+        if let group, try await desk.group(group) == nil { throw unknownGroup(group) }
+        var key = after
+        while true {
+            let isLast: Bool =
+                if !follow { true } else if let group {
+                    try await desk.isCompleted(group: group)
+                } else { false }
+            let page = try await desk.completed(after: key, group: group)
+            for document in page { try Console.printJSON(document) }
+            if let last = page.last { key = last.key } else if isLast { return }
+            if page.isEmpty { try await desk.waitForGroups(timeout: .milliseconds(250)) }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import PostgresJobs
+
+struct Retry: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Put dead letters into the queue again.",
+        discussion: """
+            As if they were new, with all attempts ahead of them; what became of the earlier ones \
+            stays in view l2s.attempts. Documents that were cancelled are retried when named by \
+            their ids. The same from SQL: l2s.retry.
+            """)
+
+    @Argument(help: "The ids that l2s.enqueue returned.")
+    var ids: [Int64] = []
+
+    @Option(help: ArgumentHelp("All dead letters of this job type.", valueName: "name"))
+    var jobType: String?
+
+    @Option(help: ArgumentHelp("All dead letters of this group.", valueName: "name"))
+    var group: String?
+
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+        guard ids.isEmpty != (jobType == nil && group == nil) else {
+            throw ValidationError("expected either ids, or --job-type or --group")
+        }
+    }
+
+    func run() async throws {
+        let desk = JobDesk(try await database.open())
+        if let group, try await desk.group(group) == nil { throw unknownGroup(group) }
+        let count =
+            ids.isEmpty
+            ? try await desk.retryDeadLetters(jobType: jobType, group: group)
+            : try await desk.retry(ids)
+        Console.print("enqueued \(count.grouped) document\(count == 1 ? "" : "s") again")
+        if count < ids.count {
+            Console.note("l2s: \(ids.count - count) of them are no dead letters, or unknown")
+            throw ProgramExit.foundFaults
+        }
+    }
+}

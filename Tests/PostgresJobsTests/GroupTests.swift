@@ -1,0 +1,96 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+@Suite struct GroupTests {
+    @Test func progressIsDerivedAndTheEndIsTold() async throws {
+        let queue = try await QueueFixture(attempts: 1)
+        let worker = try await queue.worker()
+        let listener = try await queue.database.connect()
+        try await listener.listen(to: "l2s_groups")
+        try await queue.enqueue(5, group: "nightly")
+        try await queue.enqueue(3, group: "other")
+        let desk = JobDesk(queue.sql)
+        let claim = try #require(try await worker.claim(4))
+        _ = try await worker.finish(claim)
+        try await expectCounts(desk, waiting: 1, succeeded: 4)
+        #expect(try await worker.store.finishGroups() == 0)
+        _ = try await worker.finish(try #require(try await worker.claim(1)), .failed(reason: "x"))
+        try await expectCounts(desk, succeeded: 4, failed: 1)
+        try await queue.letTheLastLookBeLongAgo()
+        #expect(try await worker.store.finishGroups() == 1)
+        #expect(try await listener.waitForNotification(timeout: .seconds(10)))
+        #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 1)
+
+        // More of it: open again, under the same name.
+        try await queue.enqueue(2, group: "nightly")
+        try await expectCounts(desk, waiting: 2, succeeded: 4, failed: 1)
+        #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 0)
+        #expect(try await desk.cancel(group: "nightly") == 2)
+        try await expectCounts(desk, succeeded: 4, failed: 1, cancelled: 2)
+        #expect(try await desk.group("other")?.waiting == 3)
+        #expect(try await desk.group("none") == nil)
+        #expect(try await desk.retryDeadLetters(jobType: nil, group: "nightly") == 1)
+        try await expectCounts(desk, waiting: 1, succeeded: 4, cancelled: 2)
+    }
+
+    @Test func aGroupIsNotFinishedUnderAProducer() async throws {
+        let queue = try await QueueFixture()
+        let (worker, producer) = (try await queue.worker(), try await queue.database.connect())
+        try await queue.enqueue(1, group: "g")
+        try await producer.query("BEGIN")
+        try await producer.query("SELECT l2s.enqueue('summarize', 'more', \"group\" => 'g')")
+        try await worker.finish(try #require(try await worker.claim()))
+        #expect(try await worker.store.finishGroups() == 0)
+        try await producer.query("COMMIT")
+        try await queue.letTheLastLookBeLongAgo()
+        #expect(try await worker.store.finishGroups() == 0)
+        try await worker.finish(try #require(try await worker.claim()))
+        try await queue.letTheLastLookBeLongAgo()
+        #expect(try await worker.store.finishGroups() == 1)
+        // Somebody has just looked for all.
+        #expect(try await worker.store.finishGroups() == 0)
+    }
+
+    /// No producer waits for another because both are the first to name a group.
+    @Test func transactionsThatNameANewGroupDoNotWait() async throws {
+        let queue = try await QueueFixture()
+        let producer = try await queue.database.connect()
+        try await producer.query("BEGIN")
+        try await producer.query("SELECT l2s.enqueue('summarize', 'one', \"group\" => 'g')")
+        try await queue.sql.query("SET lock_timeout = '1s'")
+        try await queue.enqueue(1, group: "g")
+        try await producer.query("COMMIT")
+        #expect(try await JobDesk(queue.sql).group("g")?.waiting == 2)
+    }
+
+    private func expectCounts(
+        _ desk: JobDesk, waiting: Int = 0, succeeded: Int = 0, failed: Int = 0, cancelled: Int = 0,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let status = try #require(
+            try await desk.group("nightly"), sourceLocation: sourceLocation)
+        #expect(
+            [status.waiting, status.succeeded, status.failed, status.cancelled]
+                == [waiting, succeeded, failed, cancelled], sourceLocation: sourceLocation)
+        #expect(
+            status.documents == waiting + succeeded + failed + cancelled,
+            sourceLocation: sourceLocation)
+    }
+}
+
+extension QueueFixture {
+    func enqueue(_ count: Int, group: String) async throws {
+        try await sql.query(
+            """
+            SELECT l2s.enqueue('summarize', 'text ' || i, "group" => $1)
+            FROM generate_series(1, $2) AS i
+            """, [.text(group), .int(count)])
+    }
+
+    func letTheLastLookBeLongAgo() async throws {
+        try await sql.query("UPDATE l2s.chore SET at = '-infinity'")
+    }
+}

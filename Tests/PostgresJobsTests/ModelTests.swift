@@ -1,0 +1,367 @@
+import Foundation
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+/// Random operations on the queue and on a small model of it, which must agree after each.
+///
+/// One connection does everything in turn: what is tested here are the moves, not their races (see
+/// RaceTests). The numbers can be raised and a failure played again: L2S_MODEL_OPERATIONS,
+/// L2S_MODEL_SEED.
+@Suite struct ModelTests {
+    @Test(.timeLimit(.minutes(60))) func theQueueDoesWhatTheModelDoes() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let operations = environment["L2S_MODEL_OPERATIONS"].flatMap(Int.init) ?? 10_000
+        let seed =
+            environment["L2S_MODEL_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0..<1 << 32)
+        print("model test: seed \(seed), \(operations) operations")
+        var random = SeededRandom(seed: seed)
+        var play = try await Play()
+        var done = 0
+        while done < operations {
+            done += try await play.step(&random)
+            if Int.random(in: 0..<100, using: &random) == 0 {
+                try await play.compare("seed \(seed), after \(done) operations")
+            }
+        }
+        try await play.finishAll()
+        try await play.compare("seed \(seed), at the end")
+    }
+}
+
+/// The queue and what should be in it.
+private struct Play {
+    struct Document: Equatable {
+        enum State: String {
+            case waiting, running, cancelling, succeeded, failed, cancelled, delayed
+        }
+        var state = State.waiting
+        /// Attempts that ended in an error or a crash.
+        var ended = 0
+        var errors = 0
+        var crashes = 0
+        var lease: LeaseID?
+        var group: String?
+
+        var isFinished: Bool { [.succeeded, .failed, .cancelled].contains(state) }
+    }
+
+    private let queue: QueueFixture
+    private let worker: FixtureWorker
+    private var documents: [Int64: Document] = [:]
+    private var keys: [String: Int64] = [:]
+    private var paused = false
+    private var streamKey: String?
+    private var streamed: [Int64: Int] = [:]
+    private let attempts = 3
+
+    init() async throws {
+        queue = try await QueueFixture(attempts: attempts)
+        worker = try await queue.worker()
+    }
+
+    /// Does one random thing to both; returns how many documents it was about, one at least.
+    mutating func step(_ random: inout SeededRandom) async throws -> Int {
+        switch Int.random(in: 0..<100, using: &random) {
+        case ..<22: return try await enqueue(&random)
+        case ..<45: return try await claim(&random)
+        case ..<72: return try await finish(&random)
+        case ..<77: return try await release(&random)
+        case ..<80: return try await crash(&random)
+        case ..<88: return try await cancel(&random)
+        case ..<92: return try await retry(&random)
+        case ..<95: return try await promote()
+        case ..<97: return try await pauseOrResume()
+        default: return try await stream()
+        }
+    }
+
+    private mutating func enqueue(_ random: inout SeededRandom) async throws -> Int {
+        let count = Int.random(in: 1...40, using: &random)
+        let group = ["a", "b", nil, nil].randomElement(using: &random) ?? nil
+        let tenant = ["x", "y", nil].randomElement(using: &random) ?? nil
+        let key: String? =
+            count == 1 ? "k\(Int.random(in: 0..<20, using: &random))" : nil
+        let later = Int.random(in: 0..<8, using: &random) == 0
+        let ids: [Int64] = try await queue.sql.query(
+            """
+            SELECT l2s.enqueue(
+                'summarize', repeat('word ', $2), priority => $3, "group" => $4, tenant => $5,
+                dedupe_key => $6, run_at => now() + CASE WHEN $7 THEN '1 day' ELSE '0' END::interval)
+                AS id
+            FROM generate_series(1, $1)
+            """,
+            [
+                .int(count), .int(Int.random(in: 1...400, using: &random)),
+                .int(Int.random(in: -1...1, using: &random)), .text(group), .text(tenant),
+                .text(key), .bool(later),
+            ]
+        ).map { try $0.value("id") }
+        if let key, let known = keys[key] {
+            #expect(ids == [known])
+            return 1
+        }
+        if let key { keys[key] = ids[0] }
+        for id in ids {
+            #expect(documents[id] == nil)
+            documents[id] = Document(state: later ? .delayed : .waiting, group: group)
+        }
+        return count
+    }
+
+    private mutating func claim(_ random: inout SeededRandom) async throws -> Int {
+        let limit = Int.random(in: 1...64, using: &random)
+        guard let claim = try await worker.claim(limit, jobTypes: ["summarize"]) else {
+            let isSuspectHeld = documents.values.contains { $0.lease != nil }
+            if !paused && !isSuspectHeld {
+                #expect(!documents.values.contains { $0.state == .waiting })
+            }
+            return 1
+        }
+        #expect(!paused)
+        #expect(claim.documents.count <= limit)
+        for document in claim.documents {
+            let known = documents[document.id]
+            #expect(known?.state == .waiting, "document \(document.id)")
+            #expect(document.attempt == (known?.ended ?? 0) + 1, "document \(document.id)")
+            documents[document.id]?.state = .running
+            documents[document.id]?.lease = claim.lease
+        }
+        return claim.documents.count
+    }
+
+    /// Some of a random lease, which may be one of the past.
+    private func pick(_ random: inout SeededRandom) -> (lease: LeaseID, ids: [Int64])? {
+        let held = Dictionary(grouping: documents.keys.sorted()) { documents[$0]?.lease }
+        let leases = held.keys.compactMap(\.self).sorted { $0.value < $1.value }
+        guard let lease = leases.randomElement(using: &random), let all = held[lease] else {
+            return nil
+        }
+        return (lease, all.filter { _ in Int.random(in: 0..<4, using: &random) > 0 })
+    }
+
+    private mutating func finish(_ random: inout SeededRandom) async throws -> Int {
+        guard let (lease, held) = pick(&random) else { return 1 }
+        // One that no lease ever finished must be refused.
+        let stranger = documents.keys.sorted().randomElement(using: &random).flatMap { id in
+            let document = documents[id]
+            return document?.state == .waiting && document?.ended == 0 ? id : nil
+        }
+        var expected = FinishReceipt(stale: stranger.map { [$0] } ?? [])
+        var reports = expected.stale.map { FinishedDocument.fixture($0, .done) }
+        for id in held {
+            let outcome: Outcome =
+                switch Int.random(in: 0..<10, using: &random) {
+                case 0: .rejected(reason: "r")
+                case 1...3: .failed(reason: "f")
+                default: .done
+                }
+            reports.append(.fixture(id, outcome))
+            finish(id, outcome, &expected)
+        }
+        let receipt = try await worker.store.finish(lease, reports)
+        expect(receipt, expected)
+        return max(1, held.count)
+    }
+
+    private mutating func finish(
+        _ id: Int64, _ outcome: Outcome, _ receipt: inout FinishReceipt
+    ) {
+        guard var document = documents[id] else { return }
+        document.lease = nil
+        if outcome != .done { document.ended += 1 }
+        switch (document.state, outcome) {
+        case (.cancelling, _):
+            // The attempt that was under way counts.
+            if outcome == .done { document.ended += 1 }
+            document.state = .cancelled
+            receipt.cancelled.append(id)
+        case (_, .failed) where document.errors + 1 < attempts:
+            document.errors += 1
+            document.state = .delayed
+            receipt.retried.append(id)
+        case (_, .succeeded):
+            document.state = .succeeded
+            receipt.recorded.append(id)
+        default:
+            document.state = .failed
+            receipt.recorded.append(id)
+        }
+        documents[id] = document
+    }
+
+    private mutating func release(_ random: inout SeededRandom) async throws -> Int {
+        guard let (lease, ids) = pick(&random) else { return 1 }
+        #expect(try await worker.store.release(lease, ids) == ids.count)
+        for id in ids {
+            guard let document = documents[id] else { continue }
+            if document.state == .cancelling {
+                documents[id]?.ended += 1
+                documents[id]?.state = .cancelled
+            } else {
+                documents[id]?.state = .waiting
+            }
+            documents[id]?.lease = nil
+        }
+        return max(1, ids.count)
+    }
+
+    /// The lease runs out.
+    private mutating func crash(_ random: inout SeededRandom) async throws -> Int {
+        guard let (lease, _) = pick(&random) else { return 1 }
+        let ids = documents.keys.filter { documents[$0]?.lease == lease }
+        try await queue.sql.query(
+            "UPDATE l2s.lease SET expires_at = '-infinity', duration = '-1000 years' WHERE id = $1",
+            [.int(lease.value)])
+        #expect(try await worker.store.rescueExpired().leases == 1)
+        var expected = FinishReceipt()
+        for id in ids {
+            guard var document = documents[id] else { continue }
+            if document.state == .cancelling {
+                expected.cancelled.append(id)
+            } else {
+                expected.stale.append(id)
+            }
+            document.lease = nil
+            document.ended += 1
+            document.crashes += 1
+            document.state =
+                document.state == .cancelling
+                ? .cancelled : document.crashes >= 4 ? .failed : .waiting
+            documents[id] = document
+        }
+        expect(
+            try await worker.store.finish(lease, ids.map { .fixture($0, .done) }), expected)
+        return max(1, ids.count)
+    }
+
+    private mutating func cancel(_ random: inout SeededRandom) async throws -> Int {
+        let ids: [Int64]
+        let count: Int
+        if Int.random(in: 0..<20, using: &random) == 0 {
+            ids = documents.keys.filter { documents[$0]?.group == "a" }
+            count = try await JobDesk(queue.sql).cancel(group: "a")
+        } else {
+            let known = documents.keys.sorted()
+            ids = Array(Set((0..<3).compactMap { _ in known.randomElement(using: &random) }))
+            count = try await queue.cancel(ids)
+        }
+        var expected = 0
+        for id in ids {
+            switch documents[id]?.state {
+            case .waiting, .delayed: documents[id]?.state = .cancelled
+            case .running: documents[id]?.state = .cancelling
+            default: continue
+            }
+            expected += 1
+        }
+        #expect(count == expected)
+        return max(1, expected)
+    }
+
+    private mutating func retry(_ random: inout SeededRandom) async throws -> Int {
+        let known = documents.keys.sorted()
+        let ids = Set((0..<8).compactMap { _ in known.randomElement(using: &random) })
+        let again = ids.filter { [.failed, .cancelled].contains(documents[$0]?.state) }
+        #expect(try await JobDesk(queue.sql).retry(Array(ids)) == again.count)
+        for id in again {
+            documents[id]?.state = .waiting
+            documents[id]?.errors = 0
+            documents[id]?.crashes = 0
+            streamed[id] = nil
+        }
+        return ids.count
+    }
+
+    private mutating func promote() async throws -> Int {
+        try await queue.sql.query("UPDATE l2s.queue SET run_at = now() WHERE state = 2")
+        let due = documents.keys.filter { documents[$0]?.state == .delayed }
+        #expect(try await worker.store.promoteDelayed() == min(due.count, 1000))
+        guard due.count <= 1000 else { return try await promote() }
+        for id in due { documents[id]?.state = .waiting }
+        return max(1, due.count)
+    }
+
+    private mutating func pauseOrResume() async throws -> Int {
+        #expect(try await JobDesk(queue.sql).setPaused(!paused, jobType: nil))
+        paused.toggle()
+        return 1
+    }
+
+    private mutating func stream() async throws -> Int {
+        let page = try await JobDesk(queue.sql).completed(after: streamKey, group: nil, limit: 100)
+        for result in page {
+            streamed[result.id, default: 0] += 1
+            #expect(streamed[result.id] == 1, "document \(result.id) was streamed twice")
+        }
+        streamKey = page.last?.key ?? streamKey
+        return max(1, page.count)
+    }
+
+    /// Every document comes to an end.
+    mutating func finishAll() async throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(120)
+        if paused { _ = try await pauseOrResume() }
+        var random = SeededRandom(seed: 0)
+        while documents.values.contains(where: { !$0.isFinished }) {
+            _ = try await promote()
+            while documents.values.contains(where: { $0.lease != nil }) {
+                _ = try await finish(&random)
+            }
+            _ = try await claim(&random)
+        }
+        // Other tests' transactions hold the stream up.
+        while Set(streamed.keys) != Set(documents.keys) {
+            guard clock.now < deadline else { throw NotStreamed() }
+            _ = try await stream()
+        }
+    }
+
+    func compare(_ place: String) async throws {
+        let rows = try await queue.sql.query("SELECT id, state, attempt, output FROM l2s.jobs")
+        #expect(rows.count == documents.count, "\(place)")
+        var wrong: [String] = []
+        for row in rows {
+            let id: Int64 = try row.value("id")
+            guard let document = documents[id] else { throw Disagreement(id: id) }
+            let (state, attempt): (String, Int) = (try row.value("state"), try row.value("attempt"))
+            let isAtWork = [.running, .cancelling, .succeeded].contains(document.state)
+            let output = try row.optional("output", as: String.self)
+            if state != document.state.rawValue || attempt != document.ended + (isAtWork ? 1 : 0)
+                || (output != nil) != (document.state == .succeeded)
+            {
+                wrong.append("document \(id): \(state), attempt \(attempt); model: \(document)")
+            }
+        }
+        #expect(wrong.isEmpty, "\(place): \(wrong.prefix(3))")
+        let leases = Set(documents.values.compactMap(\.lease)).count
+        #expect(try await queue.count("l2s.lease") == leases, "\(place)")
+        let unfinished = documents.values.count { !$0.isFinished }
+        #expect(try await queue.count("l2s.queue") == unfinished, "\(place)")
+        #expect(
+            try await queue.count("l2s.result") == documents.count - unfinished, "\(place)")
+        for name in ["a", "b"] {
+            let members = documents.values.filter { $0.group == name }
+            let status = try await JobDesk(queue.sql).group(name)
+            #expect(status?.documents ?? 0 == members.count, "\(place)")
+            #expect(
+                status?.cancelled ?? 0 == members.count { $0.state == .cancelled }, "\(place)")
+        }
+    }
+
+    private func expect(_ receipt: FinishReceipt, _ expected: FinishReceipt) {
+        #expect(Set(receipt.recorded) == Set(expected.recorded))
+        #expect(Set(receipt.retried) == Set(expected.retried))
+        #expect(Set(receipt.cancelled) == Set(expected.cancelled))
+        #expect(Set(receipt.stale) == Set(expected.stale))
+    }
+}
+
+private struct NotStreamed: Error {}
+
+private struct Disagreement: Error {
+    let id: Int64
+}

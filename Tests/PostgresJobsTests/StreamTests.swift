@@ -1,0 +1,91 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+@Suite struct StreamTests {
+    /// A key by time or sequence would pass over what is written first and committed last.
+    @Test func whatCommitsLateIsNotLeftOut() async throws {
+        let queue = try await QueueFixture()
+        let (slow, fast) = (try await queue.worker(), try await queue.worker())
+        let ids = try await queue.enqueue(3)
+        let first = try #require(try await slow.claim(1))
+        let late = try await queue.database.connect()
+        try await late.query("BEGIN")
+        try await late.query(
+            "SELECT l2s.complete($1, $2)",
+            [
+                .int(first.lease.value),
+                .text(
+                    #"[{"id": \#(ids[0]), "outcome": "succeeded", "output": "late"}]"#),
+            ])
+        try await fast.finish(try #require(try await fast.claim(1)))
+        let desk = JobDesk(queue.sql)
+        #expect(try await desk.completed(after: nil, group: nil).isEmpty)
+        try await late.query("COMMIT")
+        let both = try await desk.completed(2, after: nil)
+        #expect(both.map(\.id) == [ids[0], ids[1]])
+        try await fast.finish(try #require(try await fast.claim(1)))
+        #expect(try await desk.completed(2, after: both[0].key).map(\.id) == [ids[1], ids[2]])
+        #expect(try await desk.completed(1, after: both[1].key).map(\.id) == [ids[2]])
+    }
+
+    @Test func aGroupsResultsComeInPagesOnceEach() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(30, group: "g")
+        try await queue.enqueue(30)
+        let desk = JobDesk(queue.sql)
+        var (seen, key): ([Int64], String?) = ([], nil)
+        while let claim = try await worker.claim(7) {
+            try await worker.finish(claim)
+            let page = try await desk.completed(after: key, group: "g", limit: 5)
+            seen += page.map(\.id)
+            key = page.last?.key ?? key
+        }
+        try await eventually("the rest is shown") {
+            let isLast = try await desk.isCompleted(group: "g")
+            let page = try await desk.completed(after: key, group: "g", limit: 5)
+            seen += page.map(\.id)
+            key = page.last?.key ?? key
+            return isLast && page.isEmpty
+        }
+        #expect(seen.count == 30 && Set(seen).count == 30)
+    }
+
+    @Test func aKeyThatIsNoneIsRefused() async throws {
+        let queue = try await QueueFixture()
+        let error = await #expect(throws: DatabaseError.self) {
+            try await queue.sql.query("SELECT * FROM l2s.completed(after => '1; DROP')")
+        }
+        #expect(error?.refusal?.sqlState == "22023")
+    }
+
+    @Test func onlyWhoAskedIsToldOfTheEnd() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let listener = try await queue.database.connect()
+        try await listener.listen(to: "l2s_done")
+        try await queue.enqueue(2)
+        try await worker.finish(try #require(try await worker.claim()))
+        #expect(try await listener.waitForNotification(timeout: .milliseconds(50)) == false)
+        try await queue.sql.query(
+            "SELECT l2s.enqueue('summarize', 'text', notify => true) FROM generate_series(1, 700)")
+        while let claim = try await worker.claim() { try await worker.finish(claim) }
+        #expect(try await listener.waitForNotification(timeout: .seconds(10)))
+    }
+}
+
+extension JobDesk {
+    /// Once it shows so many: transactions of other tests hold the stream up.
+    fileprivate func completed(_ count: Int, after key: String?) async throws -> [CompletedDocument]
+    {
+        var page: [CompletedDocument] = []
+        try await eventually("\(count) results are shown") {
+            page = try await completed(after: key, group: nil)
+            return page.count >= count
+        }
+        return page
+    }
+}

@@ -1,0 +1,188 @@
+-- 12: what people do to the queue: cancel, pause, resume, run again; groups.
+
+DROP INDEX l2s.result_dead;
+CREATE INDEX result_dead ON l2s.result (finished_at) WHERE NOT succeeded AND NOT cancelled;
+
+CREATE TABLE l2s.chore (
+    name text PRIMARY KEY,
+    at   timestamptz NOT NULL
+);
+INSERT INTO l2s.chore VALUES ('groups', '-infinity');
+COMMENT ON TABLE l2s.chore IS 'What one worker does for all, and when one did it last.';
+
+-- Elects the caller to do something, until its transaction ends and `every` is over.
+CREATE FUNCTION l2s.elect(chore text, every interval) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE l2s.chore c SET at = clock_timestamp()
+    WHERE c.name = (
+        SELECT d.name FROM l2s.chore d
+        WHERE d.name = elect.chore AND d.at <= clock_timestamp() - elect.every
+        FOR NO KEY UPDATE SKIP LOCKED);
+    RETURN FOUND;
+END $$;
+
+CREATE FUNCTION l2s.cancel(VARIADIC documents bigint[]) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    held    bigint[];
+    waiting bigint[];
+    flagged bigint;
+BEGIN
+    held := ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.document_id = ANY (documents) AND NOT q.cancelled
+        ORDER BY q.document_id FOR UPDATE);
+    waiting := ARRAY(
+        SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (held) AND q.state <> 1);
+    PERFORM l2s.end_cancelled(waiting, NULL, NULL, NULL);
+    UPDATE l2s.queue q SET cancelled = true WHERE q.document_id = ANY (held);
+    GET DIAGNOSTICS flagged = ROW_COUNT;
+    RETURN cardinality(waiting) + flagged;
+END $$;
+COMMENT ON FUNCTION l2s.cancel IS
+'Cancels documents that are not finished, and returns how many: those that wait at once, those that
+run as soon as their worker hears of it. Whatever comes out of them until then is dropped.';
+
+-- The rows that together are a group.
+CREATE FUNCTION l2s.group_ids(name text) RETURNS bigint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT g.id FROM l2s.group_run g WHERE g.name = group_ids.name);
+END $$;
+
+CREATE FUNCTION l2s.cancel_group("group" text, documents integer DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET jit = off
+AS $$
+BEGIN
+    RETURN l2s.cancel(VARIADIC ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.group_id = ANY (l2s.group_ids("group")) AND NOT q.cancelled
+        LIMIT cancel_group.documents));
+END $$;
+COMMENT ON FUNCTION l2s.cancel_group IS
+'Cancels what is not finished of a group, at most `documents` of them; returns how many.';
+
+CREATE FUNCTION l2s.set_paused(job_type text, paused boolean) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF job_type IS NULL THEN
+        UPDATE l2s.setting s SET paused = set_paused.paused;
+    ELSE
+        UPDATE l2s.job_type t SET paused = set_paused.paused WHERE t.name = set_paused.job_type;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'unknown job type %', quote_literal(job_type)
+                USING ERRCODE = 'undefined_object';
+        END IF;
+    END IF;
+    IF NOT paused THEN
+        PERFORM l2s.wake();
+    END IF;
+END $$;
+
+CREATE FUNCTION l2s.pause(job_type text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM l2s.set_paused(job_type, true);
+END $$;
+COMMENT ON FUNCTION l2s.pause IS
+'No further documents of the job type, or of any when none is named, are taken from the queue. What
+runs is finished, and enqueuing goes on.';
+
+CREATE FUNCTION l2s.resume(job_type text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM l2s.set_paused(job_type, false);
+END $$;
+COMMENT ON FUNCTION l2s.resume IS
+'Ends l2s.pause of the same job type, or of the whole queue.';
+
+CREATE FUNCTION l2s.retry(VARIADIC documents bigint[]) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    again record;
+    total integer := 0;
+BEGIN
+    FOR again IN
+        SELECT r.document_id AS id, r.attempt FROM l2s.result r
+        WHERE r.document_id = ANY (documents) AND NOT r.succeeded
+        ORDER BY r.document_id FOR UPDATE
+    LOOP
+        INSERT INTO l2s.queue (
+            document_id, run_at, job_type, tokens, rank, lane, state, tenant, group_id, earlier,
+            turn)
+        SELECT
+            d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.lane(size.tokens), 0,
+            flow.tenant, (
+                SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
+            again.attempt,
+            size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint)
+        FROM l2s.document d
+        CROSS JOIN LATERAL (SELECT octet_length(d.body) / 4 + 1 AS tokens) AS size
+        CROSS JOIN LATERAL (SELECT coalesce(hashtext(d.tenant), 0) AS tenant) AS flow
+        WHERE d.id = again.id;
+        DELETE FROM l2s.result r WHERE r.document_id = again.id;
+        total := total + 1;
+    END LOOP;
+    IF total > 0 THEN
+        PERFORM l2s.wake();
+    END IF;
+    RETURN total;
+END $$;
+COMMENT ON FUNCTION l2s.retry IS
+'Puts documents that failed for good or were cancelled into the queue again, as if they were new;
+returns how many. What became of their attempts so far stays in l2s.attempts.';
+
+-- Looks for groups of which nothing is left to do, notes the time and says so on channel l2s_groups,
+-- the name as payload. A group that a producer is just adding to is left to the next look.
+CREATE FUNCTION l2s.finish_groups() RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET jit = off
+AS $$
+DECLARE
+    candidate text;
+    open      bigint[];
+    held      bigint[];
+    finished  integer := 0;
+BEGIN
+    IF NOT l2s.elect('groups', '500 milliseconds') THEN
+        RETURN 0;
+    END IF;
+    FOR candidate IN
+        SELECT DISTINCT g.name FROM l2s.group_run g
+        WHERE g.finished_at IS NULL
+          AND NOT EXISTS (SELECT FROM l2s.queue q WHERE q.group_id = g.id)
+    LOOP
+        open := ARRAY(
+            SELECT g.id FROM l2s.group_run g WHERE g.name = candidate AND g.finished_at IS NULL
+            ORDER BY g.id);
+        held := ARRAY(
+            SELECT g.id FROM l2s.group_run g
+            WHERE g.id = ANY (open) AND g.finished_at IS NULL ORDER BY g.id FOR UPDATE SKIP LOCKED);
+        CONTINUE WHEN held <> open OR EXISTS (
+            SELECT FROM l2s.queue q WHERE q.group_id = ANY (open));
+        UPDATE l2s.group_run g SET finished_at = clock_timestamp() WHERE g.id = ANY (open);
+        PERFORM pg_notify('l2s_groups', candidate);
+        finished := finished + 1;
+    END LOOP;
+    RETURN finished;
+END $$;

@@ -1,0 +1,122 @@
+-- 17: roles with no more rights than they need.
+--
+-- Nobody but the owner of the schema writes to its tables. What a role may do it does through
+-- functions that run with the owner's rights, each with its search_path pinned. The roles are the
+-- server's, so they are made and given their rights by l2s.grant_roles, which l2s migrate calls.
+
+-- Registers a worker's process.
+CREATE FUNCTION l2s.register(host text, pid integer, version text) RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO l2s.worker (host, pid, version)
+    VALUES (register.host, register.pid, register.version) RETURNING id
+$$;
+
+-- Marks a worker as waiting for work, see l2s.wake. l2s.claim takes the mark away.
+CREATE FUNCTION l2s.fall_idle(worker_id bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE l2s.worker w SET idle = true WHERE w.id = fall_idle.worker_id AND NOT w.idle;
+END $$;
+
+-- How busy a worker's process is.
+CREATE FUNCTION l2s.tell_load(worker_id bigint, load jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE l2s.worker w SET load = tell_load.load WHERE w.id = tell_load.worker_id;
+END $$;
+
+ALTER FUNCTION l2s.retire(bigint) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION l2s.wake() SET search_path = pg_catalog, pg_temp;
+
+-- The functions that roles call, and which roles do.
+CREATE TABLE l2s.permission (
+    role     text NOT NULL,
+    function text NOT NULL,
+    PRIMARY KEY (role, function)
+);
+COMMENT ON TABLE l2s.permission IS 'What l2s.grant_roles lets whom call.';
+INSERT INTO l2s.permission (role, function)
+SELECT p.role, unnest(p.functions) FROM (VALUES
+    ('l2s_producer', ARRAY['enqueue', 'completed', 'caller', 'sees_all']),
+    ('l2s_reader', ARRAY['completed', 'caller', 'sees_all', 'group_ids', 'count_minutes']),
+    ('l2s_worker', ARRAY[
+        'register', 'sync_job_types', 'claim', 'has_work', 'fall_idle', 'tell_load', 'heartbeat',
+        'renew', 'complete', 'finish', 'release', 'rescue', 'promote', 'finish_groups', 'maintain',
+        'retire']),
+    ('l2s_admin', ARRAY[
+        'cancel', 'cancel_group', 'pause', 'resume', 'retry', 'maintain', 'sync_job_types'])
+) AS p(role, functions);
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    -- sees_all runs so already; caller must not.
+    FOR name IN
+        SELECT f.oid::regprocedure FROM pg_proc f
+        WHERE f.pronamespace = 'l2s'::regnamespace AND f.proname <> 'caller'
+          AND f.proname IN (SELECT p.function FROM l2s.permission p)
+    LOOP
+        EXECUTE 'ALTER FUNCTION ' || name || ' SECURITY DEFINER';
+    END LOOP;
+END $$;
+
+-- Makes the roles that are missing and gives all of them their rights, as far as the caller may;
+-- returns what somebody with more rights has to do.
+CREATE FUNCTION l2s.grant_roles() RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    role_name text;
+    call      record;
+BEGIN
+    -- PostgreSQL lets everybody call a new function.
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA l2s FROM PUBLIC;
+    FOREACH role_name IN ARRAY ARRAY['l2s_producer', 'l2s_reader', 'l2s_worker', 'l2s_admin'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role_name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    RETURN NEXT format('CREATE ROLE %I NOLOGIN;', role_name);
+                    CONTINUE;
+                WHEN duplicate_object OR unique_violation THEN
+                    NULL;  -- Another database of this server was faster.
+            END;
+        END IF;
+        EXECUTE format('GRANT USAGE ON SCHEMA l2s TO %I', role_name);
+        FOR call IN
+            SELECT f.oid::regprocedure AS name FROM pg_proc f
+            JOIN l2s.permission p ON p.function = f.proname
+            WHERE f.pronamespace = 'l2s'::regnamespace AND p.role = role_name
+        LOOP
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call.name, role_name);
+        END LOOP;
+        EXECUTE format('GRANT SELECT ON l2s.migration TO %I', role_name);
+        IF role_name = 'l2s_producer' THEN
+            EXECUTE format('GRANT SELECT ON l2s.jobs TO %I', role_name);
+        ELSIF role_name = 'l2s_worker' THEN
+            -- What it counts and shows; texts it gets by its claims only.
+            EXECUTE format(
+                'GRANT SELECT ON l2s.queue, l2s.lease, l2s.worker, l2s.reader, l2s.job_type,'
+                    ' l2s.setting, l2s.result TO %I', role_name);
+        ELSE
+            EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA l2s TO %I', role_name);
+        END IF;
+        IF role_name = 'l2s_admin' THEN
+            EXECUTE format('GRANT UPDATE ON l2s.setting TO %I', role_name);
+            EXECUTE format(
+                'GRANT EXECUTE ON FUNCTION l2s.group_ids(text), l2s.caller(), l2s.sees_all(),'
+                    ' l2s.count_minutes(timestamptz, timestamptz) TO %I', role_name);
+        END IF;
+    END LOOP;
+END $$;

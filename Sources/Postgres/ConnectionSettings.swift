@@ -11,6 +11,10 @@ package struct ConnectionSettings: Sendable {
     package var connectTimeout = Duration.seconds(5)
     /// A longer statement is cancelled by the server. Zero: none is.
     package var statementTimeout = Duration.seconds(30)
+    /// How long a statement's answer is waited for: the way there and back beside its own time.
+    var answerTimeout: Duration? {
+        statementTimeout > .zero ? statementTimeout + connectTimeout : nil
+    }
     /// False lets a commit return before it is on disk: for writes that may be lost in a crash.
     package var durableCommits = true
 

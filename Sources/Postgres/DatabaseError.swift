@@ -30,11 +30,14 @@ package enum DatabaseError: Error, Equatable {
         switch self {
         case .unreachable, .connectionLost: true
         case .refused(let refusal):
-            // Connection exceptions; server shut down or starting; too many connections;
-            // serialization failure, deadlock; lock or statement timed out.
-            refusal.sqlState.hasPrefix("08")
-                || ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03", "57014"]
-                    .contains(refusal.sqlState)
+            // Connection exceptions; disk full, out of memory, too many connections; server shut
+            // down, starting or, after a failover, read-only; serialization failure, deadlock; lock
+            // or statement timed out; session ended for idling; input or output failed.
+            ["08", "53"].contains { refusal.sqlState.hasPrefix($0) }
+                || [
+                    "57P01", "57P02", "57P03", "57P05", "25006", "40001", "40P01", "55P03",
+                    "57014", "58030",
+                ].contains(refusal.sqlState)
         case .badConnectionString, .badParameter, .unexpectedValue: false
         }
     }

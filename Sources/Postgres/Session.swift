@@ -5,6 +5,8 @@ import Glibc
 final class Session {
     private let handle: OpaquePointer
     private let settings: ConnectionSettings
+    /// Given up: what it may still answer would be taken for the answer to something else.
+    private var isSilent = false
 
     init(_ settings: ConnectionSettings) throws(DatabaseError) {
         self.settings = settings
@@ -17,6 +19,8 @@ final class Session {
         guard PQstatus(handle) == CONNECTION_OK else {
             throw .unreachable(place: settings.place, reason: lastMessage)
         }
+        // Never waits in a call: `answer` does, and knows how long.
+        PQsetnonblocking(handle, 1)
         // Notices go nowhere: they may quote values.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         let timeout = settings.statementTimeout / Duration.milliseconds(1)
@@ -32,7 +36,7 @@ final class Session {
     deinit { PQfinish(handle) }
 
     var socket: Int32 { PQsocket(handle) }
-    var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
+    var isBroken: Bool { isSilent || PQstatus(handle) != CONNECTION_OK }
 
     func query(_ sql: String, _ parameters: [Parameter]) throws(DatabaseError) -> Rows {
         var literals: [String?] = []
@@ -46,10 +50,42 @@ final class Session {
             }
             literals.append(literal)
         }
-        let result = CStrings.withArray(literals) {
-            PQexecParams(handle, sql, Int32(literals.count), nil, $0, nil, nil, 0)
+        let isSent = CStrings.withArray(literals) {
+            PQsendQueryParams(handle, sql, Int32(literals.count), nil, $0, nil, nil, 0) == 1
         }
+        guard isSent else {
+            throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
+        }
+        let result = try answer(to: sql)
+        // A connection that ends here shows in `isBroken`.
+        while let further = try? answer(to: sql) { PQclear(further) }
         return try check(result, sql)
+    }
+
+    /// The next result; nil after the last.
+    ///
+    /// Waits somewhat longer than the server would let the statement take. A dead peer is noticed by
+    /// TCP itself; this notices one that lives and says nothing, a frozen server or pooler.
+    private func answer(to sql: String) throws(DatabaseError) -> OpaquePointer? {
+        let limit = settings.answerTimeout.map { ContinuousClock.now + $0 }
+        while true {
+            let unsent = PQflush(handle)
+            // Looks at what has come before it looks at the time: this process may have been frozen.
+            guard unsent >= 0, PQconsumeInput(handle) == 1 else {
+                throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
+            }
+            if unsent == 0, PQisBusy(handle) == 0 { return PQgetResult(handle) }
+            let left = limit.map { ($0 - .now) / Duration.milliseconds(1) }
+            if let left, left <= 0 {
+                isSilent = true
+                throw .connectionLost(
+                    statement: Self.name(of: sql),
+                    reason: "no answer within \(settings.answerTimeout ?? .zero)")
+            }
+            let events = unsent > 0 ? POLLIN | POLLOUT : POLLIN
+            var source = pollfd(fd: socket, events: Int16(events), revents: 0)
+            poll(&source, 1, left.map { Int32(min($0, 3_600_000).rounded(.up)) } ?? -1)
+        }
     }
 
     /// Several statements separated by semicolons, without parameters.

@@ -70,7 +70,10 @@ package struct PrivateServer: Sendable {
     /// Drops everything at once.
     package func crash() throws { try control("stop", "-m", "immediate", "-w") }
 
-    package func startAgain() throws { try launch() }
+    /// Does nothing while it runs.
+    package func startAgain() throws {
+        if try !isRunning { try launch() }
+    }
 
     /// Stops at once and deletes the folder.
     package func remove() throws {

@@ -18,8 +18,14 @@ package struct TestDatabase: Sendable {
     }
 
     /// On a server of its own, for tests that restart it.
-    package static func onOwnServer() async throws -> TestDatabase {
-        try await create(on: SharedServer.launch(), migrated: true)
+    ///
+    /// - Parameters:
+    ///   - folder: the server's, new. Default: one in the system's temporary folder.
+    ///   - settings: of the server, beside those of all test servers.
+    package static func onOwnServer(
+        folder: String? = nil, settings: [String: String] = [:]
+    ) async throws -> TestDatabase {
+        try await create(on: SharedServer.launch(folder: folder, settings), migrated: true)
     }
 
     private static func create(
@@ -65,6 +71,11 @@ package struct TestDatabase: Sendable {
     package func crashServer() throws { try server.crash() }
 
     package func startServer() throws { try server.startAgain() }
+
+    package func removeServer() throws { try server.remove() }
+
+    /// The server's Unix socket.
+    package var socket: String { server.folder + "/socket/.s.PGSQL.5432" }
 }
 
 private enum SharedServer {
@@ -72,10 +83,14 @@ private enum SharedServer {
     /// Servers to remove at exit. Written by `launch`, read at exit.
     private static let launched = Mutex<[PrivateServer]>([])
 
-    static func launch() throws -> PrivateServer {
+    static let settings = ["fsync": "off", "max_connections": "200"]
+
+    static func launch(
+        folder: String? = nil, _ more: [String: String] = [:]
+    ) throws -> PrivateServer {
         let server = try PrivateServer.start(
-            folder: "/tmp/l2s-test-\(UUID().uuidString.prefix(8))",
-            settings: ["fsync": "off", "max_connections": "200"])
+            folder: folder ?? "/tmp/l2s-test-\(UUID().uuidString.prefix(8))",
+            settings: settings.merging(more) { _, more in more })
         let first = launched.withLock { launched in
             launched.append(server)
             return launched.count == 1

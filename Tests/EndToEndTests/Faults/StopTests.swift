@@ -3,12 +3,12 @@ import Postgres
 import TestSupport
 import Testing
 
-/// Real worker processes on a real PostgreSQL, and what may happen to them.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct FaultTests {
+/// Workers on the shipped models that are killed and stopped, and a server that restarts.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct StopTests {
     private static let seed = UInt64.random(in: .min ... .max)
     private var random = SeededGenerator(seed: seed)
 
-    init() { print("EndToEndTests.FaultTests: seed \(Self.seed)") }
+    init() { print("StopTests: seed \(Self.seed)") }
 
     @Test mutating func everyDocumentHasExactlyOneResultWhateverDies() async throws {
         let documents = 300

@@ -1,0 +1,74 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// The network between a worker and its database is cut, in every stage of a batch.
+@Suite(.timeLimit(.minutes(10))) struct NetworkFaultTests {
+    private static let stages = ["l2s.claim(", "l2s.finish(", "l2s.renew(", "l2s.has_work("]
+    private static let cuts = stages.flatMap { stage in
+        [false, true].map { (words: stage, isAfter: $0) }
+    }
+
+    /// One worker through all cuts, each in the middle of its work: it goes on by itself.
+    @Test func connectionsAreReset() async throws {
+        let bench = try await FaultBench()
+        let network = try CuttableNetwork(to: bench.database.socket)
+        defer { network.end() }
+        let worker = try bench.startWorker(url: network.url(of: bench.database))
+        try await bench.waitUntilRegistered(worker)
+        for (words, isAfter) in Self.cuts {
+            // Outages are told once: the one before must be over.
+            try await eventually("the worker is well; log: \(worker.log)") {
+                worker.log.count(of: "unavailable") == worker.log.count(of: "reconnected")
+            }
+            let outages = worker.log.count(of: "unavailable")
+            network.cut(.init(words: words, isAfter: isAfter, state: .reset))
+            try await bench.enqueue(50)
+            try await eventually("\(words) is sent; log: \(worker.log)") { network.isCut }
+            try await eventually("the worker notices; log: \(worker.log)") {
+                worker.log.count(of: "unavailable") > outages
+            }
+            network.change(to: .open)
+            try await bench.waitUntilEmpty([worker])
+        }
+        await bench.stop([worker])
+        try await bench.expectEveryDocumentFinishedOnce()
+    }
+
+    /// Half-open silence: another worker takes over while the first hears nothing, and what the
+    /// first had sent arrives when the documents are no longer its own.
+    @Test(.enabled(if: FaultRun.isLong), arguments: cuts.map(\.words), [false, true])
+    func nothingGetsThrough(words: String, isAfter: Bool) async throws {
+        let bench = try await FaultBench()
+        let network = try CuttableNetwork(to: bench.database.socket)
+        defer { network.end() }
+        let cut = try bench.startWorker(url: network.url(of: bench.database))
+        try await bench.waitUntilRegistered(cut)
+        network.cut(.init(words: words, isAfter: isAfter, state: .silent))
+        try await bench.enqueue(200)
+        try await eventually("\(words) is sent; log: \(cut.log)") { network.isCut }
+        let other = try bench.startWorker()
+        try await bench.waitUntilEmpty([other])
+        // A statement may take 30 s, its way 5 s: then it is given up.
+        try await eventually("the worker notices; log: \(cut.log)") {
+            cut.log.contains("no answer within")
+        }
+        network.change(to: .open)
+        await bench.stop([other])
+        try await bench.enqueue(200)
+        try await bench.waitUntilEmpty([cut])
+        await bench.stop([cut])
+        try await bench.expectEveryDocumentFinishedOnce()
+    }
+}
+
+extension CuttableNetwork {
+    func url(of database: TestDatabase) -> String {
+        "postgresql://postgres@127.0.0.1:\(port)/\(database.name)?sslmode=disable&gssencmode=disable"
+    }
+}
+
+extension String {
+    fileprivate func count(of words: String) -> Int { ranges(of: words).count }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// Everything dies again and again while documents come and go.
+@Suite(.serialized) struct StormTests {
+    private let seed = UInt64.random(in: .min ... .max)
+
+    @Test(.timeLimit(.minutes(3))) func aShortStorm() async throws {
+        try await storm(documents: 2_400, workers: 2)
+    }
+
+    @Test(.enabled(if: FaultRun.isLong), .timeLimit(.minutes(240)))
+    func aLongStorm() async throws {
+        try await storm(documents: FaultRun.documents ?? 0, workers: 3)
+    }
+
+    private enum Blow: CaseIterable {
+        case worker, connection, backend, server
+    }
+
+    /// Blows fall at random moments, counted in results, so that between two something is done.
+    private func storm(documents: Int, workers count: Int) async throws {
+        print("StormTests: \(documents) documents, seed \(seed)")
+        var random = SeededRandom(seed: seed)
+        let bench = try await FaultBench(restartable: true)
+        var workers = try (0..<count).map { _ in try bench.startWorker() }
+        for worker in workers { try await bench.waitUntilRegistered(worker) }
+        var blows: [Blow: Int] = [:]
+        var finished = 0
+        while finished < documents {
+            let target = min(documents, finished + Int.random(in: 150...650, using: &random))
+            try await eventually("\(target) documents are done", within: .seconds(120)) {
+                finished = try await bench.count("l2s.result")
+                let waiting = bench.documents - finished
+                if bench.documents < documents, waiting < 1_500 {
+                    try await bench.enqueue(min(500, documents - bench.documents))
+                }
+                return finished >= target
+            }
+            // Workers die most often: they are many, and somebody starts them again.
+            let blow =
+                [Blow.worker, .worker, .worker, .connection, .connection, .backend, .server]
+                .randomElement(using: &random) ?? .worker
+            blows[blow, default: 0] += 1
+            switch blow {
+            case .worker:
+                let victim = Int.random(in: 0..<workers.count, using: &random)
+                workers[victim].send(SIGKILL)
+                #expect(await workers[victim].waitForExit().code == nil, "\(workers[victim].log)")
+                workers[victim] = try bench.startWorker()
+            case .connection:
+                try await bench.ask(
+                    """
+                    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'l2s-worker' ORDER BY random() LIMIT 1
+                    """)
+            case .backend:
+                // The server takes this for a crash of its own and starts all over.
+                let rows = try await bench.ask(
+                    """
+                    SELECT pid FROM pg_stat_activity
+                    WHERE application_name = 'l2s-worker' ORDER BY random() LIMIT 1
+                    """)
+                if let pid = try rows.first?.value("pid", as: Int.self) {
+                    kill(Int32(pid), SIGKILL)
+                }
+            case .server:
+                try bench.database.restartServer()
+            }
+        }
+        try await bench.waitUntilEmpty(workers)
+        // One that is asked to stop before it listens to signals just ends.
+        for worker in workers { try await bench.waitUntilRegistered(worker) }
+        await bench.stop(workers)
+        // Four crashes of its workers make a dead letter, deserved or not: of innocents hit by
+        // chance there is less than one in a hundred runs of 30,000.
+        let dead = try await bench.count("l2s.result WHERE NOT succeeded")
+        #expect(dead <= documents / 100_000, "innocent dead letters")
+        try await bench.expectEveryDocumentFinishedOnce(deadLetters: dead)
+        let crashes = try await bench.count("l2s.batch WHERE outcome = 'expired'")
+        print("StormTests: \(blows), \(crashes) leases ran out, \(dead) innocents dead-lettered")
+    }
+}

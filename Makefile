@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test bench bench-pages bench-peers bench-quality bench-training evaluate deps lint format
+.PHONY: demo test test-faults bench bench-pages bench-peers bench-quality bench-queue bench-training \
+    evaluate deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -12,6 +13,14 @@ demo: deps
 test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+
+# Workers, connections, backends and servers killed while so many documents pass, and what else takes
+# minutes. make test-faults FAULT_DOCUMENTS=1000000 takes hours.
+FAULT_DOCUMENTS = 30000
+test-faults: deps
+	swift build --build-tests
+	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest \
+	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
 
 # The engine on this machine: matrix products, the default models, and a pair of random weights whose
 # SLM reads a seventh of the bytes a step. Tables here, the same as JSON in .build/bench.
@@ -59,6 +68,19 @@ evaluate: deps
 	    .build/release/l2s eval --job-type $${pair%:*} --data - --source-field src \
 	        --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \
 	done
+
+# The queue without an engine, beside procrastinate and pgqueuer on the same server.
+bench-queue: deps .build/queue-peers
+	swift build -c release --product l2s
+	.build/release/l2s bench queue \
+	    --sections throughput peers enqueue pickup recovery depth snapshot plans \
+	    --peers ".build/queue-peers/bin/python Sources/Benchmarks/Peers/queues.py" \
+	    --report .build/queue.json
+
+.build/queue-peers:
+	python3 -m venv .build/queue-peers.new
+	.build/queue-peers.new/bin/pip install --quiet procrastinate pgqueuer asyncpg psycopg[binary] uvloop
+	mv .build/queue-peers.new .build/queue-peers
 
 .build/peers:
 	python3 -m venv .build/peers.new

@@ -101,9 +101,6 @@ let package = Package(
                 "COpenBLAS", "Plots",
             ]),
         module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
-        module(
-            "Benchmarks", ["Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS"],
-            exclude: ["Growth", "Peers"]),
 
         // The queue.
         module("Postgres", ["CLibpq"]),
@@ -131,6 +128,12 @@ let package = Package(
                 "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings", "Telemetry",
                 "Jobs", logging, lifecycle,
             ]),
+        module(
+            "Benchmarks",
+            [
+                "Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS", "Jobs", "Postgres",
+                "PostgresJobs", "LocalPostgres", "Worker", logging,
+            ], exclude: ["Growth", "Peers"]),
         program(
             "l2s-worker",
             [

@@ -27,12 +27,18 @@ private let table: [(module: String, imports: Set<String>)] = [
         ]
     ),
     ("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
-    ("Benchmarks", ["Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
     ("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
     ("LocalPostgres", []),
     ("Worker", ["Jobs", "Telemetry", "Logging", "ServiceLifecycle"]),
+    (
+        "Benchmarks",
+        [
+            "Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS", "Jobs", "Postgres",
+            "PostgresJobs", "LocalPostgres", "Worker", "Logging",
+        ]
+    ),
     (
         "L2SWorker",
         [

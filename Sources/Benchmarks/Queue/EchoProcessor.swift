@@ -1,0 +1,39 @@
+internal import Dispatch
+internal import Jobs
+
+/// An engine that does nothing: each document comes back at once as its own output. What is left is
+/// the cost of the queue and of the worker around the engine.
+struct EchoProcessor: DocumentProcessor {
+    /// Documents of a claim at most.
+    private let batch: Int
+    /// Deliveries come from a thread of the engine's own, as from the real one.
+    private let lane = DispatchQueue(label: "echo")
+
+    init(batch: Int) { self.batch = batch }
+
+    func waitForRoom() async -> Int {
+        // Behind what was submitted before: no engine has room until it has delivered.
+        await withCheckedContinuation { continuation in
+            lane.async { continuation.resume(returning: batch) }
+        }
+    }
+
+    func submit(
+        _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
+    ) {
+        lane.async {
+            for document in documents {
+                var measurements = Measurements()
+                measurements.mode = "llm"
+                measurements.model = "echo"
+                measurements.batchSize = documents.count
+                deliver(
+                    FinishedDocument(
+                        id: document.id, outcome: .succeeded(output: document.text, tokens: []),
+                        measurements: measurements))
+            }
+        }
+    }
+
+    func withdraw(_ ids: Set<Int64>) -> Set<Int64> { [] }
+}

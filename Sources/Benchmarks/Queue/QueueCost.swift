@@ -1,0 +1,57 @@
+internal import Postgres
+
+/// What the queue costs per document, from claim to result.
+package struct QueueCost: Sendable, Encodable {
+    package let workers: Int
+    /// Documents of a claim at most.
+    package let batch: Int
+    package let documents: Int
+    /// From the first claim to the last result.
+    package let documentsPerSecond: Double
+    /// Execution time of all statements over all documents, by pg_stat_statements.
+    package let databaseMicroseconds: Double
+    /// Write-ahead log over all documents, checkpoints' page images included.
+    package let walBytes: Double
+
+    /// Workers around engines that do nothing empty a queue that is filled before.
+    package init(
+        _ server: BenchServer, workers: Int, batch: Int, documents: Int
+    ) async throws {
+        let database = try await server.database("cost")
+        try await database.sql.query("CREATE EXTENSION pg_stat_statements")
+        try await database.fill(waiting: documents)
+        try await database.settle()
+        try await database.sql.query("SELECT pg_stat_statements_reset()")
+        let start = try await Self.walPosition(database)
+
+        try await BenchWorkers(count: workers, batch: batch).empty(database)
+
+        let end = try await Self.walPosition(database)
+        let seconds: Double = try await database.sql.query(
+            """
+            SELECT extract(epoch FROM max(finished_at) - min(claimed_at))::double precision
+            FROM l2s.result
+            """
+        ).single()
+        let milliseconds: Double = try await database.sql.query(
+            """
+            SELECT sum(s.total_exec_time) FROM pg_stat_statements s
+            JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()
+            """
+        ).single()
+        self.workers = workers
+        self.batch = batch
+        self.documents = documents
+        documentsPerSecond = Double(documents) / seconds
+        databaseMicroseconds = milliseconds * 1_000 / Double(documents)
+        walBytes = (end - start) / Double(documents)
+        await database.sql.close()
+        try await server.drop("cost")
+    }
+
+    private static func walPosition(_ database: BenchDatabase) async throws -> Double {
+        try await database.sql.query(
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::double precision"
+        ).single()
+    }
+}

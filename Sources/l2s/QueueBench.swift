@@ -1,0 +1,153 @@
+import ArgumentParser
+import Benchmarks
+import Foundation
+
+struct QueueBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queue",
+        abstract: "Measure the queue: workers around an engine that does nothing.",
+        discussion: """
+            On a PostgreSQL of its own that is deleted afterwards, with fsync and synchronous_commit \
+            on, on the disk of --folder. Sections: \
+            \(Section.allCases.map(\.rawValue).joined(separator: ", ")).
+            """)
+
+    enum Section: String, CaseIterable, ExpressibleByArgument {
+        case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, steady
+    }
+
+    @Option(
+        parsing: .upToNextOption,
+        help: "What to measure, several with spaces. Default: all but peers and steady.")
+    var sections = Section.allCases.filter { $0 != .peers && $0 != .steady }
+
+    @Option(help: "The server's folder, new. Default: one in the system's temporary folder.")
+    var folder: String?
+
+    @Option(help: "Also write everything, the query plans too, to this JSON file.")
+    var report: String?
+
+    @Option(help: "A part of every count of documents: 0.1 for a quick look.")
+    var scale = 1.0
+
+    @Option(
+        parsing: .upToNextOption, help: "Waiting documents, and as many finished ones, of depth.")
+    var depths = [10_000, 100_000, 1_000_000]
+
+    @Option(help: "Documents that pass while the snapshot of section snapshot is held.")
+    var snapshotDocuments = 100_000
+
+    @Option(help: "Seconds of section steady.")
+    var steadySeconds = 3_600
+
+    @Option(help: "Documents per second of section steady.")
+    var steadyRate = 300
+
+    @Option(help: "The command that measures other queues; gets database URL, workers, documents.")
+    var peers: String?
+
+    func validate() throws {
+        guard (0.001...100).contains(scale) else {
+            throw ValidationError("expected --scale to be from 0.001 to 100, got \(scale)")
+        }
+        for (name, value) in [
+            ("--snapshot-documents", snapshotDocuments), ("--steady-seconds", steadySeconds),
+            ("--steady-rate", steadyRate),
+        ] + depths.map({ ("--depths", $0) }) where !(1...100_000_000).contains(value) {
+            throw ValidationError("expected \(name) to be from 1 to 100000000, got \(value)")
+        }
+        if sections.contains(.peers), peers == nil {
+            throw ValidationError("expected --peers for section peers: see make bench-queue")
+        }
+    }
+
+    func run() async throws {
+        let machine = Machine()
+        let folder = self.folder ?? "/tmp/l2s-bench-\(UUID().uuidString.prefix(8).lowercased())"
+        guard !FileManager.default.fileExists(atPath: folder) else {
+            throw Failure("expected --folder \(folder) to be new, because it is deleted afterwards")
+        }
+        let interruption = Interruption()
+        let server = try await blocking { try BenchServer(folder: folder) }
+        var bench = QueueReport(machine: machine, settings: BenchServer.settings)
+        Console.print(machine.line)
+        Console.print(
+            "PostgreSQL with "
+                + BenchServer.settings.sorted { $0.key < $1.key }
+                .map { "\($0.key) = \($0.value)" }.joined(separator: ", "))
+        do {
+            for section in sections {
+                try interruption.check()
+                Console.print("")
+                try await measure(section, server, &bench)
+            }
+        } catch {
+            try? server.remove()
+            throw error
+        }
+        try server.remove()
+        if let report {
+            try Data((try Console.json(bench) + "\n").utf8)
+                .write(to: URL(fileURLWithPath: report), options: .atomic)
+            Console.print("\n\(report)")
+        }
+    }
+
+    private func scaled(_ documents: Int) -> Int { max(256, Int(Double(documents) * scale)) }
+
+    private func measure(
+        _ section: Section, _ server: BenchServer, _ bench: inout QueueReport
+    ) async throws {
+        switch section {
+        case .throughput:
+            for workers in [1, 2, 4, 8] {
+                for (batch, documents) in [(1, 2_000), (16, 16_000), (64, 50_000), (256, 80_000)] {
+                    bench.costs.append(
+                        try await QueueCost(
+                            server, workers: workers, batch: batch,
+                            documents: scaled(documents)))
+                }
+            }
+            Console.print(bench.throughputTable)
+        case .peers:
+            let words = (peers ?? "").split(separator: " ").map(String.init)
+            for workers in [1, 2, 4] {
+                bench.peers += try await QueuePeers.run(
+                    words, server, workers: workers, documents: scaled(10_000))
+            }
+            Console.print(bench.peersTable)
+        case .enqueue:
+            bench.enqueue = try await EnqueueRate(
+                server, clients: 64, duration: .seconds(5) * min(scale, 1), rounds: 3)
+            Console.print(bench.enqueueLines)
+        case .pickup:
+            bench.pickUp = try await PickUp(server, documents: min(scaled(200), 200))
+            Console.print(bench.pickUpLines)
+        case .recovery:
+            bench.recovery = try await CrashRecovery(
+                server, leaseDuration: .seconds(2), crashes: 5)
+            Console.print(bench.recoveryLine)
+        case .depth:
+            for depth in depths {
+                bench.depths.append(
+                    try await ClaimTimes.atDepth(
+                        server, waiting: depth, finished: depth, batch: 256, claims: 100))
+            }
+            Console.print(bench.depthTable)
+        case .snapshot:
+            bench.snapshot = try await SnapshotCost(
+                server, documents: snapshotDocuments, batch: 256, claims: 100)
+            Console.print(bench.snapshotLines)
+        case .plans:
+            bench.plans = try await QueuePlans.all(
+                server, waiting: scaled(200_000), finished: scaled(200_000), batch: 256, claims: 30)
+            Console.print(bench.plansTable)
+        case .steady:
+            Console.print("steady load of \(steadyRate) documents/s")
+            bench.steady = try await SteadyLoad(
+                server, rate: steadyRate, duration: .seconds(steadySeconds),
+                every: .seconds(max(1, steadySeconds / 60)), workers: 2
+            ) { Console.print(QueueReport.line($0)) }
+        }
+    }
+}

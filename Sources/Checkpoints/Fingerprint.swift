@@ -24,6 +24,8 @@ package struct Fingerprint: Sendable {
         for byte in bytes[(8 * words)...] { mix(UInt64(byte)) }
     }
 
+    package var value: UInt64 { hash }
+
     /// 16 hexadecimal digits.
     package var text: String {
         let digits = String(hash, radix: 16)
@@ -51,7 +53,7 @@ extension WeightFile {
                 }
                 let rest = tensor.bytes.count - Self.sliceBytes
                 for slice in 0..<Self.fingerprintSlices {
-                    let start = rest / (Self.fingerprintSlices - 1) * slice
+                    let start = rest * slice / (Self.fingerprintSlices - 1)
                     fingerprint.mix(
                         UnsafeRawBufferPointer(
                             rebasing: tensor.bytes[start..<start + Self.sliceBytes]))

@@ -49,8 +49,10 @@ public final class DocumentWorker: Service {
         let jobTypes = try loadJobTypes(folder: settings.jobsFolder)
         let database = try ConnectionSettings(
             settings.databaseURL.connectionString, applicationName: "l2s-worker")
+        let library = try ModelLibrary(jobTypes: jobTypes, modelsFolder: settings.modelsFolder)
+        for warning in library.warnings { logger.emit(.modelUnchecked(reason: warning)) }
         let pipeline = Pipeline(
-            library: try ModelLibrary(jobTypes: jobTypes, modelsFolder: settings.modelsFolder),
+            library: library,
             settings: PipelineSettings(
                 threads: settings.threads, decoders: settings.decoders,
                 decoderRows: settings.decoderRows, handoffCapacity: settings.handoffCapacity,

@@ -18,6 +18,8 @@ package struct ModelLibrary: Sendable {
     let readers: [Reader]
     let writers: [Writer]
     let routes: [String: Route]
+    /// What could not be checked, for a person.
+    package let warnings: [String]
 
     /// - Parameter modelsFolder: where the folders that job types name are looked for; an absolute
     ///   path in a job type stands for itself.
@@ -35,6 +37,7 @@ package struct ModelLibrary: Sendable {
         readers = opening.readers
         writers = opening.writers
         self.routes = routes
+        warnings = opening.warnings
     }
 
     /// What a token costs the writer of a job type, and the second model that has a part in its
@@ -69,6 +72,7 @@ private struct Opening {
     let modelsFolder: String
     var readers: [Reader] = []
     var writers: [ModelLibrary.Writer] = []
+    var warnings: [String] = []
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
     private var readerOfKey: [String: Int] = [:]
@@ -213,12 +217,30 @@ private struct Opening {
         return opened
     }
 
-    private func expectSameFolder(_ manifest: SLMManifest, llm: String) throws {
+    /// The folder by its name, and the model in it by its fingerprint: a small model understands
+    /// the states of the one large model that it was trained on.
+    private mutating func expectSameFolder(_ manifest: SLMManifest, llm: String) throws {
+        let manifestPath = manifest.folder + "/" + SLMManifest.fileName
         let trainedWith = path(manifest.llmPath)
         guard trainedWith == llm else {
             throw InferenceError.wrongModel(
-                path: manifest.folder + "/l2s.json",
+                path: manifestPath,
                 expected: "the llm that the job type names, \(llm)", found: trainedWith)
+        }
+        guard let fingerprint = manifest.llmFingerprint else {
+            warnings.append(
+                "\(manifestPath) has no llm_fingerprint: that the small model was trained with "
+                    + "the large one in \(llm) cannot be checked")
+            return
+        }
+        let found = try folder(llm).fingerprint
+        guard found == fingerprint else {
+            throw InferenceError.wrongModel(
+                path: manifestPath,
+                expected: "the llm that the small model was trained with (fingerprint "
+                    + "\(fingerprint))",
+                found: "another one in \(llm) (fingerprint \(found)); put the model of the "
+                    + "training back there, or train the small one again with this one")
         }
     }
 

@@ -7,7 +7,8 @@ extension WorkerEvent {
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
             .dashboardServed, .maintained:
             .info
-        case .threadsShareCores, .documentFailed, .leaseLost, .leaseOverdue, .staleWritesRefused,
+        case .threadsShareCores, .modelUnchecked, .documentFailed, .leaseLost, .leaseOverdue,
+            .staleWritesRefused,
             .leasesRescued,
             .stoppedAtOnce, .dashboardUnavailable:
             .warning
@@ -19,6 +20,7 @@ extension WorkerEvent {
         switch self {
         case .workerStarted: "worker started"
         case .threadsShareCores: "more threads than cores"
+        case .modelUnchecked: "model unchecked"
         case .workerStopped: "worker stopped"
         case .batchClaimed: "batch claimed"
         case .batchFinished: "batch finished"
@@ -48,6 +50,8 @@ extension WorkerEvent {
             ]
         case .threadsShareCores(let threads, let cores):
             ["threads": number(threads), "cores": number(cores)]
+        case .modelUnchecked(let reason):
+            ["reason": "\(reason)"]
         case .workerStopped(let worker, let documents):
             ["worker": number(worker), "documents": number(documents)]
         case .batchClaimed(let lease, let documents, let claim):

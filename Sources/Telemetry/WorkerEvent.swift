@@ -5,6 +5,8 @@ package enum WorkerEvent: Sendable, Equatable {
     case workerStarted(worker: Int64, jobTypes: [String], threads: Int, decoders: Int)
     /// More threads than cores only wait for each other.
     case threadsShareCores(threads: Int, cores: Int)
+    /// A model that works and may be the wrong one.
+    case modelUnchecked(reason: String)
     /// `documents`: finished since the start.
     case workerStopped(worker: Int64, documents: Int)
     case batchClaimed(lease: Int64, documents: Int, claim: Duration)

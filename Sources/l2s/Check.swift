@@ -28,7 +28,7 @@ struct Check: AsyncParsableCommand {
         }
         let installation = try folders.installation
         let (jobTypes, refusals) = readJobTypes(folder: installation.jobsFolder)
-        let faults = try await blocking {
+        let (faults, warnings) = try await blocking {
             modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder)
         }
         let problems = refusals.map(\.description) + jobTypes.compactMap { faults[$0.name] }
@@ -42,6 +42,7 @@ struct Check: AsyncParsableCommand {
             try Console.printJSON(report)
         } else {
             if !jobTypes.isEmpty { Console.print(report.text) }
+            for warning in warnings { Console.note("warning: \(warning)") }
             for problem in problems { Console.note(problem) }
         }
         guard problems.isEmpty else {
@@ -74,16 +75,30 @@ struct Check: AsyncParsableCommand {
     }
 }
 
-/// What is wrong with the models of job types, by job type; empty when all can be opened.
-func modelFaults(of jobTypes: [JobType], modelsFolder: String) -> [String: String] {
+/// What is wrong with the models of job types, by job type, and what could not be checked; both
+/// empty when all is well.
+func modelFaults(
+    of jobTypes: [JobType], modelsFolder: String
+) -> (faults: [String: String], warnings: [String]) {
     // Together, so that a model of several job types is opened once; only a fault makes it worth
     // opening them one by one to tell which are well.
-    if (try? ModelLibrary(jobTypes: jobTypes, modelsFolder: modelsFolder)) != nil { return [:] }
-    return jobTypes.reduce(into: [:]) { faults, type in
+    if let library = try? ModelLibrary(jobTypes: jobTypes, modelsFolder: modelsFolder) {
+        return ([:], library.warnings.unique)
+    }
+    return jobTypes.reduce(into: ([:], [])) { found, type in
         do {
-            _ = try ModelLibrary(jobTypes: [type], modelsFolder: modelsFolder)
+            let library = try ModelLibrary(jobTypes: [type], modelsFolder: modelsFolder)
+            found.warnings = (found.warnings + library.warnings).unique
         } catch {
-            faults[type.name] = "\(error)"
+            found.faults[type.name] = "\(error)"
         }
+    }
+}
+
+extension [String] {
+    /// Two job types of one small model have one warning.
+    fileprivate var unique: [String] {
+        var seen: Set<String> = []
+        return filter { seen.insert($0).inserted }
     }
 }

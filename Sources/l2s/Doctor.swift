@@ -111,7 +111,7 @@ struct Doctor: AsyncParsableCommand {
             let installation = try folders.installation
             let (jobTypes, refusals) = readJobTypes(folder: installation.jobsFolder)
             let faults = try await blocking {
-                modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder)
+                modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder).faults
             }
             return [
                 Finding(

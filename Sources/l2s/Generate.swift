@@ -98,9 +98,9 @@ struct Generate: AsyncParsableCommand {
             handoffCapacity: max(256, batchSize))
         let pipeline = try await blocking {
             do {
-                return Pipeline(
-                    library: try ModelLibrary(jobTypes: [jobType], modelsFolder: "/"),
-                    settings: settings)
+                let library = try ModelLibrary(jobTypes: [jobType], modelsFolder: "/")
+                for warning in library.warnings { Console.note("warning: \(warning)") }
+                return Pipeline(library: library, settings: settings)
             } catch let error as ModelLibraryError {
                 // The job type is made of flags: its name says nothing.
                 throw Failure(error.reason)
@@ -108,7 +108,10 @@ struct Generate: AsyncParsableCommand {
         }
         defer { pipeline.stop() }
         let faults = try await generate(
-            from: InputFile(path: "-"), text ? .text : .json, jobType: jobType.name, by: pipeline)
+            from: InputFile(path: "-"), text ? .text : .json, jobType: jobType.name, by: pipeline
+        ) { lines in
+            Console.show(lines.map { $0.json + "\n" }.joined())
+        }
         if faults > 0 { throw ProgramExit.foundFaults }
     }
 

@@ -1,19 +1,37 @@
 import Foundation
 import Jobs
+import Synchronization
 
-/// Puts every line of `input` through `processor` and prints a line for each, in their order;
-/// returns how many could not be processed.
+/// Puts the lines of `input` through `processor` and hands a line for each to `write`, in their
+/// order; returns how many could not be processed.
+///
+/// - Parameters:
+///   - lines: which of them, counted from 0; the input is read no further.
+///   - write: called off the cooperative pool; what it throws ends the work when the documents at
+///     hand are done.
 func generate(
-    from input: consuming InputFile, _ form: InputForm, jobType: String,
-    by processor: any DocumentProcessor
+    from input: consuming InputFile, _ form: InputForm, lines: Range<Int> = 0..<Int.max,
+    jobType: String, by processor: any DocumentProcessor,
+    write: @escaping @Sendable ([GeneratedLine]) throws -> Void
 ) async throws -> Int {
-    let outputs = OrderedOutputs()
-    async let faults = outputs.print()
+    let outputs = OrderedOutputs(from: lines.lowerBound)
+    let failed = Mutex(false)
+    async let faults = outputs.drain { lines in
+        do {
+            try write(lines)
+        } catch {
+            failed.withLock { $0 = true }
+            throw error
+        }
+    }
     var index = 0
     var room = 0
-    while let piece = try await input.nextLine() {
+    while index < lines.upperBound, !failed.withLock({ $0 }),
+        let piece = try await input.nextLine()
+    {
         let number = index
         index += 1
+        guard number >= lines.lowerBound else { continue }
         do throws(DocumentLine.Fault) {
             let text = try DocumentLine(piece, form).document
             await outputs.admit(bytes: text.utf8.count)
@@ -28,8 +46,8 @@ func generate(
             outputs.add(GeneratedLine(index: number, fault: "\(error)"), bytes: 0)
         }
     }
-    outputs.close(after: index)
-    return await faults
+    outputs.close(after: max(index, lines.lowerBound))
+    return try await faults
 }
 
 /// One line of the output.

@@ -1,18 +1,18 @@
 import Jobs
 import Synchronization
 
-/// Puts lines that are done in any order back into that of the input, and prints them.
+/// Puts lines that are done in any order back into that of the input, and hands them on.
 ///
-/// Bounded: `admit` waits while too much is between reading and printing, so one slow document
+/// Bounded: `admit` waits while too much is between reading and writing, so one slow document
 /// holds the input up instead of filling the memory.
 final class OrderedOutputs: Sendable {
-    /// Documents between reading and printing.
+    /// Documents between reading and writing.
     static let window = 4096
     /// Bytes of theirs; one larger document passes alone.
     static let windowBytes = 64_000_000
 
     private struct State {
-        /// Of the next line to print.
+        /// Of the next line to hand on.
         var next = 0
         var admitted = 0
         var bytes = 0
@@ -26,6 +26,11 @@ final class OrderedOutputs: Sendable {
         of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let (space, spaced) = AsyncStream.makeStream(
         of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+    /// - Parameter first: the index of the first line.
+    init(from first: Int = 0) {
+        state.withLock { ($0.next, $0.admitted) = (first, first) }
+    }
 
     /// Waits until a document of so many bytes may be taken in. One caller at a time.
     func admit(bytes: Int) async {
@@ -59,20 +64,26 @@ final class OrderedOutputs: Sendable {
         progressed.yield()
     }
 
-    /// Prints until the last line is out; returns how many were errors.
-    func print() async -> Int {
+    /// Hands lines to `write` until the last one is out; returns how many were errors. After
+    /// `write` threw, the rest is passed over, so that nobody waits for room.
+    func drain(to write: @escaping @Sendable ([GeneratedLine]) throws -> Void) async throws -> Int {
         var faults = 0
+        var failure: (any Error)?
         for await _ in progress {
             let (lines, isLast) = takeReady()
             faults += lines.count { $0.error != nil }
             if !lines.isEmpty {
-                let text = lines.map { $0.json + "\n" }.joined()
-                // A pipe that nobody reads blocks: not on the cooperative pool.
-                try? await blocking { Console.show(text) }
+                do {
+                    // A pipe that nobody reads blocks: not on the cooperative pool.
+                    if failure == nil { try await blocking { try write(lines) } }
+                } catch {
+                    failure = error
+                }
                 spaced.yield()
             }
             if isLast { break }
         }
+        if let failure { throw failure }
         return faults
     }
 

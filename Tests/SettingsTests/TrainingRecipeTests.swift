@@ -1,3 +1,5 @@
+import Jobs
+import TestSupport
 import Testing
 
 @testable import Settings
@@ -104,5 +106,19 @@ private func refusals(_ text: String) -> [String] {
         #expect(given.count > 20)
         // A fallback that its own rules refuse would be read as a field that is missing.
         #expect(refusals(smallest).isEmpty)
+    }
+}
+
+@Suite struct ShippedRecipeTests {
+    private let folder = Fixtures.folder + "/../../jobs/recipes"
+
+    @Test(arguments: ["slm-summarize", "slm-it"])
+    func isOfTheJobTypeThatItMakesAModelFor(_ name: String) throws {
+        let recipe = try TrainingRecipe(file: "\(folder)/\(name).yaml")
+        let jobTypes = try loadJobTypes(folder: folder + "/..")
+        let jobType = try #require(jobTypes.first { $0.slm == name && $0.mode == .hybrid })
+        #expect(recipe.llm == jobType.llm)
+        #expect(recipe.prompt == jobType.prompt)
+        #expect(recipe.output != name, "the model in use would be in the way")
     }
 }

@@ -65,8 +65,8 @@ package final class WorkerMetrics: Sendable {
                 state.isStoreUp = false
             case .reconnected: state.isStoreUp = true
             case .draining, .stoppedAtOnce: state.isDraining = true
-            case .threadsShareCores, .workerStopped, .batchFinished, .documentFailed, .drained,
-                .dashboardServed, .dashboardUnavailable, .maintained:
+            case .threadsShareCores, .modelUnchecked, .workerStopped, .batchFinished,
+                .documentFailed, .drained, .dashboardServed, .dashboardUnavailable, .maintained:
                 break
             }
         }

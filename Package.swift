@@ -115,7 +115,7 @@ let package = Package(
                 .embedInCode("0011_return.sql"), .embedInCode("0012_control.sql"),
                 .embedInCode("0013_bounds.sql"), .embedInCode("0014_parts.sql"),
                 .embedInCode("0015_results.sql"), .embedInCode("0016_retention.sql"),
-                .embedInCode("0017_roles.sql"),
+                .embedInCode("0017_roles.sql"), .embedInCode("0018_agreement.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

@@ -34,6 +34,7 @@ extension Migration {
         Migration(15, "0015_results", PackageResources._015_results_sql),
         Migration(16, "0016_retention", PackageResources._016_retention_sql),
         Migration(17, "0017_roles", PackageResources._017_roles_sql),
+        Migration(18, "0018_agreement", PackageResources._018_agreement_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -9,6 +9,11 @@ extension PostgresJobStore {
         return try await work.run { connection in
             let rows = try await connection.query(
                 "SELECT * FROM l2s.complete($1, $2)", [.int(lease.value), .text(report)])
+            // A second call costs only the batches that have something to tell.
+            if documents.contains(where: { $0.measurements.agreement != nil }) {
+                try await connection.query(
+                    "SELECT l2s.note_agreement($1, $2)", [.int(lease.value), .text(report)])
+            }
             var receipt = FinishReceipt()
             for row in rows {
                 let id: Int64 = try row.value("document_id")
@@ -50,6 +55,7 @@ extension FinishedDocument {
             ("encode_ms", .milliseconds(measurements.encode)),
             ("handoff_ms", .milliseconds(measurements.handoff)),
             ("decode_ms", .milliseconds(measurements.decode)),
+            ("agreement", measurements.agreement.map(JSONText.double) ?? .null),
         ])
     }
 }

@@ -13,13 +13,14 @@ demo: deps
 test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+	$(MAKE) test-faults FAULT_DOCUMENTS=0
 
 # Workers, connections, backends and servers killed while so many documents pass, and what else takes
-# minutes. make test-faults FAULT_DOCUMENTS=1000000 takes hours.
+# minutes; 0 documents: the short tests only. make test-faults FAULT_DOCUMENTS=1000000 takes hours.
 FAULT_DOCUMENTS = 30000
 test-faults: deps
 	swift build --build-tests
-	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest \
+	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest --no-parallel \
 	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
 
 # The engine on this machine: matrix products, the default models, and a pair of random weights whose

@@ -3,12 +3,19 @@ import Postgres
 import TestSupport
 import Testing
 
-/// How much of the fault tests is run. `make test-faults` asks for more than `swift test` does.
+/// How much of the fault tests is run. They are about what happens when, so they get the machine to
+/// themselves: `swift test` alone leaves them out, `make test` runs the short ones afterwards.
 enum FaultRun {
-    /// Documents of the long storm; nil without the switch.
+    /// Documents of the long storm; nil without the switch, 0 for the short tests alone.
     static let documents = ProcessInfo.processInfo.environment["L2S_FAULT_DOCUMENTS"]
         .flatMap { Int($0) }
-    static var isLong: Bool { documents != nil }
+    static var isLong: Bool { (documents ?? 0) > 0 }
+}
+
+extension Trait where Self == ConditionTrait {
+    static var ifFaultsAreAskedFor: Self {
+        .enabled(if: FaultRun.documents != nil, "make test-faults runs it")
+    }
 }
 
 /// A database with documents that are quickly done, by the real engine on a tiny model, and workers

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What befalls the database server.
-@Suite(.timeLimit(.minutes(10))) struct ServerFaultTests {
+@Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(10))) struct ServerFaultTests {
     @Test func theConnectionLimitIsReached() async throws {
         let bench = try await FaultBench(
             try await .onOwnServer(settings: ["max_connections": "20"]))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Everything dies again and again while documents come and go.
-@Suite(.serialized) struct StormTests {
+@Suite(.ifFaultsAreAskedFor, .serialized) struct StormTests {
     private let seed = UInt64.random(in: .min ... .max)
 
     @Test(.timeLimit(.minutes(3))) func aShortStorm() async throws {

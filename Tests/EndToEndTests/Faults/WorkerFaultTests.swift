@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What befalls workers one at a time.
-@Suite(.timeLimit(.minutes(10))) struct WorkerFaultTests {
+@Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(10))) struct WorkerFaultTests {
     @Test func aWorkerThatIsFrozenBeyondItsLeaseWritesNothingStale() async throws {
         let bench = try await FaultBench()
         let frozen = try bench.startWorker()

@@ -59,6 +59,9 @@ import Testing
         }
     }
 
+    /// So many that the run is still going on when a busy machine has seen the first checkpoint.
+    private static let steps = 800
+
     private var state: String { scratch.path + "/models/slm.training/state.safetensors" }
 
     private func killAfterCheckpoint(_ recipe: String) async throws {
@@ -81,7 +84,7 @@ import Testing
 
     /// Two runs and a half with one seed.
     @Test func aKilledTrainingEndsAsOneThatWasNot() async throws {
-        let path = try recipe()
+        let path = try recipe(steps: Self.steps)
         let expected = try await uninterrupted(path)
         try await killAfterCheckpoint(path)
         #expect(!FileManager.default.fileExists(atPath: scratch.path + "/models/slm"))
@@ -135,7 +138,7 @@ import Testing
 
     /// The limit on a file's size stands for a disk that fills up: writes fail half-way.
     @Test func aFullDiskAtACheckpointLosesNothing() async throws {
-        let path = try recipe()
+        let path = try recipe(steps: Self.steps)
         let expected = try await uninterrupted(path)
         try await killAfterCheckpoint(path)
         let before = try Data(contentsOf: URL(fileURLWithPath: state))

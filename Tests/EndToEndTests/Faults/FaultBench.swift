@@ -123,14 +123,15 @@ final class FaultBench {
         ) { try await count("l2s.queue") == 0 }
     }
 
-    /// Waits until a worker has a batch of which a part is written.
+    /// Waits until a worker has written something and holds a batch again.
     func waitUntilInABatch(_ worker: WorkerProgram) async throws {
         try await eventually("worker is in the middle of a batch; its log: \(worker.log)") {
             try await count(
                 """
                 l2s.worker w JOIN l2s.lease l ON l.worker_id = w.id
-                JOIN l2s.result r ON r.lease_id = l.id
-                JOIN l2s.queue q ON q.lease_id = l.id WHERE w.pid = \(worker.processID)
+                JOIN l2s.queue q ON q.lease_id = l.id
+                WHERE w.pid = \(worker.processID)
+                  AND EXISTS (SELECT FROM l2s.result r WHERE r.worker_id = w.id)
                 """) > 0
         }
     }

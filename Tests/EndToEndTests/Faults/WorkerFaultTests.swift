@@ -10,7 +10,7 @@ import Testing
         let frozen = try bench.startWorker()
         try await bench.waitUntilRegistered(frozen)
         let address = try await frozen.watchAddress()
-        try await bench.enqueue(600)
+        try await bench.enqueue(2_000)
         try await bench.waitUntilInABatch(frozen)
         frozen.send(SIGSTOP)
         let other = try bench.startWorker()

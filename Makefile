@@ -67,7 +67,9 @@ evaluate: deps
 	for pair in summarize:summarize translate-en-it:it; do \
 	    xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -F "\"$${pair#*:}\"" | \
 	    .build/release/l2s eval --job-type $${pair%:*} --data - --source-field src \
-	        --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \
+	        --target-field tgt --report models/evaluation/$${pair%:*} \
+	        $$(cd models; for model in alone prompt-tuned; do \
+	            ! test -d $$model-$${pair#*:} || echo --baseline $$model-$${pair#*:}; done) || exit 1; \
 	done
 
 # The queue without an engine, beside procrastinate and pgqueuer on the same server.

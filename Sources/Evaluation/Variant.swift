@@ -4,6 +4,8 @@ package import Jobs
 package struct Variant: Sendable {
     package enum Kind: String, Sendable, CaseIterable, Codable {
         case llm, hybrid, slm, speculative, fallback
+        /// A small model with a soft prompt, by itself.
+        case promptTuned = "prompt-tuned"
         case llmInt8 = "llm-int8"
         case hybridInt8 = "hybrid-int8"
         /// The LLM with a part of its decoder's layers.
@@ -36,8 +38,13 @@ extension JobType {
     ///
     /// - Parameters:
     ///   - slmReads: whether the SLM can read documents itself.
+    ///   - baselines: folders of other small models that read documents themselves; whether they
+    ///     are prompt-tuned.
     ///   - cuts: folders of the LLM with fewer decoder layers, with what to call them.
-    package func variants(slmReads: Bool, cuts: [(name: String, folder: String)]) -> [Variant] {
+    package func variants(
+        slmReads: Bool, baselines: [(folder: String, isPromptTuned: Bool)],
+        cuts: [(name: String, folder: String)]
+    ) -> [Variant] {
         var base = self
         base.fallback = nil
         base.shadow = 0
@@ -66,6 +73,12 @@ extension JobType {
             }
         }
         if slm != nil, slmReads { add(.slm, with(.slm)) }
+        for baseline in baselines {
+            var type = with(.slm)
+            type.slm = baseline.folder
+            let kind = baseline.isPromptTuned ? Variant.Kind.promptTuned : .slm
+            add(kind, type, name: "\(kind.rawValue), \(baseline.folder)")
+        }
         if llm != nil, dtype != .int8 {
             add(.llmInt8, with(.llm, dtype: .int8))
             if slm != nil { add(.hybridInt8, with(.hybrid, dtype: .int8)) }

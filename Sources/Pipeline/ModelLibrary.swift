@@ -48,10 +48,11 @@ package struct ModelLibrary: Sendable {
         of jobType: String, sourceTokens: Int, position: Int
     ) -> (writer: StepCost, second: StepCost?) {
         guard let route = routes[jobType] else { preconditionFailure("no job type \(jobType)") }
+        let writer = writers[route.author.writer]
+        let sourceTokens = sourceTokens + readers[route.reader].softPromptTokens
         func cost(_ model: any ResponseModel, _ head: OutputHead) -> StepCost {
             model.stepCost(sourceTokens: sourceTokens, position: position, head: head)
         }
-        let writer = writers[route.author.writer]
         let second =
             route.draftModel.flatMap { draft in writer.draftModel.map { cost($0, draft.head) } }
             ?? route.largeAuthor.map { cost(writers[$0.writer].model, $0.head) }
@@ -276,12 +277,13 @@ private struct Opening {
                 rows: reader.vocabularyRows)
         }
         for author in [route.author, route.largeAuthor].compactMap(\.self) {
-            if let positions = writers[author.writer].model.maximumPositions,
-                limits.sourceTokens + limits.newTokens > positions
-            {
+            guard let all = writers[author.writer].model.maximumPositions else { continue }
+            let positions = all - reader.softPromptTokens
+            if limits.sourceTokens + limits.newTokens > positions {
                 throw Refused(
                     "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                        + "the positions of \(path(author.model)), "
+                        + "the positions of \(path(author.model))"
+                        + (positions < all ? " without its soft prompt, " : ", ")
                         + "got \(limits.sourceTokens) + \(limits.newTokens)")
             }
         }

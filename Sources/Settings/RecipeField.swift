@@ -4,7 +4,8 @@ import Jobs
 enum RecipeFields {
     static let llm = Field(
         "llm", .modelFolder,
-        "The frozen large model that reads. Required, but for `architecture: whole_t5`, which has none."
+        "The frozen large model that reads. Required, but for `whole_t5` and `whole_gpt2`, which have "
+            + "none."
     )
     static let output = Field(
         "output", .modelFolder,
@@ -14,7 +15,7 @@ enum RecipeFields {
     static let architecture = Field(
         "architecture", Quantity<TrainingRecipe.Architecture>.choice(), fallback: "t5_decoder",
         "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "
-            + "prompt, or a T5 of which nothing is frozen.")
+            + "prompt; or a T5 or GPT-2 that reads by itself, without a large model.")
     static let fusion = Field(
         "fusion", Quantity<TrainingRecipe.Fusion>.choice(),
         "How the states enter. Default: cross_attention for t5_decoder, otherwise add.")
@@ -34,6 +35,9 @@ enum RecipeFields {
     static let checkpoint = Field(
         "start.checkpoint", .modelFolder,
         "Start from the weights of this folder; its projector too, if it has one.")
+    static let frozen = Field(
+        "start.frozen", .flag, fallback: "false",
+        "The checkpoint stays as it is: only the soft prompt is trained (prompt tuning).")
     static let llmLayers = Field(
         "start.llm_layers", .layers,
         "Start from these layers of the LLM's own decoder, counted from 0, and its embedding.")
@@ -63,6 +67,11 @@ enum RecipeFields {
         "sizes.projector", .wholeNumber(1...65_536),
         "Hidden width of a new projector. Default: the LLM's width (twice that with llm_layers, "
             + "where it starts as the identity).")
+
+    static let softPrompt = Field(
+        "sizes.soft_prompt", .wholeNumber(1...4096),
+        "For `whole_t5` and `whole_gpt2`: learned vectors that are read before every prompt. "
+            + "Default: none.")
 
     static let train = Field(
         "data.train", .dataFile, "Training pairs: JSON Lines of a source and a target each.")
@@ -137,11 +146,12 @@ package enum RecipeField {
         RecipeFields.architecture.about, RecipeFields.fusion.about,
         RecipeFields.promptEmbedding.about, RecipeFields.stored.about, RecipeFields.seed.about,
         RecipeFields.threads.about,
-        RecipeFields.checkpoint.about, RecipeFields.llmLayers.about, RecipeFields.tokenizer.about,
+        RecipeFields.checkpoint.about, RecipeFields.frozen.about, RecipeFields.llmLayers.about,
+        RecipeFields.tokenizer.about,
         RecipeFields.width.about, RecipeFields.headWidth.about, RecipeFields.heads.about,
         RecipeFields.feedForward.about, RecipeFields.layers.about,
         RecipeFields.encoderLayers.about, RecipeFields.positions.about,
-        RecipeFields.projector.about,
+        RecipeFields.projector.about, RecipeFields.softPrompt.about,
         RecipeFields.train.about, RecipeFields.validation.about, RecipeFields.sourceField.about,
         RecipeFields.targetField.about, RecipeFields.sourceTokens.about,
         RecipeFields.targetTokens.about, RecipeFields.cache.about,
@@ -166,6 +176,10 @@ extension Quantity<[Int]> {
         let rises = zip(layers, layers.dropFirst()).allSatisfy { $0 < $1 }
         return layers.count == words.count && rises ? layers : nil
     }
+}
+
+extension Quantity<Bool> {
+    static let flag = Quantity(expected: "true or false") { Bool($0) }
 }
 
 extension Quantity<String> {

@@ -27,6 +27,8 @@ extension TrainingRecipe {
         let stored = reader.value(RecipeFields.stored)
         let tokenizer = reader.optional(RecipeFields.tokenizer)
         let projectorWidth = reader.projectorWidth(architecture)
+        let softPrompt = reader.softPrompt(architecture)
+        let frozen = reader.frozen(softPrompt: softPrompt)
         let data = reader.data()
         let batchTokens = reader.value(RecipeFields.batchTokens)
         let accumulation = reader.value(RecipeFields.accumulation)
@@ -47,7 +49,8 @@ extension TrainingRecipe {
         self.init(
             llm: llm, output: output, prompt: prompt, architecture: architecture, fusion: fusion,
             promptEmbedding: promptEmbedding, start: start, stored: stored, tokenizer: tokenizer,
-            projectorWidth: projectorWidth, data: data, batchTokens: batchTokens,
+            projectorWidth: projectorWidth, softPrompt: softPrompt ?? 0, isFrozen: frozen,
+            data: data, batchTokens: batchTokens,
             accumulation: accumulation, length: length, optimizer: optimizer,
             labelSmoothing: labelSmoothing, dropout: dropout, seed: UInt64(seed),
             validationInterval: interval, patience: patience, threads: threads)
@@ -55,9 +58,11 @@ extension TrainingRecipe {
 }
 
 extension FieldReader {
+    private static let hasLLM = "architecture is another than whole_t5 and whole_gpt2"
+
     fileprivate mutating func llm(_ architecture: TrainingRecipe.Architecture?) -> String? {
-        guard architecture == .wholeT5 else { return value(RecipeFields.llm) }
-        refuseIfGiven(RecipeFields.llm, unless: "architecture is another than whole_t5")
+        guard architecture?.readsByItself == true else { return value(RecipeFields.llm) }
+        refuseIfGiven(RecipeFields.llm, unless: Self.hasLLM)
         return nil
     }
 
@@ -81,8 +86,8 @@ extension FieldReader {
                     found: "cross_attention")
             }
             return given ?? .add
-        case .wholeT5, nil:
-            refuseIfGiven(RecipeFields.fusion, unless: "architecture is another than whole_t5")
+        case .wholeT5, .wholeGPT2, nil:
+            refuseIfGiven(RecipeFields.fusion, unless: Self.hasLLM)
             return nil
         }
     }
@@ -116,14 +121,16 @@ extension FieldReader {
             refuseSizes(unless: "start.checkpoint is left out")
             return .checkpoint(checkpoint)
         }
-        if architecture == .wholeT5, text(of: RecipeFields.tokenizer) == nil {
+        if let architecture, architecture.readsByItself, text(of: RecipeFields.tokenizer) == nil {
             refuse(
                 RecipeFields.tokenizer,
-                expected: "given for a whole_t5 of new weights (or start.checkpoint)", found: nil)
+                expected: "given for a \(architecture.rawValue) of new weights "
+                    + "(or start.checkpoint)", found: nil)
         }
-        if architecture == .gpt2, let sizes, sizes.width % sizes.heads != 0 {
+        if let architecture, architecture.isGPT2, let sizes, sizes.width % sizes.heads != 0 {
             refuse(
-                RecipeFields.width, expected: "a multiple of sizes.heads (\(sizes.heads)) for gpt2",
+                RecipeFields.width,
+                expected: "a multiple of sizes.heads (\(sizes.heads)) for a GPT-2",
                 found: "\(sizes.width)")
         }
         return sizes.map { .scratch($0) }
@@ -157,10 +164,33 @@ extension FieldReader {
     fileprivate mutating func projectorWidth(
         _ architecture: TrainingRecipe.Architecture?
     ) -> Int? {
-        if architecture == .wholeT5 {
-            refuseIfGiven(RecipeFields.projector, unless: "architecture is another than whole_t5")
+        if architecture?.readsByItself == true {
+            refuseIfGiven(RecipeFields.projector, unless: Self.hasLLM)
         }
         return optional(RecipeFields.projector)
+    }
+
+    fileprivate mutating func softPrompt(
+        _ architecture: TrainingRecipe.Architecture?
+    ) -> Int? {
+        if let architecture, !architecture.readsByItself {
+            refuseIfGiven(
+                RecipeFields.softPrompt, unless: "architecture is whole_t5 or whole_gpt2")
+        }
+        return optional(RecipeFields.softPrompt)
+    }
+
+    fileprivate mutating func frozen(softPrompt: Int?) -> Bool {
+        guard value(RecipeFields.frozen) == true else { return false }
+        if text(of: RecipeFields.checkpoint) == nil {
+            refuseIfGiven(RecipeFields.frozen, unless: "start.checkpoint is given")
+        }
+        if softPrompt == nil {
+            refuse(
+                RecipeFields.softPrompt, expected: "given with start.frozen: it alone is trained",
+                found: nil)
+        }
+        return true
     }
 
     fileprivate mutating func data() -> TrainingRecipe.Data? {

@@ -2,13 +2,13 @@ package import Jobs
 
 /// What `l2s train` makes, of what, and how: YAML text → one checked value.
 package struct TrainingRecipe: Sendable, Equatable {
-    /// Relative to the models folder. Nil for `wholeT5` alone.
+    /// Relative to the models folder. Nil for models that read by themselves.
     package let llm: String?
     /// Relative to the models folder.
     package let output: String
     package let prompt: PromptTemplate
     package let architecture: Architecture
-    /// Nil for `wholeT5`.
+    /// Nil likewise.
     package let fusion: Fusion?
     package let promptEmbedding: PromptEmbedding
     package let start: Start
@@ -19,6 +19,10 @@ package struct TrainingRecipe: Sendable, Equatable {
     package let tokenizer: String?
     /// Hidden width of a new projector. Nil: by the starting point.
     package let projectorWidth: Int?
+    /// Learned vectors before every prompt of a model that reads by itself; 0 for none.
+    package let softPrompt: Int
+    /// Whether the checkpoint stays as it is and the soft prompt alone is trained.
+    package let isFrozen: Bool
     package let data: Data
     /// Source and target tokens of a batch.
     package let batchTokens: Int
@@ -43,8 +47,13 @@ extension TrainingRecipe {
         /// A T5 whose encoder reads the projected states.
         case t5
         case gpt2
-        /// Nothing frozen: a T5 that reads and writes itself.
+        /// A T5 that reads by itself, without a large model.
         case wholeT5 = "whole_t5"
+        /// Likewise.
+        case wholeGPT2 = "whole_gpt2"
+
+        package var readsByItself: Bool { self == .wholeT5 || self == .wholeGPT2 }
+        package var isGPT2: Bool { self == .gpt2 || self == .wholeGPT2 }
     }
 
     /// Spelled as in l2s.json.

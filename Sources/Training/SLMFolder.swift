@@ -16,31 +16,37 @@ package enum SLMFolder {
     ///
     /// - Parameters:
     ///   - start: what was trained.
-    ///   - tensors: its weights as they are now, named as in `start.tensors`.
-    ///   - projector: likewise, named as in `start.projector`.
-    ///   - fingerprint: of the LLM; nil for a whole T5.
+    ///   - trained: its weights as they are now, under the names of `start`.
+    ///   - fingerprint: of the LLM; nil for a model that reads by itself.
     ///   - path: a new or empty folder.
     /// - Throws: `CheckpointError` where it cannot be written, or something lies there.
     package static func write(
-        _ start: StartingModel, tensors: [NamedTensor], projector: [NamedTensor],
-        recipe: TrainingRecipe, fingerprint: String?, to path: String
+        _ start: StartingModel, trained: [NamedTensor], recipe: TrainingRecipe,
+        fingerprint: String?, to path: String
     ) throws {
+        let added = Set(start.additions.map(\.name))
+        let weights = trained.filter { !added.contains($0.name) }
+        // Small, and every prompt passes through them: they stay in full precision.
+        let additions = trained.filter { added.contains($0.name) }.map {
+            $0.values.stored(as: $0.name, shape: $0.shape, format: .float32)
+        }
         let format: NumberFormat = recipe.stored == .bfloat16 ? .bfloat16 : .float32
         try NewFolder.make(at: path) { folder in
             try NewFolder.write(
                 ConfigurationText.naming(format, in: start.configurationText),
                 to: folder + "/config.json")
             try SafetensorsWriter.write(
-                tensors.map { $0.values.stored(as: $0.name, shape: $0.shape, format: format) },
+                weights.map { $0.values.stored(as: $0.name, shape: $0.shape, format: format) },
                 metadata: ["format": "pt"], to: folder + "/model.safetensors")
             for name in tokenizerFiles {
                 try NewFolder.copy(name, from: start.tokenizerFolder, to: folder)
             }
+            if !additions.isEmpty {
+                try SafetensorsWriter.write(
+                    additions, metadata: ["format": "pt"],
+                    to: folder + "/" + (recipe.llm == nil ? SoftPrompt.fileName : projectorFile))
+            }
             guard let llm = recipe.llm, let fusion = recipe.fusion, let fingerprint else { return }
-            // Small, and everything passes through it: it stays in full precision.
-            try SafetensorsWriter.write(
-                projector.map { $0.values.stored(as: $0.name, shape: $0.shape, format: .float32) },
-                metadata: ["format": "pt"], to: folder + "/" + projectorFile)
             let manifest = Manifest(
                 llm: relativePath(from: recipe.output, to: llm), fusion: fusion.rawValue,
                 prompt_embedding: recipe.promptEmbedding.rawValue, llm_fingerprint: fingerprint)

@@ -19,7 +19,8 @@ struct Eval: AsyncParsableCommand {
               hybrid        the small one writes from what the large one read
               speculative   the small one proposes, the large one decides
               fallback      hybrid, but the large one writes what the small one is unsure of
-              slm           the small model alone, if it can read
+              slm           the small model alone, if it can read, and those of --baseline
+              prompt-tuned  those of --baseline that read a learned soft prompt first
               llm-int8, hybrid-int8   the same in int8
               cut           the large model with fewer decoder layers
             Prints scores (ROUGE as rouge-score, BLEU and chrF as sacreBLEU) with bootstrap \
@@ -53,6 +54,12 @@ struct Eval: AsyncParsableCommand {
             "Decoder layers that cut variants keep, with commas. Default: half, and one.",
             valueName: "n,…"))
     var layers: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A small model that reads by itself, in the models folder; may be repeated.",
+            valueName: "model"))
+    var baseline: [String] = []
 
     @Option(help: "Share of documents that fall back, where the job type has no threshold.")
     var fallbackShare = 0.2
@@ -183,6 +190,11 @@ struct Eval: AsyncParsableCommand {
         _ installation: Installation, scratch: String
     ) throws -> (variants: [Variant], leftOut: [String]) {
         let known = try loadJobTypes(folder: installation.jobsFolder)
+        let baselines = try baseline.map { folder in
+            let path = installation.modelsFolder + "/" + folder
+            _ = try ModelFolder(path: path)
+            return (folder: folder, isPromptTuned: SoftPrompt.exists(in: path))
+        }
         var variants: [Variant] = []
         var leftOut: [String] = []
         for name in jobType {
@@ -197,11 +209,15 @@ struct Eval: AsyncParsableCommand {
                 cuts = try cut(model, prefix: prefix, scratch: scratch, &leftOut)
             }
             let reads = try slmReads(type, installation)
-            if type.slm != nil, !reads {
+            if type.slm != nil, !reads, baselines.allSatisfy(\.isPromptTuned) {
                 leftOut.append(
-                    "\(prefix)slm (the small model has no encoder, it cannot read alone)")
+                    "\(prefix)slm (the small model has no encoder, it cannot read alone, and no "
+                        + "--baseline can without a soft prompt)")
             }
-            for variant in type.variants(slmReads: reads, cuts: cuts)
+            if !baselines.contains(where: \.isPromptTuned) {
+                leftOut.append("\(prefix)prompt-tuned (no --baseline has a soft prompt)")
+            }
+            for variant in type.variants(slmReads: reads, baselines: baselines, cuts: cuts)
             where try kinds.contains(variant.kind) {
                 let named = Variant(
                     kind: variant.kind, name: prefix + variant.name, jobType: variant.jobType)

@@ -44,6 +44,10 @@ struct Inspect: AsyncParsableCommand {
             let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
             try parts.add(projector, part: "projector")
         }
+        if SoftPrompt.exists(in: folder.path) {
+            let vectors = try WeightFile(path: folder.path + "/" + SoftPrompt.fileName)
+            try parts.add(vectors, part: "soft prompt")
+        }
         if json {
             let named = Dictionary(facts, uniquingKeysWith: { first, _ in first })
             return try Console.printJSON(Report(facts: named, parts: parts.sizes))
@@ -64,7 +68,7 @@ struct Inspect: AsyncParsableCommand {
     }
 
     private func modes(_ folder: ModelFolder, _ manifest: SLMManifest?) -> String {
-        let own = folder.weights.names.contains { $0.hasPrefix("encoder.") }
+        let own = folder.weights.names.contains { $0.hasPrefix("encoder.block.") }
         guard manifest != nil else {
             if case .gpt2 = folder.configuration { return "slm" }
             return own ? "llm, slm" : "none by itself: the encoder is missing"

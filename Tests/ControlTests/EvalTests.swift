@@ -72,16 +72,37 @@ import Testing
         return try decoder.decode(Found.self, from: Data(output.utf8))
     }
 
+    /// As `l2s train` writes one.
+    private func trainPromptTuned() async throws {
+        let data = try scratch.write("train.jsonl", pairs.utf8)
+        let recipe = try scratch.write(
+            "recipe.yaml",
+            """
+            output: tuned
+            prompt: '{document}'
+            architecture: whole_t5
+            start: {checkpoint: llm, frozen: true}
+            sizes: {soft_prompt: 4}
+            data: {train: \(data), validation: \(data)}
+            length: {steps: 1}
+            """.utf8)
+        let ending = try await BuiltProgram("l2s").run(["train", recipe, "--models", scratch.path])
+        #expect(ending.status == 0, "\(ending.remarks)")
+    }
+
     @Test func comparesAllVariantsInOneRun() async throws {
         let report = scratch.path + "/report"
+        try await trainPromptTuned()
         let ending = try await eval(
-            try pairs, "--json", "--report", report, "--alone", "3", "--chunk", "5")
+            try pairs, "--json", "--report", report, "--alone", "3", "--chunk", "5",
+            "--baseline", "tuned", "--baseline", "llm")
         #expect(ending.status == 0, "\(ending.remarks)")
         let found = try read(ending.output)
         let rows = Dictionary(uniqueKeysWithValues: found.rows.map { ($0.variant, $0) })
         #expect(
             found.rows.map(\.variant) == [
-                "llm", "hybrid", "fallback", "speculative", "slm", "llm-int8", "hybrid-int8",
+                "llm", "hybrid", "fallback", "speculative", "slm", "prompt-tuned, tuned",
+                "slm, llm", "llm-int8", "hybrid-int8",
                 "llm, 1 of 2 decoder layers",
             ])
         #expect(found.leftOut.isEmpty)
@@ -93,6 +114,11 @@ import Testing
         #expect(speculative.differences["chrf"]?.high == 0)
         let share = try #require(rows["fallback"]?.fallbackShare)
         #expect(abs(share - 0.2) < 0.15)
+        // The LLM by itself writes as the LLM, and not what it writes behind learned vectors.
+        #expect(try #require(rows["slm, llm"]).equalOutputs == 1)
+        let tuned = try #require(rows["prompt-tuned, tuned"])
+        #expect(tuned.equalOutputs < 1)
+        #expect(tuned.operationsPerToken > llm.operationsPerToken)
         let cut = try #require(rows["llm, 1 of 2 decoder layers"])
         #expect(cut.equalOutputs < 1)
         #expect(cut.operationsPerToken < llm.operationsPerToken)
@@ -138,5 +164,8 @@ import Testing
         let kind = try await eval(try pairs, "--variants", "llm,hybird")
         #expect(kind.status == 64)
         #expect(kind.remarks.contains("got hybird"))
+        let baseline = try await eval(try pairs, "--baseline", "nowhere")
+        #expect(baseline.status == 2)
+        #expect(baseline.remarks.contains("nowhere"), "\(baseline.remarks)")
     }
 }

@@ -86,6 +86,17 @@ private func refusals(_ text: String) -> [String] {
             "expected sizes.width to be a multiple of sizes.heads (3)"
         ),
         ("architecture: whole_t5", "expected llm to be left out unless architecture"),
+        ("architecture: whole_gpt2", "expected start.tokenizer to be given for a whole_gpt2"),
+        (
+            "sizes: {soft_prompt: 8}",
+            "expected sizes.soft_prompt to be left out unless architecture"
+        ),
+        ("start: {frozen: true}", "expected start.frozen to be left out unless start.checkpoint"),
+        (
+            "start: {checkpoint: slm, frozen: true}",
+            "expected sizes.soft_prompt to be given with start.frozen"
+        ),
+        ("start: {frozen: maybe}", "expected start.frozen to be true or false"),
         ("start: {checkpoint: ../x}", "a folder inside the models folder"),
     ])
     func whatCannotBeIsRefused(_ more: String, _ expected: String) {
@@ -120,5 +131,20 @@ private func refusals(_ text: String) -> [String] {
         #expect(recipe.llm == jobType.llm)
         #expect(recipe.prompt == jobType.prompt)
         #expect(recipe.output != name, "the model in use would be in the way")
+    }
+
+    /// What `l2s eval` shows beside it learns the same task from the same labels.
+    @Test(arguments: ["alone-", "prompt-tuned-"], ["summarize", "it"])
+    func isABaselineOf(kind: String, task: String) throws {
+        let hybrid = try TrainingRecipe(file: "\(folder)/slm-\(task).yaml")
+        let recipe = try TrainingRecipe(file: "\(folder)/\(kind)\(task).yaml")
+        #expect(recipe.output == kind + task)
+        #expect(recipe.architecture.readsByItself)
+        #expect((recipe.softPrompt > 0) == (kind == "prompt-tuned-"))
+        #expect(recipe.prompt == hybrid.prompt)
+        #expect(recipe.data.train == hybrid.data.train)
+        #expect(recipe.data.targetTokens == hybrid.data.targetTokens)
+        #expect(recipe.length == hybrid.length)
+        #expect(recipe.optimizer == hybrid.optimizer)
     }
 }

@@ -29,7 +29,11 @@ struct GoldenGradients: Decodable {
 }
 
 @Suite struct GradientTests {
-    @Test(arguments: Fixtures.goldens)
+    @Test(
+        arguments: Fixtures.goldens + [
+            "hybrid-t5-add+replace", "hybrid-gpt2-add+slm", "t5-v1.1+soft-prompt",
+            "hybrid-gpt2-add+soft-prompt",
+        ])
     func gradientsAreThoseOfPyTorch(name: String) throws {
         let golden = try GoldenGradients.load(name)
         let model = try GoldenTrainee(name)
@@ -70,30 +74,38 @@ struct GoldenTrainee {
     private let states: FloatBuffer?
     private let embeddings: FloatBuffer?
 
-    init(_ name: String) throws {
+    /// - Parameter golden: one of the goldens, or with what is changed about it behind a `+`.
+    init(_ golden: String) throws {
+        let parts = golden.split(separator: "+").map(String.init)
+        let (name, change) = (parts[0], parts.dropFirst().first)
         let cases = try Golden.load(name).cases.prefix(3)
         sources = cases.map(\.inputIds)
         targets = cases.enumerated().map { $1.greedyIds.prefix(5 + 3 * $0) + [1] }
         let folder = Fixtures.path("golden/\(name)")
         let llm = try ModelFolder(path: folder + "/llm")
-        guard name.hasPrefix("hybrid") else {
-            guard case .t5(let configuration) = llm.configuration else {
-                throw POSIXError(.EINVAL)
-            }
+        guard name.hasPrefix("hybrid"), change != "soft-prompt" else {
+            let alone =
+                name.hasPrefix("hybrid") ? try ModelFolder(path: folder + "/slm") : llm
+            let vectors = try change.map { _ in try SoftPromptGolden.vectors(alone) }
             model = TrainableModel(
                 Design(
-                    writer: .t5(
-                        try T5Shape(configuration, in: llm.weights, hasEncoder: true)),
-                    bridge: nil))
-            store = try Self.store(model, in: [llm.weights])
+                    writer: try .init(alone, hasEncoder: true), bridge: nil,
+                    softPrompt: vectors?.shape[0] ?? 0))
+            store = try Self.store(model, in: [alone.weights], and: vectors)
             (states, embeddings) = (nil, nil)
             return
         }
         let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: folder + "/slm")
         let projector = try WeightFile(path: folder + "/slm/projector.safetensors")
+        let design = try Design(slm: slm, manifest: manifest, projector: projector)
+        let bridge = try #require(design.bridge)
         model = TrainableModel(
-            try Design(slm: slm, manifest: manifest, projector: projector))
+            Design(
+                writer: design.writer,
+                bridge: .init(
+                    readerWidth: bridge.readerWidth, hiddenWidth: bridge.hiddenWidth,
+                    addend: change.map { $0 == "slm" ? .writer : .none } ?? bridge.addend)))
         store = try Self.store(model, in: [projector, slm.weights])
         let reader = try Reader(llm)
         let read = reader.read(sources.map { ($0, .identity) }, workspace: Workspace())
@@ -112,9 +124,9 @@ struct GoldenTrainee {
     }
 
     private static func store(
-        _ model: TrainableModel, in files: [WeightFile]
+        _ model: TrainableModel, in files: [WeightFile], and more: NamedTensor? = nil
     ) throws -> ParameterStore {
-        let tensors = try files.flatMap(NamedTensor.all)
+        let tensors = try files.flatMap(NamedTensor.all) + [more].compactMap(\.self)
         // See generate.py.
         for tensor in tensors where tensor.name.hasSuffix(".q.weight") {
             tensor.values.withFloats { for index in $0.indices { $0[index] *= 0.25 } }
@@ -139,6 +151,32 @@ struct GoldenTrainee {
             pass.backward()
             return sum * Double(scale)
         }
+    }
+}
+
+/// The soft prompts of generate.py, and what transformers writes behind them.
+enum SoftPromptGolden {
+    static func vectors(_ folder: ModelFolder) throws -> NamedTensor {
+        let tokens: [Int32] = [30, 700, 41]
+        let names = ["shared.weight", "transformer.wte.weight"]
+        let table = try folder.weights.tensor(
+            #require(names.first(where: folder.weights.contains)))
+        let width = table.shape[1]
+        let values = FloatBuffer(count: tokens.count * width)
+        for (row, token) in tokens.enumerated() {
+            values.withFloats {
+                table.read(
+                    Int(token) * width..<(Int(token) + 1) * width,
+                    into: .init(rebasing: $0[row * width..<(row + 1) * width]))
+            }
+        }
+        return NamedTensor(SoftPrompt.tensorName, [tokens.count, width], values)
+    }
+
+    static func outputs(_ name: String) throws -> [[Int32]] {
+        let data = try Data(
+            contentsOf: URL(fileURLWithPath: Fixtures.path("training/soft-prompts.json")))
+        return try #require(JSONDecoder().decode([String: [[Int32]]].self, from: data)[name])
     }
 }
 

@@ -96,7 +96,7 @@ import Testing
         let recipe = try folder.recipe("architecture: whole_t5\nstart: {checkpoint: llm}")
         let start = try folder.start(recipe)
         try folder.write(start, recipe)
-        #expect(start.projector.isEmpty)
+        #expect(start.additions.isEmpty)
         #expect(!SLMManifest.exists(in: folder.path + "/trained"))
         let documents = try goldenDocuments("t5-v1.1")
         let own = try await folder.outputs(of: folder.jobType(.llm, slm: nil), documents)

@@ -42,7 +42,7 @@ struct TinyModels {
     /// Writes what `start` holds, untrained.
     func write(_ start: StartingModel, _ recipe: TrainingRecipe) throws {
         try SLMFolder.write(
-            start, tensors: start.tensors, projector: start.projector, recipe: recipe,
+            start, trained: start.tensors + start.additions, recipe: recipe,
             fingerprint: recipe.llm == nil ? nil : llm().fingerprint,
             to: path + "/" + recipe.output)
     }
@@ -53,7 +53,7 @@ struct TinyModels {
             name: mode.rawValue, mode: mode, llm: mode == .slm ? nil : "llm", slm: slm,
             prompt: prompt,
             limits: JobType.Limits(
-                documentBytes: 100_000, sourceTokens: 256, newTokens: 24, minimumNewTokens: 0,
+                documentBytes: 100_000, sourceTokens: 480, newTokens: 24, minimumNewTokens: 0,
                 overflow: .fail),
             batch: JobType.BatchLimits(documents: 8, paddedTokens: 4096, wait: .zero),
             retry: JobType.RetryPolicy(

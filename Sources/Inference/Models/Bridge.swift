@@ -30,6 +30,11 @@ package struct Bridge: Sendable {
     ///
     /// - Throws: `CheckpointError` where its shapes do not join `reader` to the SLM.
     package init(_ manifest: SLMManifest, slm: ModelFolder, reader: Reader) throws {
+        guard reader.softPromptTokens == 0 else {
+            throw InferenceError.wrongModel(
+                path: reader.path, expected: "a large model that reads its prompts' tokens alone",
+                found: SoftPrompt.fileName)
+        }
         // Small, and everything passes through it: it stays in full precision.
         let loader = WeightLoader(
             float32: try WeightFile(path: manifest.folder + "/projector.safetensors"))

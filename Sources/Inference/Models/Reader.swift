@@ -10,14 +10,24 @@ package struct Reader: Sendable {
 
     private let kind: Kind
     let embedding: EmbeddingTable
+    /// Read before every prompt.
+    private let softPrompt: EmbeddingTable?
     /// The folder, for errors.
     package let path: String
 
-    /// Loads the encoder of a T5, or the embedding of a GPT-2 that reads for itself.
+    /// Loads the encoder of a T5, or the embedding of a GPT-2 that reads for itself, and the soft
+    /// prompt if the folder has one.
+    ///
+    /// - Throws: `CheckpointError`; `InferenceError` for a T5 that has only a decoder.
     package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
         path = folder.path
         switch folder.configuration {
-        case .t5:
+        case .t5(let configuration):
+            guard configuration.encoderLayers > 0 else {
+                throw InferenceError.wrongModel(
+                    path: folder.path, expected: "a T5 with an encoder, which can read",
+                    found: "one with a decoder alone")
+            }
             let encoder = try T5Encoder(folder, format: format)
             kind = .encoder(encoder)
             embedding = encoder.embedding
@@ -25,14 +35,20 @@ package struct Reader: Sendable {
             kind = .embeddings
             embedding = try GPT2Decoder.embedding(folder)
         }
+        softPrompt = try SoftPrompt.stored(in: folder.path, width: embedding.width)
+            .map(EmbeddingTable.init)
     }
 
     /// Width of the states.
     package var width: Int { embedding.width }
+    /// States that every prompt has before those of its own tokens.
+    package var softPromptTokens: Int { softPrompt?.rows ?? 0 }
+
     /// Multiplications and additions of reading a document: two per weight and token, and those of
     /// attention's two products over all pairs of tokens.
     package func operations(tokens: Int) -> Double {
         guard case .encoder(let encoder) = kind else { return 0 }
+        let tokens = tokens + softPromptTokens
         let pairs = Double(tokens * tokens)
         let configuration = encoder.configuration
         return 2 * Double(encoder.weightCount) * Double(tokens)
@@ -59,16 +75,19 @@ package struct Reader: Sendable {
     /// Reads a batch, without padding, and takes each document's states through each of its
     /// bridges.
     ///
-    /// - Returns: per prompt, per bridge.
+    /// - Returns: per prompt, per bridge, with a state for each vector of a soft prompt, too.
     /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
     package func read(
         _ prompts: [(tokens: [Int32], bridges: [Bridge])], workspace: Workspace
     ) -> [[PromptStates]] {
         workspace.scope {
-            let documents = prompts.map(\.tokens.count).consecutiveRanges
+            let documents = prompts.map { softPromptTokens + $0.tokens.count }.consecutiveRanges
             let states = workspace.rows(documents.last?.upperBound ?? 0, width)
             for (prompt, document) in zip(prompts, documents) {
-                embedding.gather(prompt.tokens, into: states.rows(document))
+                let start = document.lowerBound + softPromptTokens
+                softPrompt?.gather(
+                    0..<Int32(softPromptTokens), into: states.rows(document.lowerBound..<start))
+                embedding.gather(prompt.tokens, into: states.rows(start..<document.upperBound))
             }
             if case .encoder(let encoder) = kind {
                 encoder.encode(states, documents: documents, workspace: workspace)

@@ -27,7 +27,8 @@ package enum ModelConverter {
     private static let companions = [
         "config.json", "generation_config.json", "spiece.model", "tokenizer.json",
         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-        "merges.txt", "l2s.json", "projector.safetensors", "README.md", "LICENSE",
+        "merges.txt", "l2s.json", "projector.safetensors", SoftPrompt.fileName,
+        "README.md", "LICENSE",
     ]
 
     /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:

@@ -30,12 +30,17 @@ package struct Design: Sendable {
     }
 
     package let writer: Writer
-    /// Nil where nothing is frozen: the model reads its prompts' tokens itself.
+    /// Nil where the model reads its prompts' tokens itself.
     package let bridge: Bridge?
+    /// Learned vectors before every prompt's own.
+    package let softPrompt: Int
 
-    package init(writer: Writer, bridge: Bridge?) {
+    /// - Precondition: a model behind a bridge has no soft prompt.
+    package init(writer: Writer, bridge: Bridge?, softPrompt: Int = 0) {
+        precondition(bridge == nil || softPrompt == 0, "\(softPrompt) vectors and a bridge")
         self.writer = writer
         self.bridge = bridge
+        self.softPrompt = softPrompt
     }
 
     package var width: Int {
@@ -95,21 +100,6 @@ extension Design {
     ///
     /// - Throws: `CheckpointError` for tensors that are missing.
     package init(slm folder: ModelFolder, manifest: SLMManifest, projector: WeightFile) throws {
-        let writer: Writer =
-            switch folder.configuration {
-            case .t5(let configuration):
-                .t5(
-                    try T5Shape(
-                        configuration, in: folder.weights,
-                        hasEncoder: manifest.fusion != .crossAttention))
-            case .gpt2(let configuration):
-                .gpt2(
-                    configuration,
-                    vocabularyRows: try folder.weights.tensor(
-                        folder.weights.gpt2Prefix + "wte.weight",
-                        shape: [nil, configuration.width]
-                    ).shape[0])
-            }
         let shape = try projector.tensor("projector.in.weight", shape: [nil, nil]).shape
         let addend: Bridge.Addend =
             switch (manifest.fusion, manifest.promptEmbedding) {
@@ -118,7 +108,23 @@ extension Design {
             case (.replace, _), (.crossAttention, _): .none
             }
         self.init(
-            writer: writer,
+            writer: try Writer(folder, hasEncoder: manifest.fusion != .crossAttention),
             bridge: Bridge(readerWidth: shape[1], hiddenWidth: shape[0], addend: addend))
+    }
+}
+
+extension Design.Writer {
+    /// As the weights of a checkpoint have it.
+    ///
+    /// - Throws: `CheckpointError` for tensors that are missing.
+    package init(_ folder: ModelFolder, hasEncoder: Bool) throws {
+        switch folder.configuration {
+        case .t5(let configuration):
+            self = .t5(try T5Shape(configuration, in: folder.weights, hasEncoder: hasEncoder))
+        case .gpt2(let configuration):
+            let table = try folder.weights.tensor(
+                folder.weights.gpt2Prefix + "wte.weight", shape: [nil, configuration.width])
+            self = .gpt2(configuration, vocabularyRows: table.shape[0])
+        }
     }
 }

@@ -1,8 +1,8 @@
 internal import Checkpoints
 package import Inference
 
-/// An SLM with its projector, or a whole T5: its tensors, and the loss of a batch with the gradients
-/// by all of them.
+/// An SLM with its projector, or a model that reads by itself: its tensors, and the loss of a batch
+/// with the gradients by all of them.
 package final class TrainableModel {
     private enum Writer {
         case t5(embedding: Embedding, encoder: T5Stack?, decoder: T5Stack, startID: Int32)
@@ -13,6 +13,7 @@ package final class TrainableModel {
     package let layout = ParameterLayout()
     private let writer: Writer
     private let projector: Projector?
+    private let softPrompt: Embedding?
     private let response: ResponseLoss
 
     package init(_ design: Design) {
@@ -37,6 +38,11 @@ package final class TrainableModel {
         }
         let layout = layout
         projector = design.bridge.map { Projector($0, width: design.width, in: layout) }
+        softPrompt =
+            design.softPrompt > 0
+            ? Embedding(
+                table: layout.matrix(
+                    [SoftPrompt.tensorName], design.softPrompt, design.width, decays: false)) : nil
     }
 
     /// Documents below each other, without padding.
@@ -66,8 +72,8 @@ package final class TrainableModel {
     package func loss(
         _ input: Input, labelSmoothing: Float = 0, scale: Float, _ pass: Pass
     ) -> Double {
-        let prompts = input.sources.map(\.count).consecutiveRanges
-        let prompt = prompt(input, pass)
+        let prompts = input.sources.map { design.softPrompt + $0.count }.consecutiveRanges
+        let prompt = prompt(input, prompts, pass)
         let hidden: Stream
         switch writer {
         case .t5(let embedding, let encoder, let decoder, let startID):
@@ -90,22 +96,30 @@ package final class TrainableModel {
     }
 
     /// What takes the place of the prompt's token vectors, or of an encoder's states.
-    private func prompt(_ input: Input, _ pass: Pass) -> Stream {
-        let tokens = input.sources.flatMap(\.self)
-        var embedding: Embedding?
-        switch writer {
-        case .t5(let table, _, _, _): embedding = table
-        case .gpt2(let stack): embedding = stack.tokens
-        }
+    private func prompt(_ input: Input, _ documents: [Range<Int>], _ pass: Pass) -> Stream {
         guard let projector, let states = input.states else {
-            let vectors = pass.stream(tokens.count, design.width)
+            let vectors = pass.stream(documents.last?.upperBound ?? 0, design.width)
             vectors.value.clear()
-            embedding?.add(tokens, to: vectors, pass)
+            for (document, source) in zip(documents, input.sources) {
+                let learned = document.prefix(design.softPrompt)
+                softPrompt?.add(
+                    Array(0..<Int32(learned.count)), to: vectors.rows(learned), pass)
+                embedding.add(source, to: vectors.rows(document.suffix(source.count)), pass)
+            }
             return vectors
         }
         let projected = projector.apply(to: states, embeddings: input.embeddings, pass)
-        if design.bridge?.addend == .writer { embedding?.add(tokens, to: projected, pass) }
+        if design.bridge?.addend == .writer {
+            embedding.add(input.sources.flatMap(\.self), to: projected, pass)
+        }
         return projected
+    }
+
+    private var embedding: Embedding {
+        switch writer {
+        case .t5(let table, _, _, _): table
+        case .gpt2(let stack): stack.tokens
+        }
     }
 
     /// The states from which a GPT-2 predicts the targets: each document is its prompt followed by

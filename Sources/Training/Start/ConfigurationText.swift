@@ -13,7 +13,7 @@ enum ConfigurationText {
         _ sizes: TrainingRecipe.Sizes, architecture: TrainingRecipe.Architecture,
         vocabulary: Int, endID: Int32
     ) throws -> Data {
-        if architecture == .gpt2 {
+        if architecture.isGPT2 {
             return try text([
                 "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
                 "vocab_size": vocabulary, "n_positions": sizes.positions, "n_embd": sizes.width,

@@ -4,8 +4,7 @@ internal import Inference
 package import Settings
 package import Tokenizers
 
-/// What a recipe starts from: the SLM (or the whole T5) with every weight, and what joins it to
-/// the LLM.
+/// What a recipe starts from: the model with every weight, and what it is given beside them.
 package struct StartingModel: Sendable {
     package let configuration: ModelConfiguration
     /// config.json.
@@ -13,15 +12,15 @@ package struct StartingModel: Sendable {
     /// In the names of Hugging Face's checkpoints; GPT-2's without `transformer.`. A T5 whose head
     /// is its embedding has no `lm_head.weight`.
     package let tensors: [NamedTensor]
-    /// `projector.in`, `projector.out` and, where the LLM's embedding of the prompt is added,
-    /// `prompt_adapter`: weight and bias each. Empty for a whole T5.
-    package let projector: [NamedTensor]
+    /// Behind an LLM `projector.in`, `projector.out` and, where the LLM's embedding of the prompt is
+    /// added, `prompt_adapter`: weight and bias each. Otherwise the soft prompt, if there is one.
+    package let additions: [NamedTensor]
     /// Of the outputs.
     package let tokenizer: any Tokenizer
     let tokenizerFolder: String
 
     /// - Parameters:
-    ///   - llm: the large model's folder; nil for a whole T5.
+    ///   - llm: the large model's folder; nil for a model that reads by itself.
     ///   - modelsFolder: where the recipe's folders are.
     /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`: a folder that is missing,
     ///   lacks tensors or does not fit the LLM.
@@ -58,9 +57,13 @@ package struct StartingModel: Sendable {
         (configuration, configurationText) = (weights.configuration, weights.text)
         var random = SplitMix64(seed: recipe.seed)
         tensors = try weights.tensors(random: &random)
-        projector = try Self.projector(
-            recipe, llm: llm, width: weights.configuration.width, checkpoint: checkpoint?.path,
-            random: &random)
+        additions =
+            llm == nil
+            ? try Self.softPrompt(
+                recipe, embedding: tensors[0], checkpoint: checkpoint?.path, random: &random)
+            : try Self.projector(
+                recipe, llm: llm, width: weights.configuration.width,
+                checkpoint: checkpoint?.path, random: &random)
         guard tokenizer.vocabularySize <= tensors[0].shape[0] else {
             throw InferenceError.tokenOutsideVocabulary(
                 path: tokenizerFolder, token: Int32(tokenizer.vocabularySize - 1),
@@ -113,6 +116,34 @@ package struct StartingModel: Sendable {
         }
         let hidden = recipe.projectorWidth ?? llm.configuration.width
         return plan(hidden: hidden).tensors.map { $0.new(random: &random) }
+    }
+
+    /// The checkpoint's, or rows of the embedding: Lester et al. found that they learn better from
+    /// the vectors of frequent tokens, which vocabularies begin with, than from noise.
+    private static func softPrompt(
+        _ recipe: TrainingRecipe, embedding: NamedTensor, checkpoint: String?,
+        random: inout SplitMix64
+    ) throws -> [NamedTensor] {
+        let (rows, width) = (embedding.shape[0], embedding.shape[1])
+        let stored = try checkpoint.flatMap { try SoftPrompt.stored(in: $0, width: width) }
+        if let stored, stored.shape[0] != recipe.softPrompt {
+            throw InferenceError.wrongModel(
+                path: checkpoint ?? "",
+                expected: "sizes.soft_prompt: \(stored.shape[0]), as many "
+                    + "vectors as its \(SoftPrompt.fileName) has", found: "\(recipe.softPrompt)")
+        }
+        guard recipe.softPrompt > 0 else { return [] }
+        let shape = [recipe.softPrompt, width]
+        let values = FloatBuffer(count: recipe.softPrompt * width)
+        if let stored {
+            values.withFloats { stored.read(into: $0) }
+        } else {
+            let tokens = (0..<recipe.softPrompt).map { _ in
+                Int32.random(in: 0..<Int32(min(rows, 5_000)), using: &random)
+            }
+            values.rows(width: width).gather(tokens, from: embedding.values.rows(width: width))
+        }
+        return [NamedTensor(SoftPrompt.tensorName, shape, values)]
     }
 }
 

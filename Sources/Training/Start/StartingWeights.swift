@@ -52,7 +52,7 @@ extension StartingWeights {
         let weights = folder.weights
         switch folder.configuration {
         case .gpt2(let gpt2):
-            guard architecture == .gpt2 else {
+            guard architecture.isGPT2 else {
                 throw refuse("a T5 for architecture \(architecture.rawValue)", "a GPT-2")
             }
             let prefix = weights.gpt2Prefix
@@ -63,7 +63,7 @@ extension StartingWeights {
                 plan: TensorPlan(gpt2, vocabulary: rows), stored: weights,
                 storedName: { prefix + $0 })
         case .t5(let t5):
-            guard architecture != .gpt2 else { throw refuse("a GPT-2", "a T5") }
+            guard !architecture.isGPT2 else { throw refuse("a GPT-2", "a T5") }
             if let layer = decoderLayers?.last, layer >= t5.decoderLayers {
                 throw refuse(
                     "start.llm_layers below \(t5.decoderLayers), the LLM's decoder layers",

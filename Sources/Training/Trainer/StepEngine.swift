@@ -145,14 +145,16 @@ package final class StepEngine: @unchecked Sendable {
         }
     }
 
-    /// Adds all lanes' gradients to the first one's; returns the norm.
+    /// Adds all lanes' gradients to the first one's; returns the norm of those that are trained.
     private func addUpGradients() -> Double {
         let sums = Mutex([Int: Double]())
         eachSlice { [self] range in
             for lane in lanes.dropFirst() {
                 lanes[0].gradients.rows(range).add(lane.gradients.rows(range))
             }
-            let squares = Products.squares(lanes[0].gradients, range)
+            let squares = store.parts(of: range).reduce(0) {
+                $0 + Products.squares(lanes[0].gradients, $1.range)
+            }
             sums.withLock { $0[range.lowerBound] = squares }
         }
         return sums.withLock { sums in

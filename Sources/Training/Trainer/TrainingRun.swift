@@ -33,11 +33,11 @@ package struct TrainingRun {
         validation = try reader.read(recipe.data.validation)
         if case .gpt2(let gpt2) = start.configuration {
             let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
-            guard longest - 1 <= gpt2.positions else {
+            guard recipe.softPrompt + longest - 1 <= gpt2.positions else {
                 throw InferenceError.wrongModel(
                     path: "the recipe",
-                    expected: "data.source_tokens and data.target_tokens that fit the GPT-2's "
-                        + "\(gpt2.positions) positions together",
+                    expected: "data.source_tokens and data.target_tokens (and sizes.soft_prompt) "
+                        + "that fit the GPT-2's \(gpt2.positions) positions together",
                     found: "a pair of \(longest) tokens")
             }
         }
@@ -53,7 +53,9 @@ package struct TrainingRun {
         let threads = recipe.threads ?? ProcessInfo.processInfo.activeProcessorCount
         try folder.make()
         let store = try ParameterStore(
-            model.layout, tensors: start.tensors + start.projector, path: "the recipe's start")
+            model.layout, tensors: start.tensors + start.additions,
+            frozen: recipe.isFrozen ? Set(start.tensors.map(\.name)) : [],
+            path: "the recipe's start")
         try report(.opened(opening(store)))
         let source = try states(threads: threads, report)
         let count = train.examples.count
@@ -93,6 +95,11 @@ package struct TrainingRun {
     ) throws -> StateSource {
         guard let llm else { return .tokens }
         let reader = try Reader(llm)
+        guard reader.softPromptTokens == 0 else {
+            throw InferenceError.wrongModel(
+                path: llm.path, expected: "a large model that reads its prompts' tokens alone",
+                found: SoftPrompt.fileName)
+        }
         let prompts = (train.examples + validation.examples).map(\.source)
         if let token = prompts.joined().max(), Int(token) >= reader.vocabularyRows {
             throw InferenceError.tokenOutsideVocabulary(
@@ -106,12 +113,9 @@ package struct TrainingRun {
     }
 
     private func write(_ store: ParameterStore) throws {
-        let tensors = store.tensors
-        let names = Set(start.projector.map(\.name))
         try SLMFolder.write(
-            start, tensors: tensors.filter { !names.contains($0.name) },
-            projector: tensors.filter { names.contains($0.name) }, recipe: recipe,
-            fingerprint: llm?.fingerprint, to: output)
+            start, trained: store.tensors, recipe: recipe, fingerprint: llm?.fingerprint,
+            to: output)
         for (source, name) in [
             (folder.curve, "training.jsonl"), (folder.plot, "training.svg"),
         ] where FileManager.default.fileExists(atPath: source) {
@@ -151,7 +155,7 @@ extension ModelConfiguration {
 extension Design {
     fileprivate init(_ start: StartingModel, _ recipe: TrainingRecipe) throws {
         func shape(_ name: String) throws -> [Int] {
-            guard let tensor = (start.tensors + start.projector).first(where: { $0.name == name })
+            guard let tensor = (start.tensors + start.additions).first(where: { $0.name == name })
             else {
                 throw CheckpointError(
                     path: "the recipe's start", problem: .missingTensor(name: name, nearest: []))
@@ -172,7 +176,7 @@ extension Design {
                 .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
             }
         guard let fusion = recipe.fusion else {
-            self.init(writer: writer, bridge: nil)
+            self.init(writer: writer, bridge: nil, softPrompt: recipe.softPrompt)
             return
         }
         let projector = try shape("projector.in.weight")

@@ -1,11 +1,14 @@
 """Gradients of the golden models as PyTorch computes them, in double precision.
 
-    python generate.py          # writes gradients.json; torch 2.13.0, transformers 5.23.0
+    python generate.py          # writes gradients.json; torch 2.15.0, transformers 5.24.0
 
 The loss is the mean over all response tokens of three documents, with label smoothing 0.1, without
 dropout. Of each tensor's gradient: its norm, and its products with 16 vectors of signs. Sign j of
 element i is bit j of SplitMix64's finaliser of i + 1. Were a gradient wrong by e times its norm, a
 product would be off by about as much: 16 of them see it, in place of megabytes of elements.
+
+Models with a soft prompt read rows of their own embedding before every prompt. Their outputs by
+greedy search, in single precision and with queries as they are, go to soft-prompts.json.
 """
 import json
 import os
@@ -18,6 +21,7 @@ from transformers import AutoModelForCausalLM, T5ForConditionalGeneration
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
 SMOOTHING = 0.1
+SOFT_PROMPT = [30, 700, 41]
 
 
 def signs(count):
@@ -76,12 +80,13 @@ def whole(name):
     return total / count, dict(model.named_parameters())
 
 
-def hybrid(name):
+def hybrid(name, **changes):
+    """Of the pair, or of another one that its l2s.json would make with `changes`."""
     folder = os.path.join(GOLDEN, name)
     llm = T5ForConditionalGeneration.from_pretrained(
         os.path.join(folder, "llm"), dtype=torch.float64).eval()
     with open(os.path.join(folder, "slm", "l2s.json")) as file:
-        manifest = json.load(file)
+        manifest = json.load(file) | changes
     slm_folder = os.path.join(folder, "slm")
     is_gpt2 = "gpt2" in name
     slm = AutoModelForCausalLM.from_pretrained(slm_folder, dtype=torch.float64).eval() \
@@ -118,12 +123,51 @@ def hybrid(name):
     return total / count, dict(slm.named_parameters()) | projector
 
 
+def soft_prompted(name):
+    """The SLM of `name`, or its LLM, by itself behind a soft prompt."""
+    is_gpt2 = "gpt2" in name
+    folder = os.path.join(GOLDEN, name, "slm" if is_gpt2 else "llm")
+    load = AutoModelForCausalLM if is_gpt2 else T5ForConditionalGeneration
+    model = load.from_pretrained(folder, dtype=torch.float64).eval() if is_gpt2 else t5(folder)
+    table = model.get_input_embeddings()
+    vectors = table.weight[SOFT_PROMPT].detach().clone().requires_grad_()
+    total, count = 0, 0
+    for source, target in examples(name):
+        read = torch.cat([vectors, table(torch.tensor(source))])[None]
+        if is_gpt2:
+            words = table(torch.tensor([target[:-1]]))
+            logits = model(inputs_embeds=torch.cat([read, words], 1)).logits[0, read.shape[1] - 1:]
+        else:
+            logits = model(
+                inputs_embeds=read, decoder_input_ids=torch.tensor([[0] + target[:-1]])).logits[0]
+        total, count = total + loss_of(logits, target), count + len(target)
+    written = load.from_pretrained(folder, dtype=torch.float32).eval()
+    table = written.get_input_embeddings()
+    outputs = []
+    with open(os.path.join(GOLDEN, name, "expected.json")) as file:
+        cases = json.load(file)["cases"]
+    for case in cases:
+        read = table(torch.tensor([SOFT_PROMPT + case["input_ids"]]))
+        ids = written.generate(
+            inputs_embeds=read, attention_mask=torch.ones(read.shape[:2], dtype=torch.long),
+            max_new_tokens=24, do_sample=False, eos_token_id=1, pad_token_id=0)[0].tolist()
+        outputs.append(ids if is_gpt2 else ids[1:])
+    return (total / count, dict(model.named_parameters()) | {"soft_prompt.weight": vectors}), outputs
+
+
 def main():
     result = {}
     for name in ["t5-v1.0", "t5-v1.1", "t5-resaved"]:
         result[name] = whole(name)
     for name in ["hybrid-t5-add", "hybrid-t5-cross", "hybrid-gpt2-add"]:
         result[name] = hybrid(name)
+    result["hybrid-t5-add+replace"] = hybrid("hybrid-t5-add", fusion="replace")
+    result["hybrid-gpt2-add+slm"] = hybrid("hybrid-gpt2-add", prompt_embedding="slm")
+    written = {}
+    for name in ["t5-v1.1", "hybrid-gpt2-add"]:
+        result[name + "+soft-prompt"], written[name] = soft_prompted(name)
+    with open(os.path.join(HERE, "soft-prompts.json"), "w") as file:
+        file.write(json.dumps(written) + "\n")
     for name, (loss, parameters) in result.items():
         loss.backward()
         result[name] = {

@@ -100,7 +100,7 @@ let package = Package(
                 "Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels",
                 "COpenBLAS", "Plots",
             ]),
-        module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
+        module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs", "Plots"]),
 
         // The queue.
         module("Postgres", ["CLibpq"]),

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Plots
 
 extension EvaluationReport {
     /// Writes README.md, evaluation.json's pictures and nothing else into `folder`.
@@ -10,9 +11,9 @@ extension EvaluationReport {
         func write(_ name: String, _ text: String) throws {
             try Data(text.utf8).write(to: URL(filePath: folder + "/" + name), options: .atomic)
         }
-        try write("quality-time.svg", qualityPlot.svg)
-        try write("time-length.svg", lengthPlot.svg)
-        if !fallback.isEmpty { try write("fallback.svg", fallbackPlot.svg) }
+        try write("quality-time.svg", Plot.svg([qualityPlot]))
+        try write("time-length.svg", Plot.svg([lengthPlot]))
+        if !fallback.isEmpty { try write("fallback.svg", Plot.svg([fallbackPlot])) }
         try write("evaluation.json", json + "\n")
         try write("README.md", page(command: command))
     }
@@ -131,9 +132,10 @@ extension EvaluationReport {
             series: rows.map { row in
                 let time =
                     row.prepareMsPerDocument + row.encodeMsPerDocument + row.decodeMsPerDocument
+                let found = row.scores[.rougeL]
                 return Plot.Series(
-                    name: row.variant, points: [(time, row.scores[.rougeL]?.score ?? 0)],
-                    isLine: false)
+                    row.variant, [(time, found?.score ?? 0)], style: .points,
+                    intervals: found.map { [$0.low...$0.high] } ?? [])
             }, startsAtZero: false)
     }
 
@@ -156,10 +158,9 @@ extension EvaluationReport {
                     }
                 }
                 return Plot.Series(
-                    name: row.variant,
-                    points: groups.map { (median($0.map { $0[0] }), median($0.map { $0[1] })) },
-                    isLine: true)
-            }, startsAtZero: true)
+                    row.variant,
+                    groups.map { (median($0.map { $0[0] }), median($0.map { $0[1] })) })
+            })
     }
 
     private var fallbackPlot: Plot {
@@ -168,13 +169,10 @@ extension EvaluationReport {
             title: "\(jobType): falling back to the LLM",
             horizontal: "share of documents written by the LLM", vertical: "ROUGE-L",
             series: fallback.map { curve in
-                Plot.Series(
-                    name: curve.measure, points: curve.points.map { ($0.share, $0.score) },
-                    isLine: true)
+                Plot.Series(curve.measure, curve.points.map { ($0.share, $0.score) })
             } + [
                 Plot.Series(
-                    name: "chosen at random", points: ends.map { ($0.share, $0.score) },
-                    isLine: true)
+                    "chosen at random", ends.map { ($0.share, $0.score) }, style: .dashes)
             ], startsAtZero: false)
     }
 }

@@ -36,6 +36,18 @@ struct GrowthBench: AsyncParsableCommand {
         let step: [Point]
     }
 
+    /// The points, beside growth in proportion to the first of them.
+    private static func series(_ points: [Point]) -> [Plot.Series] {
+        let measured = points.map { (x: Double($0.size), y: $0.milliseconds) }
+        let slope = measured[0].y / measured[0].x
+        let (width, height) = (measured.map(\.x).max() ?? 1, measured.map(\.y).max() ?? 1)
+        let end = min(width, height / slope)
+        return [
+            Plot.Series("", measured),
+            Plot.Series("", [(0, 0), (end, end * slope)], style: .dashes),
+        ]
+    }
+
     func run() async throws {
         let machine = Machine()
         var settings = model.settings
@@ -71,18 +83,18 @@ struct GrowthBench: AsyncParsableCommand {
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
             dtype: model.dtype.rawValue, threads: settings.threads, encode: encode, step: step)
         let plots = [
-            LinePlot(
+            Plot(
                 title: "Encoding 8 documents", horizontal: "source tokens of each",
-                vertical: "ms", points: encode.map { (Double($0.size), $0.milliseconds) }),
-            LinePlot(
+                vertical: "ms", series: Self.series(encode)),
+            Plot(
                 title: "One decoding step, 256 source tokens", horizontal: "documents",
-                vertical: "ms", points: step.map { (Double($0.size), $0.milliseconds) }),
+                vertical: "ms", series: Self.series(step)),
         ]
         let folder = URL(fileURLWithPath: output)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let files = [
             ("growth.json", Data((try Console.json(report) + "\n").utf8)),
-            ("growth.svg", Data(LinePlot.svg(plots).utf8)),
+            ("growth.svg", Data(Plot.svg(plots).utf8)),
         ]
         for (name, contents) in files {
             let file = folder.appendingPathComponent(name)

@@ -26,7 +26,7 @@ private let table: [(module: String, imports: Set<String>)] = [
             "COpenBLAS", "Plots",
         ]
     ),
-    ("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs"]),
+    ("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs", "Plots"]),
     ("Postgres", ["CLibpq"]),
     ("Migrations", []),
     ("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),

@@ -46,21 +46,21 @@ struct TrainingCurve {
     /// Draws all points.
     func plot(to file: String) throws {
         let points = try points()
-        let plot = LinePlot(
+        let plot = Plot(
             title: "loss per token", horizontal: "step", vertical: "loss",
-            lines: [
-                LinePlot.Line(
+            series: [
+                Plot.Series(
                     "training",
                     points.compactMap { point in
                         point.loss.map { (Double(point.step), $0) }
                     }),
-                LinePlot.Line(
+                Plot.Series(
                     "validation",
                     points.compactMap { point in
                         point.validationLoss.map { (Double(point.step), $0) }
                     }),
             ])
-        try Data(LinePlot.svg([plot]).utf8).write(to: URL(filePath: file), options: .atomic)
+        try Data(Plot.svg([plot]).utf8).write(to: URL(filePath: file), options: .atomic)
     }
 
     private func line(_ point: CurvePoint) throws -> Data {

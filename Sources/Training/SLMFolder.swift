@@ -25,7 +25,7 @@ package enum SLMFolder {
         fingerprint: String?, to path: String
     ) throws {
         let added = Set(start.additions.map(\.name))
-        let weights = trained.filter { !added.contains($0.name) }
+        let weights = start.untrained + trained.filter { !added.contains($0.name) }
         // Small, and every prompt passes through them: they stay in full precision.
         let additions = trained.filter { added.contains($0.name) }.map {
             $0.values.stored(as: $0.name, shape: $0.shape, format: .float32)

@@ -47,6 +47,12 @@ import Testing
                 of: "decoder.block.\(last).layer.0.SelfAttention.q.weight"))
         let bias = "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         #expect(try isCopy(bias, of: bias))
+        // transformers takes no whole number for this field, and misses the norm of no encoder.
+        let text = String(decoding: start.configurationText, as: UTF8.self)
+        #expect(text.contains("\"initializer_factor\": 1.0"))
+        try folder.write(start, recipe)
+        let written = try ModelFolder(path: folder.path + "/trained")
+        #expect(written.weights.contains("encoder.final_layer_norm.weight"))
     }
 
     @Test func aLayerThatTheLLMDoesNotHaveIsNamed() throws {

@@ -47,28 +47,52 @@ enum ConfigurationText {
     ) throws -> Data {
         let path = folder.path + "/config.json"
         let bytes = try Data(contentsOf: URL(filePath: path))
-        guard
-            var fields = try JSONSerialization.jsonObject(with: bytes) as? [String: Any],
-            case .t5(let t5) = folder.configuration
-        else { return bytes }
-        fields["num_decoder_layers"] = decoderLayers ?? t5.decoderLayers
-        if !keepsEncoder { fields["num_layers"] = 0 }
-        // What old configurations leave to be told by the model's type.
-        fields["scale_decoder_outputs"] = t5.scalesLogits
-        return try text(fields)
+        guard case .t5(let t5) = folder.configuration else { return bytes }
+        return bytes.setting([
+            ("num_decoder_layers", "\(decoderLayers ?? t5.decoderLayers)"),
+            ("num_layers", "\(keepsEncoder ? t5.encoderLayers : 0)"),
+            // What old configurations leave to be told by the model's type.
+            ("scale_decoder_outputs", "\(t5.scalesLogits)"),
+        ])
     }
 
     /// The same text, naming the format that the weights are stored in.
-    static func naming(_ format: NumberFormat, in text: Data) throws -> Data {
-        guard var fields = try JSONSerialization.jsonObject(with: text) as? [String: Any]
-        else { return text }
-        fields["dtype"] = format == .bfloat16 ? "bfloat16" : "float32"
-        fields["torch_dtype"] = nil
-        return try Self.text(fields)
+    static func naming(_ format: NumberFormat, in text: Data) -> Data {
+        let name = format == .bfloat16 ? "bfloat16" : "float32"
+        return text.setting([(text.has("torch_dtype") ? "torch_dtype" : "dtype", "\"\(name)\"")])
     }
 
     private static func text(_ fields: [String: Any]) throws -> Data {
         try JSONSerialization.data(
             withJSONObject: fields, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    }
+}
+
+/// A configuration is changed as text: read and written by Foundation, 1.0 would become 1, which
+/// transformers refuses for a field of type float.
+extension Data {
+    fileprivate func setting(_ fields: [(name: String, value: String)]) -> Data {
+        var text = String(decoding: self, as: UTF8.self)
+        for (name, value) in fields {
+            if let found = Self.field(name, in: text) {
+                text.replaceSubrange(found, with: "\"\(name)\": \(value)")
+            } else if let brace = text.firstIndex(of: "{") {
+                text.insert(
+                    contentsOf: "\n  \"\(name)\": \(value),", at: text.index(after: brace))
+            }
+        }
+        return Data(text.utf8)
+    }
+
+    fileprivate func has(_ name: String) -> Bool {
+        Self.field(name, in: String(decoding: self, as: UTF8.self)) != nil
+    }
+
+    /// From the name's quotation mark to the end of its value, which holds no comma.
+    private static func field(_ name: String, in text: String) -> Range<String.Index>? {
+        text.range(of: "\"\(name)\"").map { key in
+            let rest = text[key.upperBound...]
+            return key.lowerBound..<(rest.firstIndex { ",}\n".contains($0) } ?? rest.endIndex)
+        }
     }
 }

@@ -15,6 +15,8 @@ package struct StartingModel: Sendable {
     /// Behind an LLM `projector.in`, `projector.out` and, where the LLM's embedding of the prompt is
     /// added, `prompt_adapter`: weight and bias each. Otherwise the soft prompt, if there is one.
     package let additions: [NamedTensor]
+    /// What transformers misses in a T5 without an encoder, whose norm it keeps.
+    let untrained: [NamedTensor]
     /// Of the outputs.
     package let tokenizer: any Tokenizer
     let tokenizerFolder: String
@@ -64,6 +66,9 @@ package struct StartingModel: Sendable {
             : try Self.projector(
                 recipe, llm: llm, width: weights.configuration.width,
                 checkpoint: checkpoint?.path, random: &random)
+        untrained =
+            recipe.architecture == .t5Decoder
+            ? [.ones("encoder.final_layer_norm.weight", configuration.width)] : []
         guard tokenizer.vocabularySize <= tensors[0].shape[0] else {
             throw InferenceError.tokenOutsideVocabulary(
                 path: tokenizerFolder, token: Int32(tokenizer.vocabularySize - 1),
@@ -157,6 +162,12 @@ extension PlannedTensor {
 }
 
 extension NamedTensor {
+    static func ones(_ name: String, _ count: Int) -> NamedTensor {
+        let values = FloatBuffer(count: count)
+        values.withFloats { $0.update(repeating: 1) }
+        return NamedTensor(name, [count], values)
+    }
+
     /// out(relu(in(h))) = relu(h) − relu(−h) = h, through a hidden layer of twice the width: a
     /// decoder cut from the LLM's starts with the states that it was trained on.
     static func identityProjector(width: Int) -> [NamedTensor] {

@@ -16,11 +16,7 @@ package struct Installation: Sendable, Equatable {
     ) throws(Refusals) {
         let jobs = raw.text(of: .jobs)
         let models = raw.text(of: .models)
-        let refusals = [jobs, models].compactMap(\.self).filter { !Self.isFolder($0.text) }.map {
-            Refusal(
-                field: $0.origin, expected: "a folder that exists", found: Refusal.quoted($0.text))
-        }
-        guard refusals.isEmpty else { throw Refusals(refusals) }
+        try Self.refuseMissing([jobs, models].compactMap(\.self))
         if let jobs, let models {
             (jobsFolder, modelsFolder) = (jobs.text, models.text)
         } else {
@@ -28,6 +24,25 @@ package struct Installation: Sendable, Equatable {
             jobsFolder = jobs?.text ?? "\(home)/jobs"
             modelsFolder = models?.text ?? "\(home)/models"
         }
+    }
+
+    /// The folder of the models alone, for whom job definitions are none of their business.
+    ///
+    /// - Throws: as `init`; not for want of a jobs folder where the models' is given.
+    package static func modelsFolder(_ raw: RawSettings) throws(Refusals) -> String {
+        guard let models = raw.text(of: .models) else { return try Self(raw).modelsFolder }
+        try refuseMissing([models])
+        return models.text
+    }
+
+    private static func refuseMissing(
+        _ given: [(text: String, origin: String)]
+    ) throws(Refusals) {
+        let refusals = given.filter { !isFolder($0.text) }.map {
+            Refusal(
+                field: $0.origin, expected: "a folder that exists", found: Refusal.quoted($0.text))
+        }
+        guard refusals.isEmpty else { throw Refusals(refusals) }
     }
 
     private static func search(home: String?, program: String) throws(Refusals) -> String {

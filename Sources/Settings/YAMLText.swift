@@ -44,7 +44,8 @@ func text(ofFile path: String) throws(Refusals) -> String {
         Refusals([Refusal(file: path, field: "the file", expected: expected, found: found)])
     }
     guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
-        throw refusal("a file", "one whose size could not be read")
+        let isThere = FileManager.default.fileExists(atPath: path)
+        throw refusal("a file", isThere ? "one that cannot be looked at" : "no such file")
     }
     guard size <= largestFile else {
         throw refusal("at most \(largestFile) bytes", "\(size)")

@@ -91,14 +91,16 @@ struct DistillDocuments: AsyncParsableCommand {
             Console.note("going on after \(journal.count.grouped) documents")
         }
         let interruption = Interruption()
-        let progress = DistillProgress(from: journal.count, to: count)
+        let progress = Progress("labelling", unit: "documents")
+        defer { progress.end() }
+        progress.begin("labelling", at: journal.count, of: count)
         _ = try await generate(
             from: InputFile(path: file), form, lines: journal.count..<count,
             jobType: jobType.name, by: pipeline
         ) { lines in
             try interruption.check()
             try journal.append(lines)
-            progress.show(done: journal.count)
+            progress.update(journal.count, of: count)
         }
     }
 
@@ -126,28 +128,5 @@ struct DistillDocuments: AsyncParsableCommand {
                     isOutputCutOff: label.tokens >= newTokens))
         }
         return faults
-    }
-}
-
-/// A line of progress every few seconds, for a person who waits.
-///
-/// `@unchecked Sendable`: written by the one thread that writes the labels.
-private final class DistillProgress: @unchecked Sendable {
-    private let first: Int
-    private let total: Int
-    private let start = ContinuousClock.now
-    private var shown = ContinuousClock.now
-
-    init(from first: Int, to total: Int) { (self.first, self.total) = (first, total) }
-
-    func show(done: Int) {
-        let now = ContinuousClock.now
-        guard now - shown > .seconds(5) else { return }
-        shown = now
-        let seconds = (now - start) / .seconds(1)
-        let rate = Double(done - first) / seconds
-        Console.note(
-            "\(done.grouped) of \(total.grouped) documents, \(rate.rounded(digits: 1))/s, "
-                + "\(TimeText.words(seconds: Double(total - done) / max(rate, 0.001))) left")
     }
 }

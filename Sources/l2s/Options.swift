@@ -63,19 +63,19 @@ struct FolderOptions: ParsableArguments {
     @Option(help: SettingName.models.help("folder"))
     var models: String?
 
-    var installation: Installation {
-        get throws {
-            try Installation(
-                RawSettings(
-                    flags: [.jobs: jobs, .models: models],
-                    environment: ProcessInfo.processInfo.environment))
-        }
+    var installation: Installation { get throws { try Installation(raw) } }
+    var modelsFolder: String { get throws { try Installation.modelsFolder(raw) } }
+
+    private var raw: RawSettings {
+        RawSettings(
+            flags: [.jobs: jobs, .models: models],
+            environment: ProcessInfo.processInfo.environment)
     }
 
     /// A model that was named as a folder, or as one of the models folder.
     func path(ofModel model: String) throws -> String {
         if FileManager.default.fileExists(atPath: model) || model.contains("/") { return model }
-        let named = try installation.modelsFolder + "/" + model
+        let named = try modelsFolder + "/" + model
         return FileManager.default.fileExists(atPath: named) ? named : model
     }
 }

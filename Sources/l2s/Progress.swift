@@ -18,21 +18,31 @@ final class Progress: Sendable {
         meter = Mutex(Meter(title: title, unit: unit, rateUnit: rate, start: .now))
     }
 
+    /// Another step of the work begins, of which earlier runs have done a part: rate and time left
+    /// are those of this run.
+    ///
     /// - Parameters:
-    ///   - done: since the start.
+    ///   - fraction: how much of the work `done` is, where no total tells.
+    func begin(_ title: String, at done: Int = 0, of total: Int? = nil, fraction: Double? = nil) {
+        meter.withLock { $0.begin(title, at: done, of: total, fraction: fraction, now: .now) }
+    }
+
+    /// - Parameters:
+    ///   - done: so far.
     ///   - total: nil when nobody knows.
     ///   - fraction: how much of the work that is, where the count does not tell.
     ///   - title: of the step at hand; with another one, rate and time left begin anew.
+    ///   - remark: whatever else is to be told, at the end of the line.
     func update(
-        _ done: Int, of total: Int? = nil, fraction: Double? = nil, title: String? = nil
+        _ done: Int, of total: Int? = nil, fraction: Double? = nil, title: String? = nil,
+        remark: String? = nil
     ) {
         let isTerminal = isTerminal
         let line = meter.withLock { meter -> String? in
             if let title, title != meter.title {
-                meter.title = title
-                meter.start = .now
+                meter.begin(title, at: 0, of: total, fraction: 0, now: .now)
             }
-            meter.update(done, of: total, fraction: fraction)
+            meter.update(done, of: total, fraction: fraction, remark: remark)
             let interval = Duration.milliseconds(isTerminal ? 100 : 10_000)
             guard meter.isDue(every: interval, now: .now) else { return nil }
             return isTerminal
@@ -69,8 +79,8 @@ final class Progress: Sendable {
 private struct Meter {
     typealias Instant = ContinuousClock.Instant
 
-    var title: String
-    var start: Instant
+    private(set) var title: String
+    private var start: Instant
     let unit: String
     let rateUnit: String
     /// When it was shown last.
@@ -79,15 +89,27 @@ private struct Meter {
     private var done = 0
     private var total: Int?
     private var fraction: Double?
+    private var remark: String?
+    /// What was done before the start.
+    private var before = (done: 0, fraction: 0.0)
 
     init(title: String, unit: String, rateUnit: String, start: Instant) {
         (self.title, self.unit, self.rateUnit, self.start) = (title, unit, rateUnit, start)
     }
 
-    mutating func update(_ done: Int, of total: Int?, fraction: Double?) {
+    mutating func begin(
+        _ title: String, at done: Int, of total: Int?, fraction: Double?, now: Instant
+    ) {
+        (self.title, start) = (title, now)
+        update(done, of: total, fraction: fraction, remark: nil)
+        before = (done, self.fraction ?? 0)
+    }
+
+    mutating func update(_ done: Int, of total: Int?, fraction: Double?, remark: String?) {
         self.done = done
         self.total = total
         self.fraction = fraction ?? total.map { $0 > 0 ? Double(done) / Double($0) : 1 }
+        self.remark = remark
     }
 
     mutating func isDue(every interval: Duration, now: Instant) -> Bool {
@@ -110,18 +132,20 @@ private struct Meter {
     }
 
     private func rate(_ now: Instant) -> String {
-        let rate = Double(done) / max(seconds(now), 0.001)
+        let rate = Double(done - before.done) / max(seconds(now), 0.001)
         let number = rate < 10 ? rate.rounded(digits: 1) : Int(rate).grouped
         return number + (rateUnit.hasPrefix("/") ? "" : " ") + rateUnit
     }
 
     func words(now: Instant) -> String {
         var words = "\(title): \(count)"
-        guard done > 0 else { return words }
+        guard done > before.done else { return words }
         words += ", " + rate(now)
-        guard let fraction, fraction > 0, fraction < 1 else { return words }
-        let left = seconds(now) * (1 - fraction) / fraction
-        return words + ", \(TimeText.words(seconds: left)) left"
+        if let fraction, fraction > before.fraction, fraction < 1 {
+            let left = seconds(now) * (1 - fraction) / (fraction - before.fraction)
+            words += ", \(TimeText.words(seconds: left)) left"
+        }
+        return words + (remark.map { "; " + $0 } ?? "")
     }
 
     func conclusion(now: Instant) -> String {

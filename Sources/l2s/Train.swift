@@ -28,76 +28,71 @@ struct Train: AsyncParsableCommand {
 
     func run() async throws {
         let recipe = try TrainingRecipe(file: recipe)
-        let models = try folders.installation.modelsFolder
+        let models = try folders.modelsFolder
         let interruption = Interruption()
         let json = json
         let summary = try await blocking {
             let progress = TrainingProgress(isJSON: json)
+            defer { progress.end() }
             return try TrainingRun(recipe, modelsFolder: models).run { event in
-                progress.show(event)
+                try progress.show(event)
                 try interruption.check()
             }
         }
         Console.note(
-            "\(summary.output): the weights of step \(summary.bestStep) of \(summary.steps), "
+            "\(summary.output): the weights of step \(summary.bestStep.grouped) of "
+                + "\(summary.steps.grouped), "
                 + "validation loss \(summary.bestLoss.threeDigits), "
-                + "\(timeInWords(summary.seconds)) of training")
+                + "\(TimeText.words(seconds: summary.seconds)) of training")
     }
 }
 
-/// Shows a training: one line that changes on a terminal, a line per point elsewhere.
-private struct TrainingProgress {
-    let isJSON: Bool
+/// Says how a training goes: what it begins with, each validation, and between them its progress.
+private final class TrainingProgress {
+    private let isJSON: Bool
+    private let progress = Progress("training", unit: "tokens", rate: "tokens/s")
+    private var tokens = 0
+    private var readsStates = false
 
-    func show(_ event: TrainingEvent) {
-        if case .point(let point, _) = event, isJSON {
-            if let line = try? Console.json(point) { Console.print(line) }
-            return
-        }
+    init(isJSON: Bool) { self.isJSON = isJSON }
+
+    func show(_ event: TrainingEvent) throws {
         switch event {
         case .opened(let opening):
             Console.note(
-                "\(opening.pairs) pairs, \(opening.validationPairs) for validation, "
-                    + "\(opening.trained) weights to train")
+                "\(opening.pairs.grouped) pairs, \(opening.validationPairs.grouped) for validation, "
+                    + "\(opening.trained.grouped) weights to train")
             if opening.truncated + opening.leftOut > 0 {
                 Console.note(
-                    "\(opening.truncated) prompts cut to data.source_tokens, "
-                        + "\(opening.leftOut) pairs left out by data.target_tokens")
+                    "\(opening.truncated.grouped) prompts cut to data.source_tokens, "
+                        + "\(opening.leftOut.grouped) pairs left out by data.target_tokens")
             }
         case .states(let tokens, let all):
-            line("the LLM's states: \(tokens * 100 / max(all, 1)) %", isLast: tokens == all)
-        case .stepped: break
-        case .resumed(let step):
-            Console.note("going on after step \(step)")
-        case .point(let point, let secondsLeft):
-            line(
-                "step \(point.step)  epoch \(point.epoch)  "
-                    + "loss \((point.loss ?? .nan).threeDigits)  "
-                    + "\((point.tokensPerSecond ?? 0).rounded(digits: 0)) tokens/s  "
-                    + "\(timeInWords(secondsLeft)) left", isLast: false)
+            if !readsStates {
+                readsStates = true
+                progress.begin("the LLM's states", at: tokens, of: all)
+            }
+            progress.update(tokens, of: all)
+        case .started(let step, let fraction):
+            progress.end()
+            if step > 0 { Console.note("going on after step \(step.grouped)") }
+            progress.begin("training", fraction: fraction)
+        case .stepped(let step):
+            tokens += step.tokens
+            progress.update(
+                tokens, fraction: step.fraction,
+                remark: "step \(step.number.grouped), loss \(step.loss.threeDigits)")
+        case .point(let point):
+            if isJSON { try Console.printJSON(point) }
         case .validated(let step, let loss, let isBest):
-            line(
-                "step \(step)  validation loss \(loss.threeDigits)"
-                    + (isBest ? ", the best so far" : ""), isLast: true)
+            progress.end()
+            Console.note(
+                "step \(step.grouped): validation loss \(loss.threeDigits)"
+                    + (isBest ? ", the best so far" : ""))
         }
     }
 
-    private func line(_ text: String, isLast: Bool) {
-        guard Console.isTerminal, !isJSON else {
-            Console.note(text)
-            return
-        }
-        Console.show("\r\u{1B}[K" + text + (isLast ? "\n" : ""))
-    }
-}
-
-/// Such as `1 h 12 min`, `3 min`, `45 s`.
-private func timeInWords(_ seconds: Double) -> String {
-    guard seconds.isFinite, seconds < 1e9 else { return "–" }
-    let whole = Int(seconds.rounded())
-    if whole < 60 { return "\(whole) s" }
-    if whole < 3_600 { return "\(whole / 60) min" }
-    return "\(whole / 3_600) h \(whole % 3_600 / 60) min"
+    func end() { progress.end() }
 }
 
 extension Double {

@@ -41,10 +41,11 @@ struct Trainer {
     func run(_ report: (TrainingEvent) throws -> Void) throws -> TrainingPosition {
         var position = try folder.restore(store) ?? TrainingPosition()
         try curve.cut(after: position.step)
-        if position.step > 0 { try report(.resumed(step: position.step)) }
         var tally = Tally()
         let clock = RunClock(seconds: position.seconds)
         var order = batches.batches(epoch: position.epoch)
+        try report(
+            .started(step: position.step, fraction: self.fraction(position, of: order.count)))
         while !position.isDone {
             if position.batch >= order.count {
                 position.epoch += 1
@@ -61,18 +62,20 @@ struct Trainer {
             position.isDone = self.fraction(position, of: order.count) >= 1
             let isValidated = position.step % recipe.validationInterval == 0 || position.isDone
             let interval = max(1, recipe.validationInterval / Self.pointsPerInterval)
-            var event = TrainingEvent.stepped
+            var events = [
+                TrainingEvent.stepped(
+                    TrainingEvent.Step(
+                        number: position.step, loss: outcome.loss, tokens: outcome.tokens,
+                        fraction: self.fraction(position, of: order.count)))
+            ]
             if position.step % interval == 0 || isValidated {
                 let point = tally.point(
                     position, rate: schedule.rate(step: position.step, fraction: fraction))
                 try curve.append(point)
-                event = .point(
-                    point,
-                    secondsLeft: position.seconds
-                        * (1 / self.fraction(position, of: order.count) - 1))
+                events.append(.point(point))
             }
             do {
-                try report(event)
+                try events.forEach(report)
             } catch {
                 if isValidated { try validate(&position) { _ in } }
                 try folder.save(store, position)
@@ -123,11 +126,12 @@ struct Trainer {
                 position.isDone = true
             }
         }
-        try curve.append(
-            CurvePoint(
-                step: position.step, epoch: position.epoch, seconds: position.seconds,
-                validationLoss: loss))
+        let point = CurvePoint(
+            step: position.step, epoch: position.epoch, seconds: position.seconds,
+            validationLoss: loss)
+        try curve.append(point)
         try curve.plot(to: folder.plot)
+        try report(.point(point))
         try report(.validated(step: position.step, loss: loss, isBest: isBetter))
     }
 
@@ -160,12 +164,25 @@ package enum TrainingEvent: Sendable {
         package let trained: Int
     }
 
+    package struct Step: Sendable {
+        /// Counted from 1.
+        package let number: Int
+        /// Mean over its response tokens.
+        package let loss: Double
+        /// Source and target tokens.
+        package let tokens: Int
+        /// How much of the training is done.
+        package let fraction: Double
+    }
+
     case opened(Opening)
     /// Tokens of the LLM's states that are there, of all.
     case states(tokens: Int, of: Int)
-    case resumed(step: Int)
-    case stepped
-    case point(CurvePoint, secondsLeft: Double)
+    /// After so many steps of earlier runs, and how much of the training they are.
+    case started(step: Int, fraction: Double)
+    case stepped(Step)
+    /// As in the curve's file.
+    case point(CurvePoint)
     case validated(step: Int, loss: Double, isBest: Bool)
 }
 

@@ -96,10 +96,52 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: scratch.path + "/models/slm.training"))
     }
 
+    @Test func twoTrainingsOfOneOutputAreRefused() async throws {
+        let path = try recipe(steps: Self.steps)
+        let first = try program.start(arguments(path))
+        try await eventually("the first checkpoint is there") {
+            FileManager.default.fileExists(atPath: state)
+        }
+        let second = try await program.run(arguments(path))
+        #expect(second.status == 2)
+        #expect(
+            second.remarks.contains(
+                "expected no other process to train this model, found process \(first.processID) at it"
+            ),
+            "\(second.remarks)")
+        let ending = try await first.ending()
+        #expect(ending.status == 0, "\(ending.remarks)")
+        _ = try weights()
+    }
+
+    /// Pairs that contradict those of the training are answered ever worse.
+    @Test func trainingStopsWhenValidationGetsNoBetter() async throws {
+        let pairs = (0..<32).map {
+            #"{"source": "word \#($0) apple tree \#($0 * 7)", "target": "nothing at all"}"# + "\n"
+        }
+        let other = try scratch.write("other.jsonl", pairs.joined().utf8)
+        let text = try String(contentsOfFile: recipe(steps: Self.steps), encoding: .utf8)
+            .replacing("validation: \(scratch.path)/pairs.jsonl", with: "validation: \(other)")
+            .replacing("{interval: 10}", with: "{interval: 10, patience: 2}")
+        let ending = try await program.run(
+            arguments(scratch.write("slm.yaml", text.utf8)) + ["--json"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        let losses = try ending.output.split(separator: "\n").compactMap { line in
+            let point = try JSONSerialization.jsonObject(with: Data(line.utf8))
+            return (point as? [String: Any])?["validation_loss"] as? Double
+        }
+        let best = try #require(losses.min().flatMap(losses.firstIndex))
+        #expect(losses.count == best + 3 && losses.count < Self.steps / 10, "\(losses)")
+        #expect(ending.remarks.contains("the weights of step \(10 * (best + 1)) of"))
+    }
+
     @Test func aSmallModelLearnsItsPairsByHeart() async throws {
         let ending = try await program.run(
             arguments(try recipe(steps: 150)) + ["--json"])
         #expect(ending.status == 0, "\(ending.remarks)")
+        // A line for each validation, two around them, and one every ten seconds at most.
+        #expect(!ending.remarks.contains("\r") && !ending.remarks.contains("\u{1B}"))
+        #expect(ending.remarks.count { $0 == "\n" } < 15 + 2 + 30, "\(ending.remarks)")
         let curve = try String(
             contentsOfFile: scratch.path + "/models/slm/training.jsonl", encoding: .utf8)
         let last = try #require(curve.split(separator: "\n").last)
@@ -163,6 +205,19 @@ import Testing
         let occupied = try await program.run(arguments(try recipe(output: "llm")))
         #expect(occupied.status == 2)
         #expect(occupied.remarks.contains("expected a folder that is new or empty"))
+        try FileManager.default.copyItem(
+            atPath: Fixtures.path("golden/hybrid-gpt2-add/slm"),
+            toPath: scratch.path + "/models/gpt2")
+        let text = try String(contentsOfFile: recipe(), encoding: .utf8)
+        let unreading = try await program.run(
+            arguments(
+                scratch.write(
+                    "slm.yaml", text.replacing("llm: llm", with: "llm: gpt2").utf8)))
+        #expect(unreading.status == 2)
+        #expect(unreading.remarks.contains("expected a T5 as the LLM, whose encoder reads"))
+        let nothing = try await program.run(arguments(scratch.path + "/none.yaml"))
+        #expect(nothing.status == 2)
+        #expect(nothing.remarks.contains("got no such file"))
         // Another recipe's training lies where this one would.
         try await killAfterCheckpoint(recipe())
         let other = try await program.run(arguments(try recipe(steps: 101)))

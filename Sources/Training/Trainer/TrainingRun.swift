@@ -9,7 +9,7 @@ package struct TrainingRun {
     private let recipe: TrainingRecipe
     private let output: String
     private let folder: TrainingFolder
-    private let llm: ModelFolder?
+    private let llm: (folder: ModelFolder, reader: Reader)?
     private let start: StartingModel
     private let model: TrainableModel
     private let train: ExampleReader.Examples
@@ -22,15 +22,20 @@ package struct TrainingRun {
         self.recipe = recipe
         output = modelsFolder + "/" + recipe.output
         try NewFolder.checkFree(output)
-        llm = try recipe.llm.map { try ModelFolder(path: modelsFolder + "/" + $0) }
-        start = try StartingModel(recipe, llm: llm, modelsFolder: modelsFolder)
+        llm = try recipe.llm.map { try Self.open(modelsFolder + "/" + $0) }
+        start = try StartingModel(recipe, llm: llm?.folder, modelsFolder: modelsFolder)
         model = TrainableModel(try Design(start, recipe))
-        let prompts = try llm.map { try openTokenizer(folder: $0.path) } ?? start.tokenizer
+        let prompts = try llm.map { try openTokenizer(folder: $0.folder.path) } ?? start.tokenizer
         let reader = ExampleReader(
             recipe, promptTokenizer: prompts, outputTokenizer: start.tokenizer,
             endID: start.configuration.endID)
         train = try reader.read(recipe.data.train)
         validation = try reader.read(recipe.data.validation)
+        let tokens = (train.examples + validation.examples).lazy.flatMap(\.source)
+        if let llm, let token = tokens.max(), Int(token) >= llm.reader.vocabularyRows {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: llm.folder.path, token: token, rows: llm.reader.vocabularyRows)
+        }
         if case .gpt2(let gpt2) = start.configuration {
             let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
             guard recipe.softPrompt + longest - 1 <= gpt2.positions else {
@@ -51,7 +56,10 @@ package struct TrainingRun {
     /// - Parameter report: what it throws ends the run after a checkpoint.
     package func run(_ report: (TrainingEvent) throws -> Void) throws -> Summary {
         let threads = recipe.threads ?? ProcessInfo.processInfo.activeProcessorCount
-        try folder.make()
+        let lock = try folder.make()
+        defer { withExtendedLifetime(lock) {} }
+        // Another process may have had it until now, and be done.
+        try NewFolder.checkFree(output)
         let store = try ParameterStore(
             model.layout, tensors: start.tensors + start.additions,
             frozen: recipe.isFrozen ? Set(start.tensors.map(\.name)) : [],
@@ -94,27 +102,33 @@ package struct TrainingRun {
         threads: Int, _ report: (TrainingEvent) throws -> Void
     ) throws -> StateSource {
         guard let llm else { return .tokens }
-        let reader = try Reader(llm)
-        guard reader.softPromptTokens == 0 else {
-            throw InferenceError.wrongModel(
-                path: llm.path, expected: "a large model that reads its prompts' tokens alone",
-                found: SoftPrompt.fileName)
-        }
-        let prompts = (train.examples + validation.examples).map(\.source)
-        if let token = prompts.joined().max(), Int(token) >= reader.vocabularyRows {
-            throw InferenceError.tokenOutsideVocabulary(
-                path: llm.path, token: token, rows: reader.vocabularyRows)
-        }
         let cache = try StateCache(
-            prompts, llm: reader, fingerprint: llm.fingerprint,
+            (train.examples + validation.examples).map(\.source), llm: llm.reader,
+            fingerprint: llm.folder.fingerprint,
             folder: recipe.data.cache ?? folder.states, threads: threads
         ) { try report(.states(tokens: $0, of: $1)) }
-        return .cache(cache, reader)
+        return .cache(cache, llm.reader)
+    }
+
+    /// A model whose states another one can learn from.
+    private static func open(_ path: String) throws -> (folder: ModelFolder, reader: Reader) {
+        let folder = try ModelFolder(path: path)
+        func refuse(_ expected: String, _ found: String) -> InferenceError {
+            .wrongModel(path: path, expected: expected, found: found)
+        }
+        guard case .t5 = folder.configuration else {
+            throw refuse("a T5 as the LLM, whose encoder reads", "a GPT-2")
+        }
+        let reader = try Reader(folder)
+        guard reader.softPromptTokens == 0 else {
+            throw refuse("an LLM that reads its prompts' tokens alone", SoftPrompt.fileName)
+        }
+        return (folder, reader)
     }
 
     private func write(_ store: ParameterStore) throws {
         try SLMFolder.write(
-            start, trained: store.tensors, recipe: recipe, fingerprint: llm?.fingerprint,
+            start, trained: store.tensors, recipe: recipe, fingerprint: llm?.folder.fingerprint,
             to: output)
         for (source, name) in [
             (folder.curve, "training.jsonl"), (folder.plot, "training.svg"),

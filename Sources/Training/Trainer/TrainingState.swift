@@ -84,9 +84,11 @@ struct TrainingFolder {
         store.values.withFloats { tensor.read(into: $0) }
     }
 
-    func make() throws {
+    /// - Throws: `CheckpointError` where another process trains in it.
+    func make() throws -> FileLock {
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true)
+        return try FileLock(path: path + "/lock", purpose: "train this model")
     }
 
     func remove() throws { try FileManager.default.removeItem(atPath: path) }

@@ -40,7 +40,9 @@ package enum DecoderCut {
             try SafetensorsWriter.write(
                 tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
             try text.write(to: URL(filePath: folder + "/config.json"))
-            try NewFolder.copy("spiece.model", from: model.path, to: folder)
+            for name in ["spiece.model", SoftPrompt.fileName] {
+                try NewFolder.copy(name, from: model.path, to: folder)
+            }
         }
     }
 

@@ -156,10 +156,12 @@ struct Generate: AsyncParsableCommand {
 
     private func sourceTokens(writer folder: String) -> Int {
         if let maxSourceTokens { return maxSourceTokens }
-        guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration,
-            gpt2.positions > maxNewTokens
+        // What is wrong with the folder is said when it is opened for use.
+        guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration
         else { return 512 }
-        return min(512, gpt2.positions - maxNewTokens)
+        let vectors = (try? SoftPrompt.stored(in: folder, width: gpt2.width))?.shape[0] ?? 0
+        let left = gpt2.positions - vectors - maxNewTokens
+        return left > 0 ? min(512, left) : 512
     }
 }
 

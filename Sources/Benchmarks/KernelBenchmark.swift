@@ -93,17 +93,22 @@ package enum KernelBenchmark {
         return 2 * Double(size * size * size) / median(Array(times.dropFirst())) / 1e9
     }
 
-    /// 10⁹ multiplications and additions per second of float32 in one core's registers.
-    package static func multiplyAddPeak(repetitions: Int) -> Double {
-        guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number)) else {
+    /// 10⁹ multiplications and additions per second of one core, of float32 in its registers, and
+    /// of int8 beside its first-level cache.
+    package static func multiplyAddPeaks(repetitions: Int) -> (float32: Double, int8: Double) {
+        guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number))?.pointee else {
             preconditionFailure("\(KernelLevel.chosen) does not run here")
         }
-        let rounds = 1 << 20
-        let clock = ContinuousClock()
-        let times = (0..<repetitions).map { _ in
-            clock.measure { _ = kernels.pointee.multiply_add(rounds) } / .seconds(1)
+        func rate(operations: Double, _ body: () -> Void) -> Double {
+            let clock = ContinuousClock()
+            let times = (0..<repetitions).map { _ in clock.measure(body) / .seconds(1) }
+            return operations / median(times) / 1e9
         }
-        return 512 * Double(rounds) / median(times) / 1e9
+        let rounds = 1 << 20
+        return (
+            rate(operations: 512 * Double(rounds)) { _ = kernels.multiply_add(rounds) },
+            rate(operations: 786_432 * 2_048) { _ = kernels.multiply_add_int8(2_048) }
+        )
     }
 
     /// Gigabytes per second that one core reads of a block far larger than its caches.

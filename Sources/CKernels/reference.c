@@ -144,9 +144,9 @@ static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cach
 #include "reference_training.inc"
 
 static const l2s_kernels reference = {
-    matmul, rms_norm, layer_norm, softmax, gated_gelu, 0, highest, attend, 0, rms_norm_backward,
-    layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward, dropout,
-    cross_entropy, adamw,
+    matmul, rms_norm, layer_norm, softmax, gated_gelu, 0, 0, highest, attend, 0,
+    rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
+    dropout, cross_entropy, adamw,
 };
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

@@ -18,6 +18,8 @@ struct KernelBench: AsyncParsableCommand {
         let gigabytes: Double
         /// 10⁹ multiplications and additions per second of float32 in one core's registers.
         let gigaOperations: Double
+        /// Of int8, beside its first-level cache.
+        let int8GigaOperations: Double
         let products: [KernelBenchmark.Result]
     }
 
@@ -31,12 +33,13 @@ struct KernelBench: AsyncParsableCommand {
         try KernelLevel.checkChoice()
         let machine = Machine()
         let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)
-        let peak = KernelBenchmark.multiplyAddPeak(repetitions: repetitions)
+        let peaks = KernelBenchmark.multiplyAddPeaks(repetitions: repetitions)
         if !output.json {
             Console.print(machine.line)
             Console.print(
                 "one core reads \(bandwidth.rounded(digits: 1)) GB/s from memory and makes "
-                    + "\(peak.rounded(digits: 0)) GFLOP/s of float32 in registers\n\n"
+                    + "\(peaks.float32.rounded(digits: 0)) GFLOP/s of float32 in registers, "
+                    + "\(peaks.int8.rounded(digits: 0)) GOP/s of int8\n\n"
                     + "[inner → columns]   rows  format    GFLOP/s  OpenBLAS  ratio  GB/s of weights"
             )
         }
@@ -46,7 +49,8 @@ struct KernelBench: AsyncParsableCommand {
             if !output.json { Console.print(line(result)) }
         }
         let report = Report(
-            machine: machine, gigabytes: bandwidth, gigaOperations: peak, products: products)
+            machine: machine, gigabytes: bandwidth, gigaOperations: peaks.float32,
+            int8GigaOperations: peaks.int8, products: products)
         try output.save(report)
         if output.json { try Console.printJSON(report) }
     }

@@ -33,9 +33,11 @@ import Testing
 
     private static let twin = l2s_reference_kernels().pointee
 
-    /// Sums of `terms` products of magnitude ≤ 1 differ by rounding only.
+    /// Sums of `terms` products of magnitude ≤ 1 differ by rounding only. Partial sums grow with
+    /// the root of their terms and so do roundings of them taken together: their deviation is
+    /// 0.07 · terms units, and of a million sums one is 5 or 6 of these away.
     private func expectClose(_ found: [Float], _ expected: [Float], terms: Int) {
-        let tolerance = 4 * Float.ulpOfOne * Float(terms).squareRoot() + 4e-6
+        let tolerance = 0.4 * Float.ulpOfOne * Float(terms) + 6e-6
         let worst = zip(found, expected).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
         #expect(worst <= tolerance, "seed \(Self.seed)")
     }
@@ -216,14 +218,15 @@ import Testing
                 layers: 2, heads: heads, headWidth: headWidth, positions: 70, format: format)
             let keys = random.floats(70 * width)
             let values = random.floats(70 * width)
-            // A run of positions at once, the rest one by one.
-            let run = random.int(0...70)
+            // In runs of any lengths, from any place on: int8 keeps four positions together.
             cache.withKernelView(1) { view in
-                kernels.remember(view, 0, run, keys, values, width)
-                for position in run..<70 {
-                    let place = position * width..<(position + 1) * width
+                var position = 0
+                while position < 70 {
+                    let run = min(random.int(1...9), 70 - position)
+                    let place = position * width..<(position + run) * width
                     kernels.remember(
-                        view, position, 1, Array(keys[place]), Array(values[place]), 0)
+                        view, position, run, Array(keys[place]), Array(values[place]), width)
+                    position += run
                 }
             }
             let queries = random.floats(width, -3...3)

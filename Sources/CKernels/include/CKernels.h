@@ -76,6 +76,8 @@ typedef struct l2s_kernels {
 
     // 256 · rounds multiplications and as many additions in registers: what products are held to.
     float (*multiply_add)(size_t rounds);
+    // The same for int8: 393,216 · rounds of each, by operands in the first-level cache.
+    int32_t (*multiply_add_int8)(size_t rounds);
 
     // The largest of x; NaN never is.
     float (*highest)(const float *x, size_t count);

@@ -40,19 +40,33 @@ struct T5SelfAttention: Sendable {
     /// x: the documents' tokens below each other, without padding; bias: per head a row that is
     /// centred on key − query = 0.
     func apply(to x: Rows, documents: [Range<Int>], bias: Rows, workspace: Workspace) {
-        workspace.scope {
-            let projected = project(x, workspace: workspace)
-            let mixed = workspace.rows(x.count, innerWidth)
-            if input.format == .int8 {
-                attendInt8(projected, documents, bias: bias, into: mixed, workspace: workspace)
-            } else {
-                attendFloat(projected, documents, bias: bias, into: mixed, workspace: workspace)
+        // int8 attends by way of a cache, as decoders do: a quarter to a half of the products' time
+        // in float32.
+        let cache =
+            input.format == .int8
+            ? KeyValueCache(
+                layers: 1, heads: heads, headWidth: headWidth,
+                positions: documents.map(\.count).max() ?? 0, format: .int8) : nil
+        // Some documents at a time, as many as keep their projections near.
+        for group in documents.grouped(rows: 256) {
+            let own = group[group.startIndex].lowerBound..<group[group.endIndex - 1].upperBound
+            let block = x.rows(own)
+            let inner = group.map { $0.shifted(by: -own.lowerBound) }
+            workspace.scope {
+                let projected = project(block, workspace: workspace)
+                let mixed = workspace.rows(block.count, innerWidth)
+                if let cache {
+                    attend(projected, inner, cache, bias: bias, into: mixed, workspace: workspace)
+                } else {
+                    attend(projected, inner, bias: bias, into: mixed, workspace: workspace)
+                }
+                Operators.multiply(
+                    mixed, output, into: block, accumulate: true, workspace: workspace)
             }
-            Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
     }
 
-    private func attendFloat(
+    private func attend(
         _ projected: Rows, _ documents: [Range<Int>], bias: Rows, into mixed: Rows,
         workspace: Workspace
     ) {
@@ -70,14 +84,10 @@ struct T5SelfAttention: Sendable {
         }
     }
 
-    /// By way of a cache, as decoders do: a quarter to a half of the products' time in float32.
-    private func attendInt8(
-        _ projected: Rows, _ documents: [Range<Int>], bias: Rows, into mixed: Rows,
-        workspace: Workspace
+    private func attend(
+        _ projected: Rows, _ documents: [Range<Int>], _ cache: KeyValueCache, bias: Rows,
+        into mixed: Rows, workspace: Workspace
     ) {
-        let cache = KeyValueCache(
-            layers: 1, heads: heads, headWidth: headWidth,
-            positions: documents.map(\.count).max() ?? 0, format: .int8)
         for document in documents {
             let own = projected.rows(document)
             cache.setAll(
@@ -115,6 +125,20 @@ struct T5SelfAttention: Sendable {
             }
             Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
+    }
+}
+
+extension [Range<Int>] {
+    /// Neighbours together while they have no more than `rows` rows.
+    fileprivate func grouped(rows: Int) -> [ArraySlice<Range<Int>>] {
+        var groups: [ArraySlice<Range<Int>>] = []
+        var first = startIndex
+        for index in indices
+        where index + 1 == count || self[index + 1].upperBound - self[first].lowerBound > rows {
+            groups.append(self[first...index])
+            first = index + 1
+        }
+        return groups
     }
 }
 

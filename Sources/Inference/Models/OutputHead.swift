@@ -82,7 +82,9 @@ package final class OutputHead: Sendable {
     /// - Parameter forbidden: per row, the tokens that are passed over.
     /// - Returns: nil where every token is forbidden.
     func best(_ hidden: Rows, forbidden: [[Int32]], workspace: Workspace) -> [Int32?] {
-        let slice = 1_024
+        let panel = PackedMatrix.panelWidth
+        // 256 KB of logits, in whole panels.
+        let slice = max(65_536 / max(hidden.count, 1) / panel, 1) * panel
         let forbidden = forbidden.map { $0.compactMap(column) }
         var best = [(column: Int?, logit: Float)](
             repeating: (nil, -.infinity), count: hidden.count)

@@ -15,8 +15,8 @@ struct WeightBytes: @unchecked Sendable {
 
     /// Memory of our own, zeroed.
     init(count: Int) {
-        let buffer = FloatBuffer(count: (count + 3) / 4)
-        self.init(start: UnsafeRawPointer(buffer.base), count: count, owner: buffer)
+        let (start, owner) = WeightSlab.take(bytes: count)
+        self.init(start: UnsafeRawPointer(start), count: count, owner: owner)
     }
 
     /// To fill bytes that are not shared yet.

@@ -23,10 +23,12 @@ test-faults: deps
 	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest --no-parallel \
 	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
 
-# The engine on this machine: matrix products, the default models, and a pair of random weights whose
-# SLM reads a seventh of the bytes a step. Tables here, the same as JSON in .build/bench.
+# The engine on this machine: matrix products, the default models, a pair of random weights whose SLM
+# reads a seventh of the bytes a step, and the validation documents through queue and worker beside
+# the engine alone. Tables here, the same as JSON in .build/bench.
 bench: deps .build/peers
 	swift build -c release --product l2s
+	swift build -c release --product l2s-worker
 	.build/release/l2s bench kernels --save .build/bench/kernels.json
 	for dtype in float32 int8; do for model in llm slm-it; do \
 	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype \
@@ -35,6 +37,9 @@ bench: deps .build/peers
 	.build/peers/bin/python Sources/Benchmarks/Peers/models.py .build/peers/models
 	.build/release/l2s bench modes --model .build/peers/models/slm --dtype int8 \
 	    --save .build/bench/modes.json
+	xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -E '"lang": "(en|it)"' | \
+	    sed 's/"task": "translate"/"job_type": "translate-en-it"/; s/"task"/"job_type"/; s/"src"/"document"/' | \
+	    .build/release/l2s bench worker --data - --documents 1440 --save .build/bench/worker.json
 
 # What 50 open pages cost a worker, in turn with none.
 bench-pages: deps

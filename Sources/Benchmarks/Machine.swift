@@ -29,7 +29,13 @@ package struct Machine: Sendable, Codable {
 
     /// The most memory that this process had, in MiB.
     package static var peakMemory: Double {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        peakMemory(of: ProcessInfo.processInfo.processIdentifier)
+    }
+
+    /// The same of another process of this machine.
+    package static func peakMemory(of process: Int32) -> Double {
+        let status =
+            (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM") } ?? ""
         let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Double($0) }
         return (kilobytes ?? 0) / 1_024

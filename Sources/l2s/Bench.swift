@@ -7,7 +7,7 @@ import Jobs
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the engine, the queue, and what pages cost a worker, on this machine.",
+        abstract: "Measure the engine, the queue and a worker on this machine.",
         discussion: """
             Figures are medians; the machine is named on top. Quote ratios taken in one run, not \
             single figures: other work on the machine changes them all. \(KernelLevel.variable) in \
@@ -16,7 +16,7 @@ struct Bench: AsyncParsableCommand {
             """,
         subcommands: [
             EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self,
-            TrainingBench.self, QueueBench.self, PagesBench.self,
+            TrainingBench.self, QueueBench.self, WorkerBench.self, PagesBench.self,
         ])
 }
 

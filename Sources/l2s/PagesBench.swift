@@ -173,17 +173,27 @@ private struct BenchQueue {
 }
 
 /// The worker beside this program, as a child.
-private final class BenchWorker {
+final class BenchWorker {
     private let process: Process
     private let log: String
 
-    init(_ url: DatabaseURL, _ installation: Installation, log: String) throws {
+    init(
+        _ url: DatabaseURL, _ installation: Installation, log: String, _ arguments: [String] = []
+    ) throws {
         process = try WorkerProcess.make(
             url, installation, log: log,
             // No prompt is known twice here, though its text comes again.
-            ["--http-address", "127.0.0.1:0", "--prompt-cache", "0"])
+            ["--http-address", "127.0.0.1:0", "--prompt-cache", "0"] + arguments)
         self.log = log
         try process.run()
+    }
+
+    var processID: Int32 { process.processIdentifier }
+
+    func checkRunning() throws {
+        guard !process.isRunning else { return }
+        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+        throw Failure("l2s-worker ended; its log ends:\n\(text.suffix(1000))")
     }
 
     func stop() {
@@ -199,7 +209,7 @@ private final class BenchWorker {
             if let port = line?.split(separator: ":").last.flatMap({ UInt16($0) }) { return port }
             try await Task.sleep(for: .milliseconds(50))
         }
-        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-        throw Failure("l2s-worker ended at once; its log ends:\n\(text.suffix(1000))")
+        try checkRunning()
+        throw CancellationError()
     }
 }

@@ -38,6 +38,36 @@ import Testing
         #expect(ending.output.contains(#""ceiling":"#))
     }
 
+    @Test func aWorkerIsComparedWithItsEngine() async throws {
+        let ending = try await BuiltProgram("l2s").run(
+            ["bench", "worker", "--documents", "3", "--rounds", "1", "--json"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        struct Report: Decodable {
+            struct Round: Decodable { let engine, worker: Double }
+            struct Tokens: Decodable { let read, written: Int }
+            let rounds: [Round]
+            let tokens: Tokens
+            let engine_peak_memory_mi_b, worker_peak_memory_mi_b: Double
+        }
+        let report = try JSONDecoder().decode(Report.self, from: Data(ending.output.utf8))
+        #expect(report.rounds.count == 1)
+        for round in report.rounds { #expect(round.engine > 0 && round.worker > 0) }
+        #expect(report.tokens.read > report.tokens.written && report.tokens.written > 3)
+        // Both hold the models.
+        #expect(min(report.engine_peak_memory_mi_b, report.worker_peak_memory_mi_b) > 30)
+    }
+
+    @Test func documentsOfAnUnknownJobTypeAreRefused() async throws {
+        let file = folder.path + "/documents.jsonl"
+        try #"{"job_type": "sing", "document": "la"}"#
+            .write(toFile: file, atomically: true, encoding: .utf8)
+        let ending = try await BuiltProgram("l2s").run(["bench", "worker", "--data", file])
+        #expect(ending.status != 0)
+        #expect(ending.remarks.contains("line 1: expected \"job_type\" to be one of"))
+        #expect(ending.remarks.contains("found sing"))
+        #expect(!ending.remarks.contains("la\""))
+    }
+
     @Test func kernelsThatDoNotRunHereAreRefused() async throws {
         let ending = try await bench(
             "engine", "--model", Fixtures.path("golden/t5-v1.1/llm"), kernels: "sse9")

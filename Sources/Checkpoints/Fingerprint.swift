@@ -33,7 +33,21 @@ package struct Fingerprint: Sendable {
     }
 }
 
+extension [TensorBytes] {
+    /// Of every byte, tensor after tensor. Cost: all of them are read, some gigabytes a second.
+    package var checksum: String {
+        var fingerprint = Fingerprint()
+        for tensor in self {
+            withExtendedLifetime(tensor.owner) { fingerprint.mix(tensor.bytes) }
+        }
+        return fingerprint.text
+    }
+}
+
 extension WeightFile {
+    /// That of all tensors in the order in which they lie in the file.
+    package var checksum: String { tensorsInOrder.checksum }
+
     /// Of a tensor, this much is looked at in each of `fingerprintSlices` places.
     private static let sliceBytes = 4096
     private static let fingerprintSlices = 16

@@ -3,7 +3,8 @@ import Glibc
 
 /// A folder that comes into being whole or not at all.
 package enum NewFolder {
-    /// Lets `fill` write into a folder beside `path`, then gives it that name.
+    /// Lets `fill` write into a folder beside `path`, then gives it that name. Folders above it are
+    /// made where there are none.
     ///
     /// - Throws: `CheckpointError` when something lies at `path` or it cannot be written, and what
     ///   `fill` throws. Nothing is left behind then.
@@ -11,6 +12,11 @@ package enum NewFolder {
         try checkFree(path)
         let base = String(path.reversed().drop { $0 == "/" }.reversed())
         let temporary = base + ".unfinished-\(getpid())"
+        if let end = base.lastIndex(of: "/"), end > base.startIndex {
+            // Why this failed is what the next call fails of.
+            try? FileManager.default.createDirectory(
+                atPath: String(base[..<end]), withIntermediateDirectories: true)
+        }
         guard mkdir(temporary, 0o777) == 0 else { throw failure(temporary, "create it") }
         do {
             try fill(temporary)

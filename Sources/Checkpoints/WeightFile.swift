@@ -84,6 +84,12 @@ package struct WeightFile: Sendable {
             owner: place.file)
     }
 
+    /// Of a single file, by where they begin.
+    var tensorsInOrder: [TensorBytes] {
+        places.sorted { $0.value.entry.bytes.lowerBound < $1.value.entry.bytes.lowerBound }
+            .compactMap { try? bytes(of: $0.key) }
+    }
+
     /// - Parameter shape: nil stands for any size.
     /// - Throws: `CheckpointError` as above, and when the shape is another.
     package func tensor(_ name: String, shape: [Int?]) throws -> StoredTensor {

@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""l2s.version":"2""#, #""l2s.version":"3""#, #"be 2, got "3""#),
+        (#""l2s.version":"3""#, #""l2s.version":"4""#, #"be 3, got "4""#),
         ("panel32 little", "panel16 little", #"be panel32 little-endian, got "panel16"#),
         (#""l2s.dtype":"int8""#, #""l2s.dtype":"int4""#, #"got "int4""#),
         (#""l2s.layout""#, #""l2s.lay0ut""#, #"got "nothing""#),
@@ -68,6 +68,19 @@ import Testing
         #expect(words(load).contains("expected \(bytes.count) bytes, found \(bytes.count - 1)"))
     }
 
+    /// Of the first panel, of the last bytes, which are token vectors, and in between.
+    @Test(arguments: [0.0, 0.3, 0.7, 1])
+    func aByteThatChangedIsNoticed(place: Double) throws {
+        var bytes = try Data(contentsOf: URL(filePath: file))
+        let header = 8 + bytes.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
+        let index = header + Int(place * Double(bytes.count - header - 1))
+        bytes[index] ^= 4
+        try bytes.write(to: URL(filePath: file))
+        let words = words(load)
+        #expect(words.contains(#"expected "l2s.checksum" to be"#), "\(words)")
+        #expect(words.contains("packed.safetensors") && words.contains("damaged"), "\(words)")
+    }
+
     @Test(arguments: [Float.nan, .infinity, -1])
     func aScaleThatIsNoScaleIsRefused(value: Float) throws {
         let name = "encoder.block.0.layer.0.SelfAttention.o.weight/scales"
@@ -81,6 +94,8 @@ import Testing
             whole.replaceSubrange(range.lowerBound + 4..<range.lowerBound + 8, with: $0)
         }
         try whole.write(to: URL(filePath: file))
+        let checksum = try Packing(folder.weights).checksum
+        try edit(checksum, ModelFolder(path: packed.llm).weights.checksum)
         let words = words(load)
         #expect(words.contains("the scales of"), "\(words)")
         #expect(words.contains("SelfAttention.o.weight"))
@@ -135,10 +150,16 @@ import Testing
     @Test func aFolderThatCannotBeWrittenIsNamed() {
         let words = words {
             _ = try ModelConverter.convert(
-                Fixtures.path("golden/t5-v1.0/llm"), to: packed.folder.path + "/no/such",
-                format: .int8)
+                Fixtures.path("golden/t5-v1.0/llm"), to: file + "/such", format: .int8)
         }
-        #expect(words.contains("no/such.unfinished-"))
-        #expect(words.contains("cannot create it: No such file or directory"))
+        #expect(words.contains("packed.safetensors/such.unfinished-"))
+        #expect(words.contains("cannot create it: Not a directory"))
+    }
+
+    @Test func foldersAboveAreMade() throws {
+        let output = packed.folder.path + "/a/b"
+        _ = try ModelConverter.convert(
+            Fixtures.path("golden/t5-v1.0/llm"), to: output, format: .int8)
+        #expect(try ModelFolder(path: output).isPacked)
     }
 }

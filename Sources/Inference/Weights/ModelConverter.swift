@@ -58,17 +58,18 @@ package enum ModelConverter {
 
         let float32 = record.float32.uniqueByName
         let embeddings = record.embeddings.uniqueByName
-        let packing = Packing(
-            format: format, parts: parts, float32: float32.map(\.name),
-            embeddings: embeddings.map(\.name), source: folder.weights.fingerprint,
-            matrices: Dictionary(
-                record.matrices.map { name, matrix, scale in
-                    (name, .init(columns: matrix.columns, inner: matrix.inner, scale: scale))
-                }, uniquingKeysWith: { first, _ in first }))
         // Matrices first: they are of whole cache lines, so each begins on one.
         let tensors =
             record.matrices.flatMap { $0.matrix.stored(as: $0.name) }
             + (float32 + embeddings).map(\.stored)
+        let packing = Packing(
+            format: format, parts: parts, float32: float32.map(\.name),
+            embeddings: embeddings.map(\.name), source: folder.weights.fingerprint,
+            checksum: tensors.checksum,
+            matrices: Dictionary(
+                record.matrices.map { name, matrix, scale in
+                    (name, .init(columns: matrix.columns, inner: matrix.inner, scale: scale))
+                }, uniquingKeysWith: { first, _ in first }))
         let bytes = tensors.reduce(0) { $0 + $1.bytes.count }
         try NewFolder.make(at: output) { unfinished in
             try SafetensorsWriter.write(

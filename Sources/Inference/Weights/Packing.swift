@@ -20,11 +20,13 @@ package struct Packing: Sendable, Equatable {
     package let embeddings: [String]
     /// The fingerprint of the checkpoint that was packed.
     package let source: String
+    /// Of all tensors of the file.
+    let checksum: String
     /// By name: the stacked tensors' names, joined.
     let matrices: [String: Matrix]
 
     /// Changes with the keys and the names of tensors.
-    static let version = "2"
+    static let version = "3"
     /// Of all matrices, as CKernels.h describes it. One layout serves every instruction set.
     static let layout = "panel\(PackedMatrix.panelWidth) little-endian"
 
@@ -36,6 +38,7 @@ package struct Packing: Sendable, Equatable {
         static let float32 = "l2s.float32"
         static let embeddings = "l2s.embeddings"
         static let source = "l2s.source"
+        static let checksum = "l2s.checksum"
         static let matrix = "l2s.matrix."
     }
 }
@@ -82,6 +85,7 @@ extension Packing {
         float32 = words(Key.float32)
         embeddings = words(Key.embeddings)
         source = metadata[Key.source] ?? ""
+        checksum = metadata[Key.checksum] ?? ""
         var matrices: [String: Matrix] = [:]
         for (key, value) in metadata where key.hasPrefix(Key.matrix) {
             let name = String(key.dropFirst(Key.matrix.count))
@@ -96,11 +100,23 @@ extension Packing {
         self.matrices = matrices
     }
 
+    /// Reads the whole file.
+    ///
+    /// - Throws: `PackingError` where it is not as it was written.
+    func checkBytes(of weights: WeightFile) throws {
+        let found = weights.checksum
+        guard found == checksum else {
+            throw PackingError(
+                path: weights.path,
+                problem: .metadata(key: Key.checksum, expected: found, found: checksum))
+        }
+    }
+
     /// What `init` reads.
     var metadata: [String: String] {
         var metadata = [
             Key.version: Self.version, Key.layout: Self.layout, Key.dtype: format.rawValue,
-            Key.parts: parts.joined(separator: " "), Key.source: source,
+            Key.parts: parts.joined(separator: " "), Key.source: source, Key.checksum: checksum,
             Key.float32: float32.joined(separator: " "),
             Key.embeddings: embeddings.joined(separator: " "),
         ]

@@ -11,7 +11,7 @@ struct WeightLoader {
     /// Learns what a model loads.
     private let record: LoadRecord?
 
-    /// - Throws: `PackingError` when the folder is packed in another format.
+    /// - Throws: `PackingError` when the folder is packed in another format, or damaged.
     init(_ folder: ModelFolder, format: WeightFormat, record: LoadRecord? = nil) throws {
         try KernelLevel.checkChoice()
         weights = folder.weights
@@ -22,6 +22,7 @@ struct WeightLoader {
         if let packed = packing?.format, packed != format {
             throw PackingError(path: folder.path, problem: .packedAs(packed, wanted: format))
         }
+        try packing?.checkBytes(of: weights)
     }
 
     /// A checkpoint that stays in full precision.

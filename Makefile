@@ -13,6 +13,7 @@ demo: deps
 test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+	L2S_MODEL_OPERATIONS=50000 swift test --skip-build --disable-xctest --filter theQueueDoesWhatTheModelDoes
 	$(MAKE) test-faults FAULT_DOCUMENTS=0
 
 # Workers, connections, backends and servers killed while so many documents pass, and what else takes

@@ -35,6 +35,8 @@ extension Migration {
         Migration(16, "0016_retention", PackageResources._016_retention_sql),
         Migration(17, "0017_roles", PackageResources._017_roles_sql),
         Migration(18, "0018_agreement", PackageResources._018_agreement_sql),
+        Migration(19, "0019_lean_claim", PackageResources._019_lean_claim_sql),
+        Migration(20, "0020_lean_complete", PackageResources._020_lean_complete_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

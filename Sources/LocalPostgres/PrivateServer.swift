@@ -10,15 +10,19 @@ package struct PrivateServer: Sendable {
     package let folder: String
     private let programs: ServerPrograms
     private let settings: [String: String]
+    private let environment: [String: String]
 
     /// Makes the data folder when there is none, and starts the server unless it runs already.
     ///
-    /// - Parameter settings: server settings such as `["fsync": "off"]`; they apply from a start on.
+    /// - Parameters:
+    ///   - settings: server settings such as `["fsync": "off"]`; they apply from a start on.
+    ///   - environment: of the server, beside this process's.
     package static func start(
-        folder: String, settings: [String: String] = [:]
+        folder: String, settings: [String: String] = [:], environment: [String: String] = [:]
     ) throws -> PrivateServer {
         let server = PrivateServer(
-            folder: folder, programs: try ServerPrograms.find(), settings: settings)
+            folder: folder, programs: try ServerPrograms.find(), settings: settings,
+            environment: environment)
         try server.checkSocketPath()
         try server.makeFolders()
         if try !server.isRunning { try server.launch() }
@@ -28,7 +32,7 @@ package struct PrivateServer: Sendable {
     /// The server that runs on `folder`'s data, if one does.
     package static func running(folder: String) throws -> PrivateServer? {
         let server = PrivateServer(
-            folder: folder, programs: try ServerPrograms.find(), settings: [:])
+            folder: folder, programs: try ServerPrograms.find(), settings: [:], environment: [:])
         return try server.isRunning ? server : nil
     }
 
@@ -156,7 +160,10 @@ extension PrivateServer {
         let options = settings.merging(ours) { _, ours in ours }.sorted { $0.key < $1.key }
             .map { "-c \($0.key)='\($0.value)'" }.joined(separator: " ")
         do {
-            try control("start", "-w", "-t", "60", "-l", logFile, "-o", options)
+            try programs.demand(
+                "pg_ctl",
+                ["start", "-D", dataFolder, "-w", "-t", "60", "-l", logFile, "-o", options],
+                environment)
         } catch PrivateServerError.failed(let program, let status, let words) {
             throw PrivateServerError.failed(
                 program: program, status: status, words: words + " (its log: \(logFile))")

@@ -41,14 +41,18 @@ struct ServerPrograms: Sendable {
 
     /// Runs a program of the folder, or one of PATH, as the owner; answers its exit status and what
     /// it said on both outputs.
-    func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, words: String) {
+    func run(
+        _ program: String, _ arguments: [String], _ more: [String: String] = [:]
+    ) throws -> (status: Int32, words: String) {
         let own = "\(folder)/\(program)"
         let change = owner.map {
             ["setpriv", "--reuid=\($0.user)", "--regid=\($0.group)", "--init-groups"]
         }
         // The caller's folder may be closed to the owner.
+        // What is added holds for the owner's process only: it may be a library to load.
         let command =
             ["/usr/bin/env", "-C", "/"] + (change ?? [])
+            + ["/usr/bin/env"] + more.map { "\($0.key)=\($0.value)" }
             + [FileManager.default.isExecutableFile(atPath: own) ? own : program] + arguments
         let environment = ProcessInfo.processInfo.environment
             .filter { !$0.key.hasPrefix("PG") && !$0.key.hasPrefix("LC_") && $0.key != "LANG" }
@@ -87,8 +91,10 @@ struct ServerPrograms: Sendable {
         return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
     }
 
-    func demand(_ program: String, _ arguments: [String]) throws {
-        let (status, words) = try run(program, arguments)
+    func demand(
+        _ program: String, _ arguments: [String], _ more: [String: String] = [:]
+    ) throws {
+        let (status, words) = try run(program, arguments, more)
         guard status == 0 else {
             throw PrivateServerError.failed(
                 program: program, status: status,

@@ -37,8 +37,10 @@ struct JSONText: CustomStringConvertible {
         return JSONText(description: text + "\"")
     }
 
+    /// Members that are null are left out: whoever reads it takes what is missing for null.
     static func object(_ members: [(String, JSONText)]) -> JSONText {
-        let pairs = members.map { "\(JSONText.string($0)):\($1)" }
+        let pairs = members.filter { $1.description != null.description }
+            .map { "\"\($0)\":\($1)" }
         return JSONText(description: "{\(pairs.joined(separator: ","))}")
     }
 

@@ -30,6 +30,15 @@ struct QueueBench: AsyncParsableCommand {
     @Option(help: "A part of every count of documents: 0.1 for a quick look.")
     var scale = 1.0
 
+    @Option(parsing: .upToNextOption, help: "Workers of section throughput.")
+    var workers = [1, 2, 4, 8]
+
+    @Option(parsing: .upToNextOption, help: "Documents of a claim in section throughput.")
+    var batches = [1, 16, 64, 256]
+
+    @Option(help: "Partitions beside the first of sections throughput and depth: days of history.")
+    var partitions = 90
+
     @Option(
         parsing: .upToNextOption, help: "Waiting documents, and as many finished ones, of depth.")
     var depths = [10_000, 100_000, 1_000_000]
@@ -53,8 +62,15 @@ struct QueueBench: AsyncParsableCommand {
         for (name, value) in [
             ("--snapshot-documents", snapshotDocuments), ("--steady-seconds", steadySeconds),
             ("--steady-rate", steadyRate),
-        ] + depths.map({ ("--depths", $0) }) where !(1...100_000_000).contains(value) {
+        ] + depths.map({ ("--depths", $0) }) + batches.map({ ("--batches", $0) })
+        where !(1...100_000_000).contains(value) {
             throw ValidationError("expected \(name) to be from 1 to 100000000, got \(value)")
+        }
+        guard workers.allSatisfy((1...32).contains) else {
+            throw ValidationError("expected --workers to be from 1 to 32, got \(workers)")
+        }
+        guard (0...1_000).contains(partitions) else {
+            throw ValidationError("expected --partitions to be from 0 to 1000, got \(partitions)")
         }
         if sections.contains(.peers), peers == nil {
             throw ValidationError("expected --peers for section peers: see make bench-queue")
@@ -100,12 +116,14 @@ struct QueueBench: AsyncParsableCommand {
     ) async throws {
         switch section {
         case .throughput:
-            for workers in [1, 2, 4, 8] {
-                for (batch, documents) in [(1, 2_000), (16, 16_000), (64, 50_000), (256, 80_000)] {
+            for count in workers {
+                for batch in batches {
                     bench.costs.append(
                         try await QueueCost(
-                            server, workers: workers, batch: batch,
-                            documents: scaled(documents)))
+                            server, workers: count, batch: batch,
+                            // Seconds of work each.
+                            documents: scaled(min(80_000, 1_000 * batch + 1_000)),
+                            partitions: partitions))
                 }
             }
             Console.print(bench.throughputTable)
@@ -131,7 +149,8 @@ struct QueueBench: AsyncParsableCommand {
             for depth in depths {
                 bench.depths.append(
                     try await ClaimTimes.atDepth(
-                        server, waiting: depth, finished: depth, batch: 256, claims: 100))
+                        server, waiting: depth, finished: depth, batch: 256, claims: 100,
+                        partitions: partitions))
             }
             Console.print(bench.depthTable)
         case .snapshot:

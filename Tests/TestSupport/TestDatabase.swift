@@ -22,10 +22,13 @@ package struct TestDatabase: Sendable {
     /// - Parameters:
     ///   - folder: the server's, new. Default: one in the system's temporary folder.
     ///   - settings: of the server, beside those of all test servers.
+    ///   - environment: of the server.
     package static func onOwnServer(
-        folder: String? = nil, settings: [String: String] = [:]
+        folder: String? = nil, settings: [String: String] = [:],
+        environment: [String: String] = [:]
     ) async throws -> TestDatabase {
-        try await create(on: SharedServer.launch(folder: folder, settings), migrated: true)
+        try await create(
+            on: SharedServer.launch(folder: folder, settings, environment), migrated: true)
     }
 
     private static func create(
@@ -86,11 +89,12 @@ private enum SharedServer {
     static let settings = ["fsync": "off", "max_connections": "200"]
 
     static func launch(
-        folder: String? = nil, _ more: [String: String] = [:]
+        folder: String? = nil, _ more: [String: String] = [:],
+        _ environment: [String: String] = [:]
     ) throws -> PrivateServer {
         let server = try PrivateServer.start(
             folder: folder ?? "/tmp/l2s-test-\(UUID().uuidString.prefix(8))",
-            settings: settings.merging(more) { _, more in more })
+            settings: settings.merging(more) { _, more in more }, environment: environment)
         let first = launched.withLock { launched in
             launched.append(server)
             return launched.count == 1

@@ -84,6 +84,17 @@ package struct BenchDatabase: Sendable {
             """, [.int(finished)])
     }
 
+    /// As after so many days of history.
+    func addPartitions(_ count: Int) async throws {
+        try await sql.query(
+            """
+            SELECT l2s.add_part(
+                last.number + n, last.after_id + (n - 1) * 1000000, last.after_id + n * 1000000)
+            FROM (SELECT number, after_id FROM l2s.part ORDER BY number DESC LIMIT 1) AS last,
+                generate_series(1, $1::integer) AS n
+            """, [.int(count)])
+    }
+
     /// What autovacuum and a checkpoint would have done after a while.
     func settle() async throws {
         try await sql.query("VACUUM ANALYZE")

@@ -12,9 +12,11 @@ package struct ClaimTimes: Sendable, Encodable {
 
     /// `waiting` documents stay waiting: what a claim takes is filled up behind them.
     package static func atDepth(
-        _ server: BenchServer, waiting: Int, finished: Int, batch: Int, claims: Int
+        _ server: BenchServer, waiting: Int, finished: Int, batch: Int, claims: Int,
+        partitions: Int
     ) async throws -> ClaimTimes {
         let database = try await server.database("depth")
+        try await database.addPartitions(partitions)
         try await database.fill(finished: finished)
         try await database.fill(waiting: waiting)
         try await database.settle()

@@ -15,10 +15,11 @@ package struct QueueCost: Sendable, Encodable {
 
     /// Workers around engines that do nothing empty a queue that is filled before.
     package init(
-        _ server: BenchServer, workers: Int, batch: Int, documents: Int
+        _ server: BenchServer, workers: Int, batch: Int, documents: Int, partitions: Int
     ) async throws {
         let database = try await server.database("cost")
         try await database.sql.query("CREATE EXTENSION pg_stat_statements")
+        try await database.addPartitions(partitions)
         try await database.fill(waiting: documents)
         try await database.settle()
         try await database.sql.query("SELECT pg_stat_statements_reset()")

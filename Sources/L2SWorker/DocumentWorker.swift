@@ -47,8 +47,11 @@ public final class DocumentWorker: Service {
         _ settings: WorkerSettings, stopsWhenEmpty: Bool = false, logger: Logger
     ) throws {
         let jobTypes = try loadJobTypes(folder: settings.jobsFolder)
-        let database = try ConnectionSettings(
-            settings.databaseURL.connectionString, applicationName: "l2s-worker")
+        func connection(_ url: DatabaseURL) throws -> ConnectionSettings {
+            try ConnectionSettings(
+                url.connectionString, schema: settings.schema, applicationName: "l2s-worker")
+        }
+        let database = try connection(settings.databaseURL)
         let library = try ModelLibrary(jobTypes: jobTypes, modelsFolder: settings.modelsFolder)
         for warning in library.warnings { logger.emit(.modelUnchecked(reason: warning)) }
         let pipeline = Pipeline(
@@ -66,7 +69,9 @@ public final class DocumentWorker: Service {
         }
         let version = "0.1.0"
         let metrics = WorkerMetrics(version: version, jobTypes: jobTypes.map(\.name))
-        store = PostgresJobStore(database) { meter.read() }
+        store = PostgresJobStore(
+            database, listening: try settings.listenURL.map(connection),
+            load: { meter.read() }, onPolling: { logger.emit(.pollsOnly) })
         worker = WorkerService(
             configuration: WorkerConfiguration(
                 description: WorkerDescription(

@@ -9,14 +9,15 @@ package struct ConnectionSettings: Sendable {
     package var applicationName: String
     /// For each host of the text; libpq waits at least 2 s.
     package var connectTimeout = Duration.seconds(5)
-    /// A longer statement is cancelled by the server. Zero: none is.
+    /// A longer statement is cancelled by the server; behind a pooler, which lends a session for one
+    /// transaction, only its answer is no longer waited for. Zero: any time will do.
     package var statementTimeout = Duration.seconds(30)
     /// How long a statement's answer is waited for: the way there and back beside its own time.
     var answerTimeout: Duration? {
         statementTimeout > .zero ? statementTimeout + connectTimeout : nil
     }
-    /// False lets a commit return before it is on disk: for writes that may be lost in a crash.
-    package var durableCommits = true
+    /// Set: statements name a schema by a placeholder.
+    package var schema: SchemaPlaceholder?
 
     private var given: [String: String]
 

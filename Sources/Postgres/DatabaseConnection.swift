@@ -20,6 +20,9 @@ package actor DatabaseConnection {
 
     package var isConnected: Bool { session.map { !$0.isBroken } ?? false }
 
+    /// Whether a pooler such as pgbouncer stands between this and the server.
+    package var isPooled: Bool { session?.isPooled ?? false }
+
     /// Does nothing when connected; replaces a connection that broke.
     package func connect() throws(DatabaseError) {
         guard !isConnected else { return }
@@ -60,8 +63,10 @@ package actor DatabaseConnection {
         }
     }
 
+    /// Does nothing behind a pooler, which lends each session to many: poll then.
     package func listen(to channel: String) throws(DatabaseError) {
         let session = try current("LISTEN")
+        guard !session.isPooled else { return }
         _ = try session.query("LISTEN \(session.quoted(identifier: channel))", [])
     }
 

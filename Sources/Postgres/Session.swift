@@ -5,6 +5,9 @@ import Glibc
 final class Session {
     private let handle: OpaquePointer
     private let settings: ConnectionSettings
+    /// Whether a pooler such as pgbouncer stands between: then nothing may be set for the session,
+    /// which is lent to others after each transaction.
+    private(set) var isPooled = false
     /// Given up: what it may still answer would be taken for the answer to something else.
     private var isSilent = false
 
@@ -23,14 +26,16 @@ final class Session {
         PQsetnonblocking(handle, 1)
         // Notices go nowhere: they may quote values.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        // A pooler makes the number up that it gives for the backend's process.
         let timeout = settings.statementTimeout / Duration.milliseconds(1)
-        _ = try query(
+        let setUp = try query(
             """
-            SELECT set_config('statement_timeout', $1, false),
-                   set_config('synchronous_commit',
-                              coalesce($2, current_setting('synchronous_commit')), false)
+            SELECT own.process = $1 AS is_direct, CASE WHEN own.process = $1
+                THEN set_config('statement_timeout', $2, false) END
+            FROM pg_backend_pid() AS own(process)
             """,
-            [.int(Int64(timeout)), settings.durableCommits ? .null : .text("off")])
+            [.int(Int64(PQbackendPID(handle))), .int(Int64(timeout))])
+        isPooled = try !setUp.single()
     }
 
     deinit { PQfinish(handle) }
@@ -38,7 +43,8 @@ final class Session {
     var socket: Int32 { PQsocket(handle) }
     var isBroken: Bool { isSilent || PQstatus(handle) != CONNECTION_OK }
 
-    func query(_ sql: String, _ parameters: [Parameter]) throws(DatabaseError) -> Rows {
+    func query(_ text: String, _ parameters: [Parameter]) throws(DatabaseError) -> Rows {
+        let sql = settings.schema?.render(text) ?? text
         var literals: [String?] = []
         for (index, parameter) in parameters.enumerated() {
             let literal = parameter.literal
@@ -90,7 +96,7 @@ final class Session {
 
     /// Several statements separated by semicolons, without parameters.
     func script(_ sql: String, name: String) throws(DatabaseError) {
-        _ = try check(PQexec(handle, sql), name)
+        _ = try check(PQexec(handle, settings.schema?.render(sql) ?? sql), name)
     }
 
     func quoted(identifier: String) throws(DatabaseError) -> String {

@@ -46,7 +46,7 @@ extension JobDesk {
                 WHERE d.id > $1 AND j.job_type = $2 AND j.state = 'succeeded' AND j.mode = 'llm'
                   AND ($3::timestamptz IS NULL OR j.finished_at >= $3::timestamptz)
                   AND ($4::timestamptz IS NULL OR j.finished_at < $4::timestamptz)
-                  AND ($5::text IS NULL OR to_jsonb(j) ->> 'group' = $5::text)
+                  AND ($5::text IS NULL OR d.group_id = ANY (l2s.group_ids($5)))
                 ORDER BY d.id LIMIT $6
                 """,
                 [

@@ -1,7 +1,9 @@
 import Postgres
 
 extension JobDesk {
-    /// How it goes, without a look at what is long done: about as dear as counting the queue.
+    /// How it goes, without a look at what is long done: about as dear as counting the queue. Results
+    /// are sought from now() on: clock_timestamp() may change within a statement, so no index is asked
+    /// for it.
     ///
     /// - Parameter since: points from this second since 1970 on; nil for the last hour. Who looks
     ///   often asks for the newest only.
@@ -14,7 +16,7 @@ extension JobDesk {
             """
             SELECT count(*) FROM l2s.result
             WHERE NOT succeeded AND NOT cancelled
-              AND finished_at > clock_timestamp() - interval '1 day'
+              AND finished_at > now() - interval '1 day'
             """)
         let minute = try await connection.query(
             """
@@ -23,7 +25,7 @@ extension JobDesk {
                 extract(epoch FROM clock_timestamp() - greatest(
                     coalesce(min(claimed_at), clock_timestamp() - interval '1 minute'),
                     clock_timestamp() - interval '1 minute')) AS rate_s
-            FROM l2s.result WHERE finished_at > clock_timestamp() - interval '1 minute'
+            FROM l2s.result WHERE finished_at > now() - interval '1 minute'
             """)
         let rateS: Double = try minute.first?.value("rate_s") ?? 60
         return Overview(
@@ -57,7 +59,7 @@ extension JobDesk {
                 SELECT
                     job_type, count(*) AS finished,
                     count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed
-                FROM l2s.result WHERE finished_at > clock_timestamp() - interval '1 minute'
+                FROM l2s.result WHERE finished_at > now() - interval '1 minute'
                 GROUP BY job_type) AS r ON r.job_type = t.id
             ORDER BY t.name
             """)
@@ -87,7 +89,7 @@ extension JobDesk {
                 batch_fill double precision)
             LEFT JOIN (
                 SELECT worker_id, count(*) AS finished FROM l2s.result
-                WHERE finished_at > clock_timestamp() - interval '1 minute'
+                WHERE finished_at > now() - interval '1 minute'
                 GROUP BY worker_id) AS r ON r.worker_id = w.id
             WHERE w.stopped_at IS NULL AND w.seen_at > clock_timestamp() - interval '1 minute'
             ORDER BY w.id
@@ -127,7 +129,7 @@ extension JobDesk {
         let rows = try await connection.query(
             """
             SELECT \(middle.joined(separator: ", ")) FROM l2s.result
-            WHERE succeeded AND finished_at > clock_timestamp() - interval '1 minute'
+            WHERE succeeded AND finished_at > now() - interval '1 minute'
             """)
         guard let row = rows.first else { return [] }
         return try Overview.stageNames.compactMap { name in
@@ -149,7 +151,7 @@ extension JobDesk {
             """
         var rows = try await connection.query(
             """
-            \(select) WHERE r.finished_at > clock_timestamp() - interval '1 minute'
+            \(select) WHERE r.finished_at > now() - interval '1 minute'
             ORDER BY r.finished_at DESC, r.document_id DESC LIMIT 12
             """)
         if rows.isEmpty {
@@ -171,7 +173,7 @@ extension JobDesk {
                 extract(epoch FROM clock_timestamp() - r.finished_at) AS age_s
             FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
             WHERE NOT r.succeeded AND NOT r.cancelled
-              AND r.finished_at > clock_timestamp() - interval '1 day'
+              AND r.finished_at > now() - interval '1 day'
             ORDER BY r.finished_at DESC LIMIT 8
             """)
         return try rows.map { row in

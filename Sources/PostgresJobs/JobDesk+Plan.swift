@@ -43,7 +43,7 @@ extension JobDesk {
                     ) AS seconds
                 FROM l2s.result s JOIN l2s.document d ON d.id = s.document_id
                 WHERE s.job_type = t.id
-                  AND s.finished_at > clock_timestamp() - interval '5 minutes') AS r
+                  AND s.finished_at > now() - interval '5 minutes') AS r
             WHERE \(condition) ORDER BY t.name
             """, [.text(name), .text(by)])
         return try rows.map(WorkPlan.init)

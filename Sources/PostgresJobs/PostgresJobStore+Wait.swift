@@ -10,8 +10,10 @@ extension PostgresJobStore {
         _ worker: WorkerID, jobTypes: [String], timeout: Duration
     ) async throws -> Bool {
         try await listen.run { connection in
-            try await connection.query(
-                "SELECT l2s.fall_idle($1)", [.int(worker.value)])
+            // Who only polls would make producers notify nobody.
+            if await !connection.isPooled {
+                try await connection.query("SELECT l2s.fall_idle($1)", [.int(worker.value)])
+            }
             let hasWork: Bool = try await connection.query(
                 "SELECT l2s.has_work($1, $2)", [.int(worker.value), .texts(jobTypes)]
             ).single()

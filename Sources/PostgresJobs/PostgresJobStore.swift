@@ -13,16 +13,21 @@ package struct PostgresJobStore: JobStore {
     let load: (@Sendable () -> WorkerLoad)?
 
     /// Connects with the first call.
+    ///
+    /// - Parameters:
+    ///   - listening: a way to the same database past the pooler that `settings` lead through.
+    ///   - onPolling: told with each connection that no notification will come on.
     package init(
-        _ settings: ConnectionSettings, load: (@Sendable () -> WorkerLoad)? = nil
+        _ settings: ConnectionSettings, listening: ConnectionSettings? = nil,
+        load: (@Sendable () -> WorkerLoad)? = nil, onPolling: (@Sendable () -> Void)? = nil
     ) {
         self.load = load
         work = StoreLink(settings)
-        // A heartbeat or an idle mark that a server crash loses is made good by the next.
-        var lossy = settings
-        lossy.durableCommits = false
-        heartbeat = StoreLink(lossy)
-        listen = StoreLink(lossy) { try await $0.listen(to: "l2s_work") }
+        heartbeat = StoreLink(settings)
+        listen = StoreLink(listening ?? settings) {
+            try await $0.listen(to: "l2s_work")
+            if await $0.isPooled { onPolling?() }
+        }
     }
 
     package func register(

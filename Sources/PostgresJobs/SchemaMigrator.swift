@@ -1,7 +1,7 @@
 package import Migrations
 package import Postgres
 
-/// Brings schema `l2s` to the version that this program knows, and refuses to work with another.
+/// Brings the schema of the queue to the version that this program knows, and refuses to work with another.
 package struct SchemaMigrator: Sendable {
     private let migrations: [Migration]
 
@@ -26,16 +26,33 @@ package struct SchemaMigrator: Sendable {
     /// Throws `SchemaMismatch` unless the schema is exactly the one that this program knows.
     package func check(_ connection: DatabaseConnection) async throws {
         let found = try await verify(connection)
-        guard found == version else { throw SchemaMismatch.older(found: found, known: version) }
+        guard found == version else {
+            throw SchemaMismatch.older(
+                found: found, known: version, schema: connection.settings.schemaName)
+        }
     }
 
     private func create(_ connection: DatabaseConnection) async throws {
         try await connection.transaction { connection in
             try connection.query("SELECT pg_advisory_xact_lock($1)", [.int(Self.lock)])
+            let name = connection.settings.schemaName
+            let exists: Bool = try connection.query(
+                "SELECT to_regnamespace($1) IS NOT NULL", [.text(name)]
+            ).single()
+            // Somebody with more rights may have made it, for a user who may not make schemas.
+            if !exists { try connection.script("CREATE SCHEMA l2s", name: "CREATE SCHEMA \(name)") }
+            let isForeign: Bool = try connection.query(
+                """
+                SELECT to_regclass('l2s.migration') IS NULL AND (
+                    EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = s.id)
+                    OR EXISTS (SELECT FROM pg_proc f WHERE f.pronamespace = s.id))
+                FROM to_regnamespace('l2s') AS s(id)
+                """
+            ).single()
+            guard !isForeign else { throw SchemaMismatch.foreign(schema: name) }
             try connection.script(
                 """
                 SET LOCAL client_min_messages = warning;
-                CREATE SCHEMA IF NOT EXISTS l2s;
                 CREATE TABLE IF NOT EXISTS l2s.migration (
                     version    integer PRIMARY KEY,
                     name       text NOT NULL,
@@ -43,7 +60,7 @@ package struct SchemaMigrator: Sendable {
                     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
                 );
                 COMMENT ON TABLE l2s.migration IS 'The steps that made this schema.';
-                """, name: "the creation of schema l2s")
+                """, name: "the creation of schema \(name)")
         }
     }
 
@@ -93,7 +110,10 @@ package struct SchemaMigrator: Sendable {
             """,
             [.ints(migrations.map { Int64($0.version) }), .texts(migrations.map(\.sql))])
         let found: Int = try rows.last?.value("version") ?? 0
-        guard found <= version else { throw SchemaMismatch.newer(found: found, known: version) }
+        let schema = connection.settings.schemaName
+        guard found <= version else {
+            throw SchemaMismatch.newer(found: found, known: version, schema: schema)
+        }
         for row in rows where try row.optional("same", as: Bool.self) != true {
             throw SchemaMismatch.changed(name: try row.value("name"))
         }
@@ -108,26 +128,31 @@ package struct SchemaMigrator: Sendable {
 
 /// Why this program and a database do not fit together.
 package enum SchemaMismatch: Error, Equatable {
-    case older(found: Int, known: Int)
-    case newer(found: Int, known: Int)
+    case older(found: Int, known: Int, schema: String = "l2s")
+    case newer(found: Int, known: Int, schema: String = "l2s")
     /// A step was applied whose text differs from this program's.
     case changed(name: String)
     case encoding(found: String)
+    /// Somebody else's tables are in it.
+    case foreign(schema: String)
 }
 
 extension SchemaMismatch: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .older(let found, let known):
-            "schema l2s is version \(found), this program knows \(known): run l2s migrate"
-        case .newer(let found, let known):
-            "schema l2s is version \(found), this program knows \(known): use a newer l2s"
+        case .older(let found, let known, let schema):
+            "schema \(schema) is version \(found), this program knows \(known): run l2s migrate"
+        case .newer(let found, let known, let schema):
+            "schema \(schema) is version \(found), this program knows \(known): use a newer l2s"
         case .changed(let name):
             "migration \(name) was applied to this database with another text than this program "
                 + "has: use the l2s that applied it"
         case .encoding(let found):
             "expected the database's encoding to be UTF8, got \(found): "
                 + "create one with ENCODING 'UTF8' TEMPLATE template0"
+        case .foreign(let schema):
+            "schema \(schema) holds something else than a queue: name one that is empty or not there "
+                + "yet with --schema (L2S_SCHEMA)"
         }
     }
 }

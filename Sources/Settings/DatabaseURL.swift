@@ -15,9 +15,10 @@ package struct DatabaseURL: Sendable, Equatable {
         connectionString = text
     }
 
-    /// The value of `--database-url` or `L2S_DATABASE_URL`.
-    package init(_ raw: RawSettings) throws(Refusals) {
-        let name = SettingName.databaseURL
+    /// The value of `--database-url` or `L2S_DATABASE_URL`, or of another setting.
+    package init(
+        _ raw: RawSettings, name: SettingName = .databaseURL
+    ) throws(Refusals) {
         let (text, origin) = raw.text(of: name) ?? ("", "\(name.flag) or \(name.variable)")
         guard let url = Self(text) else {
             let found = text.isEmpty ? "nothing" : Refusal.quoted(Self.redacted(text))

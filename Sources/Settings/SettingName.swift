@@ -1,6 +1,10 @@
+import Jobs
+
 /// A setting of the programs: its flag, its environment variable and its words in `--help`.
 package enum SettingName: String, Sendable, CaseIterable {
     case databaseURL = "database-url"
+    case listenURL = "listen-url"
+    case schema
     case jobs
     case models
     case threads
@@ -28,6 +32,11 @@ package enum SettingName: String, Sendable, CaseIterable {
     package var help: String {
         switch self {
         case .databaseURL: "The database that holds the queue: \(DatabaseURL.expected)."
+        case .listenURL:
+            "A direct way to the same database where --database-url leads through a pooler such as "
+                + "pgbouncer: for notifications, which a pooler does not pass on. Default: none, the "
+                + "queue is asked every --poll-interval."
+        case .schema: "The schema of the queue in that database. Default: \(SchemaName.standard)."
         case .jobs: "The folder of the job definitions. Default: found with the program."
         case .models: "The folder of the models. Default: found with the program."
         case .threads:

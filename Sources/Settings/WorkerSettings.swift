@@ -1,6 +1,12 @@
+package import Jobs
+
 /// Everything that a worker is told from outside.
 package struct WorkerSettings: Sendable, Equatable {
     package var databaseURL: DatabaseURL
+    /// A direct way to the same database, past a pooler. Default: none.
+    package var listenURL: DatabaseURL?
+    /// Default: l2s.
+    package var schema: SchemaName
     package var jobsFolder: String
     package var modelsFolder: String
     /// Threads that compute, 1 to 1,024. Default: the machine's cores.
@@ -54,6 +60,7 @@ package struct WorkerSettings: Sendable, Equatable {
         _ raw: RawSettings, cores: Int, program: String = Installation.runningProgram
     ) throws(Refusals) {
         var reader = SettingReader(raw)
+        schema = reader.value(.schema, .schemaName, fallback: .standard)
         threads = reader.value(.threads, .wholeNumber(1...1024), fallback: max(1, cores))
         pinsThreads = reader.value(.pin, .choice(), fallback: Switch.off) == .on
         decoders = reader.value(.decoders, .wholeNumber(1...256), fallback: min(threads, 256))
@@ -74,6 +81,9 @@ package struct WorkerSettings: Sendable, Equatable {
         logFormat = reader.value(.logFormat, .choice(), fallback: .text)
 
         let databaseURL = reader.keep { () throws(Refusals) in try DatabaseURL(raw) }
+        listenURL = raw.text(of: .listenURL).flatMap { _ in
+            reader.keep { () throws(Refusals) in try DatabaseURL(raw, name: .listenURL) }
+        }
         let installation = reader.keep { () throws(Refusals) in
             try Installation(raw, program: program)
         }

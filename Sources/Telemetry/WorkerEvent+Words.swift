@@ -5,7 +5,7 @@ extension WorkerEvent {
         switch self {
         case .batchClaimed: .debug
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
-            .dashboardServed, .maintained:
+            .dashboardServed, .maintained, .pollsOnly:
             .info
         case .threadsShareCores, .modelUnchecked, .documentFailed, .leaseLost, .leaseOverdue,
             .staleWritesRefused,
@@ -30,6 +30,7 @@ extension WorkerEvent {
         case .staleWritesRefused: "stale writes refused"
         case .leasesRescued: "leases rescued"
         case .maintained: "tables maintained"
+        case .pollsOnly: "no notifications through a pooler, polling: see --listen-url"
         case .storeUnavailable: "store unavailable"
         case .reconnected: "reconnected"
         case .draining: "draining"
@@ -69,6 +70,7 @@ extension WorkerEvent {
         case .leasesRescued(let leases, let documents):
             ["leases": number(leases), "documents": number(documents)]
         case .maintained(let what): ["what": "\(what)"]
+        case .pollsOnly: [:]
         case .storeUnavailable(let doing, let reason):
             ["doing": "\(doing)", "reason": "\(reason)"]
         case .reconnected(let outage): ["outage_ms": time(outage)]

@@ -26,6 +26,8 @@ package enum WorkerEvent: Sendable, Equatable {
     case leasesRescued(leases: Int, documents: Int)
     /// Partitions begun or dropped, in the store's words.
     case maintained(what: String)
+    /// A pooler stands between: documents are found by asking for them.
+    case pollsOnly
     case storeUnavailable(doing: String, reason: String)
     case reconnected(outage: Duration)
     /// No new claims; `running` documents may still finish within `timeout`.

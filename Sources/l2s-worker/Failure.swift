@@ -7,19 +7,11 @@ import Worker
 
 /// Why the program ends early, in words for standard error and as an exit code.
 struct Failure: Error {
-    /// As in sysexits.h.
-    enum Kind: Int32 {
-        case running = 1
-        case usage = 64
-        case unavailable = 69
-        case configuration = 78
-    }
-
-    let exitCode: Int32
+    let status: ExitStatus
     let words: String
 
-    init(_ kind: Kind, _ words: String) {
-        exitCode = kind.rawValue
+    init(_ status: ExitStatus, _ words: String) {
+        self.status = status
         self.words = words
     }
 
@@ -34,7 +26,7 @@ struct Failure: Error {
         case let error as SchemaMismatch: self.init(.configuration, error.description)
         case let error as WatchFailure: self.init(.unavailable, error.description)
         case let error as ModelLibraryError: self.init(.configuration, error.description)
-        default: self.init(.running, "\(error)")
+        default: self.init(.failed, "\(error)")
         }
     }
 }

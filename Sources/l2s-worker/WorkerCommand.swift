@@ -23,17 +23,12 @@ struct WorkerCommand: AsyncParsableCommand {
             A second signal stops at once; other workers take the documents over when their \
             leases run out.
 
-            Exit codes:
-              0    drained, or empty with --until-empty
-              1    failed while running: the log says why
-              64   a flag, a variable or a job file is wrong or missing
-              69   the database could not be reached at the start, or the address of
-                   --http-address not be served
-              78   models do not fit the job files, or the schema does not fit this program
-              128 + signal: stopped at once
+            \(ExitStatus.table)
             """)
 
     @Option(help: SettingName.databaseURL.argumentHelp) var databaseURL: String?
+    @Option(help: SettingName.listenURL.argumentHelp) var listenURL: String?
+    @Option(help: SettingName.schema.argumentHelp) var schema: String?
     @Option(help: SettingName.jobs.argumentHelp) var jobs: String?
     @Option(help: SettingName.models.argumentHelp) var models: String?
     @Option(help: SettingName.threads.argumentHelp) var threads: String?
@@ -59,7 +54,7 @@ struct WorkerCommand: AsyncParsableCommand {
         } catch {
             try? FileHandle.standardError.write(
                 contentsOf: Data("l2s-worker: \(error.words)\n".utf8))
-            throw ExitCode(error.exitCode)
+            throw ExitCode(error.status.rawValue)
         }
     }
 
@@ -87,7 +82,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     private func settings() throws(Failure) -> WorkerSettings {
         let flags: [SettingName: String?] = [
-            .databaseURL: databaseURL, .jobs: jobs, .models: models, .threads: threads,
+            .databaseURL: databaseURL, .listenURL: listenURL, .schema: schema, .jobs: jobs,
+            .models: models, .threads: threads,
             .pin: pin, .decoders: decoders, .decoderRows: decoderRows,
             .handoffCapacity: handoffCapacity,
             .promptCache: promptCache, .pollInterval: pollInterval, .lease: lease,

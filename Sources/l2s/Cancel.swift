@@ -35,7 +35,7 @@ struct Cancel: AsyncParsableCommand {
         Console.print("cancelled \(count.grouped) document\(count == 1 ? "" : "s")")
         if count < ids.count {
             Console.note("l2s: \(ids.count - count) of them are finished, cancelled or unknown")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 }

@@ -47,7 +47,7 @@ struct Check: AsyncParsableCommand {
         }
         guard problems.isEmpty else {
             Console.note("\(problems.count) problem\(problems.count == 1 ? "" : "s") found")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import Settings
 
 /// Standard output for results, standard error for remarks.
 ///
@@ -47,7 +48,7 @@ enum Console {
                 guard descriptor == STDOUT_FILENO else { return }
                 note("l2s: cannot write the output: \(String(cString: strerror(errno)))")
                 // Not exit: lanes may be computing with what its handlers would destroy.
-                _exit(ProgramExit.impossible.rawValue)
+                _exit(ExitStatus.failed.rawValue)
             }
         }
     }

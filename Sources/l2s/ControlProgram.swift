@@ -1,5 +1,8 @@
 import ArgumentParser
+import Pipeline
 import Postgres
+import PostgresJobs
+import Settings
 
 /// `l2s`, the control program: one subcommand per file.
 @main
@@ -11,12 +14,7 @@ struct ControlProgram: AsyncParsableCommand {
             Documents are enqueued with SQL or with `l2s enqueue`; l2s-worker processes them. To see \
             all of it at work, run `l2s demo`.
 
-            EXIT CODES
-              0    done
-              1    done, but something was found wrong and reported: a document, a check
-              2    could not be done; the message says why
-              64   the command line is wrong
-              130  stopped by Ctrl-C
+            \(ExitStatus.table)
             """,
         version: "l2s, schema version \(schemaVersion)",
         subcommands: [
@@ -38,9 +36,19 @@ struct ControlProgram: AsyncParsableCommand {
         } catch  where exitCode(for: error) == .failure && !(error is ExitCode) {
             // Not of the parser: the work itself could not be done.
             Console.note("l2s: \(words(for: error))")
-            exit(withError: ProgramExit.impossible)
+            exit(withError: ExitCode(status(for: error).rawValue))
         } catch {
             exit(withError: error)
+        }
+    }
+
+    private static func status(for error: any Error) -> ExitStatus {
+        switch error {
+        case let failure as Failure: failure.status
+        case is Refusals, DatabaseError.badConnectionString: .usage
+        case DatabaseError.unreachable, DatabaseError.connectionLost: .unavailable
+        case is SchemaMismatch, is ModelLibraryError: .configuration
+        default: .failed
         }
     }
 
@@ -55,16 +63,19 @@ struct ControlProgram: AsyncParsableCommand {
     }
 }
 
-enum ProgramExit {
+extension ExitCode {
     /// Done, but what was wrong has been reported.
-    static let foundFaults = ExitCode(1)
-    static let impossible = ExitCode(2)
-    static let interrupted = ExitCode(130)
+    static let foundFaults = ExitCode(ExitStatus.foundFaults.rawValue)
+    static let interrupted = ExitCode(ExitStatus.interrupted.rawValue)
 }
 
 /// Why a command could not be done, in words that say what to do.
 struct Failure: Error, CustomStringConvertible {
     let description: String
+    let status: ExitStatus
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, _ status: ExitStatus = .failed) {
+        self.description = description
+        self.status = status
+    }
 }

@@ -59,7 +59,7 @@ struct Demo: AsyncParsableCommand {
         Console.print("\n" + nextSteps(database))
         guard report.failures == 0 else {
             Console.note("\(report.failures) documents failed; their errors are above")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 

@@ -61,7 +61,7 @@ struct DistillDocuments: AsyncParsableCommand {
         journal.remove()
         if faults > 0 {
             Console.note("\(faults.grouped) lines could not be processed")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 

@@ -39,7 +39,7 @@ struct Doctor: AsyncParsableCommand {
         let failed = findings.count { $0.verdict == .failed }
         guard failed == 0 else {
             Console.note("\(failed) check\(failed == 1 ? "" : "s") failed")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 

@@ -112,7 +112,7 @@ struct Generate: AsyncParsableCommand {
         ) { lines in
             Console.show(lines.map { $0.json + "\n" }.joined())
         }
-        if faults > 0 { throw ProgramExit.foundFaults }
+        if faults > 0 { throw ExitCode.foundFaults }
     }
 
     /// What a job file would say, from the flags.

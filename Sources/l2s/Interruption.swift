@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Glibc
+import Settings
 import Synchronization
 
 /// Ctrl-C and SIGTERM, turned into something to ask for between two steps, so that none is left
@@ -28,7 +29,7 @@ final class Interruption: @unchecked Sendable {
 
     /// Throws once a signal has come.
     func check() throws {
-        if state.withLock(\.isRequested) { throw ProgramExit.interrupted }
+        if state.withLock(\.isRequested) { throw ExitCode.interrupted }
     }
 
     /// Runs `body`; a signal in the meantime calls `reaction`, once.
@@ -49,7 +50,7 @@ final class Interruption: @unchecked Sendable {
             defer { state.isRequested = true }
             return (state.isRequested, state.reaction)
         }
-        if isSecond { exit(ProgramExit.interrupted.rawValue) }
+        if isSecond { exit(ExitStatus.interrupted.rawValue) }
         Console.note("\nstopping after the step at hand; press Ctrl-C again to stop at once")
         reaction?()
     }

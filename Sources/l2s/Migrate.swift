@@ -6,12 +6,12 @@ import Settings
 
 struct Migrate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create or update schema l2s in the database.",
+        abstract: "Create or update the queue's schema in the database.",
         discussion: """
             Applies the migrations that the database lacks, then makes the job types of the jobs \
             folder known to it. May be run any number of times, also while workers run. Nothing is \
-            changed when a job file is wrong. With --json: {"schema_version", "applied": […], \
-            "job_types": […], "missing": [SQL for a superuser that makes the roles]}.
+            changed when a job file is wrong. With --json: {"schema", "schema_version", \
+            "applied": […], "job_types": […], "missing": [SQL for a superuser that makes the roles]}.
             """)
 
     @Flag(help: "Print JSON.")
@@ -26,8 +26,9 @@ struct Migrate: AsyncParsableCommand {
         let applied = try await SchemaMigrator().migrate(connection)
         try await JobTypeTable.write(jobTypes, connection)
         let missing = try await JobDesk(connection).grantRoles()
-        let report = Report(
-            applied: applied.map(\.name), jobTypes: jobTypes.map(\.name), missing: missing)
+        let report = try Report(
+            schema: SchemaName(database.raw).description, applied: applied.map(\.name),
+            jobTypes: jobTypes.map(\.name), missing: missing)
         if json { try Console.printJSON(report) } else { Console.print(report.text) }
         if !missing.isEmpty {
             Console.note(
@@ -38,6 +39,7 @@ struct Migrate: AsyncParsableCommand {
     }
 
     private struct Report: Encodable {
+        let schema: String
         let schemaVersion = l2s.schemaVersion
         let applied, jobTypes: [String]
         /// SQL for a superuser.
@@ -45,7 +47,8 @@ struct Migrate: AsyncParsableCommand {
 
         var text: String {
             let version =
-                "schema l2s is at version \(schemaVersion)" + (applied.isEmpty ? " already" : "")
+                "schema \(schema) is at version \(schemaVersion)"
+                + (applied.isEmpty ? " already" : "")
             return
                 (applied.map { "applied \($0)" }
                 + [version, "job types: \(jobTypes.joined(separator: ", "))"])

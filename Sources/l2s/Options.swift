@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Jobs
 import Postgres
 import PostgresJobs
 import Settings
@@ -10,16 +11,20 @@ extension SettingName {
     }
 }
 
-/// `--database-url`.
+/// `--database-url` and `--schema`.
 struct DatabaseOptions: ParsableArguments {
     @Option(
         name: .customLong(SettingName.databaseURL.rawValue),
         help: SettingName.databaseURL.help("url"))
     var databaseURL: String?
 
+    @Option(help: SettingName.schema.help("name"))
+    var schema: String?
+
     var raw: RawSettings {
         RawSettings(
-            flags: [.databaseURL: databaseURL], environment: ProcessInfo.processInfo.environment)
+            flags: [.databaseURL: databaseURL, .schema: schema],
+            environment: ProcessInfo.processInfo.environment)
     }
 
     /// Whether a flag or a variable names a database at all.
@@ -30,19 +35,22 @@ struct DatabaseOptions: ParsableArguments {
 
     /// Open, and of a schema that this program knows.
     func open() async throws -> DatabaseConnection {
-        let connection = try await connect(to: DatabaseURL(raw))
+        let connection = try await openUnchecked()
         try await SchemaMigrator().check(connection)
         return connection
     }
 
     /// Open, whatever it holds. Statements may take any time.
     func openUnchecked() async throws -> DatabaseConnection {
-        try await connect(to: DatabaseURL(raw))
+        try await connect(to: DatabaseURL(raw), schema: SchemaName(raw))
     }
 }
 
-func connect(to url: DatabaseURL) async throws -> DatabaseConnection {
-    var settings = try ConnectionSettings(url.connectionString, applicationName: "l2s")
+func connect(
+    to url: DatabaseURL, schema: SchemaName = .standard
+) async throws -> DatabaseConnection {
+    var settings = try ConnectionSettings(
+        url.connectionString, schema: schema, applicationName: "l2s")
     settings.statementTimeout = .zero
     let connection = DatabaseConnection(settings)
     do {
@@ -50,7 +58,7 @@ func connect(to url: DatabaseURL) async throws -> DatabaseConnection {
     } catch {
         throw Failure(
             "\(error); start that server or correct \(SettingName.databaseURL.flag) "
-                + "(\(SettingName.databaseURL.variable))")
+                + "(\(SettingName.databaseURL.variable))", .unavailable)
     }
     return connection
 }

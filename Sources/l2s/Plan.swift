@@ -51,7 +51,7 @@ struct Plan: AsyncParsableCommand {
         } else if let job {
             guard let plan = try await desk.plan(job, by: time) else {
                 Console.note("l2s: no job type is called \(job); l2s status lists them")
-                throw ProgramExit.foundFaults
+                throw ExitCode.foundFaults
             }
             if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
         }

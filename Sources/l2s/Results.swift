@@ -41,7 +41,7 @@ struct Results: AsyncParsableCommand {
                 Console.note(
                     "l2s: not finished, or unknown: "
                         + missing.map(String.init).joined(separator: ", "))
-                throw ProgramExit.foundFaults
+                throw ExitCode.foundFaults
             }
             return
         }

@@ -37,7 +37,7 @@ struct Retry: AsyncParsableCommand {
         Console.print("enqueued \(count.grouped) document\(count == 1 ? "" : "s") again")
         if count < ids.count {
             Console.note("l2s: \(ids.count - count) of them are no dead letters, or unknown")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
     }
 }

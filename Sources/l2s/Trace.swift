@@ -22,7 +22,7 @@ struct Trace: AsyncParsableCommand {
     func run() async throws {
         guard let trace = try await JobDesk(database.open()).trace(id) else {
             Console.note("l2s: no document has the id \(id)")
-            throw ProgramExit.foundFaults
+            throw ExitCode.foundFaults
         }
         if json { try Console.printJSON(trace) } else { Console.print(trace.text) }
     }

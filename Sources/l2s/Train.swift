@@ -15,7 +15,7 @@ struct Train: AsyncParsableCommand {
             a folder beside the output, named after it with .training, where curve.jsonl and \
             curve.svg show how it goes. Ctrl-C writes a checkpoint first.
 
-            Exit code 2 when the recipe cannot be followed, or the loss is no number.
+            Exit code 64 when the recipe or its pairs are wrong, 2 when the loss is no number.
             """)
 
     @Argument(help: "A training recipe in YAML.")

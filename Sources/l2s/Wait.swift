@@ -27,7 +27,7 @@ struct Wait: AsyncParsableCommand {
             guard let status = try await desk.group(group) else { throw unknownGroup(group) }
             if status.unfinished == 0 {
                 if json { try Console.printJSON(status) } else { Console.print(status.text) }
-                if status.succeeded < status.documents { throw ProgramExit.foundFaults }
+                if status.succeeded < status.documents { throw ExitCode.foundFaults }
                 return
             }
             if clock.now - told > .seconds(5) {

@@ -200,7 +200,7 @@ import Testing
 
     @Test func badRecipesAreRefused() async throws {
         let unknown = try await program.run(arguments(try recipe(extra: "colour: blue")))
-        #expect(unknown.status == 2)
+        #expect(unknown.status == 64)
         #expect(unknown.remarks.contains("colour"))
         let occupied = try await program.run(arguments(try recipe(output: "llm")))
         #expect(occupied.status == 2)
@@ -216,7 +216,7 @@ import Testing
         #expect(unreading.status == 2)
         #expect(unreading.remarks.contains("expected a T5 as the LLM, whose encoder reads"))
         let nothing = try await program.run(arguments(scratch.path + "/none.yaml"))
-        #expect(nothing.status == 2)
+        #expect(nothing.status == 64)
         #expect(nothing.remarks.contains("got no such file"))
         // Another recipe's training lies where this one would.
         try await killAfterCheckpoint(recipe())

@@ -76,11 +76,20 @@ package final class RunningProgram: Sendable {
         for inherited in Int32(3)..<1024 {
             posix_spawn_file_actions_addclose(&actions, inherited)
         }
+        // The threads of the runtime, one of which this is, block signals: a child would, too.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let words = command.map { strdup($0) } + [nil]
         let variables = environment.map { strdup($0) } + [nil]
         defer { for text in words + variables { free(text) } }
         var processID: Int32 = 0
-        let problem = posix_spawn(&processID, command[0], &actions, nil, words, variables)
+        let problem = posix_spawn(
+            &processID, command[0], &actions, &attributes, words, variables)
         guard problem == 0 else {
             throw POSIXError(POSIXErrorCode(rawValue: problem) ?? .ENOENT)
         }

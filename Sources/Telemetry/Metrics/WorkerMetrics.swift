@@ -66,7 +66,8 @@ package final class WorkerMetrics: Sendable {
             case .reconnected: state.isStoreUp = true
             case .draining, .stoppedAtOnce: state.isDraining = true
             case .threadsShareCores, .modelUnchecked, .workerStopped, .batchFinished,
-                .documentFailed, .drained, .dashboardServed, .dashboardUnavailable, .maintained:
+                .documentFailed, .drained, .dashboardServed, .dashboardUnavailable, .maintained,
+                .pollsOnly:
                 break
             }
         }

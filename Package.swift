@@ -117,6 +117,7 @@ let package = Package(
                 .embedInCode("0015_results.sql"), .embedInCode("0016_retention.sql"),
                 .embedInCode("0017_roles.sql"), .embedInCode("0018_agreement.sql"),
                 .embedInCode("0019_lean_claim.sql"), .embedInCode("0020_lean_complete.sql"),
+                .embedInCode("0021_self_pause.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

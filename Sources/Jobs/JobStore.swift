@@ -31,8 +31,10 @@ package protocol JobStore: Sendable {
     func promoteDelayed() async throws -> Int
 
     /// Notes the groups of which nothing is left to do and tells who listens; returns how many.
+    ///
+    /// - Parameter atOnce: false leaves it to whoever did so a moment ago.
     @discardableResult
-    func finishGroups() async throws -> Int
+    func finishGroups(atOnce: Bool) async throws -> Int
 
     /// Keeps the store in shape, when nobody did lately: retention, statistics. Returns words for
     /// each thing done.
@@ -48,7 +50,7 @@ package protocol JobStore: Sendable {
     func interruptWait()
 
     /// How many documents of these types are not finished.
-    func unfinished(_ jobTypes: [String]) async throws -> Int
+    func unfinished(_ jobTypes: [String]) async throws -> Unfinished
 
     /// The last call of a worker that stops in order.
     func retire(_ worker: WorkerID) async throws

@@ -39,10 +39,29 @@ package struct RescueSummary: Sendable, Equatable {
     package let suspects: Int
     /// Documents given up: four workers went silent with them.
     package let dead: Int
+    /// Job types that were paused because all that came of them lately were such documents.
+    package let paused: [String]
 
-    package init(leases: Int, suspects: Int, dead: Int) {
+    package init(leases: Int, suspects: Int, dead: Int, paused: [String] = []) {
         self.leases = leases
         self.suspects = suspects
         self.dead = dead
+        self.paused = paused
+    }
+}
+
+/// What is not finished.
+package struct Unfinished: Sendable, Equatable {
+    /// Waits, runs or is to be tried again.
+    package let due: Int
+    /// Enqueued for a later time.
+    package let scheduled: Int
+    /// Waits, of a paused job type or in a paused queue.
+    package let paused: Int
+
+    package init(due: Int, scheduled: Int = 0, paused: Int = 0) {
+        self.due = due
+        self.scheduled = scheduled
+        self.paused = paused
     }
 }

@@ -42,7 +42,8 @@ public final class DocumentWorker: Service {
                 cores: ProcessInfo.processInfo.activeProcessorCount), logger: logger)
     }
 
-    /// - Parameter stopsWhenEmpty: whether `run` returns once nothing waits, runs or is delayed.
+    /// - Parameter stopsWhenEmpty: whether `run` returns once nothing waits, runs or is to be tried
+    ///   again; what is of a later time or paused is left.
     package init(
         _ settings: WorkerSettings, stopsWhenEmpty: Bool = false, logger: Logger
     ) throws {

@@ -8,6 +8,7 @@ extension JobDesk {
             """
             SELECT
                 t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused,
+                t.paused_because,
                 coalesce(q.waiting, 0) AS waiting, coalesce(q.delayed, 0) AS delayed,
                 coalesce(q.running, 0) AS running,
                 coalesce(r.succeeded, 0) AS succeeded, coalesce(r.failed, 0) AS failed,
@@ -35,6 +36,7 @@ extension JobDesk {
         return try rows.map { row in
             JobTypeStatus(
                 name: try row.value("name"), paused: try row.value("paused"),
+                pausedBecause: try row.optional("paused_because"),
                 waiting: try row.value("waiting"), delayed: try row.value("delayed"),
                 running: try row.value("running"), succeeded: try row.value("succeeded"),
                 failed: try row.value("failed"), cancelled: try row.value("cancelled"),
@@ -70,6 +72,8 @@ extension JobDesk {
 package struct JobTypeStatus: Sendable, Equatable {
     package let name: String
     package let paused: Bool
+    /// Set when it paused itself.
+    package let pausedBecause: String?
     package let waiting: Int
     package let delayed: Int
     package let running: Int

@@ -2,7 +2,7 @@ package import Postgres
 
 /// The queue as a person at a control program sees it: hand jobs in, ask how they are.
 package struct JobDesk: Sendable {
-    let connection: DatabaseConnection
+    package let connection: DatabaseConnection
 
     /// Over a connection that is open and whose schema was checked.
     package init(_ connection: DatabaseConnection) {

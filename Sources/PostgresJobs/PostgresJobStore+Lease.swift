@@ -43,9 +43,15 @@ extension PostgresJobStore {
             guard let row = rows.first else {
                 throw JobStoreError.broken(reason: "expected l2s.rescue to return a row, got none")
             }
+            let dead: Int = try row.value("dead")
+            let paused: [String] =
+                dead == 0
+                ? []
+                : try await connection.query("SELECT l2s.pause_crashing() AS name")
+                    .map { try $0.value("name") }
             return RescueSummary(
                 leases: try row.value("rescued_leases"), suspects: try row.value("suspects"),
-                dead: try row.value("dead"))
+                dead: dead, paused: paused)
         }
     }
 
@@ -59,7 +65,8 @@ extension PostgresJobStore {
         }
     }
 
-    package func finishGroups() async throws -> Int {
-        try await work.run { try await $0.query("SELECT l2s.finish_groups()").single() }
+    package func finishGroups(atOnce: Bool) async throws -> Int {
+        let call = atOnce ? "SELECT l2s.settle_groups()" : "SELECT l2s.finish_groups()"
+        return try await work.run { try await $0.query(call).single() }
     }
 }

@@ -26,14 +26,26 @@ extension PostgresJobStore {
         listen.interrupt()
     }
 
-    package func unfinished(_ jobTypes: [String]) async throws -> Int {
+    package func unfinished(_ jobTypes: [String]) async throws -> Unfinished {
         try await work.run {
-            try await $0.query(
+            let rows = try await $0.query(
                 """
-                SELECT count(*) FROM l2s.queue q JOIN l2s.job_type t ON t.id = q.job_type
-                WHERE t.name = ANY ($1)
-                """, [.texts(jobTypes)]
-            ).single()
+                SELECT
+                    count(*) FILTER (WHERE NOT is_scheduled AND NOT is_held) AS due,
+                    count(*) FILTER (WHERE is_scheduled) AS scheduled,
+                    count(*) FILTER (WHERE is_held AND NOT is_scheduled) AS paused
+                FROM (
+                    -- One that is to be tried again has errors.
+                    SELECT
+                        q.state = 2 AND q.errors = 0 AND q.run_at > now() AS is_scheduled,
+                        q.state <> 1 AND (t.paused OR (SELECT s.paused FROM l2s.setting s)) AS is_held
+                    FROM l2s.queue q JOIN l2s.job_type t ON t.id = q.job_type
+                    WHERE t.name = ANY ($1)) AS unfinished
+                """, [.texts(jobTypes)])
+            guard let row = rows.first else { return Unfinished(due: 0) }
+            return Unfinished(
+                due: try row.value("due"), scheduled: try row.value("scheduled"),
+                paused: try row.value("paused"))
         }
     }
 }

@@ -26,6 +26,14 @@ package struct DatabaseURL: Sendable, Equatable {
         }
         self = url
     }
+
+    /// Nil for a setting that was not given.
+    package static func ifGiven(
+        _ raw: RawSettings, name: SettingName
+    ) throws(Refusals) -> DatabaseURL? {
+        guard raw.text(of: name) != nil else { return nil }
+        return try DatabaseURL(raw, name: name)
+    }
 }
 
 extension DatabaseURL: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

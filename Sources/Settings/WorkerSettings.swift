@@ -81,9 +81,10 @@ package struct WorkerSettings: Sendable, Equatable {
         logFormat = reader.value(.logFormat, .choice(), fallback: .text)
 
         let databaseURL = reader.keep { () throws(Refusals) in try DatabaseURL(raw) }
-        listenURL = raw.text(of: .listenURL).flatMap { _ in
-            reader.keep { () throws(Refusals) in try DatabaseURL(raw, name: .listenURL) }
-        }
+        listenURL =
+            reader.keep { () throws(Refusals) in
+                try DatabaseURL.ifGiven(raw, name: .listenURL)
+            } ?? nil
         let installation = reader.keep { () throws(Refusals) in
             try Installation(raw, program: program)
         }

@@ -5,14 +5,14 @@ extension WorkerEvent {
         switch self {
         case .batchClaimed: .debug
         case .workerStarted, .workerStopped, .batchFinished, .reconnected, .draining, .drained,
-            .dashboardServed, .maintained, .pollsOnly:
+            .dashboardServed, .maintained, .pollsOnly, .leftForLater:
             .info
         case .threadsShareCores, .modelUnchecked, .documentFailed, .leaseLost, .leaseOverdue,
             .staleWritesRefused,
             .leasesRescued,
             .stoppedAtOnce, .dashboardUnavailable:
             .warning
-        case .storeUnavailable: .error
+        case .storeUnavailable, .jobTypePaused: .error
         }
     }
 
@@ -29,6 +29,8 @@ extension WorkerEvent {
         case .leaseOverdue: "lease overdue"
         case .staleWritesRefused: "stale writes refused"
         case .leasesRescued: "leases rescued"
+        case .jobTypePaused: "job type paused: all its last documents crashed their workers"
+        case .leftForLater: "documents left for later"
         case .maintained: "tables maintained"
         case .pollsOnly: "no notifications through a pooler, polling: see --listen-url"
         case .storeUnavailable: "store unavailable"
@@ -69,6 +71,9 @@ extension WorkerEvent {
             ["lease": number(lease), "documents": number(documents)]
         case .leasesRescued(let leases, let documents):
             ["leases": number(leases), "documents": number(documents)]
+        case .jobTypePaused(let jobType): ["job_type": "\(jobType)"]
+        case .leftForLater(let scheduled, let paused):
+            ["scheduled": number(scheduled), "paused": number(paused)]
         case .maintained(let what): ["what": "\(what)"]
         case .pollsOnly: [:]
         case .storeUnavailable(let doing, let reason):

@@ -24,6 +24,11 @@ package enum WorkerEvent: Sendable, Equatable {
     case staleWritesRefused(lease: Int64, documents: Int)
     /// Batches of workers that died, taken back.
     case leasesRescued(leases: Int, documents: Int)
+    /// Each of its last documents crashed its worker: nobody takes more of it until it is resumed.
+    case jobTypePaused(jobType: String)
+    /// Documents that a worker does not wait for that stops when the queue is empty: of a later time,
+    /// and of paused job types.
+    case leftForLater(scheduled: Int, paused: Int)
     /// Partitions begun or dropped, in the store's words.
     case maintained(what: String)
     /// A pooler stands between: documents are found by asking for them.

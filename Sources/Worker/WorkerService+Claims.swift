@@ -73,9 +73,16 @@ extension WorkerService {
         return true
     }
 
+    /// Whether nothing is left that a worker could do now or after a retry's delay.
     private func isQueueEmpty() async throws -> Bool {
         let names = configuration.jobTypes.map(\.name)
-        return try await ask(.work, "count") { try await $0.unfinished(names) } == 0
+        guard let left = try await ask(.work, "count", { try await $0.unfinished(names) }),
+            left.due == 0
+        else { return false }
+        if left.scheduled + left.paused > 0 {
+            emit(.leftForLater(scheduled: left.scheduled, paused: left.paused))
+        }
+        return true
     }
 
     /// Looks for what dead workers left and for documents whose time has come, and for
@@ -91,9 +98,10 @@ extension WorkerService {
                 emit(
                     .leasesRescued(
                         leases: rescued.leases, documents: rescued.suspects + rescued.dead))
+                for name in rescued.paused { emit(.jobTypePaused(jobType: name)) }
             }
             _ = try await ask(.work, "promote") { try await $0.promoteDelayed() }
-            _ = try await ask(.work, "finish groups") { try await $0.finishGroups() }
+            _ = try await ask(.work, "finish groups") { try await $0.finishGroups(atOnce: false) }
             guard time.now() >= nextMaintenance else { continue }
             nextMaintenance = time.now() + WorkerConfiguration.tableInterval
             for line in try await ask(.work, "maintain", { try await $0.maintain() }) ?? [] {

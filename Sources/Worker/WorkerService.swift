@@ -91,6 +91,13 @@ package final class WorkerService: Service {
             await drain()
             group.cancelAll()
         }
+        if configuration.stopsWhenEmpty {
+            await untilCancelled {
+                _ = try await self.ask(.work, "finish groups") {
+                    try await $0.finishGroups(atOnce: true)
+                }
+            }
+        }
         await untilCancelled { _ = try await self.ask(.work, "retire") { try await $0.retire(id) } }
         emit(
             .workerStopped(

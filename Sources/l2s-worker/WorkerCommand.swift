@@ -43,7 +43,11 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: SettingName.httpAddress.argumentHelp) var httpAddress: String?
     @Option(help: SettingName.logLevel.argumentHelp) var logLevel: String?
     @Option(help: SettingName.logFormat.argumentHelp) var logFormat: String?
-    @Flag(help: "Stop once no document of the job types waits, runs or is to be retried.")
+    @Flag(
+        help: """
+            Stop once no document of the job types waits, runs or is to be tried again. Those \
+            enqueued for a later time or paused are left, and counted in the log.
+            """)
     var untilEmpty = false
 
     func run() async throws {

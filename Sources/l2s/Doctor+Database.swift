@@ -29,9 +29,13 @@ extension Doctor {
             findings.append(Finding(verdict: .ok, check: check, words: "version \(schemaVersion)"))
             check = "job types"
             let desk = JobDesk(connection)
-            findings.append(compare(try await desk.status()))
+            let types = try await desk.status()
+            findings.append(compare(types))
             check = "workers"
-            findings.append(describe(try await desk.workers()))
+            let workers = try await desk.workers()
+            findings.append(describe(workers))
+            check = "health"
+            findings += try await healthFindings(desk, types, workers)
         } catch {
             findings.append(Finding(verdict: .failed, check: check, words: "\(error)"))
         }

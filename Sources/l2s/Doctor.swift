@@ -19,6 +19,18 @@ struct Doctor: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp(
+            "A transaction that is open for longer is a finding.", valueName: "seconds"))
+    var oldTransaction = 300
+
+    @Option(
+        name: .customLong(SettingName.listenURL.rawValue),
+        help: ArgumentHelp(
+            "As workers have it: whether notifications arrive. [\(SettingName.listenURL.variable)]",
+            valueName: "url"))
+    var listenURL: String?
+
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var folders: FolderOptions
 

@@ -7,8 +7,8 @@ struct Status: AsyncParsableCommand {
         abstract: "Show how many jobs wait, run and are done, and which workers are alive.",
         discussion: """
             The jobs themselves are in view l2s.jobs, rates and times in l2s.throughput. With \
-            --json: {"schema_version", "job_types": [{"name", "paused", "waiting", "delayed", \
-            "running", "succeeded", "failed", "cancelled", "oldest_waiting_s"}], "workers": [{"name", \
+            --json: {"schema_version", "job_types": [{"name", "paused", "paused_because", \
+            "waiting", "delayed", "running", "succeeded", "failed", "cancelled", "oldest_waiting_s"}], "workers": [{"name", \
             "version", "idle", "draining", "batches", "silent_s"}]}.
             """)
 
@@ -28,6 +28,8 @@ struct StatusReport: Encodable {
     struct JobType: Encodable {
         let name: String
         let paused: Bool
+        /// When it paused itself.
+        let pausedBecause: String?
         let waiting, delayed, running, succeeded, failed, cancelled: Int
         /// Null when nothing waits.
         let oldestWaitingS: Double?
@@ -47,7 +49,8 @@ struct StatusReport: Encodable {
     init(types: [JobTypeStatus], workers: [WorkerStatus]) {
         jobTypes = types.map {
             JobType(
-                name: $0.name, paused: $0.paused, waiting: $0.waiting, delayed: $0.delayed,
+                name: $0.name, paused: $0.paused, pausedBecause: $0.pausedBecause,
+                waiting: $0.waiting, delayed: $0.delayed,
                 running: $0.running, succeeded: $0.succeeded, failed: $0.failed,
                 cancelled: $0.cancelled, oldestWaitingS: $0.oldestWaiting.map { $0 / .seconds(1) })
         }
@@ -100,6 +103,9 @@ struct StatusReport: Encodable {
             ])
         }
         let second = workers.isEmpty ? ["no worker is alive: start l2s-worker"] : alive.lines
-        return (types.lines + [""] + second).joined(separator: "\n")
+        let reasons = jobTypes.compactMap { type in
+            type.pausedBecause.map { "\(type.name) paused itself: \($0)" }
+        }
+        return (types.lines + reasons + [""] + second).joined(separator: "\n")
     }
 }

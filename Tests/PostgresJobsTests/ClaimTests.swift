@@ -136,7 +136,7 @@ import Testing
                 group.addTask {
                     let worker = try await queue.worker()
                     var total = FinishReceipt()
-                    while try await worker.store.unfinished(["summarize"]) > 0 {
+                    while try await worker.store.unfinished(["summarize"]).due > 0 {
                         guard let claim = try await worker.claim(64) else { continue }
                         let receipt = try await worker.finish(claim)
                         total.recorded += receipt.recorded

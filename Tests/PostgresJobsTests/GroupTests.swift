@@ -16,11 +16,11 @@ import Testing
         let claim = try #require(try await worker.claim(4))
         _ = try await worker.finish(claim)
         try await expectCounts(desk, waiting: 1, succeeded: 4)
-        #expect(try await worker.store.finishGroups() == 0)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 0)
         _ = try await worker.finish(try #require(try await worker.claim(1)), .failed(reason: "x"))
         try await expectCounts(desk, succeeded: 4, failed: 1)
         try await queue.letTheLastLookBeLongAgo()
-        #expect(try await worker.store.finishGroups() == 1)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 1)
         #expect(try await listener.waitForNotification(timeout: .seconds(10)))
         #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 1)
 
@@ -43,15 +43,15 @@ import Testing
         try await producer.query("BEGIN")
         try await producer.query("SELECT l2s.enqueue('summarize', 'more', \"group\" => 'g')")
         try await worker.finish(try #require(try await worker.claim()))
-        #expect(try await worker.store.finishGroups() == 0)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 0)
         try await producer.query("COMMIT")
         try await queue.letTheLastLookBeLongAgo()
-        #expect(try await worker.store.finishGroups() == 0)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 0)
         try await worker.finish(try #require(try await worker.claim()))
         try await queue.letTheLastLookBeLongAgo()
-        #expect(try await worker.store.finishGroups() == 1)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 1)
         // Somebody has just looked for all.
-        #expect(try await worker.store.finishGroups() == 0)
+        #expect(try await worker.store.finishGroups(atOnce: false) == 0)
     }
 
     /// No producer waits for another because both are the first to name a group.

@@ -132,7 +132,7 @@ actor FakeStore: JobStore {
 
     func promoteDelayed() -> Int { 0 }
 
-    func finishGroups() -> Int { 0 }
+    func finishGroups(atOnce: Bool) -> Int { 0 }
 
     func maintain() -> [String] { [] }
 
@@ -144,8 +144,8 @@ actor FakeStore: JobStore {
 
     nonisolated func interruptWait() { work.ring() }
 
-    func unfinished(_ jobTypes: [String]) -> Int {
-        state.waiting.count + state.leases.values.reduce(0) { $0 + $1.count }
+    func unfinished(_ jobTypes: [String]) -> Unfinished {
+        Unfinished(due: state.waiting.count + state.leases.values.reduce(0) { $0 + $1.count })
     }
 
     func retire(_ worker: WorkerID) { state.isRetired = true }

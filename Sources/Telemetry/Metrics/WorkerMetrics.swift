@@ -67,7 +67,7 @@ package final class WorkerMetrics: Sendable {
             case .draining, .stoppedAtOnce: state.isDraining = true
             case .threadsShareCores, .modelUnchecked, .workerStopped, .batchFinished,
                 .documentFailed, .drained, .dashboardServed, .dashboardUnavailable, .maintained,
-                .pollsOnly:
+                .pollsOnly, .jobTypePaused, .leftForLater:
                 break
             }
         }

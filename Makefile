@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test test-faults bench bench-pages bench-peers bench-quality bench-queue bench-training \
+.PHONY: demo test test-faults check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
     evaluate deps lint format
 SOURCES = Package.swift Sources Tests migrations
 
@@ -23,6 +23,15 @@ test-faults: deps
 	swift build --build-tests
 	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest --no-parallel \
 	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
+
+# Migrations and statements by the parsers of PostgreSQL 15, 16 and 17, and what 14 does not have.
+check-sql:
+	for version in 5.10 6.17 7.22; do \
+	    parser=.build/pglast-$$version; \
+	    [ -d $$parser ] || { python3 -m venv $$parser.new && \
+	        $$parser.new/bin/pip install --quiet pglast==$$version && mv $$parser.new $$parser; } && \
+	    $$parser/bin/python .ci/check-sql || exit 1; \
+	done
 
 # The engine on this machine: matrix products, the default models, a pair of random weights whose SLM
 # reads a seventh of the bytes a step, and the validation documents through queue and worker beside

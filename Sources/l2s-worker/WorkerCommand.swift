@@ -51,6 +51,7 @@ struct WorkerCommand: AsyncParsableCommand {
     var untilEmpty = false
 
     func run() async throws {
+        CommandLineSecrets.moveToEnvironment()
         // A log whose reader is gone must not kill the worker.
         signal(SIGPIPE, SIG_IGN)
         do throws(Failure) {

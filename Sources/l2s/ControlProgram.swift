@@ -26,6 +26,7 @@ struct ControlProgram: AsyncParsableCommand {
         ])
 
     static func main() async {
+        CommandLineSecrets.moveToEnvironment()
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {

@@ -93,17 +93,7 @@ final class NewFile {
     deinit { close(descriptor) }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            // Linux writes at most 2 GB at a time.
-            let written = Glibc.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
-            guard written > 0 else {
-                if written < 0, errno == EINTR { continue }
-                throw failure(path, "write it")
-            }
-            rest = rest.dropFirst(written)
-        }
+        try writeAll(bytes, to: descriptor, path)
     }
 
     /// Waits until the disk has it: a full one may say so only now.
@@ -112,8 +102,22 @@ final class NewFile {
     }
 }
 
+func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, _ path: String) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let part = UnsafeRawBufferPointer(rebasing: rest)
+        // Linux writes at most 2 GB at a time.
+        let written = Glibc.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
+        guard written > 0 else {
+            if written < 0, errno == EINTR { continue }
+            throw failure(path, "write it")
+        }
+        rest = rest.dropFirst(written)
+    }
+}
+
 /// What the system said of the last call.
-private func failure(_ path: String, _ attempt: String) -> CheckpointError {
+func failure(_ path: String, _ attempt: String) -> CheckpointError {
     CheckpointError(
         path: path,
         problem: .unreadable(attempt: attempt, reason: String(cString: strerror(errno))))

@@ -131,21 +131,6 @@ package final class RowFileWriter {
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            let written = Glibc.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
-            guard written > 0 else {
-                if written < 0, errno == EINTR { continue }
-                throw failure(unfinished, "write it")
-            }
-            rest = rest.dropFirst(written)
-        }
+        try writeAll(bytes, to: descriptor, unfinished)
     }
-}
-
-private func failure(_ path: String, _ attempt: String) -> CheckpointError {
-    CheckpointError(
-        path: path,
-        problem: .unreadable(attempt: attempt, reason: String(cString: strerror(errno))))
 }

@@ -20,6 +20,8 @@ internal import Worker
 /// The application's tracer gets a span for every document, with its stages inside, which continues
 /// the `traceparent` of the document's metadata.
 public final class DocumentWorker: Service {
+    package static let version = "0.1.0"
+
     private let pipeline: Pipeline
     private let store: PostgresJobStore
     private let worker: WorkerService
@@ -68,8 +70,7 @@ public final class DocumentWorker: Service {
                 .threadsShareCores(
                     threads: settings.threads, cores: process.activeProcessorCount))
         }
-        let version = "0.1.0"
-        let metrics = WorkerMetrics(version: version, jobTypes: jobTypes.map(\.name))
+        let metrics = WorkerMetrics(version: Self.version, jobTypes: jobTypes.map(\.name))
         store = PostgresJobStore(
             database, listening: try settings.listenURL.map(connection),
             load: { meter.read() }, onPolling: { logger.emit(.pollsOnly) })
@@ -77,7 +78,7 @@ public final class DocumentWorker: Service {
             configuration: WorkerConfiguration(
                 description: WorkerDescription(
                     host: process.hostName, processID: process.processIdentifier,
-                    version: version),
+                    version: Self.version),
                 jobTypes: jobTypes, leaseDuration: settings.leaseDuration,
                 pollInterval: settings.pollInterval, drainTimeout: settings.drainTimeout,
                 stopsWhenEmpty: stopsWhenEmpty, threads: settings.threads,

@@ -43,6 +43,9 @@ func text(ofFile path: String) throws(Refusals) -> String {
     func refusal(_ expected: String, _ found: String) -> Refusals {
         Refusals([Refusal(file: path, field: "the file", expected: expected, found: found)])
     }
+    guard FileManager.default.fileExists(atPath: path) else {
+        throw refusal("one that is there", "none")
+    }
     guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
         let isThere = FileManager.default.fileExists(atPath: path)
         throw refusal("a file", isThere ? "one that cannot be looked at" : "no such file")

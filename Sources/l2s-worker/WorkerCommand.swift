@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import L2SWorker
 import Logging
+import PostgresJobs
 import Settings
 import Telemetry
 
@@ -24,7 +25,8 @@ struct WorkerCommand: AsyncParsableCommand {
             leases run out.
 
             \(ExitStatus.table)
-            """)
+            """,
+        version: "l2s-worker \(DocumentWorker.version), schema version \(SchemaMigrator().version)")
 
     @Option(help: SettingName.databaseURL.argumentHelp) var databaseURL: String?
     @Option(help: SettingName.listenURL.argumentHelp) var listenURL: String?

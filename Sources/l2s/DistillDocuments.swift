@@ -22,8 +22,8 @@ struct DistillDocuments: AsyncParsableCommand {
     @Flag(help: "Every line of the file is a document, not JSON.")
     var text = false
 
-    @Option(help: ArgumentHelp("Stop after so many documents.", valueName: "n"))
-    var limit = Int.max
+    @Option(help: ArgumentHelp("Stop after so many documents. Default: all.", valueName: "n"))
+    var limit: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -33,7 +33,7 @@ struct DistillDocuments: AsyncParsableCommand {
     @OptionGroup var labels: LabelOptions
 
     func validate() throws {
-        guard limit > 0 else {
+        if let limit, limit < 1 {
             throw ValidationError("expected --limit to be over 0, got \(limit)")
         }
         guard (1...1024).contains(threads ?? 1) else {
@@ -49,7 +49,7 @@ struct DistillDocuments: AsyncParsableCommand {
     func run() async throws {
         let jobType = try labels.openJobType()
         let writer = try labels.writer()
-        let count = min(limit, try await countLines())
+        let count = min(limit ?? .max, try await countLines())
         let journal = try LabelJournal(
             path: labels.output + ".labels", job: "\(jobType)", file: file)
         if journal.count < count {

@@ -59,6 +59,14 @@ import Testing
         #expect(ending.remarks.contains("its l2s.json names ../llm"))
     }
 
+    @Test func foldersThatLeadToTheOutputAreMade() async throws {
+        let model = Fixtures.path("golden/t5-v1.0/llm")
+        let deep = folder.path + "/packed/models/llm"
+        let ending = try await l2s("convert", model, "--dtype", "int8", "--output", deep)
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(try await l2s("inspect", deep).status == 0)
+    }
+
     @Test func inspectSaysHowAFolderIsPacked() async throws {
         let original = try await l2s("inspect", Fixtures.path("golden/t5-v1.0/llm"))
         _ = try await convert("golden/t5-v1.0/llm", "int8")

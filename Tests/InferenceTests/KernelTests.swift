@@ -11,9 +11,9 @@ import Testing
     static let seed = UInt64.random(in: 0 ... .max)
 
     struct Random {
-        var generator: SeededGenerator
+        var generator: SeededRandom
 
-        init(_ salt: UInt64) { generator = SeededGenerator(seed: KernelTests.seed &+ salt) }
+        init(_ salt: UInt64) { generator = SeededRandom(seed: KernelTests.seed &+ salt) }
 
         mutating func floats(_ count: Int, _ range: ClosedRange<Float> = -1...1) -> [Float] {
             let width = range.upperBound - range.lowerBound

@@ -123,7 +123,7 @@ func loadDecodingFixture<Content: Decodable>(
 extension Array {
     /// The same other order on every run.
     fileprivate var shuffledByPosition: [Element] {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         return shuffled(using: &random)
     }
 }

@@ -23,7 +23,7 @@ import Testing
         let full = try GoldenModel("t5-v1.1", format: format).writer.head
         let short = full.restricted(to: stride(from: 2, to: 1_500, by: 7))
         let workspace = Workspace()
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         let hidden = FloatBuffer((0..<3 * 48).map { _ in Float.random(in: -2...2, using: &random) })
         func logits(_ head: OutputHead) -> [[Float]] {
             let logits = FloatBuffer(count: 3 * head.columns)

@@ -21,7 +21,7 @@ import Testing
         let pipeline = Pipeline(library: library, settings: settings)
         defer { pipeline.stop() }
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let cases = try Fixtures.goldens.flatMap { name in
             try Golden.load(name).cases.map { (name, $0) }
         }

@@ -86,7 +86,7 @@ import Testing
     /// Against a list that is searched and shifted.
     @Test func agreesWithItsNaiveTwin() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var cache = LeastRecentlyUsed<Int, Int>(costLimit: 40)
         var twin: [(key: Int, value: Int, cost: Int)] = []
         for round in 0..<3_000 {

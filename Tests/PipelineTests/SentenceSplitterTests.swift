@@ -21,7 +21,7 @@ import Testing
 
     @Test func losesNothingAndKeepsToTheBudget() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let alphabet = Array("ab .!?\n。é👩‍👩‍👧")
         for _ in 0..<300 {
             let length = Int.random(in: 0...80, using: &random)

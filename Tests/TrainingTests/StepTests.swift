@@ -14,7 +14,7 @@ import Testing
     @Test(arguments: ["hybrid-t5-cross", "hybrid-t5-add", "hybrid-gpt2-add", "t5-v1.1"])
     func gradientsAreFiniteDifferences(name: String) throws {
         let model = try GoldenTrainee(name)
-        var random = SeededGenerator(seed: Self.seed)
+        var random = SeededRandom(seed: Self.seed)
         let gradients = FloatBuffer(count: model.store.values.count)
         let unused = FloatBuffer(count: model.store.values.count)
         func dropout() -> Dropout { Dropout(rate: 0.1, key: 7) }

@@ -19,9 +19,10 @@ struct DocumentLine: Decodable {
     var dedupeKey: String?
     var group: String?
     var tenant: String?
+    var metadata: Metadata?
 
     enum CodingKeys: String, CodingKey {
-        case document, priority, group, tenant
+        case document, priority, group, tenant, metadata
         case jobType = "job_type"
         case runAt = "run_at"
         case dedupeKey = "dedupe_key"
@@ -53,7 +54,12 @@ struct DocumentLine: Decodable {
             guard let key = context.codingPath.first?.stringValue else {
                 throw Fault(expected: example, found: "JSON of another kind")
             }
-            let kind = key == CodingKeys.priority.rawValue ? "a whole number" : "a text"
+            let kind =
+                switch CodingKeys(rawValue: key) {
+                case .priority: "a whole number"
+                case .metadata: Metadata.form
+                default: "a text"
+                }
             throw Fault(expected: "JSON whose \"\(key)\" is \(kind)", found: "another value")
         } catch {
             let found = bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 } ? "an empty line" : "no JSON"

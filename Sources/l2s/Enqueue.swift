@@ -8,8 +8,11 @@ struct Enqueue: AsyncParsableCommand {
         discussion: """
             Each file is one document; with --lines each line of it, with --json-lines each line's \
             JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at", \
-            "dedupe_key", "group" and "tenant", which go before the options. Without files, \
-            standard input is read.
+            "dedupe_key", "group", "tenant" and "metadata", which go before the options. Without \
+            files, standard input is read.
+
+            Metadata is a JSON object that is kept beside the job, in l2s.jobs. One key of it means \
+            something here: "traceparent", the W3C trace context that the worker's spans continue.
 
             All documents are enqueued, or none. Prints the jobs' ids, one per line, in order; with \
             --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
@@ -50,6 +53,10 @@ struct Enqueue: AsyncParsableCommand {
         help: ArgumentHelp(
             "Whose documents they are: tenants take turns within a priority.", valueName: "name"))
     var tenant: String?
+
+    @Option(
+        help: ArgumentHelp("What to keep beside each job: a JSON object.", valueName: "object"))
+    var metadata: Metadata?
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -122,6 +129,7 @@ struct Enqueue: AsyncParsableCommand {
             job.dedupeKey = line.dedupeKey ?? dedupeKey
             job.group = line.group ?? group
             job.tenant = line.tenant ?? tenant
+            job.metadata = (line.metadata ?? metadata)?.json
             return PlacedJob(job: job, place: place)
         } catch {
             throw Failure("\(place): \(error); nothing was enqueued")
@@ -188,7 +196,7 @@ struct EnqueueTransaction {
                 let words = [refusal.message, refusal.detail, refusal.hint].compactMap(\.self)
                     .map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
                 return Failure(
-                    "\(placed.place): \(words.joined(separator: "; ")); nothing was enqueued")
+                    "\(placed.place): \(words.joined(separator: ". ")). Nothing was enqueued")
             }
         }
         try await connection.query("ROLLBACK")

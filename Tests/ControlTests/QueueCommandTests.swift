@@ -117,6 +117,31 @@ import Testing
             ])
     }
 
+    @Test func metadataIsKeptAsItWas() async throws {
+        let database = try await migrated()
+        let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        let ending = try await l2s(
+            [
+                "enqueue", "--job-type", "summarize", "--json-lines", "--metadata",
+                "{\"traceparent\": \"\(context)\"}",
+            ], on: database,
+            input: """
+                {"document": "one", "metadata": {"n": [1, 0.1, 12345678901234567890.5, true, null], "ü": {"": "\\n"}}}
+                {"document": "two"}
+                """)
+        #expect(ending.status == 0, "\(ending.remarks)")
+        let stored = try await database.connect().query(
+            """
+            SELECT id = 1 AND metadata = '{"n": [1, 0.1, 12345678901234567890.5, true, null], "ü": {"": "\\n"}}'
+                OR id = 2 AND metadata ->> 'traceparent' = $1 AS same FROM l2s.jobs
+            """, [.text(context)])
+        #expect(try stored.map { try $0.value("same", as: Bool.self) } == [true, true])
+        let refused = try await l2s(
+            ["enqueue", "--job-type", "summarize", "--metadata", "[]", "-"], on: database)
+        #expect(refused.status == 64)
+        #expect(refused.remarks.contains("--metadata"))
+    }
+
     @Test func aFileThatIsNotThereIsSaid() async throws {
         let ending = try await l2s(
             ["enqueue", "--job-type", "summarize", "/nowhere.txt"], on: try await migrated())
@@ -155,7 +180,17 @@ import Testing
         (["--json-lines"], "{\"document\": \"fine\"}\nsecret", "standard input:2: expected a JSON"),
         (
             ["--json-lines"], "{\"document\": \"secret\", \"job_type\": \"none\"}",
-            "standard input:1: unknown job type 'none'; Known job types: summarize"
+            "standard input:1: unknown job type 'none'. Known job types: summarize"
+        ),
+        (
+            ["--json-lines"],
+            "{\"document\": \"fine\"}\n{\"document\": \"secret\", \"metadata\": [\"secret\"]}",
+            "standard input:2: expected JSON whose \"metadata\" is a JSON object"
+        ),
+        (
+            ["--json-lines"],
+            "{\"document\": \"secret\", \"metadata\": {\"a\": {\"secret\": \"\\u0000\"}}}",
+            "standard input:1: expected JSON whose \"metadata\" is a JSON object without U+0000"
         ),
     ])
     func aRefusedDocumentLeavesNothingBehind(

@@ -38,6 +38,7 @@ extension Migration {
         Migration(19, "0019_lean_claim", PackageResources._019_lean_claim_sql),
         Migration(20, "0020_lean_complete", PackageResources._020_lean_complete_sql),
         Migration(21, "0021_self_pause", PackageResources._021_self_pause_sql),
+        Migration(22, "0022_open_groups", PackageResources._022_open_groups_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -30,6 +30,12 @@ extension JobDesk {
         }
     }
 
+    package func knows(jobType: String) async throws -> Bool {
+        try await connection.query(
+            "SELECT EXISTS (SELECT FROM l2s.job_type t WHERE t.name = $1)", [.text(jobType)]
+        ).single()
+    }
+
     /// Puts dead letters, and what was cancelled, into the queue again; returns how many.
     package func retry(_ ids: [Int64]) async throws -> Int {
         try await connection.query("SELECT l2s.retry(VARIADIC $1)", [.ints(ids)]).single()

@@ -1,39 +1,41 @@
 import Postgres
 
 extension JobDesk {
-    /// How it goes, without a look at what is long done: about as dear as counting the queue. Results
-    /// are sought from now() on: clock_timestamp() may change within a statement, so no index is asked
-    /// for it.
+    /// How it goes, without a look at what is long done: about as dear as counting the queue.
     ///
-    /// - Parameter since: points from this second since 1970 on; nil for the last hour. Who looks
-    ///   often asks for the newest only.
-    package func overview(since: Int? = nil) async throws -> Overview {
+    /// Times are compared with that of the statement: no index finds what is later than
+    /// clock_timestamp(), which may change from row to row.
+    ///
+    /// - Parameter since: points from this second since 1970 on; nil for the last hour.
+    func overview(groups: [Overview.Group], since: Int?) async throws -> Overview {
         let time: Double = try await connection.query(
             "SELECT extract(epoch FROM clock_timestamp())"
         ).single()
         let start = since ?? (Int(time) - 3600) / Overview.Point.seconds * Overview.Point.seconds
-        let dead = try await connection.query(
+        let dead: Int = try await connection.query(
             """
             SELECT count(*) FROM l2s.result
             WHERE NOT succeeded AND NOT cancelled
-              AND finished_at > now() - interval '1 day'
-            """)
+              AND finished_at > statement_timestamp() - interval '1 day'
+            """
+        ).single()
         let minute = try await connection.query(
             """
             SELECT
                 coalesce(sum(tokens_in + tokens_out), 0) AS tokens,
-                extract(epoch FROM clock_timestamp() - greatest(
-                    coalesce(min(claimed_at), clock_timestamp() - interval '1 minute'),
-                    clock_timestamp() - interval '1 minute')) AS rate_s
-            FROM l2s.result WHERE finished_at > now() - interval '1 minute'
-            """)
-        let rateS: Double = try minute.first?.value("rate_s") ?? 60
+                extract(epoch FROM statement_timestamp() - greatest(
+                    min(claimed_at), statement_timestamp() - interval '1 minute')) AS rate_s
+            FROM l2s.result
+            WHERE NOT cancelled AND finished_at > statement_timestamp() - interval '1 minute'
+            """
+        ).first
         return Overview(
-            time: time, rateS: max(rateS, 1), tokens: try minute.first?.value("tokens") ?? 0,
-            queues: try await queues(), workers: try await loads(),
+            time: time, rateS: max(try minute?.value("rate_s") ?? 60, 1),
+            tokens: try minute?.value("tokens") ?? 0, queues: try await queues(),
+            groups: groups, workers: try await loads(),
             points: try await points(since: start), stages: try await stages(),
             recent: try await recent(), deadLetters: try await deadLetters(),
-            dead: try dead.single())
+            dead: dead)
     }
 
     private func queues() async throws -> [Overview.Queue] {
@@ -42,8 +44,9 @@ extension JobDesk {
             SELECT
                 t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused,
                 coalesce(q.waiting, 0) AS waiting, coalesce(q.delayed, 0) AS delayed,
-                coalesce(q.running, 0) AS running, coalesce(q.tokens, 0) AS tokens, q.oldest,
-                coalesce(r.finished, 0) AS finished, coalesce(r.failed, 0) AS failed
+                coalesce(q.running, 0) AS running, coalesce(q.cancelling, 0) AS cancelling,
+                coalesce(q.tokens, 0) AS tokens, q.oldest, coalesce(r.finished, 0) AS finished,
+                coalesce(r.failed, 0) AS failed, coalesce(r.cancelled, 0) AS cancelled
             FROM l2s.job_type t
             LEFT JOIN (
                 SELECT
@@ -51,15 +54,17 @@ extension JobDesk {
                     count(*) FILTER (WHERE state = 0) AS waiting,
                     count(*) FILTER (WHERE state = 1) AS running,
                     count(*) FILTER (WHERE state = 2) AS delayed,
+                    count(*) FILTER (WHERE cancelled) AS cancelling,
                     sum(tokens) FILTER (WHERE state = 0) AS tokens,
                     extract(epoch FROM clock_timestamp()
                         - min(run_at) FILTER (WHERE state = 0)) AS oldest
                 FROM l2s.queue GROUP BY job_type) AS q ON q.job_type = t.id
             LEFT JOIN (
                 SELECT
-                    job_type, count(*) AS finished,
-                    count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed
-                FROM l2s.result WHERE finished_at > now() - interval '1 minute'
+                    job_type, count(*) FILTER (WHERE NOT cancelled) AS finished,
+                    count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed,
+                    count(*) FILTER (WHERE cancelled) AS cancelled
+                FROM l2s.result WHERE finished_at > statement_timestamp() - interval '1 minute'
                 GROUP BY job_type) AS r ON r.job_type = t.id
             ORDER BY t.name
             """)
@@ -67,9 +72,25 @@ extension JobDesk {
             Overview.Queue(
                 name: try row.value("name"), paused: try row.value("paused"),
                 waiting: try row.value("waiting"), delayed: try row.value("delayed"),
-                running: try row.value("running"), tokensWaiting: try row.value("tokens"),
+                running: try row.value("running"), cancelling: try row.value("cancelling"),
+                tokensWaiting: try row.value("tokens"),
                 oldestWaitingS: try row.optional("oldest"),
-                finished: try row.value("finished"), failed: try row.value("failed"))
+                finished: try row.value("finished"), failed: try row.value("failed"),
+                cancelled: try row.value("cancelled"))
+        }
+    }
+
+    /// Those that are not finished, the last ones begun: about as dear as counting all that they
+    /// have behind them.
+    func openGroups() async throws -> [Overview.Group] {
+        let rows = try await connection.query(
+            "SELECT * FROM l2s.open_groups($1)", [.int(Overview.mostGroups)])
+        return try rows.map { row in
+            Overview.Group(
+                name: try row.value("name"), waiting: try row.value("waiting"),
+                delayed: try row.value("delayed"), running: try row.value("running"),
+                succeeded: try row.optional("succeeded"), failed: try row.optional("failed"),
+                cancelled: try row.optional("cancelled"), finished: try row.value("lately"))
         }
     }
 
@@ -89,7 +110,7 @@ extension JobDesk {
                 batch_fill double precision)
             LEFT JOIN (
                 SELECT worker_id, count(*) AS finished FROM l2s.result
-                WHERE finished_at > now() - interval '1 minute'
+                WHERE NOT cancelled AND finished_at > statement_timestamp() - interval '1 minute'
                 GROUP BY worker_id) AS r ON r.worker_id = w.id
             WHERE w.stopped_at IS NULL AND w.seen_at > clock_timestamp() - interval '1 minute'
             ORDER BY w.id
@@ -109,9 +130,9 @@ extension JobDesk {
             """
             SELECT
                 floor(extract(epoch FROM finished_at) / $2)::bigint * $2 AS time,
-                count(*) AS documents, count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed,
+                count(*) AS documents, count(*) FILTER (WHERE NOT succeeded) AS failed,
                 coalesce(sum(tokens_in + tokens_out), 0) AS tokens
-            FROM l2s.result WHERE finished_at >= to_timestamp($1::bigint)
+            FROM l2s.result WHERE NOT cancelled AND finished_at >= to_timestamp($1::bigint)
             GROUP BY 1 ORDER BY 1
             """, [.int(start), .int(Overview.Point.seconds)])
         return try rows.map { row in
@@ -129,7 +150,7 @@ extension JobDesk {
         let rows = try await connection.query(
             """
             SELECT \(middle.joined(separator: ", ")) FROM l2s.result
-            WHERE succeeded AND finished_at > now() - interval '1 minute'
+            WHERE succeeded AND finished_at > statement_timestamp() - interval '1 minute'
             """)
         guard let row = rows.first else { return [] }
         return try Overview.stageNames.compactMap { name in
@@ -151,11 +172,13 @@ extension JobDesk {
             """
         var rows = try await connection.query(
             """
-            \(select) WHERE r.finished_at > now() - interval '1 minute'
+            \(select) WHERE NOT r.cancelled
+              AND r.finished_at > statement_timestamp() - interval '1 minute'
             ORDER BY r.finished_at DESC, r.document_id DESC LIMIT 12
             """)
         if rows.isEmpty {
-            rows = try await connection.query("\(select) ORDER BY r.document_id DESC LIMIT 12")
+            rows = try await connection.query(
+                "\(select) WHERE NOT r.cancelled ORDER BY r.document_id DESC LIMIT 12")
         }
         return try rows.map { row in
             Overview.Recent(
@@ -173,7 +196,7 @@ extension JobDesk {
                 extract(epoch FROM clock_timestamp() - r.finished_at) AS age_s
             FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
             WHERE NOT r.succeeded AND NOT r.cancelled
-              AND r.finished_at > now() - interval '1 day'
+              AND r.finished_at > statement_timestamp() - interval '1 day'
             ORDER BY r.finished_at DESC LIMIT 8
             """)
         return try rows.map { row in

@@ -1,29 +1,19 @@
 import Postgres
 
 extension JobDesk {
-    /// What waits of a job type, and how fast its documents went lately.
+    /// What waits of a job type, of a group, or of the one in the other, and how fast such documents
+    /// went lately: a plan per job type.
     ///
     /// - Parameter by: a time as PostgreSQL reads them.
-    /// - Returns: nil for an unknown job type.
-    package func plan(_ jobType: String, by: String?) async throws -> WorkPlan? {
-        try await plans("t.name = $1", jobType, by).first
-    }
-
-    /// The same for what is left of a group, a plan for each job type in it.
-    package func plan(group: String, by: String?) async throws -> [WorkPlan] {
-        try await plans(
-            "q.documents > 0", group, by, within: "u.group_id = ANY (l2s.group_ids($1))")
-    }
-
-    private func plans(
-        _ condition: String, _ name: String, _ by: String?, within: String = "true"
-    ) async throws -> [WorkPlan] {
+    /// - Returns: empty for an unknown job type; of a group, those that have something left to do.
+    package func plans(jobType: String?, group: String?, by: String?) async throws -> [WorkPlan] {
         let rows = try await connection.query(
             """
             SELECT
-                t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused, q.documents, q.tokens, q.delayed, r.documents AS done,
+                t.name, t.paused OR (SELECT s.paused FROM l2s.setting s) AS paused, q.documents,
+                q.tokens, q.delayed, q.delayed_s, q.late, r.documents AS done,
                 r.tokens AS done_tokens, r.seconds,
-                extract(epoch FROM $2::timestamptz - clock_timestamp()) AS left_s,
+                extract(epoch FROM $3::timestamptz - clock_timestamp()) AS left_s,
                 (SELECT count(*) FROM l2s.worker w
                  WHERE w.stopped_at IS NULL AND NOT w.draining
                    AND w.seen_at > clock_timestamp() - interval '1 minute') AS workers
@@ -31,21 +21,27 @@ extension JobDesk {
             CROSS JOIN LATERAL (
                 SELECT
                     count(*) AS documents, coalesce(sum(u.tokens), 0) AS tokens,
-                    count(*) FILTER (WHERE u.state = 2) AS delayed
-                FROM l2s.queue u WHERE u.job_type = t.id AND \(within)) AS q
+                    count(*) FILTER (WHERE u.state = 2) AS delayed,
+                    extract(epoch FROM max(u.run_at) FILTER (WHERE u.state = 2)
+                        - clock_timestamp()) AS delayed_s,
+                    count(*) FILTER (WHERE u.state = 2 AND u.run_at > $3) AS late
+                FROM l2s.queue u
+                WHERE u.job_type = t.id
+                  AND ($2::text IS NULL OR u.group_id = ANY (l2s.group_ids($2)))) AS q
             CROSS JOIN LATERAL (
                 -- Estimated as those that wait are. The time is that in which there was work.
                 SELECT
                     count(*) AS documents,
                     coalesce(sum(octet_length(d.body) / 4 + 1), 0) AS tokens,
                     extract(epoch FROM max(s.finished_at)
-                        - greatest(min(s.claimed_at), clock_timestamp() - interval '5 minutes')
+                        - greatest(min(s.claimed_at), statement_timestamp() - interval '5 minutes')
                     ) AS seconds
                 FROM l2s.result s JOIN l2s.document d ON d.id = s.document_id
-                WHERE s.job_type = t.id
-                  AND s.finished_at > now() - interval '5 minutes') AS r
-            WHERE \(condition) ORDER BY t.name
-            """, [.text(name), .text(by)])
+                WHERE s.job_type = t.id AND NOT s.cancelled
+                  AND s.finished_at > statement_timestamp() - interval '5 minutes') AS r
+            WHERE ($1::text IS NULL OR t.name = $1) AND ($2::text IS NULL OR q.documents > 0)
+            ORDER BY t.name
+            """, [.text(jobType), .text(group), .text(by)])
         return try rows.map(WorkPlan.init)
     }
 }
@@ -64,7 +60,7 @@ package struct WorkPlan: Sendable, Encodable {
     /// Nil when no document of the type finished lately.
     package let documentsPerS: Double?
     package let tokensPerS: Double?
-    /// Until all are done.
+    /// Until all are done, were it to go on like that; not before the last delayed one's time.
     package let doneInS: Double?
     /// Until the time asked for; negative when it is over.
     package let leftS: Double?
@@ -90,11 +86,12 @@ package struct WorkPlan: Sendable, Encodable {
         let rate = Double(doneTokens) / seconds
         tokensPerS = rate
         let duration = Double(tokens) / rate
-        doneInS = duration
-        let (all, left) = (documents, leftS)
-        doneByThen = left.map { left in
+        doneInS = max(duration, try row.optional("delayed_s") ?? 0)
+        // Those whose time comes later than the one asked for are not done by then.
+        let (all, late): (Int, Int) = (documents, try row.value("late"))
+        doneByThen = leftS.map { left in
             if left <= 0 { return 0 }
-            return duration <= left ? all : Int(Double(all) * left / duration)
+            return min(all - late, duration <= left ? all : Int(Double(all) * left / duration))
         }
     }
 }

@@ -7,13 +7,38 @@ package struct Overview: Sendable, Encodable {
         package let waiting: Int
         package let delayed: Int
         package let running: Int
+        /// Of those that run: to end as soon as their workers hear of it.
+        package let cancelling: Int
         /// Estimated, of what waits.
         package let tokensWaiting: Int
         /// Nil when nothing waits.
         package let oldestWaitingS: Double?
-        /// Finished in the last minute, failed ones included.
+        /// Finished in the last minute, failed ones included, cancelled ones not.
         package let finished: Int
         package let failed: Int
+        package let cancelled: Int
+    }
+
+    /// One that is not finished.
+    package struct Group: Sendable, Encodable {
+        package let name: String
+        package let waiting: Int
+        package let delayed: Int
+        package let running: Int
+        /// With `failed` and `cancelled`, nil past a million of them together, which takes too long
+        /// to count again and again.
+        package let succeeded: Int?
+        package let failed: Int?
+        package let cancelled: Int?
+        /// In the last minute, cancelled ones not.
+        package let finished: Int
+
+        package var left: Int { waiting + delayed + running }
+
+        package var documents: Int? {
+            guard let succeeded, let failed, let cancelled else { return nil }
+            return left + succeeded + failed + cancelled
+        }
     }
 
     package struct Worker: Sendable, Encodable {
@@ -73,6 +98,8 @@ package struct Overview: Sendable, Encodable {
         "queue", "tokenize", "batch_wait", "encode", "handoff", "decode", "writeback",
     ]
 
+    package static let mostGroups = 8
+
     /// Of the server's clock, since 1970.
     package let time: Double
     /// What `finished` and the latest tokens are over: the last minute, or since the work in it
@@ -81,9 +108,11 @@ package struct Overview: Sendable, Encodable {
     /// Read and written in that time.
     package let tokens: Int
     package let queues: [Queue]
+    /// Newest first, at most `mostGroups`.
+    package let groups: [Group]
     package let workers: [Worker]
-    /// Oldest first; ten seconds in which nothing finished are left out.
-    package let points: [Point]
+    /// Of an hour, oldest first; ten seconds in which nothing finished are left out.
+    package internal(set) var points: [Point]
     /// Of the last minute's documents; empty when there is none.
     package let stages: [Stage]
     /// Newest first.
@@ -92,4 +121,10 @@ package struct Overview: Sendable, Encodable {
     package let deadLetters: [DeadLetter]
     /// In the last day.
     package let dead: Int
+
+    /// Whether there is something to do and nothing of it may be claimed.
+    package var isPaused: Bool {
+        let open = queues.filter { $0.waiting + $0.delayed + $0.running > 0 }
+        return !open.isEmpty && open.allSatisfy { $0.paused && $0.running == 0 }
+    }
 }

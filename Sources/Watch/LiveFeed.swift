@@ -1,4 +1,5 @@
 internal import Foundation
+internal import NIOCore
 
 /// Looks at the queue for all open pages together, and only while one is open.
 package actor LiveFeed {
@@ -7,9 +8,9 @@ package actor LiveFeed {
     private static let interval = Duration.seconds(2)
 
     private let look: @Sendable () async -> String
-    private var pages: [UUID: AsyncStream<String>.Continuation] = [:]
-    private var last: String?
-    private var seenAt: ContinuousClock.Instant?
+    private let clock = ContinuousClock()
+    private var pages: [UUID: AsyncStream<ByteBuffer>.Continuation] = [:]
+    private var last: (text: String, event: ByteBuffer, at: ContinuousClock.Instant)?
     private var task: Task<Void, Never>?
 
     /// - Parameter look: one line of JSON; failures are said in it.
@@ -19,30 +20,32 @@ package actor LiveFeed {
 
     /// What is seen now, or was a moment ago.
     func latest() async -> String {
-        if let last, let seenAt, seenAt.duration(to: .now) < Self.interval * 2 { return last }
-        return await seeing()
+        if let last, last.at.duration(to: clock.now) < Self.interval * 2 { return last.text }
+        return await seeing().text
     }
 
-    private func seeing() async -> String {
-        let seen = await look()
-        last = seen
-        seenAt = .now
-        return seen
+    private func seeing() async -> (text: String, event: ByteBuffer) {
+        let text = await look()
+        // Written once, in memory that all pages share.
+        let event = ByteBuffer(string: "data: \(text)\n\n")
+        last = (text, event, clock.now)
+        return (text, event)
     }
 
-    /// What is seen from now on, the latest first. Nil when too many look already.
-    func subscribe() -> AsyncStream<String>? {
+    /// What is seen from now on as server-sent events, the latest first. Nil when too many look
+    /// already.
+    func subscribe() -> AsyncStream<ByteBuffer>? {
         guard pages.count < Self.maximumPages else { return nil }
         let id = UUID()
         // A page that is slow to read misses some, and holds nothing up.
         let (stream, page) = AsyncStream.makeStream(
-            of: String.self, bufferingPolicy: .bufferingNewest(1))
+            of: ByteBuffer.self, bufferingPolicy: .bufferingNewest(1))
         page.onTermination = { [weak self] _ in
             // Called from anywhere, the end of a connection included.
             Task { await self?.unsubscribe(id) }
         }
         pages[id] = page
-        if let last, task != nil { page.yield(last) }
+        if let last, task != nil { page.yield(last.event) }
         if task == nil { task = Task { [weak self] in await self?.run() } }
         return stream
     }
@@ -56,10 +59,13 @@ package actor LiveFeed {
 
     private func run() async {
         while !Task.isCancelled {
+            let start = clock.now
             let seen = await seeing()
             guard !Task.isCancelled else { return }
-            for page in pages.values { page.yield(seen) }
-            try? await ContinuousClock().sleep(for: Self.interval)
+            for page in pages.values { page.yield(seen.event) }
+            // A long queue takes long to count: at most a tenth of the time goes into that.
+            let pause = max(Self.interval, start.duration(to: clock.now) * 9)
+            try? await clock.sleep(for: pause)
         }
     }
 }

@@ -111,7 +111,7 @@ package final class WatchServer: Service {
         return response
     }
 
-    private static func stream(_ events: AsyncStream<String>) -> Response {
+    private static func stream(_ events: AsyncStream<ByteBuffer>) -> Response {
         Response(
             status: .ok,
             headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
@@ -119,7 +119,7 @@ package final class WatchServer: Service {
                 try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
                 // A worker that stops does not wait for its readers.
                 for await event in events.cancelOnGracefulShutdown() {
-                    try await writer.write(ByteBuffer(string: "data: \(event)\n\n"))
+                    try await writer.write(event)
                 }
                 try await writer.finish(nil)
             })

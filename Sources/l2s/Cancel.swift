@@ -15,6 +15,9 @@ struct Cancel: AsyncParsableCommand {
     @Option(help: ArgumentHelp("All documents of this group.", valueName: "name"))
     var group: String?
 
+    @Flag(help: "Print JSON: {\"cancelled\"}, how many.")
+    var json = false
+
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
@@ -32,9 +35,16 @@ struct Cancel: AsyncParsableCommand {
         } else {
             count = try await desk.cancel(ids)
         }
-        Console.print("cancelled \(count.grouped) document\(count == 1 ? "" : "s")")
+        if json {
+            try Console.printJSON(["cancelled": count])
+        } else {
+            Console.print("cancelled \(count.grouped) document\(count == 1 ? "" : "s")")
+        }
         if count < ids.count {
-            Console.note("l2s: \(ids.count - count) of them are finished, cancelled or unknown")
+            let left = ids.count - count
+            Console.note(
+                "l2s: \(left == 1 ? "one of them is" : "\(left.grouped) of them are") "
+                    + "finished, cancelled or unknown")
             throw ExitCode.foundFaults
         }
     }

@@ -45,7 +45,7 @@ struct PausedChoice: ParsableArguments {
     func set(paused: Bool) async throws {
         let desk = JobDesk(try await database.open())
         guard try await desk.setPaused(paused, jobType: jobType) else {
-            throw Failure("no job type is called \(jobType ?? ""); l2s status lists them")
+            throw unknownJobType(jobType ?? "")
         }
         Console.print("\(paused ? "paused" : "resumed") \(jobType ?? "the whole queue")")
     }

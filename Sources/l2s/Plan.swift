@@ -7,15 +7,18 @@ struct Plan: AsyncParsableCommand {
         abstract: "Say when a job type or a group will be done, and how much by a given time.",
         discussion: """
             The rates are those of the last five minutes, with the workers that run and whatever \
-            else they do. With --json: {"job_type", "paused", "workers", "documents", "delayed", \
+            else they do. With --group, there is a plan for each job type that the group has \
+            documents of. With --json, a line for each plan: {"job_type", "paused", "workers", "documents", "delayed", \
             "tokens", "documents_per_s", "tokens_per_s", "done_in_s", "left_s", "done_by_then"}; \
-            what is unknown is left out; of a group, a line for each job type in it.
+            what is unknown is left out.
             """)
 
-    @Option(help: ArgumentHelp("The job type.", valueName: "type"))
-    var job: String?
+    @Option(
+        name: [.long, .customLong("job")],
+        help: ArgumentHelp("The documents of this job type.", valueName: "name"))
+    var jobType: String?
 
-    @Option(help: ArgumentHelp("The group.", valueName: "name"))
+    @Option(help: ArgumentHelp("The documents of this group.", valueName: "name"))
     var group: String?
 
     @Option(
@@ -30,8 +33,8 @@ struct Plan: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
-        guard (job == nil) != (group == nil) else {
-            throw ValidationError("expected either --job or --group")
+        guard jobType != nil || group != nil else {
+            throw ValidationError("expected --job-type, --group or both")
         }
     }
 
@@ -39,55 +42,72 @@ struct Plan: AsyncParsableCommand {
         // A time of day means today's.
         let time = by.map { $0.prefix { $0 != " " }.contains(":") ? "today \($0)" : $0 }
         let desk = JobDesk(try await database.open())
+        let plans = try await desk.plans(jobType: jobType, group: group, by: time)
+        if json {
+            for plan in plans { try Console.printJSON(plan) }
+        } else if !plans.isEmpty {
+            Console.print(plans.map(\.text).joined(separator: "\n\n"))
+        }
+        guard plans.isEmpty else { return }
+        if let jobType, try await !desk.knows(jobType: jobType) { throw unknownJobType(jobType) }
         if let group {
-            let plans = try await desk.plan(group: group, by: time)
-            for plan in plans {
-                if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
-            }
-            if plans.isEmpty {
-                guard try await desk.group(group) != nil else { throw unknownGroup(group) }
-                Console.note("group \(group): nothing is left to do")
-            }
-        } else if let job {
-            guard let plan = try await desk.plan(job, by: time) else {
-                Console.note("l2s: no job type is called \(job); l2s status lists them")
-                throw ExitCode.foundFaults
-            }
-            if json { try Console.printJSON(plan) } else { Console.print(plan.text) }
+            guard try await desk.group(group) != nil else { throw unknownGroup(group) }
+            Console.note("group \(group): nothing is left to do")
         }
     }
 }
 
+func unknownJobType(_ name: String) -> Failure {
+    Failure("no job type is called \(name); l2s status lists them")
+}
+
 extension WorkPlan {
     fileprivate var text: String {
-        var lines = [
-            "\(jobType): \(documents.grouped) documents wait or run"
-                + (delayed > 0 ? ", \(delayed.grouped) of them delayed" : "")
-                + ", about \(tokens.grouped) tokens",
-            workers == 1 ? "1 worker is alive" : "\(workers) workers are alive",
-        ]
-        if paused { lines.append("the job type is paused: nothing of it is claimed") }
-        if let documentsPerS, let tokensPerS {
-            lines.append(
-                "measured: \(documentsPerS.rounded(digits: 1)) documents/s, "
-                    + "\(tokensPerS.rounded(digits: 0)) tokens/s (the last five minutes)")
+        [work, fleet, rates, end, leftS.flatMap(byThen)].compactMap(\.self).joined(separator: "\n")
+    }
+
+    private var work: String {
+        guard documents > 0 else { return "\(jobType): nothing is left to do" }
+        return "\(jobType): \(documents.grouped) "
+            + (documents == 1 ? "document waits or runs" : "documents wait or run")
+            + (delayed > 0 ? ", \(delayed.grouped) of them delayed" : "")
+            + ", about \(tokens.grouped) tokens"
+    }
+
+    private var fleet: String {
+        switch workers {
+        case 0: "no worker is alive: start l2s-worker"
+        case 1: "1 worker is alive"
+        default: "\(workers.grouped) workers are alive"
         }
-        if documents == 0 {
-            lines.append("done: nothing waits")
-        } else if let doneInS {
-            let end = TimeText.clock(Date().timeIntervalSince1970 + doneInS).prefix(19)
-            lines.append("done in \(TimeText.words(seconds: doneInS)), at \(end)Z")
-        } else {
-            lines.append("no document of it finished in the last five minutes: no rate to go by")
+    }
+
+    private var rates: String? {
+        guard let documentsPerS, let tokensPerS else { return nil }
+        return "measured: \(documentsPerS.rounded(digits: 1)) documents/s, "
+            + "\(tokensPerS.rounded(digits: 0)) tokens/s (the last five minutes)"
+    }
+
+    /// Nil when there is nothing to be done.
+    private var end: String? {
+        guard documents > 0 else { return nil }
+        let hold = paused ? "paused, so nothing of it is claimed: see l2s resume" : nil
+        guard let doneInS else {
+            return hold ?? "no document of it finished in the last five minutes: no rate to go by"
         }
-        if let leftS {
-            lines.append(
-                leftS < 0
-                    ? "that time was \(TimeText.words(seconds: -leftS)) ago"
-                    : "by then, in \(TimeText.words(seconds: leftS)): "
-                        + (doneByThen.map { "\($0.grouped) of \(documents.grouped) documents" }
-                            ?? "unknown without a rate"))
-        }
-        return lines.joined(separator: "\n")
+        let duration = TimeText.words(seconds: doneInS)
+        if let hold { return "\(hold); at this rate it takes \(duration) from then on" }
+        guard workers > 0 else { return "at this rate it takes \(duration)" }
+        let end = TimeText.clock(Date().timeIntervalSince1970 + doneInS).prefix(19)
+        return "done in \(duration), at \(end)Z"
+    }
+
+    private func byThen(in left: Double) -> String? {
+        guard left >= 0 else { return "that time was \(TimeText.words(seconds: -left)) ago" }
+        guard documents > 0 else { return nil }
+        let words = "by then, in \(TimeText.words(seconds: left)): "
+        if paused || workers == 0 { return words + "none, as it is now" }
+        guard let doneByThen else { return words + "nobody can tell without a rate" }
+        return words + "\(doneByThen.grouped) of \(documents.grouped) documents"
     }
 }

@@ -157,9 +157,6 @@ private struct Meter {
         let words = style.fitting(words(now: now))
         let room = min(30, width - 2 - words.count)
         guard let fraction, room >= 8 else { return String(words.prefix(max(0, width - 1))) }
-        let filled = Int((min(max(fraction, 0), 1) * Double(room)).rounded(.down))
-        let (full, empty) = style.isUTF8 ? ("█", "░") : ("#", "-")
-        return String(repeating: full, count: filled)
-            + String(repeating: empty, count: room - filled) + " " + words
+        return style.bar(fraction, width: room) + " " + words
     }
 }

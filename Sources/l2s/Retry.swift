@@ -19,6 +19,9 @@ struct Retry: AsyncParsableCommand {
     @Option(help: ArgumentHelp("All dead letters of this group.", valueName: "name"))
     var group: String?
 
+    @Flag(help: "Print JSON: {\"enqueued\"}, how many.")
+    var json = false
+
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
@@ -30,13 +33,22 @@ struct Retry: AsyncParsableCommand {
     func run() async throws {
         let desk = JobDesk(try await database.open())
         if let group, try await desk.group(group) == nil { throw unknownGroup(group) }
+        if let jobType, try await !desk.knows(jobType: jobType) { throw unknownJobType(jobType) }
         let count =
             ids.isEmpty
             ? try await desk.retryDeadLetters(jobType: jobType, group: group)
             : try await desk.retry(ids)
-        Console.print("enqueued \(count.grouped) document\(count == 1 ? "" : "s") again")
+        if json {
+            try Console.printJSON(["enqueued": count])
+        } else {
+            Console.print("enqueued \(count.grouped) document\(count == 1 ? "" : "s") again")
+        }
         if count < ids.count {
-            Console.note("l2s: \(ids.count - count) of them are no dead letters, or unknown")
+            let left = ids.count - count
+            Console.note(
+                left == 1
+                    ? "l2s: one of them is no dead letter, or unknown"
+                    : "l2s: \(left.grouped) of them are no dead letters, or unknown")
             throw ExitCode.foundFaults
         }
     }

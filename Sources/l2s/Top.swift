@@ -10,10 +10,11 @@ struct Top: AsyncParsableCommand {
             Press q or Ctrl-C to leave. Where the output is no terminal, one table is printed. \
             Colours are off with NO_COLOR, plain characters are used where the locale is not \
             UTF-8. With --json, one object is printed, times in seconds but for stages: {"time", \
-            "queues", "workers", "points", "stages", "recent", "dead_letters", "dead"}.
+            "rate_s", "tokens", "queues", "groups", "workers", "points", "stages", "recent", \
+            "dead_letters", "dead"}.
             """)
 
-    @Option(help: "Seconds between two looks, 0.2 to 60.")
+    @Option(help: ArgumentHelp("Between two looks, 0.2 to 60.", valueName: "seconds"))
     var interval = 1.0
 
     @Flag(help: "Print one table, also on a terminal.")
@@ -31,22 +32,19 @@ struct Top: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let look = QueueLook(try await database.open())
-        if json {
-            return try Console.printJSON(try await look.overview())
-        }
+        let queue = QueueWatch(try await database.open())
+        if json { return try Console.printJSON(try await queue.look()) }
         guard !once, let screen = Screen() else {
-            let (overview, hour) = try await look.now()
-            let view = TopView(overview: overview, hour: hour, style: .plain)
+            let view = TopView(overview: try await queue.look(), style: .plain)
             return Console.print(view.lines(width: 100).joined(separator: "\n"))
         }
-        try await watch(look, on: screen)
+        try await watch(queue, on: screen)
     }
 
     /// Until q, Ctrl-C or SIGTERM.
-    private func watch(_ look: QueueLook, on screen: Screen) async throws {
+    private func watch(_ queue: QueueWatch, on screen: Screen) async throws {
         defer { screen.close() }
-        var seen: (Overview, [Overview.Point])?
+        var seen: Overview?
         var trouble: String?
         for await event in screen.events(every: .seconds(interval)) {
             switch event {
@@ -54,7 +52,7 @@ struct Top: AsyncParsableCommand {
             case .resize: break
             case .tick:
                 do {
-                    seen = try await look.now()
+                    seen = try await queue.look()
                     trouble = nil
                 } catch {
                     trouble = "the database does not answer, trying again: \(error)"
@@ -64,30 +62,12 @@ struct Top: AsyncParsableCommand {
             if let trouble {
                 lines.append(TopStyle.current.bad(trouble.shortened(to: screen.size.columns)))
             }
-            if let (overview, hour) = seen {
-                let view = TopView(overview: overview, hour: hour, style: .current)
-                lines += view.lines(width: screen.size.columns)
+            if let seen {
+                let view = TopView(overview: seen, style: .current)
+                let (width, height) = screen.size
+                lines += view.lines(width: width, height: height - lines.count)
             }
             screen.show(lines)
         }
-    }
-}
-
-/// Asks for an hour at first and then for what is new.
-private actor QueueLook {
-    private let connection: DatabaseConnection
-    private var points: [Int: Overview.Point] = [:]
-
-    init(_ connection: DatabaseConnection) { self.connection = connection }
-
-    func overview() async throws -> Overview { try await JobDesk(connection).overview() }
-
-    func now() async throws -> (Overview, [Overview.Point]) {
-        try await connection.connect()
-        let since = points.keys.max().map { $0 - Overview.Point.seconds }
-        let seen = try await JobDesk(connection).overview(since: since)
-        for point in seen.points { points[point.time] = point }
-        points = points.filter { Double($0.key) > seen.time - 3600 }
-        return (seen, points.values.sorted { $0.time < $1.time })
     }
 }

@@ -31,6 +31,13 @@ struct TopStyle {
     /// Nothing to the whole, in as many steps as there are.
     var steps: [Character] { Array(isUTF8 ? " ▁▂▃▄▅▆▇█" : " .:-=+*#@") }
 
+    func bar(_ share: Double, width: Int) -> String {
+        let (full, empty) = isUTF8 ? ("█", "░") : ("#", "-")
+        let filled = Int((min(max(share, 0), 1) * Double(width)).rounded(.down))
+        return String(repeating: full, count: filled)
+            + String(repeating: empty, count: width - filled)
+    }
+
     /// Without what the terminal cannot show.
     func fitting(_ text: String) -> String {
         isUTF8 ? text : String(text.map { $0.isASCII ? $0 : $0 == "…" ? "~" : "?" })
@@ -40,29 +47,29 @@ struct TopStyle {
 /// An overview as lines of text.
 struct TopView {
     let overview: Overview
-    let hour: [Overview.Point]
     let style: TopStyle
 
-    func lines(width: Int) -> [String] {
+    /// - Parameter height: fewer groups are shown where all of them would not fit.
+    func lines(width: Int, height: Int = .max) -> [String] {
         // Beside the head, so that no small window cuts it off.
         let dead = overview.dead > 0 ? "  " + deadWords : ""
-        var lines = [
+        let summary = [
             style.title(cut(head, width)) + style.bad(cut(dead, max(0, width - head.count))),
             cut(rates, width), cut(spark(width: width), width), "",
         ]
-        lines += table(queues, width)
-        lines +=
-            [""]
-            + (overview.workers.isEmpty
-                ? [style.bad(cut("no worker is alive: start l2s-worker", width))]
-                : table(workers, width))
-        lines +=
-            [""]
-            + (overview.stages.isEmpty
-                ? [style.soft(cut("stage times: no document finished in the last minute", width))]
-                : table(stages, width))
-        lines += [""] + failures(width)
-        return lines
+        let workers =
+            overview.workers.isEmpty
+            ? [style.bad(cut("no worker is alive: start l2s-worker", width))]
+            : table(self.workers, width)
+        let stages =
+            overview.stages.isEmpty
+            ? [style.soft(cut("stage times: no document finished in the last minute", width))]
+            : table(self.stages, width)
+        let above = summary + table(queues, width)
+        let below = [""] + workers + [""] + stages + [""] + failures(width)
+        guard !overview.groups.isEmpty else { return above + below }
+        let room = max(2, height - above.count - below.count - 2)
+        return above + [""] + table(groups(overview.groups.prefix(room)), width) + below
     }
 
     private func cut(_ text: String, _ width: Int) -> String {
@@ -93,11 +100,15 @@ struct TopView {
         let tokens = Double(overview.tokens) / overview.rateS
         let left = sum { $0.waiting + $0.running + $0.delayed }
         let outlook =
-            left == 0
-            ? "the queue is empty"
-            : documents > 0
-                ? "done in \(TimeText.words(seconds: Double(left) / documents)) at this rate"
-                : "none finished in the last minute"
+            if left == 0 {
+                "the queue is empty"
+            } else if overview.isPaused {
+                "paused"
+            } else if documents > 0 {
+                "done in \(TimeText.words(seconds: Double(left) / documents)) at this rate"
+            } else {
+                "none finished in the last minute"
+            }
         return "\(documents.rounded(digits: 1)) documents/s  \(Int(tokens).grouped) tokens/s  "
             + "\(left.grouped) to do, \(outlook)"
     }
@@ -108,7 +119,7 @@ struct TopView {
         let columns = max(1, min(60, width - label.count - 24))
         let span = 3600.0 / Double(columns)
         var sums = Array(repeating: 0.0, count: columns)
-        for point in hour {
+        for point in overview.points {
             let column = Int((Double(point.time) - overview.time + 3600) / span)
             if sums.indices.contains(column) { sums[column] += Double(point.documents) / span }
         }
@@ -122,23 +133,54 @@ struct TopView {
     }
 
     private var queues: Columns {
-        // Room is scarce, and mostly nothing is delayed.
-        let isDelayed = sum(\.delayed) > 0
-        var columns = Columns(
-            [("job type", .left), ("waiting", .right)] + (isDelayed ? [("delayed", .right)] : [])
-                + [
-                    ("running", .right), ("oldest", .right), ("docs/s", .right),
-                    ("failed/min", .right), ("", .left),
-                ])
+        // Room is scarce, and mostly nothing is delayed or cancelled.
+        let (isDelayed, isCancelled) = (sum(\.delayed) > 0, sum(\.cancelled) > 0)
+        let header: [(String, Columns.Alignment)?] = [
+            ("job type", .left), ("waiting", .right), isDelayed ? ("delayed", .right) : nil,
+            ("running", .right), ("oldest", .right), ("docs/s", .right), ("failed/min", .right),
+            isCancelled ? ("cancelled/min", .right) : nil, ("", .left),
+        ]
+        var columns = Columns(header.compactMap(\.self))
         for queue in overview.queues {
-            columns.add(
-                [queue.name, queue.waiting.grouped] + (isDelayed ? [queue.delayed.grouped] : [])
-                    + [
-                        queue.running.grouped,
-                        queue.oldestWaitingS.map { TimeText.words(seconds: $0) } ?? "",
-                        perSecond(queue.finished), queue.failed.grouped,
-                        queue.paused ? "paused" : "",
-                    ])
+            let cells = [
+                queue.name, queue.waiting.grouped, isDelayed ? queue.delayed.grouped : nil,
+                queue.running.grouped,
+                queue.oldestWaitingS.map { TimeText.words(seconds: $0) } ?? "",
+                perSecond(queue.finished), queue.failed.grouped,
+                isCancelled ? queue.cancelled.grouped : nil, state(queue),
+            ]
+            columns.add(cells.compactMap(\.self))
+        }
+        return columns
+    }
+
+    private func state(_ queue: Overview.Queue) -> String {
+        [
+            queue.paused ? "paused" : nil,
+            queue.cancelling > 0 ? "cancelling \(queue.cancelling.grouped)" : nil,
+        ].compactMap(\.self).joined(separator: ", ")
+    }
+
+    private func groups(_ shown: ArraySlice<Overview.Group>) -> Columns {
+        let all = overview.groups.count
+        var columns = Columns([
+            (shown.count < all ? "group, \(shown.count) of \(all)" : "group", .left),
+            ("done", .left), ("", .right), ("left", .right), ("failed", .right),
+            ("cancelled", .right), ("docs/s", .right), ("done in", .right),
+        ])
+        for group in shown {
+            let share = group.documents.map { 1 - Double(group.left) / Double($0) }
+            columns.add([
+                // Any text that a producer likes.
+                group.name.shortened(to: 24), share.map { style.bar($0, width: 10) } ?? "",
+                // Not before all of it is done.
+                share.map { "\(Int(min($0 * 100, 99)))%" } ?? "", group.left.grouped,
+                group.failed?.grouped ?? "", group.cancelled?.grouped ?? "",
+                perSecond(group.finished),
+                group.finished > 0
+                    ? TimeText.words(
+                        seconds: Double(group.left) / Double(group.finished) * overview.rateS) : "",
+            ])
         }
         return columns
     }
@@ -171,12 +213,11 @@ struct TopView {
     }
 
     private var stages: Columns {
-        var columns = Columns([("stage, last minute", .left), ("p50", .right), ("p95", .right)])
-        for stage in overview.stages {
-            columns.add([
-                TimeText.stage(stage.name), TimeText.words(seconds: stage.p50Ms / 1000),
-                TimeText.words(seconds: stage.p95Ms / 1000),
-            ])
+        var columns = Columns(
+            [("times", .left)] + overview.stages.map { (TimeText.stage($0.name), .right) })
+        for (name, time) in [("p50", \Overview.Stage.p50Ms), ("p95", \.p95Ms)] {
+            columns.add(
+                [name] + overview.stages.map { TimeText.words(seconds: $0[keyPath: time] / 1000) })
         }
         return columns
     }

@@ -71,7 +71,6 @@ enum TimeText {
     /// What people call a stage.
     static func stage(_ name: String) -> String {
         switch name {
-        case "queue": "in the queue"
         case "batch_wait": "batch wait"
         case "handoff": "hand-off"
         case "writeback": "write-back"

@@ -36,6 +36,8 @@ import Testing
         let waited = try await l2s("wait", "--group", "g", on: database)
         #expect(waited.status == 1)
         #expect(waited.output == "g: 1,200 documents, 1,200 cancelled\n")
+        let none = try await l2s("retry", "--job-type", "none", on: database)
+        #expect(none.status == 2 && none.remarks.contains("no job type is called none"))
         let retried = try await l2s("retry", "1", "2", on: database)
         #expect(retried.output == "enqueued 2 documents again\n", "\(retried.remarks)")
         let plan = try await l2s("plan", "--group", "g", on: database)

@@ -37,7 +37,9 @@ struct Bench {
     }
 
     /// `count` sample documents of random job types; the same text may come again.
-    func enqueue(_ count: Int, using random: inout SeededGenerator) async throws {
+    func enqueue(
+        _ count: Int, group: String? = nil, using random: inout SeededRandom
+    ) async throws {
         let folder = Self.root.appending(path: "jobs/samples/summarize")
         let texts = try FileManager.default.contentsOfDirectory(atPath: folder.path())
             .filter { $0.hasSuffix(".txt") }.sorted()
@@ -47,9 +49,9 @@ struct Bench {
         let bodies = (0..<count).map { _ in texts.randomElement(using: &random) }
         try await sql.query(
             """
-            SELECT l2s.enqueue(d.job_type, d.body)
+            SELECT l2s.enqueue(d.job_type, d.body, "group" => $3)
             FROM unnest($1::text[], $2::text[]) AS d(job_type, body)
-            """, [.texts(types), .texts(bodies)])
+            """, [.texts(types), .texts(bodies), .text(group)])
     }
 
     func count(_ rows: String) async throws -> Int {
@@ -67,19 +69,4 @@ struct Bench {
 
     static let root = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
-}
-
-/// SplitMix64: a failure can be run again from the seed that the test prints.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
 }

@@ -10,7 +10,7 @@ import Testing
         if: BuiltProgram(installed: "chromium") != nil,
         "needs chromium: .ci/install-packages --tools"))
 struct PageTests {
-    private var random = SeededGenerator(seed: 666)
+    private var random = SeededRandom(seed: 666)
 
     @Test mutating func isDrawnEmptyBusyAndWithFailures() async throws {
         let bench = try await Bench()
@@ -26,22 +26,40 @@ struct PageTests {
             ])
         try await bench.sql.query(
             "UPDATE l2s.job_type SET paused = true WHERE name = 'translate-en-it-llm'")
-        try await bench.enqueue(2000, using: &random)
+        try await bench.enqueue(60, group: "withdrawn <i>today</i>", using: &random)
+        try await bench.enqueue(40, group: "letters", using: &random)
+        try await bench.enqueue(1900, group: "nightly-2026-11-24", using: &random)
+        try await bench.sql.query("SELECT l2s.cancel_group('withdrawn <i>today</i>', 50)")
+        // So that it is not over before the picture is taken.
+        try await bench.sql.query(
+            """
+            SELECT l2s.enqueue(
+                'summarize', 'text', run_at => '2099-01-01', "group" => 'withdrawn <i>today</i>')
+            """)
         try await eventually("some are done; \(worker.log)") {
             try await bench.count("l2s.result") > 30
         }
         try await picture(
             "busy", of: address,
-            holds: ["batch wait", "documents/s", "translate-en-it-llm<em> paused</em>"])
+            holds: [
+                "batch wait", "documents/s", "translate-en-it-llm<em> paused</em>",
+                "withdrawn &lt;i&gt;today&lt;/i&gt;", "nightly-2026-11-24", "cancelled/min",
+            ])
         try await bench.sql.query(
             """
             SELECT l2s.enqueue('strict', repeat('<b>Long.</b> ', 2000 * n), priority => 9)
             FROM generate_series(1, 3) AS n
             """)
         try await eventually("three failed; \(worker.log)") {
-            try await bench.count("l2s.result WHERE NOT succeeded") == 3
+            try await bench.count("l2s.result WHERE NOT succeeded AND NOT cancelled") == 3
         }
-        try await picture("failures", of: address, holds: ["dead letters", "tokens"])
+        try await bench.sql.query("SELECT l2s.pause()")
+        try await eventually("nothing runs any longer; \(worker.log)") {
+            try await bench.count("l2s.queue WHERE state = 1") == 0
+        }
+        try await picture(
+            "failures", of: address,
+            holds: ["dead letters", "tokens", "<b>paused</b><span>until it is empty</span>"])
     }
 
     /// What its title says, an operator sees from another tab.

@@ -9,7 +9,7 @@ import Testing
         if: BuiltProgram(installed: "prometheus") != nil,
         "needs prometheus: .ci/install-packages --tools"))
 struct PrometheusTests {
-    private var random = SeededGenerator(seed: 66)
+    private var random = SeededRandom(seed: 66)
 
     @Test mutating func scrapesTwoWorkers() async throws {
         let bench = try await Bench()

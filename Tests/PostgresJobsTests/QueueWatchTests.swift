@@ -23,7 +23,7 @@ import Testing
         try await worker.finish(try #require(try await worker.claim()))
         try await enqueue(1, group: "again")
         try await worker.finish(try #require(try await worker.claim()))
-        _ = try await worker.store.finishGroups()
+        _ = try await worker.store.finishGroups(atOnce: false)
         try await enqueue(5, group: "open")
         try await enqueue(3, group: "again")
         try await queue.enqueue(1)

@@ -86,7 +86,7 @@ private enum SharedServer {
     /// Servers to remove at exit. Written by `launch`, read at exit.
     private static let launched = Mutex<[PrivateServer]>([])
 
-    static let settings = ["fsync": "off", "max_connections": "200"]
+    static let settings = ["fsync": "off", "max_connections": "500"]
 
     static func launch(
         folder: String? = nil, _ more: [String: String] = [:],

@@ -331,8 +331,6 @@ private struct Play {
 
     /// Every document comes to an end.
     mutating func finishAll() async throws {
-        let clock = ContinuousClock()
-        let deadline = clock.now + .seconds(120)
         if paused { _ = try await pauseOrResume() }
         var random = SeededRandom(seed: 0)
         while documents.values.contains(where: { !$0.isFinished }) {
@@ -343,6 +341,8 @@ private struct Play {
             _ = try await claim(&random)
         }
         // Other tests' transactions hold the stream up.
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(120)
         while Set(streamed.keys) != Set(documents.keys) {
             guard clock.now < deadline else { throw NotStreamed() }
             _ = try await stream()

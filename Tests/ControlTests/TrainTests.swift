@@ -66,7 +66,7 @@ import Testing
 
     private func killAfterCheckpoint(_ recipe: String) async throws {
         let killed = try program.start(arguments(recipe))
-        try await eventually("the first checkpoint is there") {
+        try await eventually("the first checkpoint is there", within: .seconds(300)) {
             FileManager.default.fileExists(atPath: state)
         }
         killed.send(SIGKILL)
@@ -99,7 +99,7 @@ import Testing
     @Test func twoTrainingsOfOneOutputAreRefused() async throws {
         let path = try recipe(steps: Self.steps)
         let first = try program.start(arguments(path))
-        try await eventually("the first checkpoint is there") {
+        try await eventually("the first checkpoint is there", within: .seconds(300)) {
             FileManager.default.fileExists(atPath: state)
         }
         let second = try await program.run(arguments(path))
@@ -217,7 +217,9 @@ import Testing
         #expect(unreading.remarks.contains("expected a T5 as the LLM, whose encoder reads"))
         let nothing = try await program.run(arguments(scratch.path + "/none.yaml"))
         #expect(nothing.status == 64)
-        #expect(nothing.remarks.contains("got no such file"))
+        #expect(
+            nothing.remarks.contains(
+                "none.yaml: expected the file to be one that is there, got none"))
         // Another recipe's training lies where this one would.
         try await killAfterCheckpoint(recipe())
         let other = try await program.run(arguments(try recipe(steps: 101)))

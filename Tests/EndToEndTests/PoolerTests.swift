@@ -33,7 +33,7 @@ import Testing
         try await behindAPooler { bench, pooler in
             let first = try worker(pooler)
             try await bench.waitUntilRegistered(first)
-            var random = SeededGenerator(seed: 5)
+            var random = SeededRandom(seed: 5)
             try await bench.enqueue(24, using: &random)
             let others = try (0..<2).map { _ in try worker(pooler, "--until-empty") }
             for other in others { #expect(await other.waitForExit().code == 0, "\(other.log)") }

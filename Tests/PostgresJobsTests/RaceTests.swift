@@ -14,7 +14,7 @@ import Testing
         let written = try await withThrowingTaskGroup(of: [Int64].self) { group in
             for number in 0..<6 {
                 group.addTask {
-                    var chance = SeededChance(state: seed &+ UInt64(number))
+                    var chance = SeededRandom(seed: seed &+ UInt64(number))
                     return try await Self.play(queue, &chance)
                 }
             }
@@ -36,7 +36,7 @@ import Testing
 
     /// Plays one worker until the queue is empty; returns what it was told is written.
     private static func play(
-        _ queue: QueueFixture, _ chance: inout SeededChance
+        _ queue: QueueFixture, _ chance: inout SeededRandom
     ) async throws -> [Int64] {
         let worker = try await queue.worker()
         let killer = try await queue.database.connect()
@@ -77,18 +77,5 @@ import Testing
             }
         }
         return written
-    }
-}
-
-/// SplitMix64, so that a failure can be played again from its seed.
-private struct SeededChance: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -4,6 +4,8 @@ import Foundation
 package final class Terminal: Sendable {
     private let program: BuiltProgram
     private let folder: ScratchFolder
+    /// Of tmux, which goes on when its socket is gone.
+    private let server: pid_t
 
     /// Nil when tmux is not installed.
     package static var tmux: BuiltProgram? { BuiltProgram(installed: "tmux") }
@@ -16,7 +18,8 @@ package final class Terminal: Sendable {
     ) async throws {
         guard let program = Self.tmux else { throw POSIXError(.ENOENT) }
         self.program = program
-        folder = try ScratchFolder()
+        let folder = try ScratchFolder()
+        self.folder = folder
         let words = environment.sorted { $0.key < $1.key }.map { name, value in
             value.map { "\(name)='\($0)'" } ?? "-u \(name)"
         }
@@ -24,15 +27,18 @@ package final class Terminal: Sendable {
         try folder.write(
             "command",
             "exec env \(options.joined(separator: " ")) sh -c '\(command); read line'".utf8)
-        _ = try await tmux(
-            "new-session", "-d", "-s", "test", "-x", "\(columns)", "-y", "\(rows)",
-            "sh \(folder.path)/command")
+        let pid = try await Self.run(
+            program, in: folder,
+            [
+                "new-session", "-d", "-P", "-F", "#{pid}", "-s", "test", "-x", "\(columns)", "-y",
+                "\(rows)", "sh \(folder.path)/command",
+            ]
+        ).trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let server = pid_t(pid) else { throw POSIXError(.ECHILD) }
+        self.server = server
     }
 
-    deinit {
-        // Nothing outlives its test, and a deinit cannot wait.
-        _ = try? program.start(["-S", folder.path + "/socket", "kill-server"])
-    }
+    deinit { kill(server, SIGTERM) }
 
     /// What is on it now, a line each.
     package var screen: String {
@@ -72,6 +78,12 @@ package final class Terminal: Sendable {
     private func tmux(_ arguments: String...) async throws -> String { try await run(arguments) }
 
     private func run(_ arguments: [String]) async throws -> String {
+        try await Self.run(program, in: folder, arguments)
+    }
+
+    private static func run(
+        _ program: BuiltProgram, in folder: ScratchFolder, _ arguments: [String]
+    ) async throws -> String {
         // A locale of UTF-8 for tmux itself, whatever its command gets.
         try await program.run(
             ["-S", folder.path + "/socket", "-f", "/dev/null"] + arguments,

@@ -33,7 +33,8 @@ import Testing
             $0.contains(" left") && $0.contains(bar)
         }
         let line = try #require(drawn.split(separator: "\n").first { $0.contains(" left") })
-        #expect(line.contains(#/ enqueueing: [0-9,]+ documents, [0-9,]+/s, [0-9.]+ m?s left/#))
+        #expect(
+            line.contains(#/ enqueueing: [0-9,]+ documents, [0-9.,]+/s, [0-9.]+ (m?s|min) left/#))
         #expect(locale != "C" || line.allSatisfy(\.isASCII))
         let end = try await terminal.wait("it ends") { $0.contains("ended 0") }
         #expect(end.hasPrefix("enqueued 40,000 documents\nended 0"), "\(end)")

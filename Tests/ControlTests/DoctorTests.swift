@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What the doctor finds in a database, each fault made for it.
-@Suite(.timeLimit(.minutes(5))) struct DoctorTests {
+@Suite(.timeLimit(.minutes(15))) struct DoctorTests {
     private struct Finding: Decodable, Equatable {
         let verdict: String
         let check: String

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What long commands say while they work.
-@Suite(.timeLimit(.minutes(3))) struct ProgressTests {
+@Suite(.timeLimit(.minutes(15))) struct ProgressTests {
     private let lines = String(repeating: "A line of text, one of many.\n", count: 40_000)
 
     private func database() async throws -> TestDatabase {

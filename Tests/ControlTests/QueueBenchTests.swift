@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct QueueBenchTests {
+@Suite(.timeLimit(.minutes(15))) struct QueueBenchTests {
     private struct Report: Decodable {
         struct Plans: Decodable {
             let circumstance: String

@@ -23,6 +23,7 @@ import Testing
     struct Kind: CustomTestStringConvertible {
         let name: String
         let recipe: String
+        var learningRate = 0.01
         var testDescription: String { name }
     }
 
@@ -51,7 +52,8 @@ import Testing
                 architecture: whole_t5
                 start: {checkpoint: llm, frozen: true}
                 sizes: {soft_prompt: 8}
-                """),
+                """,
+            learningRate: 0.1),
     ])
     func learnsAndIsServed(_ kind: Kind) async throws {
         let recipe = try scratch.write(
@@ -62,7 +64,7 @@ import Testing
             data: {train: \(scratch.path)/pairs.jsonl, validation: \(scratch.path)/pairs.jsonl}
             batch: {tokens: 256, accumulation: 2}
             length: {steps: 30}
-            optimizer: {learning_rate: 0.01, warmup_steps: 3, schedule: inverse_sqrt}
+            optimizer: {learning_rate: \(kind.learningRate), warmup_steps: 3, schedule: inverse_sqrt}
             regularization: {dropout: 0.05, label_smoothing: 0.05}
             validation: {interval: 10}
             seed: 3

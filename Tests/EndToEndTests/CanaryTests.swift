@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// No text of a document leaves the database for where operators look.
-@Suite(.timeLimit(.minutes(3))) struct CanaryTests {
+@Suite(.timeLimit(.minutes(15))) struct CanaryTests {
     private let canary = "Zyzzogeton"
 
     @Test func aCanaryIsNeverHeard() async throws {

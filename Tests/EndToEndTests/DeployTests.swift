@@ -6,7 +6,7 @@ import Testing
 import Yams
 
 /// The files of `deploy/` against what they speak of.
-@Suite(.timeLimit(.minutes(2))) struct DeployTests {
+@Suite(.timeLimit(.minutes(15))) struct DeployTests {
     private static func text(_ name: String) throws -> String {
         try String(contentsOf: Bench.root.appending(path: "deploy/\(name)"), encoding: .utf8)
     }

@@ -9,7 +9,7 @@ import Testing
 import Tracing
 
 /// A worker inside another program, which collects its spans.
-@Suite(.timeLimit(.minutes(3))) struct EmbeddedTests {
+@Suite(.timeLimit(.minutes(15))) struct EmbeddedTests {
     @Test func itsSpansTellWhatTheDatabaseTells() async throws {
         let bench = try await Bench()
         let tracer = TraceCollector()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `deploy/Dockerfile` without Docker: its form, and that all it names is there.
-@Suite(.timeLimit(.minutes(2))) struct ImageTests {
+@Suite(.timeLimit(.minutes(15))) struct ImageTests {
     private struct Instruction {
         let name: String
         let rest: String

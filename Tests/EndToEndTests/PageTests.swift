@@ -5,7 +5,7 @@ import Testing
 
 /// The page in a real browser, headless. The pictures stay in `.build/artifacts`.
 @Suite(
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(15)),
     .enabled(
         if: BuiltProgram(installed: "chromium") != nil,
         "needs chromium: .ci/install-packages --tools"))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Workers and commands through a real pgbouncer that lends sessions for one transaction each.
-@Suite(.timeLimit(.minutes(5))) struct PoolerTests {
+@Suite(.timeLimit(.minutes(15))) struct PoolerTests {
     /// Runs `body` behind pgbouncer; does nothing where there is none.
     private func behindAPooler(
         _ body: (Bench, Pooler) async throws -> Void

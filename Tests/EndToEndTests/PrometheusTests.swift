@@ -4,7 +4,7 @@ import Testing
 
 /// A real Prometheus, from Debian's package, at real workers.
 @Suite(
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(15)),
     .enabled(
         if: BuiltProgram(installed: "prometheus") != nil,
         "needs prometheus: .ci/install-packages --tools"))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Queues in schemas of other names, also two in one database.
-@Suite(.timeLimit(.minutes(5))) struct SchemaTests {
+@Suite(.timeLimit(.minutes(15))) struct SchemaTests {
     private func l2s(
         _ arguments: String..., on database: TestDatabase, schema: String? = nil
     ) async throws -> RunningProgram.Ending {

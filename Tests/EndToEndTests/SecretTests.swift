@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A password is never heard of again, wherever it was given and whatever goes wrong.
-@Suite(.timeLimit(.minutes(5))) struct SecretTests {
+@Suite(.timeLimit(.minutes(15))) struct SecretTests {
     private let secret = "Zyzzogeton7"
 
     /// All that anybody on the machine or at the database's log could see of the programs.

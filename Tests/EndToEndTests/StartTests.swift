@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// What a worker says when it cannot start, and its exit codes.
-@Suite(.timeLimit(.minutes(5))) struct StartTests {
+@Suite(.timeLimit(.minutes(15))) struct StartTests {
     @Test(arguments: [
         ([], "expected --database-url or L2S_DATABASE_URL to be a PostgreSQL address"),
         (["--threads", "0"], "expected --threads to be"),

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `l2s top`, `trace` and `plan` beside a worker at work.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct TopTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct TopTests {
     private var random = SeededRandom(seed: 6666)
 
     private func l2s(

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The ways in which both models work on a document, from job file to result.
-@Suite(.timeLimit(.minutes(5))) struct TwoModelTests {
+@Suite(.timeLimit(.minutes(15))) struct TwoModelTests {
     @Test func eachModeIsWhatTheResultSays() async throws {
         let jobs = try ScratchFolder()
         let hybrid = "mode: hybrid\nllm: llm\nslm: slm-summarize\n"

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A worker that stops when there is nothing left to do for it.
-@Suite(.timeLimit(.minutes(3))) struct UntilEmptyTests {
+@Suite(.timeLimit(.minutes(15))) struct UntilEmptyTests {
     @Test func whatIsForLaterIsLeftAndTheGroupIsToldOf() async throws {
         let bench = try await Bench()
         let ending = try await BuiltProgram("l2s").run(

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a running worker serves over HTTP.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct WatchTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct WatchTests {
     private var random = SeededRandom(seed: 6)
 
     @Test mutating func servesMetricsHealthAndThePage() async throws {

@@ -10,7 +10,7 @@ package struct NotInTime: Error, CustomStringConvertible {
 ///
 /// - Throws: `NotInTime`, or what `condition` throws.
 package func eventually(
-    _ expected: String, within limit: Duration = .seconds(60),
+    _ expected: String, within limit: Duration = .seconds(240),
     _ condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()

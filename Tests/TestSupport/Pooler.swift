@@ -48,7 +48,7 @@ package final class Pooler: Sendable {
 
     /// Waits until it serves.
     package func ready() async throws {
-        try await eventually("pgbouncer serves in \(folder)", within: .seconds(30)) {
+        try await eventually("pgbouncer serves in \(folder)", within: .seconds(120)) {
             FileManager.default.fileExists(atPath: folder + "/.s.PGSQL.6432")
         }
     }

@@ -8,7 +8,7 @@ import Tracing
 @testable import Worker
 
 /// What an application's tracer hears of a worker.
-@Suite(.timeLimit(.minutes(5))) struct SpanTests {
+@Suite(.timeLimit(.minutes(15))) struct SpanTests {
     private let store = FakeStore()
     private let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

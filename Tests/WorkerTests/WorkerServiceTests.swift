@@ -4,7 +4,7 @@ import Testing
 
 @testable import Worker
 
-@Suite(.timeLimit(.minutes(5))) struct WorkerServiceTests {
+@Suite(.timeLimit(.minutes(15))) struct WorkerServiceTests {
     private let clock = TestClock()
     private let store = FakeStore()
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Workers on the shipped models that are killed and stopped, and a server that restarts.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct StopTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct StopTests {
     private static let seed = UInt64.random(in: .min ... .max)
     private var random = SeededRandom(seed: seed)
 

@@ -7,7 +7,7 @@ import Testing
 @Suite(.ifFaultsAreAskedFor, .serialized) struct StormTests {
     private let seed = UInt64.random(in: .min ... .max)
 
-    @Test(.timeLimit(.minutes(3))) func aShortStorm() async throws {
+    @Test(.timeLimit(.minutes(15))) func aShortStorm() async throws {
         try await storm(documents: 2_400, workers: 2)
     }
 

@@ -4,6 +4,7 @@ import Checkpoints
 import Foundation
 import Inference
 import Jobs
+import Training
 
 struct EngineBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,6 +34,7 @@ struct EngineBench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        OpenBLASKernels.chooseAnew()
         let machine = Machine()
         var settings = model.settings
         load.apply(to: &settings)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Inference
+import Training
 
 struct KernelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,6 +31,7 @@ struct KernelBench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        OpenBLASKernels.chooseAnew()
         try KernelLevel.checkChoice()
         let machine = Machine()
         let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)

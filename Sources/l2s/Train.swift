@@ -27,6 +27,7 @@ struct Train: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
+        OpenBLASKernels.chooseAnew()
         let recipe = try TrainingRecipe(file: recipe)
         let models = try folders.modelsFolder
         let interruption = Interruption()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Foundation
+import Training
 
 struct TrainingBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,6 +55,7 @@ struct TrainingBench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        OpenBLASKernels.chooseAnew()
         let machine = Machine()
         var settings = TrainingBenchmark.Settings()
         settings.examples = examples

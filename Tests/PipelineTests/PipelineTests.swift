@@ -20,7 +20,7 @@ import Testing
             jobTypes: Fixtures.goldens.map { try goldenType($0) }, modelsFolder: "/")
         let pipeline = Pipeline(library: library, settings: settings)
         defer { pipeline.stop() }
-        let seed = UInt64.random(in: 0 ... .max)
+        let seed = SeededRandom.newSeed()
         var random = SeededRandom(seed: seed)
         let cases = try Fixtures.goldens.flatMap { name in
             try Golden.load(name).cases.map { (name, $0) }

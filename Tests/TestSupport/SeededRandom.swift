@@ -1,4 +1,4 @@
-/// SplitMix64: the same numbers in every run, from a seed that a failing test prints.
+/// SplitMix64: the same numbers in every run, from a seed that its test prints.
 package struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
@@ -9,5 +9,12 @@ package struct SeededRandom: RandomNumberGenerator {
         var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)
+    }
+
+    /// Another one in every run, printed at once: of a test that crashes or hangs it is known too.
+    package static func newSeed(_ file: String = #fileID) -> UInt64 {
+        let seed = UInt64.random(in: .min ... .max)
+        print("\(file): seed \(seed)")
+        return seed
     }
 }

@@ -7,7 +7,7 @@ import Testing
 @testable import Training
 
 @Suite struct StepTests {
-    private static let seed = UInt64.random(in: 0...1_000_000)
+    private static let seed = SeededRandom.newSeed()
 
     /// Each tensor's slope along a random direction, by the loss on both sides of where it is, with
     /// the same elements dropped out.

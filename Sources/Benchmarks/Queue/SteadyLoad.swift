@@ -29,17 +29,18 @@ package struct SteadyLoad: Sendable, Encodable {
         samples = try await load.during(database) {
             var samples: [Sample] = []
             let start = ContinuousClock.now
-            var enqueued = 0
+            var asked = 0
             while start.duration(to: .now) < duration {
-                // What is due by now, in statements as a producer's: some documents each.
-                let due = Int(start.duration(to: .now) / .seconds(1) * Double(rate)) - enqueued
+                // What is due by now, in statements as a producer's: some documents each. What was
+                // not asked for within a second, because the machine stood still, is left out.
+                let due = Int(start.duration(to: .now) / .seconds(1) * Double(rate)) - asked
                 if due > 0 {
+                    asked += due
                     try await producer.query(
                         """
                         SELECT count(l2s.enqueue('echo', repeat('a document ', 20)))
                         FROM generate_series(1, $1)
-                        """, [.int(min(due, 1_000))])
-                    enqueued += min(due, 1_000)
+                        """, [.int(min(due, rate))])
                 }
                 if start.duration(to: .now) >= interval * (samples.count + 1) {
                     let sample = try await Self.sample(

@@ -5,10 +5,7 @@ import Testing
 
 /// Workers on the shipped models that are killed and stopped, and a server that restarts.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct StopTests {
-    private static let seed = UInt64.random(in: .min ... .max)
-    private var random = SeededRandom(seed: seed)
-
-    init() { print("StopTests: seed \(Self.seed)") }
+    private var random = SeededRandom(seed: SeededRandom.newSeed())
 
     @Test mutating func everyDocumentHasExactlyOneResultWhateverDies() async throws {
         let documents = 300

@@ -5,7 +5,7 @@ import Testing
 
 /// Everything dies again and again while documents come and go.
 @Suite(.ifFaultsAreAskedFor, .serialized) struct StormTests {
-    private let seed = UInt64.random(in: .min ... .max)
+    private let seed = SeededRandom.newSeed()
 
     @Test(.timeLimit(.minutes(15))) func aShortStorm() async throws {
         try await storm(documents: 2_400, workers: 2)
@@ -22,7 +22,6 @@ import Testing
 
     /// Blows fall at random moments, counted in results, so that between two something is done.
     private func storm(documents: Int, workers count: Int) async throws {
-        print("StormTests: \(documents) documents, seed \(seed)")
         var random = SeededRandom(seed: seed)
         let bench = try await FaultBench(restartable: true)
         var workers = try (0..<count).map { _ in try bench.startWorker() }

@@ -22,8 +22,9 @@ extension JobDesk {
                 SELECT
                     count(*) AS documents, coalesce(sum(u.tokens), 0) AS tokens,
                     count(*) FILTER (WHERE u.state = 2) AS delayed,
-                    extract(epoch FROM max(u.run_at) FILTER (WHERE u.state = 2)
-                        - clock_timestamp()) AS delayed_s,
+                    extract(epoch FROM
+                        max(u.run_at) FILTER (WHERE u.state = 2 AND isfinite(u.run_at))
+                            - clock_timestamp()) AS delayed_s,
                     count(*) FILTER (WHERE u.state = 2 AND u.run_at > $3) AS late
                 FROM l2s.queue u
                 WHERE u.job_type = t.id

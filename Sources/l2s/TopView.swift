@@ -176,13 +176,17 @@ struct TopView {
                 // Not before all of it is done.
                 share.map { "\(Int(min($0 * 100, 99)))%" } ?? "", group.left.grouped,
                 group.failed?.grouped ?? "", group.cancelled?.grouped ?? "",
-                perSecond(group.finished),
-                group.finished > 0
-                    ? TimeText.words(
-                        seconds: Double(group.left) / Double(group.finished) * overview.rateS) : "",
+                perSecond(group.finished), outlook(group),
             ])
         }
         return columns
+    }
+
+    private func outlook(_ group: Overview.Group) -> String {
+        if overview.isPaused { return "paused" }
+        guard group.finished > 0 else { return "" }
+        return TimeText.words(
+            seconds: Double(group.left) / Double(group.finished) * overview.rateS)
     }
 
     private var workers: Columns {

@@ -59,7 +59,10 @@ struct PageTests {
         }
         try await picture(
             "failures", of: address,
-            holds: ["dead letters", "tokens", "<b>paused</b><span>until it is empty</span>"])
+            holds: [
+                "dead letters", "tokens", "<b>paused</b><span>until it is empty</span>",
+                "<td class=\"n\">paused</td>",
+            ])
     }
 
     /// What its title says, an operator sees from another tab.

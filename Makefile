@@ -91,7 +91,7 @@ evaluate: deps
 bench-queue: deps .build/queue-peers
 	swift build -c release --product l2s
 	.build/release/l2s bench queue \
-	    --sections throughput peers enqueue pickup recovery depth snapshot plans \
+	    --sections throughput peers enqueue pickup recovery depth snapshot plans results \
 	    --peers ".build/queue-peers/bin/python Sources/Benchmarks/Peers/queues.py" \
 	    --report .build/queue.json
 

@@ -39,6 +39,7 @@ extension Migration {
         Migration(20, "0020_lean_complete", PackageResources._020_lean_complete_sql),
         Migration(21, "0021_self_pause", PackageResources._021_self_pause_sql),
         Migration(22, "0022_open_groups", PackageResources._022_open_groups_sql),
+        Migration(26, "0026_millions", PackageResources._026_millions_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

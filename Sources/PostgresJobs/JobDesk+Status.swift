@@ -24,13 +24,7 @@ extension JobDesk {
                     extract(epoch FROM clock_timestamp()
                         - min(run_at) FILTER (WHERE state = 0)) AS oldest_waiting_s
                 FROM l2s.queue GROUP BY job_type) AS q ON q.job_type = t.id
-            LEFT JOIN (
-                SELECT
-                    job_type,
-                    count(*) FILTER (WHERE succeeded) AS succeeded,
-                    count(*) FILTER (WHERE NOT succeeded AND NOT cancelled) AS failed,
-                    count(*) FILTER (WHERE cancelled) AS cancelled
-                FROM l2s.result GROUP BY job_type) AS r ON r.job_type = t.id
+            LEFT JOIN l2s.count_finished() AS r ON r.job_type = t.id
             ORDER BY t.name
             """)
         return try rows.map { row in

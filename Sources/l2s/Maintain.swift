@@ -8,9 +8,9 @@ struct Maintain: AsyncParsableCommand {
             Workers do this by themselves, one of them for all, once a minute; this does it now, \
             for a cron job where no worker runs for long. Documents go with all that is known of \
             them once they have been finished for setting.keep (90 days), a partition at a time; a \
-            new partition is begun every setting.part_every (1 day):
+            new partition is begun every setting.part_every (1 week):
 
-            UPDATE l2s.setting SET keep = '30 days', part_every = '1 week'
+            UPDATE l2s.setting SET keep = '30 days', part_every = '1 day'
             """)
 
     @OptionGroup var database: DatabaseOptions

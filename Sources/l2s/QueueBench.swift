@@ -13,7 +13,7 @@ struct QueueBench: AsyncParsableCommand {
             """)
 
     enum Section: String, CaseIterable, ExpressibleByArgument {
-        case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, steady
+        case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, results, steady
     }
 
     @Option(
@@ -46,6 +46,9 @@ struct QueueBench: AsyncParsableCommand {
     @Option(help: "Documents that pass while the snapshot of section snapshot is held.")
     var snapshotDocuments = 100_000
 
+    @Option(help: "Results that section results reads.")
+    var results = 1_000_000
+
     @Option(help: "Seconds of section steady.")
     var steadySeconds = 3_600
 
@@ -60,8 +63,8 @@ struct QueueBench: AsyncParsableCommand {
             throw ValidationError("expected --scale to be from 0.001 to 100, got \(scale)")
         }
         for (name, value) in [
-            ("--snapshot-documents", snapshotDocuments), ("--steady-seconds", steadySeconds),
-            ("--steady-rate", steadyRate),
+            ("--snapshot-documents", snapshotDocuments), ("--results", results),
+            ("--steady-seconds", steadySeconds), ("--steady-rate", steadyRate),
         ] + depths.map({ ("--depths", $0) }) + batches.map({ ("--batches", $0) })
         where !(1...100_000_000).contains(value) {
             throw ValidationError("expected \(name) to be from 1 to 100000000, got \(value)")
@@ -161,6 +164,10 @@ struct QueueBench: AsyncParsableCommand {
             bench.plans = try await QueuePlans.all(
                 server, waiting: scaled(200_000), finished: scaled(200_000), batch: 256, claims: 30)
             Console.print(bench.plansTable)
+        case .results:
+            bench.results = try await ResultReads(
+                server, results: results, waiting: scaled(10_000))
+            Console.print(bench.resultsTable)
         case .steady:
             Console.print("steady load of \(steadyRate) documents/s")
             bench.steady = try await SteadyLoad(

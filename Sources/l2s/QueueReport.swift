@@ -12,6 +12,7 @@ struct QueueReport: Encodable {
     var depths: [ClaimTimes] = []
     var snapshot: SnapshotCost?
     var plans: [QueuePlans] = []
+    var results: ResultReads?
     var steady: SteadyLoad?
 }
 
@@ -107,6 +108,21 @@ extension QueueReport {
             ])
         }
         return "ms for 256 documents\n" + table.text
+    }
+
+    var resultsTable: String {
+        guard let results else { return "" }
+        var table = Columns([
+            ("", .left), ("first", .right), ("again", .right), ("rows read", .right),
+        ])
+        for reading in results.readings {
+            table.add([
+                reading.question, reading.first.rounded(digits: 1),
+                reading.median.rounded(digits: 1), reading.rows.grouped,
+            ])
+        }
+        return "ms, with \(results.results.grouped) results of twelve weeks and "
+            + "\(results.waiting.grouped) documents waiting\n" + table.text
     }
 
     static func line(_ sample: SteadyLoad.Sample) -> String {

@@ -10,24 +10,53 @@ import Testing
             let plans: [String]
         }
 
+        struct Results: Decodable {
+            struct Reading: Decodable {
+                let question: String
+                let rows: Int
+            }
+
+            let readings: [Reading]
+        }
+
         let plans: [Plans]
+        let results: Results?
+    }
+
+    private func report(_ arguments: [String]) async throws -> Report {
+        let folder = try ScratchFolder()
+        let path = folder.path + "/report.json"
+        let ending = try await BuiltProgram("l2s").run(
+            ["bench", "queue", "--report", path] + arguments)
+        #expect(ending.status == 0, "\(ending.remarks)")
+        return try JSONDecoder().decode(
+            Report.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
     }
 
     /// Whatever the planner knows or does not, a claim and a finish find their rows by index.
     @Test func noPlanScansAWholeTable() async throws {
-        let folder = try ScratchFolder()
-        let report = folder.path + "/report.json"
-        let ending = try await BuiltProgram("l2s").run([
-            "bench", "queue", "--sections", "plans", "--scale", "0.02", "--report", report,
-        ])
-        #expect(ending.status == 0, "\(ending.remarks)")
-        let plans = try JSONDecoder().decode(
-            Report.self, from: Data(contentsOf: URL(fileURLWithPath: report))
-        ).plans
+        let plans = try await report(["--sections", "plans", "--scale", "0.02"]).plans
         #expect(plans.count == 5)
         for plan in plans {
             #expect(plan.full_scans.isEmpty, "\(plan.circumstance): \(plan.full_scans)")
             #expect(plan.plans.contains { $0.contains("queue_ready") }, "\(plan.circumstance)")
+        }
+    }
+
+    /// However many results there are, no more rows are read than are asked for, and what waits.
+    @Test func readingTakesNoLookAtAllResults() async throws {
+        let readings = try #require(
+            try await report(["--sections", "results", "--results", "60000", "--scale", "0.026"])
+                .results
+        ).readings
+        for (question, most) in [
+            ("l2s status", 1_000), ("l2s.throughput of an hour", 6_000),
+            ("1,000 of l2s.completed, from the first", 5_000),
+            ("1,000 of l2s.completed, from the middle", 5_000),
+            ("1,000 of l2s.completed, of a group", 5_000), ("l2s.jobs, the last 50", 1_000),
+        ] {
+            let reading = try #require(readings.first { $0.question == question })
+            #expect(reading.rows <= most, "\(question)")
         }
     }
 

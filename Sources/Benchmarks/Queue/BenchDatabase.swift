@@ -85,14 +85,16 @@ package struct BenchDatabase: Sendable {
     }
 
     /// As after so many days of history.
-    func addPartitions(_ count: Int) async throws {
+    ///
+    /// - Parameter ids: of each.
+    func addPartitions(_ count: Int, ids: Int = 1_000_000) async throws {
         try await sql.query(
             """
             SELECT l2s.add_part(
-                last.number + n, last.after_id + (n - 1) * 1000000, last.after_id + n * 1000000)
+                last.number + n, last.after_id + (n - 1) * $2, last.after_id + n * $2)
             FROM (SELECT number, after_id FROM l2s.part ORDER BY number DESC LIMIT 1) AS last,
                 generate_series(1, $1::integer) AS n
-            """, [.int(count)])
+            """, [.int(count), .int(ids)])
     }
 
     /// What autovacuum and a checkpoint would have done after a while.

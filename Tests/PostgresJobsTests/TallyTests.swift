@@ -1,0 +1,81 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+/// Finished documents are counted once, and what changes afterwards is made good.
+@Suite struct TallyTests {
+    private let queue: QueueFixture
+    private let desk: JobDesk
+
+    init() async throws {
+        queue = try await QueueFixture()
+        desk = JobDesk(queue.sql)
+    }
+
+    /// succeeded, failed and cancelled of summarize, as status says and as all results do.
+    private func expectCounts(
+        _ expected: [Int], sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let status = try #require(try await desk.status().first { $0.name == "summarize" })
+        #expect(
+            [status.succeeded, status.failed, status.cancelled] == expected,
+            sourceLocation: sourceLocation)
+        #expect(
+            try await queue.count("l2s.result") == expected.reduce(0, +),
+            sourceLocation: sourceLocation)
+    }
+
+    /// Until the transactions of other tests that hold it up have ended.
+    private func tally() async throws {
+        try await eventually("all results are tallied") {
+            try await queue.sql.query("SELECT l2s.tally_results()")
+            return try await queue.count(
+                "l2s.result WHERE written_in >= (SELECT until FROM l2s.tallied)") == 0
+        }
+    }
+
+    @Test func whatIsRunAgainOrDroppedIsNoLongerCounted() async throws {
+        let worker = try await queue.worker()
+        let ids = try await queue.enqueue(6)
+        let claim = try #require(try await worker.claim(4))
+        _ = try await worker.store.finish(
+            claim.lease,
+            ids.prefix(4).map { .fixture($0, $0 == ids[0] ? .rejected(reason: "r") : .done) })
+        #expect(try await queue.cancel([ids[5]]) == 1)
+        try await expectCounts([3, 1, 1])
+        try await tally()
+        try await expectCounts([3, 1, 1])
+
+        #expect(try await desk.retry([ids[0], ids[1], ids[5]]) == 2)
+        try await expectCounts([3, 0, 0])
+        try await worker.finish(try #require(try await worker.claim()))
+        try await expectCounts([6, 0, 0])
+        try await tally()
+        try await expectCounts([6, 0, 0])
+        #expect(try await queue.count("l2s.tally") == 1)
+
+        try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
+        _ = try await desk.maintain()
+        _ = try await desk.maintain()
+        _ = try await desk.maintain()
+        try await expectCounts([0, 0, 0])
+    }
+
+    /// Results that a transaction is about to take back are not tallied meanwhile.
+    @Test func tallyingWaitsForWhatIsRunAgain() async throws {
+        let ids = try await queue.enqueue(3)
+        #expect(try await queue.cancel(ids) == 3)
+        let other = try await queue.database.connect()
+        try await other.query("BEGIN")
+        try await other.query("SELECT l2s.retry($1)", [.int(ids[0])])
+        try await queue.sql.query("SELECT l2s.tally_results()")
+        try await expectCounts([0, 0, 3])
+        #expect(try await queue.count("l2s.tally") == 0)
+        try await other.query("COMMIT")
+        try await expectCounts([0, 0, 2])
+        try await tally()
+        try await expectCounts([0, 0, 2])
+    }
+}

@@ -40,6 +40,7 @@ extension Migration {
         Migration(21, "0021_self_pause", PackageResources._021_self_pause_sql),
         Migration(22, "0022_open_groups", PackageResources._022_open_groups_sql),
         Migration(26, "0026_millions", PackageResources._026_millions_sql),
+        Migration(27, "0027_mixed_suspects", PackageResources._027_mixed_suspects_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -25,19 +25,18 @@ package enum SLMFolder {
         fingerprint: String?, to path: String
     ) throws {
         let added = Set(start.additions.map(\.name))
-        let weights = start.untrained + trained.filter { !added.contains($0.name) }
-        // Small, and every prompt passes through them: they stay in full precision.
-        let additions = trained.filter { added.contains($0.name) }.map {
-            $0.values.stored(as: $0.name, shape: $0.shape, format: .float32)
-        }
         let format: NumberFormat = recipe.stored == .bfloat16 ? .bfloat16 : .float32
+        let tensors = (start.untrained + trained).map {
+            $0.values.stored(as: $0.name, shape: $0.shape, format: format)
+        }
+        let weights = tensors.filter { !added.contains($0.name) }
+        let additions = tensors.filter { added.contains($0.name) }
         try NewFolder.make(at: path) { folder in
             try NewFolder.write(
                 ConfigurationText.naming(format, in: start.configurationText),
                 to: folder + "/config.json")
             try SafetensorsWriter.write(
-                weights.map { $0.values.stored(as: $0.name, shape: $0.shape, format: format) },
-                metadata: ["format": "pt"], to: folder + "/model.safetensors")
+                weights, metadata: ["format": "pt"], to: folder + "/model.safetensors")
             for name in tokenizerFiles {
                 try NewFolder.copy(name, from: start.tokenizerFolder, to: folder)
             }

@@ -68,6 +68,27 @@ import Testing
         #expect(warnings.first?.contains("llm_fingerprint") == true)
     }
 
+    @Test(arguments: [
+        ("llm: llm\nsizes: {width: 16, heads: 2}", "projector.safetensors"),
+        (
+            "architecture: whole_t5\nstart: {tokenizer: llm}\n"
+                + "sizes: {width: 16, heads: 2, soft_prompt: 3}",
+            SoftPrompt.fileName
+        ),
+    ])
+    func everyTensorIsStoredAsTheRecipeSays(_ more: String, _ file: String) throws {
+        let folder = try TinyModels("t5-v1.0")
+        let recipe = try folder.recipe("stored: bfloat16\n" + more)
+        try folder.write(folder.start(recipe), recipe)
+        for name in ["model.safetensors", file] {
+            let weights = try WeightFile(path: folder.path + "/trained/" + name)
+            #expect(!weights.names.isEmpty)
+            for tensor in weights.names {
+                #expect(try weights.tensor(tensor).format == .bfloat16, "\(name): \(tensor)")
+            }
+        }
+    }
+
     @Test func nothingIsLeftWhereItCannotBeWritten() throws {
         let folder = try TinyModels("t5-v1.0")
         let recipe = try folder.recipe("llm: llm\nsizes: {width: 16, heads: 2}")

@@ -9,6 +9,7 @@ struct Embedding {
         let vectors = pass.rows(tokens.count, table.columns)
         vectors.gather(tokens, from: pass.value(table))
         x.value.add(vectors)
+        guard !table.isFrozen else { return }
         pass.onBackward { x.gradient.scatter(tokens, into: pass.gradient(table)) }
     }
 

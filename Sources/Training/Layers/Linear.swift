@@ -25,13 +25,12 @@ struct Linear {
     func backward(
         _ x: Rows, from dy: Rows, into dx: Rows?, accumulate: Bool = false, _ pass: Pass
     ) {
-        let gradient = pass.gradient(weight)
-        if isTransposed {
-            Products.multiply(x, .transposed, dy, .plain, into: gradient, accumulate: true)
-        } else {
-            Products.multiply(dy, .transposed, x, .plain, into: gradient, accumulate: true)
+        if !weight.isFrozen {
+            let (left, right) = isTransposed ? (x, dy) : (dy, x)
+            Products.multiply(
+                left, .transposed, right, .plain, into: pass.gradient(weight), accumulate: true)
+            if let bias { pass.gradient(bias).addSum(of: dy) }
         }
-        if let bias { pass.gradient(bias).addSum(of: dy) }
         if let dx {
             Products.multiply(
                 dy, .plain, pass.value(weight), isTransposed ? .transposed : .plain, into: dx,

@@ -34,6 +34,7 @@ struct ResponseLoss {
                 Products.multiply(
                     logits, .plain, head, .plain, into: hidden.gradient.rows(part), scale: scale,
                     accumulate: true)
+                guard !weight.isFrozen else { return }
                 Products.multiply(
                     logits, .transposed, rows, .plain, into: pass.gradient(weight), scale: scale,
                     accumulate: true)

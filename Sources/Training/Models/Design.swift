@@ -34,13 +34,18 @@ package struct Design: Sendable {
     package let bridge: Bridge?
     /// Learned vectors before every prompt's own.
     package let softPrompt: Int
+    /// Whether the soft prompt alone is trained.
+    package let isWriterFrozen: Bool
 
     /// - Precondition: a model behind a bridge has no soft prompt.
-    package init(writer: Writer, bridge: Bridge?, softPrompt: Int = 0) {
+    package init(
+        writer: Writer, bridge: Bridge?, softPrompt: Int = 0, isWriterFrozen: Bool = false
+    ) {
         precondition(bridge == nil || softPrompt == 0, "\(softPrompt) vectors and a bridge")
         self.writer = writer
         self.bridge = bridge
         self.softPrompt = softPrompt
+        self.isWriterFrozen = isWriterFrozen
     }
 
     package var width: Int {

@@ -10,7 +10,7 @@ package final class TrainableModel {
     }
 
     package let design: Design
-    package let layout = ParameterLayout()
+    package let layout: ParameterLayout
     private let writer: Writer
     private let projector: Projector?
     private let softPrompt: Embedding?
@@ -18,6 +18,8 @@ package final class TrainableModel {
 
     package init(_ design: Design) {
         self.design = design
+        let layout = ParameterLayout(freezes: design.isWriterFrozen)
+        self.layout = layout
         switch design.writer {
         case .t5(let shape):
             let width = shape.configuration.modelWidth
@@ -36,7 +38,7 @@ package final class TrainableModel {
             writer = .gpt2(stack)
             response = ResponseLoss(weight: stack.tokens.table, scale: 1)
         }
-        let layout = layout
+        layout.freezes = false
         projector = design.bridge.map { Projector($0, width: design.width, in: layout) }
         softPrompt =
             design.softPrompt > 0

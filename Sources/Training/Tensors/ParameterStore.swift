@@ -8,20 +8,16 @@ package import Inference
 package final class ParameterStore: @unchecked Sendable {
     package let parameters: [Parameter]
     package let values: FloatBuffer
-    /// Those that the optimizer leaves as they are.
-    private let frozen: Set<String>
     let mean: FloatBuffer
     let square: FloatBuffer
 
     /// - Parameters:
     ///   - tensors: what to start with; those that the model does not train are ignored.
-    ///   - frozen: names of those that are not to change.
     ///   - path: of where they come from, for errors.
     /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
     package init(
-        _ layout: ParameterLayout, tensors: [NamedTensor], frozen: Set<String> = [], path: String
+        _ layout: ParameterLayout, tensors: [NamedTensor], path: String
     ) throws {
-        self.frozen = frozen
         parameters = layout.parameters
         values = FloatBuffer(count: layout.count)
         mean = FloatBuffer(count: layout.count)
@@ -62,7 +58,7 @@ package final class ParameterStore: @unchecked Sendable {
     /// The parts of a slice that belong to one trained tensor each.
     func parts(of slice: Range<Int>) -> [(range: Range<Int>, decays: Bool)] {
         parameters.compactMap { parameter in
-            guard !frozen.contains(parameter.name) else { return nil }
+            guard !parameter.isFrozen else { return nil }
             let part = parameter.range.clamped(to: slice)
             return part.isEmpty ? nil : (part, parameter.decays)
         }

@@ -61,9 +61,7 @@ package struct TrainingRun {
         // Another process may have had it until now, and be done.
         try NewFolder.checkFree(output)
         let store = try ParameterStore(
-            model.layout, tensors: start.tensors + start.additions,
-            frozen: recipe.isFrozen ? Set(start.tensors.map(\.name)) : [],
-            path: "the recipe's start")
+            model.layout, tensors: start.tensors + start.additions, path: "the recipe's start")
         try report(.opened(opening(store)))
         let source = try states(threads: threads, report)
         let count = train.examples.count
@@ -190,7 +188,9 @@ extension Design {
                 .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
             }
         guard let fusion = recipe.fusion else {
-            self.init(writer: writer, bridge: nil, softPrompt: recipe.softPrompt)
+            self.init(
+                writer: writer, bridge: nil, softPrompt: recipe.softPrompt,
+                isWriterFrozen: recipe.isFrozen)
             return
         }
         let projector = try shape("projector.in.weight")

@@ -115,7 +115,7 @@ final class FaultBench {
     }
 
     func waitUntilEmpty(
-        _ workers: [WorkerProgram], within limit: Duration = .seconds(60)
+        _ workers: [WorkerProgram], within limit: Duration = .seconds(240)
     ) async throws {
         try await eventually(
             "the queue is empty; logs: \(workers.map(\.log).joined(separator: "\n"))",

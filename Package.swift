@@ -119,6 +119,7 @@ let package = Package(
                 .embedInCode("0019_lean_claim.sql"), .embedInCode("0020_lean_complete.sql"),
                 .embedInCode("0021_self_pause.sql"), .embedInCode("0022_open_groups.sql"),
                 .embedInCode("0026_millions.sql"), .embedInCode("0027_mixed_suspects.sql"),
+                .embedInCode("0028_held.sql"), .embedInCode("0029_write_back.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

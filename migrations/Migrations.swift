@@ -41,6 +41,8 @@ extension Migration {
         Migration(22, "0022_open_groups", PackageResources._022_open_groups_sql),
         Migration(26, "0026_millions", PackageResources._026_millions_sql),
         Migration(27, "0027_mixed_suspects", PackageResources._027_mixed_suspects_sql),
+        Migration(28, "0028_held", PackageResources._028_held_sql),
+        Migration(29, "0029_write_back", PackageResources._029_write_back_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -7,11 +7,6 @@ struct JSONText: CustomStringConvertible {
     static func double(_ value: Double) -> JSONText {
         value.isFinite ? JSONText(description: String(value)) : .null
     }
-    static func bool(_ value: Bool) -> JSONText { JSONText(description: String(value)) }
-
-    static func milliseconds(_ value: Duration) -> JSONText {
-        JSONText(description: String(value / .milliseconds(1)))
-    }
 
     static func seconds(_ value: Duration) -> JSONText {
         JSONText(description: String(value / .seconds(1)))

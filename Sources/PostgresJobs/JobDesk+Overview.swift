@@ -100,8 +100,8 @@ extension JobDesk {
             SELECT
                 w.id, w.host || ':' || w.pid AS name, w.version, w.idle, w.draining,
                 extract(epoch FROM clock_timestamp() - w.seen_at) AS silent_s,
-                (SELECT count(*) FROM l2s.queue q JOIN l2s.lease l ON l.id = q.lease_id
-                 WHERE q.state = 1 AND l.worker_id = w.id) AS held,
+                (SELECT coalesce(sum(coalesce(cardinality(l.held), l.documents)), 0)
+                 FROM l2s.lease l WHERE l.worker_id = w.id) AS held,
                 coalesce(r.finished, 0) AS finished, w.load IS NOT NULL AS is_loaded, load.*
             FROM l2s.worker w
             CROSS JOIN LATERAL jsonb_to_record(coalesce(w.load, '{}')) AS load(

@@ -5,57 +5,73 @@ extension PostgresJobStore {
     package func finish(
         _ lease: LeaseID, _ documents: [FinishedDocument]
     ) async throws -> FinishReceipt {
-        let report = JSONText.array(documents.map(\.report))
+        var report = RowsText()
+        for document in documents { report.add(document) }
+        let rows = report.description
         return try await work.run { connection in
-            let rows = try await connection.query(
-                "SELECT * FROM l2s.complete($1, $2)", [.int(lease.value), .text(report)])
+            let exceptions = try await connection.query(
+                "SELECT * FROM l2s.write_back($1, $2)", [.int(lease.value), .text(rows)])
             // A second call costs only the batches that have something to tell.
-            if documents.contains(where: { $0.measurements.agreement != nil }) {
+            let agreements = documents.compactMap(\.agreement)
+            if !agreements.isEmpty {
                 try await connection.query(
-                    "SELECT l2s.note_agreement($1, $2)", [.int(lease.value), .text(report)])
+                    "SELECT l2s.note_agreement($1, $2)",
+                    [.int(lease.value), .text(JSONText.array(agreements))])
             }
             var receipt = FinishReceipt()
-            for row in rows {
+            var unrecorded: Set<Int64> = []
+            for row in exceptions {
                 let id: Int64 = try row.value("document_id")
+                unrecorded.insert(id)
                 switch try row.value("verdict", as: String.self) {
-                case "recorded": receipt.recorded.append(id)
                 case "retried": receipt.retried.append(id)
                 case "cancelled": receipt.cancelled.append(id)
                 case "stale": receipt.stale.append(id)
                 case let other:
                     throw DatabaseError.unexpectedValue(
-                        column: "verdict", expected: "recorded, retried, cancelled or stale",
-                        found: other)
+                        column: "verdict", expected: "retried, cancelled or stale", found: other)
                 }
             }
+            receipt.recorded = documents.map(\.id).filter { !unrecorded.contains($0) }
             return receipt
         }
     }
 }
 
-extension FinishedDocument {
-    /// As `l2s.complete` reads it.
-    fileprivate var report: JSONText {
+extension RowsText {
+    /// A row of type `l2s.finished`.
+    fileprivate mutating func add(_ document: FinishedDocument) {
         let (word, output, reason): (String, String?, String?) =
-            switch outcome {
+            switch document.outcome {
             case .succeeded(let output, _): ("succeeded", output, nil)
             case .rejected(let reason): ("rejected", nil, reason)
             case .failed(let reason): ("failed", nil, reason)
             }
-        return .object([
-            ("id", .int(Int(id))),
-            ("outcome", .string(word)), ("output", .string(output)), ("reason", .string(reason)),
-            ("mode", .string(measurements.mode)), ("model", .string(measurements.model)),
-            ("tokens_in", .int(measurements.tokensIn)),
-            ("tokens_out", .int(measurements.tokensOut)),
-            ("batch_size", .int(measurements.batchSize)), ("parts", .int(measurements.parts)),
-            ("truncated", .bool(measurements.truncated)),
-            ("tokenize_ms", .milliseconds(measurements.tokenize)),
-            ("batch_wait_ms", .milliseconds(measurements.batchWait)),
-            ("encode_ms", .milliseconds(measurements.encode)),
-            ("handoff_ms", .milliseconds(measurements.handoff)),
-            ("decode_ms", .milliseconds(measurements.decode)),
-            ("agreement", measurements.agreement.map(JSONText.double) ?? .null),
-        ])
+        let measured = document.measurements
+        addRow { row in
+            row.add(document.id)
+            row.add(word)
+            row.add(output)
+            row.add(reason)
+            row.add(measured.mode)
+            row.add(measured.model)
+            row.add(measured.tokensIn)
+            row.add(measured.tokensOut)
+            row.add(measured.batchSize)
+            row.add(measured.parts)
+            row.add(measured.truncated)
+            row.addMilliseconds(measured.tokenize)
+            row.addMilliseconds(measured.batchWait)
+            row.addMilliseconds(measured.encode)
+            row.addMilliseconds(measured.handoff)
+            row.addMilliseconds(measured.decode)
+        }
+    }
+}
+
+extension FinishedDocument {
+    /// As `l2s.note_agreement` reads it; nil when nothing was compared.
+    fileprivate var agreement: JSONText? {
+        measurements.agreement.map { .object([("id", .int(Int(id))), ("agreement", .double($0))]) }
     }
 }

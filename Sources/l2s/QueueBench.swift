@@ -130,6 +130,12 @@ struct QueueBench: AsyncParsableCommand {
                 }
             }
             Console.print(bench.throughputTable)
+            for count in workers where batches.contains(64) {
+                bench.floors.append(
+                    try await QueueFloor(
+                        server, workers: count, batch: 64, documents: scaled(64_000)))
+            }
+            Console.print(bench.floorLine)
         case .peers:
             let words = (peers ?? "").split(separator: " ").map(String.init)
             for workers in [1, 2, 4] {

@@ -5,6 +5,7 @@ struct QueueReport: Encodable {
     let machine: Machine
     let settings: [String: String]
     var costs: [QueueCost] = []
+    var floors: [QueueFloor] = []
     var peers: [QueuePeers.Rate] = []
     var enqueue: EnqueueRate?
     var pickUp: PickUp?
@@ -28,6 +29,16 @@ extension QueueReport {
         }
         return "claim and finish of documents of one byte; the costs are per document\n"
             + table.text
+    }
+
+    var floorLine: String {
+        guard let best = floors.max(by: { $0.documentsPerSecond < $1.documentsPerSecond }) else {
+            return ""
+        }
+        return "the least a queue can do, taking texts from plain tables and inserting outputs, in "
+            + "batches of 64:\n\(best.documentsPerSecond.rounded(digits: 0)) documents/s with "
+            + "\(best.workers) workers, \(best.databaseMicroseconds.rounded(digits: 1)) "
+            + "database µs per document"
     }
 
     var peersTable: String {

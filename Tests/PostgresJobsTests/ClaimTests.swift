@@ -158,6 +158,34 @@ import Testing
             try await queue.sql.query("SELECT sum(documents) FROM l2s.batch").single() == 3000)
     }
 
+    /// What lies between the documents of a batch is not read, with many partitions either.
+    @Test func documentsThatLieFarApartAreReadAlone() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.sql.query(
+            """
+            SELECT l2s.add_part(
+                last.number + n, last.after_id + (n - 1) * 1000000, last.after_id + n * 1000000)
+            FROM (SELECT number, after_id FROM l2s.part ORDER BY number DESC LIMIT 1) AS last,
+                generate_series(1, 90) AS n
+            """)
+        try await queue.sql.query(
+            """
+            SELECT l2s.enqueue('summarize', 'text', priority => (i % 1000 = 1)::integer)
+            FROM generate_series(1, 3001) AS i
+            """)
+        try await queue.sql.query("ANALYZE")
+        let read: Int = try await queue.sql.transaction { sql in
+            try sql.query(
+                "SELECT l2s.claim($1, 'large', '{summarize}', 4, 1000, '30 s')",
+                [.int(worker.id.value)])
+            return try sql.query(
+                "SELECT pg_stat_get_xact_tuples_returned('l2s.document_pkey'::regclass)"
+            ).single()
+        }
+        #expect(read == 4)
+    }
+
     @Test func plansStayOnTheIndexWithoutStatistics() async throws {
         let queue = try await QueueFixture()
         try await queue.enqueue(2000)

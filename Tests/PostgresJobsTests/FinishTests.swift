@@ -81,11 +81,21 @@ import Testing
     @Test func textsArriveAsTheyAreWhateverTheyHold() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
-        let text = "\"quoted\" \\ back\\u0041 \n\t\u{1} €🦉"
-        try await queue.enqueue(1)
+        let text = "\"quoted\" \\ back\\u0041 {(,)} '' \\\"\n\t\u{1} €🦉"
+        let ids = try await queue.enqueue(5)
         let claim = try #require(try await worker.claim())
-        try await worker.finish(claim, .succeeded(output: text + "\0", tokens: []))
-        #expect(try await queue.jobs().first?.value("output") == text + "\u{fffd}")
+        let outputs = [text + "\0", "", "NULL", "\\"]
+        let reports = zip(ids, outputs).map {
+            FinishedDocument.fixture($0, .succeeded(output: $1, tokens: []))
+        }
+        _ = try await worker.store.finish(claim.lease, reports)
+        _ = try await worker.store.finish(
+            claim.lease, [.fixture(ids[4], .rejected(reason: text))])
+        let jobs = try await queue.jobs()
+        #expect(
+            try jobs.prefix(4).map { try $0.value("output") }
+                == [text + "\u{fffd}", "", "NULL", "\\"])
+        #expect(try jobs[4].value("error") == text)
     }
 
     @Test func failuresAreRetriedWithBackoffUntilTheLastAttempt() async throws {

@@ -103,6 +103,16 @@ package struct BenchDatabase: Sendable {
         try await sql.query("CHECKPOINT")
     }
 
+    /// Since the last reset of pg_stat_statements.
+    func microsecondsOfStatements() async throws -> Double {
+        try await sql.query(
+            """
+            SELECT sum(s.total_exec_time) * 1000 FROM pg_stat_statements s
+            JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()
+            """
+        ).single()
+    }
+
     func count(_ rows: String) async throws -> Int {
         try await sql.query("SELECT count(*) FROM \(rows)").single()
     }

@@ -34,17 +34,11 @@ package struct QueueCost: Sendable, Encodable {
             FROM l2s.result
             """
         ).single()
-        let milliseconds: Double = try await database.sql.query(
-            """
-            SELECT sum(s.total_exec_time) FROM pg_stat_statements s
-            JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()
-            """
-        ).single()
         self.workers = workers
         self.batch = batch
         self.documents = documents
         documentsPerSecond = Double(documents) / seconds
-        databaseMicroseconds = milliseconds * 1_000 / Double(documents)
+        databaseMicroseconds = try await database.microsecondsOfStatements() / Double(documents)
         walBytes = (end - start) / Double(documents)
         await database.sql.close()
         try await server.drop("cost")

@@ -39,10 +39,10 @@ extension Migration {
         Migration(20, "0020_lean_complete", PackageResources._020_lean_complete_sql),
         Migration(21, "0021_self_pause", PackageResources._021_self_pause_sql),
         Migration(22, "0022_open_groups", PackageResources._022_open_groups_sql),
-        Migration(26, "0026_millions", PackageResources._026_millions_sql),
-        Migration(27, "0027_mixed_suspects", PackageResources._027_mixed_suspects_sql),
-        Migration(28, "0028_held", PackageResources._028_held_sql),
-        Migration(29, "0029_write_back", PackageResources._029_write_back_sql),
+        Migration(23, "0023_millions", PackageResources._023_millions_sql),
+        Migration(24, "0024_mixed_suspects", PackageResources._024_mixed_suspects_sql),
+        Migration(25, "0025_held", PackageResources._025_held_sql),
+        Migration(26, "0026_write_back", PackageResources._026_write_back_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -5,7 +5,7 @@
 
 ALTER TABLE l2s.lease ADD COLUMN held bigint[];
 COMMENT ON COLUMN l2s.lease.held IS
-    'The documents that it holds. Null when it is older than schema version 29.';
+    'The documents that it holds. Null when it is older than schema version 26.';
 
 -- The documents of a lease. Of one that does not list them the whole queue is read once its index
 -- by lease is gone: that is rare, and over with the lease.

@@ -1,4 +1,4 @@
--- 26: what is read often no longer takes time in proportion to all results that are kept.
+-- 23: what is read often no longer takes time in proportion to all results that are kept.
 
 -- A week is begun at a time: reading through few partitions is planned fast and well, and 90 days
 -- are dropped in thirteen steps.

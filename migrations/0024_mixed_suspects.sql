@@ -1,4 +1,4 @@
--- 27: a few poison documents side by side are not taken for a sick fleet.
+-- 24: a few poison documents side by side are not taken for a sick fleet.
 --
 -- After the second crash suspects are tried alone, and always in the order of their turns: five
 -- poison documents that lay side by side died one after the other, before one that is innocent was

@@ -1,4 +1,4 @@
--- 28: leases that know their documents.
+-- 25: leases that know their documents.
 --
 -- So that the queue needs no index by lease, half of what claims wrote to indexes. Here whatever
 -- asks a lease for its documents learns to read its list; the next step begins to write lists.

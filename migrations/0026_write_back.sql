@@ -1,4 +1,4 @@
--- 29: claims that list what they take, and write-backs that take what succeeded in one go.
+-- 26: claims that list what they take, and write-backs that take what succeeded in one go.
 --
 -- Write-backs come as an array of rows, which the server reads in a quarter of the time that JSON
 -- takes. The texts of a claim are looked up one by one: with many partitions, all that lay between

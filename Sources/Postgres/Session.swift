@@ -63,9 +63,18 @@ final class Session {
             throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
         }
         let result = try answer(to: sql)
-        // A connection that ends here shows in `isBroken`.
-        while let further = try? answer(to: sql) { PQclear(further) }
-        return try check(result, sql)
+        // The server says that a statement is done before it commits: what follows tells whether it did.
+        var trouble: DatabaseError?
+        do throws(DatabaseError) {
+            while let further = try answer(to: sql) {
+                do throws(DatabaseError) {
+                    _ = try check(further, sql)
+                } catch { trouble = trouble ?? error }
+            }
+        } catch { trouble = trouble ?? error }
+        let rows = try check(result, sql)
+        if let trouble { throw trouble }
+        return rows
     }
 
     /// The next result; nil after the last.

@@ -28,6 +28,18 @@ import Testing
         #expect(try row.value("s") == -1.5)
     }
 
+    /// The server answers that the rows are inserted, then commits, which is refused.
+    @Test func whatIsNotCommittedIsNotDone() async throws {
+        let connection = try await TestDatabase(migrated: false).connect()
+        try await connection.query(
+            "CREATE TABLE once (id integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        let error = await #expect(throws: DatabaseError.self) {
+            try await connection.query("INSERT INTO once VALUES (1), (1)")
+        }
+        #expect(error?.description.contains("duplicate key") == true)
+        #expect(try await connection.query("SELECT count(*) FROM once").single() == 0)
+    }
+
     @Test func refusesATextThatLibpqWouldCutOff() async throws {
         let connection = try await TestDatabase(migrated: false).connect()
         let error = await #expect(throws: DatabaseError.self) {

@@ -72,7 +72,7 @@ bench-quality: deps .build/peers
 # Training an SLM beside PyTorch, which takes a while to install.
 bench-training: deps .build/peers
 	swift build -c release --product l2s
-	.build/peers/bin/pip install --quiet torch transformers safetensors
+	.build/peers/bin/python -m pip install --quiet torch transformers safetensors
 	.build/peers/bin/python Sources/Benchmarks/Peers/training.py \
 	    --l2s .build/release/l2s --model models/slm-it
 

@@ -6,6 +6,8 @@ package import Settings
 /// The folder that training makes: what transformers loads as a model, and the worker as an SLM.
 package enum SLMFolder {
     static let projectorFile = "projector.safetensors"
+    /// For the `shortlist` of a job file.
+    static let shortlistFile = "shortlist.txt"
 
     private static let tokenizerFiles = [
         "spiece.model", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
@@ -18,11 +20,12 @@ package enum SLMFolder {
     ///   - start: what was trained.
     ///   - trained: its weights as they are now, under the names of `start`.
     ///   - fingerprint: of the LLM; nil for a model that reads by itself.
+    ///   - outputTokens: those that it was shown in outputs.
     ///   - path: a new or empty folder.
     /// - Throws: `CheckpointError` where it cannot be written, or something lies there.
     package static func write(
         _ start: StartingModel, trained: [NamedTensor], recipe: TrainingRecipe,
-        fingerprint: String?, to path: String
+        fingerprint: String?, outputTokens: Set<Int32>, to path: String
     ) throws {
         let added = Set(start.additions.map(\.name))
         let format: NumberFormat = recipe.stored == .bfloat16 ? .bfloat16 : .float32
@@ -40,6 +43,9 @@ package enum SLMFolder {
             for name in tokenizerFiles {
                 try NewFolder.copy(name, from: start.tokenizerFolder, to: folder)
             }
+            try NewFolder.write(
+                Data(outputTokens.sorted().map { "\($0)\n" }.joined().utf8),
+                to: folder + "/" + shortlistFile)
             if !additions.isEmpty {
                 try SafetensorsWriter.write(
                     additions, metadata: ["format": "pt"],

@@ -154,8 +154,17 @@ import Testing
                 "generate", "--model", scratch.path + "/models/slm", "--text", "--prompt",
                 "say: {document}",
             ],
-            input: "word 5 apple tree 35\n".utf8)
+            input: (0..<32).map { "word \($0) apple tree \($0 * 7)\n" }.joined().utf8)
         #expect(served.output.contains("\"text\":\"answer 15 is 5\""))
+        // All that it writes, and the end token, is in the shortlist beside it, and no more.
+        let written = try served.output.split(separator: "\n").flatMap { line in
+            let answer = try JSONSerialization.jsonObject(with: Data(line.utf8))
+            return try #require((answer as? [String: Any])?["token_ids"] as? [Int])
+        }
+        let shortlist = try String(
+            contentsOfFile: scratch.path + "/models/slm/shortlist.txt", encoding: .utf8)
+        #expect(
+            shortlist.split(separator: "\n").map { Int($0) } == Set(written + [1]).sorted())
     }
 
     @Test func aLossThatIsNoNumberStopsAndKeepsTheCheckpoint() async throws {

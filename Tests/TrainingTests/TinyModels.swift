@@ -43,7 +43,7 @@ struct TinyModels {
     func write(_ start: StartingModel, _ recipe: TrainingRecipe) throws {
         try SLMFolder.write(
             start, trained: start.tensors + start.additions, recipe: recipe,
-            fingerprint: recipe.llm == nil ? nil : llm().fingerprint,
+            fingerprint: recipe.llm == nil ? nil : llm().fingerprint, outputTokens: [],
             to: path + "/" + recipe.output)
     }
 

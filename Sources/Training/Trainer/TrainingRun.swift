@@ -127,7 +127,7 @@ package struct TrainingRun {
     private func write(_ store: ParameterStore) throws {
         try SLMFolder.write(
             start, trained: store.tensors, recipe: recipe, fingerprint: llm?.folder.fingerprint,
-            to: output)
+            outputTokens: Set(train.examples.lazy.flatMap(\.target)), to: output)
         for (source, name) in [
             (folder.curve, "training.jsonl"), (folder.plot, "training.svg"),
         ] where FileManager.default.fileExists(atPath: source) {

@@ -135,7 +135,7 @@ package struct EngineBenchmark: Sendable {
     }
 
     private func write(_ states: [PromptStates]) {
-        let replica = DecoderReplica<Int>(model: writer)
+        let replica = DecoderReplica(model: writer)
         let options = DecodingOptions(
             maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens)
         replica.admit(

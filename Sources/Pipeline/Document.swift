@@ -167,11 +167,10 @@ struct EncodedPart: Sendable {
     var route: Route { part.document.route }
 
     /// What a decoder takes it up with.
-    func request(admitted: ContinuousClock.Instant) -> DecoderReplica<AdmittedPart>.Request {
+    func request(id: Int) -> DecoderReplica.Request {
         let isFirstChoice = role == .firstChoice
         return DecoderReplica.Request(
-            id: AdmittedPart(encoded: self, admitted: admitted),
-            states: states[isFirstChoice ? 0 : 1],
+            id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
                 for: part.tokens, part: part.index, isFirstChoice: isFirstChoice),
             head: author.head,

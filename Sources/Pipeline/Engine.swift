@@ -5,14 +5,12 @@ internal import Jobs
 /// The lanes' shared state.
 ///
 /// `@unchecked Sendable`: every mutable field is read and written with `condition` locked, but for
-/// the replicas, each of which belongs to the lane whose work names it.
+/// the decoders, each of which belongs to the lane whose work names it.
 final class Engine: @unchecked Sendable {
-    private typealias Replica = DecoderReplica<AdmittedPart>
-
     private let library: ModelLibrary
     private let clock = ContinuousClock()
     private let condition = NSCondition()
-    private let replicas: [Replica]
+    private let decoders: [Decoder]
     let promptCache: PromptCache
     private var schedule: Schedule
     private var isStopping = false
@@ -33,10 +31,8 @@ final class Engine: @unchecked Sendable {
 
     init(library: ModelLibrary, settings: PipelineSettings) {
         self.library = library
-        replicas = library.writers.flatMap { writer in
-            (0..<settings.decoders).map { _ in
-                Replica(model: writer.model, draftModel: writer.draftModel)
-            }
+        decoders = library.writers.flatMap { writer in
+            (0..<settings.decoders).map { _ in Decoder(writer) }
         }
         promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
@@ -169,8 +165,8 @@ final class Engine: @unchecked Sendable {
             case .encode(let reader, let parts):
                 encode(reader, parts, workspace: workspace)
                 stage = \.encoding
-            case .decode(let replica, let parts):
-                decode(replica, admitting: parts)
+            case .decode(let decoder, let parts):
+                decode(decoder, admitting: parts)
                 stage = \.decodingTime
             case .rest: continue
             }
@@ -277,13 +273,9 @@ final class Engine: @unchecked Sendable {
     }
 
     private func decode(_ index: Int, admitting parts: [EncodedPart]) {
-        let replica = replicas[index]
-        let admitted = clock.now
-        if !parts.isEmpty {
-            replica.admit(parts.map { $0.request(admitted: admitted) })
-        }
-        var written: [(id: AdmittedPart, response: Response)] = []
-        for _ in 0..<Self.stepsPerTurn where written.isEmpty { written = replica.step() }
+        let decoder = decoders[index]
+        decoder.admit(parts, at: clock.now)
+        let written = decoder.write(steps: Self.stepsPerTurn)
         let now = clock.now
         let finished = condition.withLock {
             var finished: [(Document, FinishedDocument)] = []
@@ -295,12 +287,11 @@ final class Engine: @unchecked Sendable {
                 }
                 note(part, response)
             }
-            for document in replica.ids.map(\.document)
-            where document.deadline < now && !document.isOver {
+            for document in decoder.documents where document.deadline < now && !document.isOver {
                 finished.append((document, document.timeOut()))
             }
-            replica.remove { $0.document.isOver }
-            schedule.decoded(replica: index, rows: replica.rowCapacity)
+            decoder.dropOver()
+            schedule.decoded(replica: index, rows: decoder.rowCapacity)
             condition.broadcast()
             return finished
         }

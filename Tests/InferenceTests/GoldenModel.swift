@@ -53,7 +53,7 @@ struct GoldenModel {
     func write(
         _ requests: [(states: PromptStates, options: DecodingOptions, head: OutputHead?)]
     ) -> [Response?] {
-        let replica = DecoderReplica<Int>(model: writer)
+        let replica = DecoderReplica(model: writer)
         replica.admit(
             requests.enumerated().map { index, request in
                 .init(

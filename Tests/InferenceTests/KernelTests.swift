@@ -166,7 +166,7 @@ import Testing
             let heads = random.int(1...5)
             let headWidth = [4, 8, 24, 32, 64, 80, 128][round % 7]
             let width = heads * headWidth
-            let cache = KeyValueCache(
+            let cache = Self.stainedCache(
                 layers: 1, heads: heads, headWidth: headWidth, positions: random.int(1...290),
                 format: format)
             let length = random.int(1...cache.capacity)
@@ -207,6 +207,45 @@ import Testing
         }
     }
 
+    /// One whose memory an earlier document left full of NaN.
+    private static func stainedCache(
+        layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat
+    ) -> KeyValueCache {
+        let memory = CacheMemory()
+        func cache() -> KeyValueCache {
+            KeyValueCache(
+                layers: layers, heads: heads, headWidth: headWidth, positions: positions,
+                format: format, memory: memory)
+        }
+        let old = cache()
+        for layer in 0..<layers {
+            old.withKernelView(layer) { view in
+                memset(view.pointee.keys, 0xFF, l2s_cache_key_bytes(view))
+                memset(view.pointee.values, 0xFF, l2s_cache_value_bytes(view))
+                memset(view.pointee.key_scales, 0xFF, l2s_cache_scale_bytes(view))
+            }
+        }
+        return cache()
+    }
+
+    /// Memory of finished documents is used again, and no more of it is kept than was in use.
+    @Test func cachesLeaveTheirMemory() {
+        let memory = CacheMemory()
+        let first = memory.take(100)
+        let second = memory.take(60)
+        memory.giveBack(second)
+        memory.giveBack(first)
+        #expect(memory.take(50) === first)
+        #expect(memory.take(60) === second)
+        memory.giveBack(first)
+        memory.giveBack(second)
+        // 160 were in use at most: beside these, neither the 100 nor the 60 may stay.
+        let third = memory.take(120)
+        #expect(memory.take(60) !== second && third !== first)
+        memory.giveBack(third)
+        #expect(memory.take(100) === third)
+    }
+
     /// What a cache is told is what attention reads from it, to the precision of its format.
     @Test(arguments: levels, WeightFormat.allCases)
     func rememberKeepsKeysAndValues(level: KernelLevel, format: WeightFormat) throws {
@@ -215,7 +254,7 @@ import Testing
         for _ in 0..<6 {
             let (heads, headWidth) = (random.int(1...4), random.int(1...70))
             let width = heads * headWidth
-            let cache = KeyValueCache(
+            let cache = Self.stainedCache(
                 layers: 2, heads: heads, headWidth: headWidth, positions: 70, format: format)
             let keys = random.floats(70 * width)
             let values = random.floats(70 * width)

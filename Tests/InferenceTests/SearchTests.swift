@@ -97,7 +97,7 @@ import Testing
         for (request, response) in zip(requests.shuffledByPosition, together) {
             #expect(model.write([request]) == [response])
         }
-        let replica = DecoderReplica<Int>(model: model.writer)
+        let replica = DecoderReplica(model: model.writer)
         replica.admit(
             requests.enumerated().map {
                 .init(id: $0, states: $1.0, options: $1.1, head: $1.2)

@@ -28,7 +28,7 @@ import Testing
     func rightProposalsAreTaken(length: Int) throws {
         let model = try GoldenModel("t5-v1.1")
         let cases = try Golden.load("t5-v1.1").cases
-        let replica = DecoderReplica<Int>(model: model.writer, draftModel: model.writer)
+        let replica = DecoderReplica(model: model.writer, draftModel: model.writer)
         let states = model.read(cases.map(\.inputIds))
         replica.admit(
             states.enumerated().map { index, states in
@@ -104,7 +104,7 @@ private struct SpeculativePair {
     func write(_ prompts: [[Int32]], options: DecodingOptions, length: Int?) -> [Response?] {
         let states = small.reader.read(
             prompts.map { ($0, [.identity, small.bridge]) }, workspace: Workspace())
-        let replica = DecoderReplica<Int>(
+        let replica = DecoderReplica(
             model: large, draftModel: length.map { _ in small.writer })
         var responses = [Response?](repeating: nil, count: prompts.count)
         // Some join while others are being written.

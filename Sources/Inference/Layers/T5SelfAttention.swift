@@ -46,7 +46,8 @@ struct T5SelfAttention: Sendable {
             input.format == .int8
             ? KeyValueCache(
                 layers: 1, heads: heads, headWidth: headWidth,
-                positions: documents.map(\.count).max() ?? 0, format: .int8) : nil
+                positions: documents.map(\.count).max() ?? 0, format: .int8,
+                memory: workspace.caches) : nil
         // Some documents at a time, as many as keep their projections near.
         for group in documents.grouped(rows: 256) {
             let own = group[group.startIndex].lowerBound..<group[group.endIndex - 1].upperBound

@@ -93,7 +93,8 @@ package final class GPT2Decoder: ResponseModel {
                 cache: KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
                     headWidth: configuration.headWidth,
-                    positions: count + prompt.maximumNewTokens, format: cacheFormat),
+                    positions: count + prompt.maximumNewTokens, format: cacheFormat,
+                    memory: workspace.caches),
                 source: nil, position: 0, firstInput: nil)
             // The last row is the input of the first step, which gives the first token.
             workspace.scope {

@@ -106,7 +106,7 @@ package final class T5Decoder: ResponseModel {
                 let source = KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
                     headWidth: configuration.headWidth, positions: states.count,
-                    format: cacheFormat)
+                    format: cacheFormat, memory: workspace.caches)
                 for (layer, block) in blocks.enumerated() {
                     block.crossAttention.prepare(
                         source, layer: layer, states: states, workspace: workspace)
@@ -115,7 +115,7 @@ package final class T5Decoder: ResponseModel {
                     cache: KeyValueCache(
                         layers: blocks.count, heads: configuration.heads,
                         headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
-                        format: cacheFormat),
+                        format: cacheFormat, memory: workspace.caches),
                     source: DecoderRow.Source(cache: source, tokens: states.count), position: 0,
                     firstInput: nil)
             }

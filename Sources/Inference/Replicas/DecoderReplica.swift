@@ -2,9 +2,11 @@
 /// a waiting one joins between two steps.
 ///
 /// Not thread-safe: used by one thread at a time. Weights are the model's and shared.
-package final class DecoderReplica<ID> {
+package final class DecoderReplica {
     package struct Request {
-        package let id: ID
+        /// The caller's name for the document, given back with its response. Not a generic: nothing
+        /// is specialized across modules, and half of a small model's step went into that.
+        package let id: Int
         package let states: PromptStates
         package let options: DecodingOptions
         /// The model's own, or one made from it; nil for its own.
@@ -13,7 +15,7 @@ package final class DecoderReplica<ID> {
         package let draft: DraftRequest?
 
         package init(
-            id: ID, states: PromptStates, options: DecodingOptions, head: OutputHead? = nil,
+            id: Int, states: PromptStates, options: DecodingOptions, head: OutputHead? = nil,
             draft: DraftRequest? = nil
         ) {
             self.id = id
@@ -28,7 +30,7 @@ package final class DecoderReplica<ID> {
     private let draftModel: (any ResponseModel)?
     private let workspace = Workspace()
     private var hidden = FloatBuffer(count: 0)
-    private var groups: [ResponseGroup<ID>] = []
+    private var groups: [ResponseGroup] = []
 
     /// - Parameter draftModel: what proposes tokens in speculative decoding; it and `model` mean
     ///   the same by a token.
@@ -38,9 +40,7 @@ package final class DecoderReplica<ID> {
     }
 
     /// Documents being written.
-    package var ids: [ID] { groups.flatMap(\.ids) }
-
-    package var count: Int { ids.count }
+    package var count: Int { groups.reduce(0) { $0 + $1.count } }
 
     /// Rows that its documents may come to have: a beam search takes as many as it has beams.
     package var rowCapacity: Int { groups.reduce(0) { $0 + $1.capacity } }
@@ -84,7 +84,7 @@ package final class DecoderReplica<ID> {
     }
 
     /// Writes at least one token for every document; returns those that are complete, which leave.
-    package func step() -> [(id: ID, response: Response)] {
+    package func step() -> [(id: Int, response: Response)] {
         if let draftModel {
             for group in groups.indices {
                 groups[group].propose(with: draftModel, into: &hidden, workspace: workspace)
@@ -99,18 +99,18 @@ package final class DecoderReplica<ID> {
             Array(rows.joined()), tokens: groups.flatMap(\.nextTokens), into: hidden,
             workspace: workspace)
         let states = hidden.rows(width: width)
-        var finished: [(id: ID, response: Response)] = []
+        var finished: [(id: Int, response: Response)] = []
         for (group, range) in ranges.enumerated() {
             finished += groups[group].advance(states.rows(range), workspace: workspace)
         }
-        groups.removeAll(where: \.ids.isEmpty)
+        groups.removeAll { $0.count == 0 }
         return finished
     }
 
     /// Drops documents whose id matches.
-    package func remove(where matches: (ID) -> Bool) {
+    package func remove(where matches: (Int) -> Bool) {
         for group in groups.indices { groups[group].remove(where: matches) }
-        groups.removeAll(where: \.ids.isEmpty)
+        groups.removeAll { $0.count == 0 }
     }
 }
 

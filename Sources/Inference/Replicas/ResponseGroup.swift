@@ -1,18 +1,19 @@
 /// The documents of a replica whose tokens come from the same output head.
-struct ResponseGroup<ID> {
+struct ResponseGroup {
     let head: OutputHead
     /// The small model's, where one proposes.
     let draftHead: OutputHead?
     /// These need no more than the most likely token.
-    private var greedy: [(id: ID, draft: Draft)] = []
-    private var searches: [(id: ID, search: any LogitSearch, capacity: Int)] = []
+    private var greedy: [(id: Int, draft: Draft)] = []
+    private var searches: [(id: Int, search: any LogitSearch, capacity: Int)] = []
 
     init(head: OutputHead, draftHead: OutputHead?) {
         self.head = head
         self.draftHead = draftHead
     }
 
-    var ids: [ID] { greedy.map(\.id) + searches.map(\.id) }
+    /// Documents.
+    var count: Int { greedy.count + searches.count }
     /// Rows that its documents may come to have.
     var capacity: Int { greedy.count + searches.reduce(0) { $0 + $1.capacity } }
 
@@ -26,7 +27,7 @@ struct ResponseGroup<ID> {
     }
 
     mutating func admit(
-        _ id: ID, row: DecoderRow, options: DecodingOptions, speculation: Speculation?
+        _ id: Int, row: DecoderRow, options: DecodingOptions, speculation: Speculation?
     ) {
         if options.beams > 1 {
             let search = BeamSearch(row: row, head: head, options: options)
@@ -43,7 +44,7 @@ struct ResponseGroup<ID> {
         }
     }
 
-    mutating func remove(where matches: (ID) -> Bool) {
+    mutating func remove(where matches: (Int) -> Bool) {
         greedy.removeAll { matches($0.id) }
         searches.removeAll { matches($0.id) }
     }
@@ -84,7 +85,7 @@ struct ResponseGroup<ID> {
     /// which leave.
     mutating func advance(
         _ states: Rows, workspace: Workspace
-    ) -> [(id: ID, response: Response)] {
+    ) -> [(id: Int, response: Response)] {
         let split = greedy.reduce(0) { $0 + $1.draft.inputs.count }
         return advanceGreedy(states.rows(0..<split), workspace: workspace)
             + advanceSearches(states.rows(split..<states.count), workspace: workspace)
@@ -92,33 +93,35 @@ struct ResponseGroup<ID> {
 
     private mutating func advanceGreedy(
         _ states: Rows, workspace: Workspace
-    ) -> [(id: ID, response: Response)] {
+    ) -> [(id: Int, response: Response)] {
         guard !greedy.isEmpty else { return [] }
         let choices = head.best(
             states, forbidden: greedy.flatMap(\.draft.forbidden), workspace: workspace)
         let ranges = greedy.map(\.draft.inputs.count).consecutiveRanges
-        var finished: [(id: ID, response: Response)] = []
-        var going: [(id: ID, draft: Draft)] = []
-        for (var document, range) in zip(greedy, ranges) {
-            if let response = document.draft.advance(choices[range]) {
-                finished.append((document.id, response))
+        var finished: [(id: Int, response: Response)] = []
+        // In place, so that no token copies what was written before it.
+        var going = 0
+        for (index, range) in ranges.enumerated() {
+            if let response = greedy[index].draft.advance(choices[range]) {
+                finished.append((greedy[index].id, response))
             } else {
-                going.append(document)
+                greedy.swapAt(going, index)
+                going += 1
             }
         }
-        greedy = going
+        greedy.removeSubrange(going...)
         return finished
     }
 
     private mutating func advanceSearches(
         _ states: Rows, workspace: Workspace
-    ) -> [(id: ID, response: Response)] {
+    ) -> [(id: Int, response: Response)] {
         guard !searches.isEmpty else { return [] }
         return workspace.scope {
             let logits = workspace.rows(states.count, head.columns)
             head.logits(states, into: logits, workspace: workspace)
-            var finished: [(id: ID, response: Response)] = []
-            var going: [(id: ID, search: any LogitSearch, capacity: Int)] = []
+            var finished: [(id: Int, response: Response)] = []
+            var going: [(id: Int, search: any LogitSearch, capacity: Int)] = []
             var first = 0
             for var document in searches {
                 let own = first..<first + document.search.rows.count

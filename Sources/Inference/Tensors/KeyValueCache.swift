@@ -11,11 +11,16 @@ final class KeyValueCache {
     private let layers: Int
     /// Per layer keys, values and, in int8, one scale for each key and value of each head.
     private let buffer: FloatBuffer
+    private let memory: CacheMemory
     private let keyBytes: Int
     private let valueBytes: Int
     private let layerBytes: Int
 
-    init(layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat) {
+    /// - Parameter memory: where its memory comes from, and goes back to with it.
+    init(
+        layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat,
+        memory: CacheMemory
+    ) {
         let panel = L2S_PANEL
         self.layers = layers
         self.heads = heads
@@ -29,8 +34,11 @@ final class KeyValueCache {
         valueBytes = l2s_cache_value_bytes(&shape)
         layerBytes = keyBytes + valueBytes + l2s_cache_scale_bytes(&shape)
         // Positions are written before they are read.
-        buffer = FloatBuffer(uninitialized: layers * layerBytes / 4)
+        buffer = memory.take(layers * layerBytes / 4)
+        self.memory = memory
     }
+
+    deinit { memory.giveBack(buffer) }
 
     /// Lends a layer to a kernel.
     func withKernelView<R>(_ layer: Int, _ body: (UnsafePointer<l2s_cache>) -> R) -> R {
@@ -68,8 +76,8 @@ final class KeyValueCache {
     func copy() -> KeyValueCache {
         let other = KeyValueCache(
             layers: layers, heads: heads, headWidth: headWidth, positions: capacity,
-            format: format)
-        other.buffer.base.update(from: buffer.base, count: buffer.count)
+            format: format, memory: memory)
+        other.buffer.base.update(from: buffer.base, count: layers * layerBytes / 4)
         return other
     }
 }

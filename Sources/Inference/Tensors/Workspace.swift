@@ -3,6 +3,8 @@
 ///
 /// Not thread-safe: one replica, one thread at a time.
 package final class Workspace {
+    /// For keys and values, which outlive scopes.
+    let caches = CacheMemory()
     private var chunks: [FloatBuffer] = []
     private var chunk = 0
     private var used = 0

@@ -1,0 +1,50 @@
+internal import Inference
+
+/// A replica, and the parts that it writes.
+///
+/// Not thread-safe: used by one lane at a time.
+final class Decoder {
+    private let replica: DecoderReplica
+    private var parts: [Int: AdmittedPart] = [:]
+    private var lastID = 0
+
+    init(_ writer: ModelLibrary.Writer) {
+        replica = DecoderReplica(model: writer.model, draftModel: writer.draftModel)
+    }
+
+    /// Rows that its parts may come to have.
+    var rowCapacity: Int { replica.rowCapacity }
+    /// One for each part.
+    var documents: [Document] { parts.values.map(\.document) }
+
+    func admit(_ encoded: [EncodedPart], at now: ContinuousClock.Instant) {
+        guard !encoded.isEmpty else { return }
+        replica.admit(
+            encoded.map { part in
+                lastID += 1
+                parts[lastID] = AdmittedPart(encoded: part, admitted: now)
+                return part.request(id: lastID)
+            })
+    }
+
+    /// So many steps, or as many as it takes to complete a part. Returns those that are complete.
+    func write(steps: Int) -> [(part: AdmittedPart, response: Response)] {
+        for _ in 0..<steps {
+            let written = replica.step()
+            guard written.isEmpty else {
+                return written.compactMap { id, response in
+                    parts.removeValue(forKey: id).map { ($0, response) }
+                }
+            }
+        }
+        return []
+    }
+
+    /// Drops what nobody waits for any more.
+    func dropOver() {
+        let over = parts.filter(\.value.document.isOver)
+        guard !over.isEmpty else { return }
+        for id in over.keys { parts[id] = nil }
+        replica.remove { over[$0] != nil }
+    }
+}

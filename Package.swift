@@ -120,6 +120,7 @@ let package = Package(
                 .embedInCode("0021_self_pause.sql"), .embedInCode("0022_open_groups.sql"),
                 .embedInCode("0023_millions.sql"), .embedInCode("0024_mixed_suspects.sql"),
                 .embedInCode("0025_held.sql"), .embedInCode("0026_write_back.sql"),
+                .embedInCode("0027_empty_key.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

@@ -43,6 +43,7 @@ extension Migration {
         Migration(24, "0024_mixed_suspects", PackageResources._024_mixed_suspects_sql),
         Migration(25, "0025_held", PackageResources._025_held_sql),
         Migration(26, "0026_write_back", PackageResources._026_write_back_sql),
+        Migration(27, "0027_empty_key", PackageResources._027_empty_key_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -46,7 +46,11 @@ import Testing
         ("'summarize', 'x', run_at => NULL", "22004", "expected run_at to be a time, got NULL"),
         (
             "'summarize', 'x', dedupe_key => repeat('k', 1001)", "22001",
-            "expected dedupe_key to have at most 1000 bytes, got 1001"
+            "expected dedupe_key to have 1 to 1000 bytes, got 1001"
+        ),
+        (
+            "'summarize', 'x', dedupe_key => ''", "22001",
+            "expected dedupe_key to have 1 to 1000 bytes, got 0"
         ),
     ])
     func refusesWhatNoWorkerCouldProcess(

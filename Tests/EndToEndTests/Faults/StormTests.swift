@@ -16,7 +16,7 @@ import Testing
         try await storm(documents: FaultRun.documents ?? 0, workers: 3)
     }
 
-    private enum Blow: CaseIterable {
+    private enum Blow: String, CaseIterable {
         case worker, connection, backend, server
     }
 
@@ -26,7 +26,7 @@ import Testing
         let bench = try await FaultBench(restartable: true)
         var workers = try (0..<count).map { _ in try bench.startWorker() }
         for worker in workers { try await bench.waitUntilRegistered(worker) }
-        var blows: [Blow: Int] = [:]
+        var blows: [String: Int] = [:]
         var finished = 0
         while finished < documents {
             let target = min(documents, finished + Int.random(in: 150...650, using: &random))
@@ -42,7 +42,7 @@ import Testing
             let blow =
                 [Blow.worker, .worker, .worker, .connection, .connection, .backend, .server]
                 .randomElement(using: &random) ?? .worker
-            blows[blow, default: 0] += 1
+            blows[blow.rawValue, default: 0] += 1
             switch blow {
             case .worker:
                 let victim = Int.random(in: 0..<workers.count, using: &random)

@@ -12,13 +12,15 @@ let swiftSettings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// - Parameter isHot: optimized in debug builds too, where tests would wait for its loops.
 func module(
     _ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil,
-    exclude: [String] = [], resources: [Resource]? = nil
+    exclude: [String] = [], resources: [Resource]? = nil, isHot: Bool = false
 ) -> Target {
     .target(
         name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
-        swiftSettings: swiftSettings)
+        swiftSettings: swiftSettings
+            + (isHot ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : []))
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -80,7 +82,7 @@ let package = Package(
 
         // Leaves.
         module("Jobs"),
-        module("Scoring"),
+        module("Scoring", isHot: true),
         module("Plots"),
         module("Telemetry", [logging, tracing]),
         // Apart, because only the worker needs HTTP: it costs minutes to compile.
@@ -88,18 +90,18 @@ let package = Package(
             "Watch", ["Telemetry", logging, lifecycle, http, httpTypes, nio],
             resources: [.embedInCode("page.html")]),
         module("Settings", ["Jobs", yaml]),
-        module("Checkpoints"),
+        module("Checkpoints", isHot: true),
         module("Tokenizers", ["CSentencePiece"]),
 
         // The engine.
-        module("Inference", ["CKernels", "Checkpoints"]),
+        module("Inference", ["CKernels", "Checkpoints"], isHot: true),
         module("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
         module(
             "Training",
             [
                 "Settings", "Jobs", "Inference", "Tokenizers", "Checkpoints", "CKernels",
                 "COpenBLAS", "Plots",
-            ]),
+            ], isHot: true),
         module("Evaluation", ["Pipeline", "Inference", "Checkpoints", "Scoring", "Jobs", "Plots"]),
 
         // The queue.

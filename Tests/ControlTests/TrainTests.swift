@@ -60,7 +60,7 @@ import Testing
     }
 
     /// So many that the run is still going on when a busy machine has seen the first checkpoint.
-    private static let steps = 800
+    private static let steps = 2_000
 
     private var state: String { scratch.path + "/models/slm.training/state.safetensors" }
 
@@ -230,7 +230,7 @@ import Testing
             nothing.remarks.contains(
                 "none.yaml: expected the file to be one that is there, got none"))
         // Another recipe's training lies where this one would.
-        try await killAfterCheckpoint(recipe())
+        try await killAfterCheckpoint(recipe(steps: 1_000_000))
         let other = try await program.run(arguments(try recipe(steps: 101)))
         #expect(other.status == 2)
         #expect(other.remarks.contains("expected the training of this recipe"))

@@ -5,7 +5,7 @@
 package final class DecoderReplica {
     package struct Request {
         /// The caller's name for the document, given back with its response. Not a generic: nothing
-        /// is specialized across modules, and half of a small model's step went into that.
+        /// is specialized across modules, and a third of a small model's step went into that.
         package let id: Int
         package let states: PromptStates
         package let options: DecodingOptions

@@ -5,7 +5,6 @@
 /// `Workspace` that it belongs to.
 final class CacheMemory {
     private var kept: [FloatBuffer] = []
-    private var keptFloats = 0
     private var usedFloats = 0
     private var mostUsed = 0
 
@@ -14,18 +13,15 @@ final class CacheMemory {
         // The latest, which is the likeliest to be in the processor's caches still.
         let fitting = kept.lastIndex { count...2 * count ~= $0.count }
         let buffer = fitting.map { kept.remove(at: $0) } ?? FloatBuffer(uninitialized: count)
-        if fitting != nil { keptFloats -= buffer.count }
         usedFloats += buffer.count
         mostUsed = max(mostUsed, usedFloats)
-        while usedFloats + keptFloats > mostUsed { dropOldest() }
+        var surplus = usedFloats + kept.reduce(0) { $0 + $1.count } - mostUsed
+        while surplus > 0 { surplus -= kept.removeFirst().count }
         return buffer
     }
 
     func giveBack(_ buffer: FloatBuffer) {
         usedFloats -= buffer.count
-        keptFloats += buffer.count
         kept.append(buffer)
     }
-
-    private func dropOldest() { keptFloats -= kept.removeFirst().count }
 }

@@ -31,19 +31,19 @@ package struct EngineBenchmark: Sendable {
         package let encodeGigaOperations: Double
     }
 
-    private let reader: Reader
-    private let bridge: Bridge
-    private let writer: any ResponseModel
+    private let encoder: Encoder
+    private let projector: Projector
+    private let decoder: any DecoderModel
     private let settings: Settings
     /// One per thread, as lanes have them.
     private let workspaces: Workspaces
 
     package init(
-        reader: Reader, bridge: Bridge, writer: any ResponseModel, settings: Settings
+        encoder: Encoder, projector: Projector, decoder: any DecoderModel, settings: Settings
     ) {
-        self.reader = reader
-        self.bridge = bridge
-        self.writer = writer
+        self.encoder = encoder
+        self.projector = projector
+        self.decoder = decoder
         self.settings = settings
         workspaces = Workspaces(count: settings.threads)
     }
@@ -55,9 +55,9 @@ package struct EngineBenchmark: Sendable {
 
     /// Weights, keys and values that a step reads of one document, half way through its response.
     package var stepBytes: Double {
-        writer.stepCost(
+        decoder.stepCost(
             sourceTokens: settings.sourceLength, position: settings.newTokens / 2,
-            head: writer.head
+            head: decoder.head
         ).bytes
     }
 
@@ -96,7 +96,7 @@ package struct EngineBenchmark: Sendable {
             newTokensPerSecond: perSecond * Double(settings.newTokens),
             sourceTokensPerSecond: Double(batchSize * settings.sourceLength) / encode * 1_000,
             encodeGigaOperations: Double(batchSize)
-                * reader.operations(tokens: settings.sourceLength) / encode / 1e6)
+                * encoder.operations(tokens: settings.sourceLength) / encode / 1e6)
     }
 
     /// Milliseconds until the last thread had read its part, and until it had written it.
@@ -111,7 +111,7 @@ package struct EngineBenchmark: Sendable {
             group.enter()
             Thread.detachNewThread {
                 if settings.pinsThreads { ComputeThread.pin(to: lane) }
-                let states = read(count: count, lane: lane)
+                let states = encode(count: count, lane: lane)
                 let encoded = clock.now
                 write(states)
                 ends.add(
@@ -124,18 +124,18 @@ package struct EngineBenchmark: Sendable {
         return ends.last
     }
 
-    private func read(count: Int, lane: Int) -> [PromptStates] {
+    private func encode(count: Int, lane: Int) -> [PromptStates] {
         // Any ids do, as long as they differ: the work does not depend on them.
         let prompts = (0..<count).map { document in
             (0..<settings.sourceLength).map { position in
-                Int32((lane * 7_919 + document * 104_729 + position * 31) % reader.vocabularyRows)
+                Int32((lane * 7_919 + document * 104_729 + position * 31) % encoder.vocabularyRows)
             }
         }
-        return reader.read(prompts.map { ($0, bridge) }, workspace: workspaces.all[lane])
+        return encoder.encode(prompts.map { ($0, projector) }, workspace: workspaces.all[lane])
     }
 
     private func write(_ states: [PromptStates]) {
-        let replica = DecoderReplica(model: writer)
+        let replica = DecoderReplica(model: decoder)
         let options = DecodingOptions(
             maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens)
         replica.admit(

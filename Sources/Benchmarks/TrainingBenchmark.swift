@@ -42,8 +42,8 @@ package struct TrainingBenchmark {
         let store = try ParameterStore(
             model.layout,
             tensors: try [folder.weights, projector].flatMap(NamedTensor.all), path: path)
-        let reader = try Reader(ModelFolder(path: manifest.llmPath))
-        let rows = reader.vocabularyRows
+        let encoder = try Encoder(ModelFolder(path: manifest.llmPath))
+        let rows = encoder.vocabularyRows
         batch = (0..<settings.examples).map { document in
             func tokens(_ count: Int, salt: Int) -> [Int32] {
                 (0..<count).map {
@@ -58,11 +58,11 @@ package struct TrainingBenchmark {
         }
         let source: StateSource =
             readsEachTime
-            ? .reader(reader)
+            ? .encoder(encoder)
             : .states(
-                reader.read(
-                    batch.map { ($0.example.source, Bridge.identity) }, workspace: Workspace()),
-                reader)
+                encoder.encode(
+                    batch.map { ($0.example.source, Projector.identity) }, workspace: Workspace()),
+                encoder)
         engine = StepEngine(
             model, store, source: source, threads: settings.threads, settings: .init())
     }

@@ -2,7 +2,7 @@ package import Checkpoints
 internal import Foundation
 
 /// A T5 with a part of its decoder's layers: what is often done to a large model instead of giving
-/// it a small writer (To Asymmetry and Beyond, arXiv 2304.02721, without its training).
+/// it a small decoder (To Asymmetry and Beyond, arXiv 2304.02721, without its training).
 package enum DecoderCut {
     /// As far apart as can be, the first and the last among them.
     static func layers(keeping count: Int, of all: Int) -> [Int] {

@@ -81,10 +81,10 @@ package struct EvaluationReport: Sendable, Encodable {
 extension EvaluationReport.Row {
     /// - Parameters:
     ///   - baseline: the first row's run and scores.
-    ///   - cost: of a token by the writer and by the second model, if there is one.
+    ///   - cost: of a token by the decoder and by the second model, if there is one.
     package init(
         _ run: VariantRun, scores: Scores, baseline: (run: VariantRun, scores: Scores),
-        cost: (writer: StepCost, second: StepCost?), bootstrap: Bootstrap
+        cost: (decoder: StepCost, second: StepCost?), bootstrap: Bootstrap
     ) {
         typealias Interval = EvaluationReport.Interval
         let count = Double(max(run.outputs.count, 1))
@@ -130,8 +130,8 @@ extension EvaluationReport.Row {
         acceptance = kind == .speculative && drafted > 0 ? accepted / drafted : nil
         fallbackShare = unsure.map { Double($0.count) / count }
         fallbackThreshold = run.variant.jobType.fallback
-        var operations = cost.writer.operations
-        var bytes = cost.writer.bytes
+        var operations = cost.decoder.operations
+        var bytes = cost.decoder.bytes
         if let second = cost.second {
             if kind == .speculative {
                 // A pass per token that was not proposed; it takes the proposals with it.

@@ -1,9 +1,9 @@
 /// What a worker asks for.
 package struct ClaimRequest: Sendable {
     package var worker: WorkerID
-    /// The model that reads, see `JobType.reader`.
-    package var reader: String
-    /// The job types of that reader that the worker knows.
+    /// The model that reads, see `JobType.encoder`.
+    package var encoder: String
+    /// The job types of that encoder that the worker knows.
     package var jobTypes: [String]
     package var maximumDocuments: Int
     /// Estimated as bytes / 4. A single document may exceed it.
@@ -12,11 +12,11 @@ package struct ClaimRequest: Sendable {
     package var leaseDuration: Duration
 
     package init(
-        worker: WorkerID, reader: String, jobTypes: [String], maximumDocuments: Int,
+        worker: WorkerID, encoder: String, jobTypes: [String], maximumDocuments: Int,
         maximumTokens: Int, leaseDuration: Duration
     ) {
         self.worker = worker
-        self.reader = reader
+        self.encoder = encoder
         self.jobTypes = jobTypes
         self.maximumDocuments = maximumDocuments
         self.maximumTokens = maximumTokens
@@ -27,14 +27,14 @@ package struct ClaimRequest: Sendable {
 /// A batch of documents that belongs to the worker until its lease ends.
 package struct Claim: Sendable, Equatable {
     package let lease: LeaseID
-    package let reader: String
+    package let encoder: String
     package let lane: Lane
     /// In order of priority and age; never empty.
     package let documents: [ClaimedDocument]
 
-    package init(lease: LeaseID, reader: String, lane: Lane, documents: [ClaimedDocument]) {
+    package init(lease: LeaseID, encoder: String, lane: Lane, documents: [ClaimedDocument]) {
         self.lease = lease
-        self.reader = reader
+        self.encoder = encoder
         self.lane = lane
         self.documents = documents
     }

@@ -36,17 +36,33 @@ package enum Outcome: Sendable, Equatable {
     case failed(reason: String)
 }
 
+/// Where the states of a document's prompt came from.
+package enum EncodeSource: Sendable, Equatable {
+    /// The prompt cache had them, so no encoder ran.
+    case cache
+    /// The encoder made them in one batch of so many prompts.
+    case batch(Int)
+
+    /// Prompts in the encoder's batch; nil where no encoder ran.
+    package var batchSize: Int? {
+        switch self {
+        case .cache: nil
+        case .batch(let size): size
+        }
+    }
+}
+
 /// Counts and stage times of one document in one attempt.
 ///
-/// `encode` is the time of the whole encoder batch, the same value for each of its `batchSize`
-/// documents: divide before summing. Of a prompt found in the prompt cache it is zero, with a
-/// `batchSize` of 0: no encoder saw it.
+/// `encode` is the time of the whole encoder batch, the same value for each of its
+/// documents: divide before summing. It is zero for a prompt whose states the prompt cache had.
 package struct Measurements: Sendable, Equatable {
     package var mode = ""
     package var model = ""
     package var tokensIn = 0
     package var tokensOut = 0
-    package var batchSize = 0
+    /// Nil until the document's states are there: a rejected document has none.
+    package var encodeSource: EncodeSource?
     /// Parts that a document over the token limit was split into; 1 for all others.
     package var parts = 1
     package var truncated = false

@@ -12,7 +12,7 @@ package struct JobType: Sendable, Equatable {
     package var prompt: PromptTemplate
     package var limits: Limits
     package var decoding: Decoding
-    /// File of the tokens that the writer may use, relative to the models folder. Nil for all.
+    /// File of the tokens that the decoder may use, relative to the models folder. Nil for all.
     package var shortlist: String?
     package var batch: BatchLimits
     package var retry: RetryPolicy
@@ -48,9 +48,9 @@ package struct JobType: Sendable, Equatable {
     }
 
     /// The folder of the model that reads the documents: job types that agree on it share batches.
-    package var reader: String { llm ?? slm ?? "" }
+    package var encoder: String { llm ?? slm ?? "" }
     /// The folder of the model that writes the outputs.
-    package var writer: String {
+    package var decoder: String {
         switch mode {
         case .llm, .speculative: llm ?? ""
         case .hybrid, .slm: slm ?? ""
@@ -111,7 +111,7 @@ extension JobType {
         }
     }
 
-    /// How an output is chosen among what the writer finds likely.
+    /// How an output is chosen among what the decoder finds likely.
     package struct Decoding: Sendable, Equatable {
         /// Outputs followed at a time; the best one is taken.
         package var beams: Int

@@ -17,11 +17,11 @@ final class Document: @unchecked Sendable {
     /// The large model writes it too.
     let isShadowed: Bool
     /// Per part, once it is written.
-    private var responses: [(author: Route.Author, response: Response)?] = []
+    private var responses: [(generator: Generator, response: Response)?] = []
     /// Likewise, by the large model for comparison.
     private var shadows: [Response?] = []
     private var confidence: Confidence?
-    var bridges: [Bridge] { route.bridges(isShadowed: isShadowed) }
+    var projectors: [Projector] { route.projectors(isShadowed: isShadowed) }
     /// Delivered or withdrawn: parts still on their way are dropped.
     var isOver = false
 
@@ -36,7 +36,7 @@ final class Document: @unchecked Sendable {
         deadline = submitted + route.jobType.timeout
         isShadowed = route.isShadowed(source.id)
         measurements.mode = route.jobType.mode.rawValue
-        measurements.model = route.jobType.writer
+        measurements.model = route.jobType.decoder
     }
 
     /// Tokenizes it into parts.
@@ -68,13 +68,13 @@ final class Document: @unchecked Sendable {
         if encoded.role == .shadow {
             shadows[encoded.part.index] = response
         } else {
-            responses[encoded.part.index] = (encoded.author, response)
+            responses[encoded.part.index] = (encoded.generator, response)
             measurements.tokensOut += response.tokens.count
             measurements.drafted += response.drafted
             measurements.accepted += response.accepted
             measurements.batchWait = inboxWait + encoded.batchWait
             measurements.encode = encoded.encode
-            measurements.batchSize = encoded.batchSize
+            measurements.encodeSource = encoded.source
             measurements.handoff = encoded.handoff + encoded.finished.duration(to: part.admitted)
             measurements.decode = encoded.decode + part.admitted.duration(to: now)
             note(response.confidence)
@@ -86,9 +86,11 @@ final class Document: @unchecked Sendable {
     func fallBack(
         _ part: AdmittedPart, response: Response, at now: ContinuousClock.Instant
     ) -> EncodedPart? {
-        guard !isOver, let author = route.largeAuthor, route.isUnsure(response) else { return nil }
+        guard !isOver, let generator = route.largeGenerator, route.isUnsure(response) else {
+            return nil
+        }
         note(response.confidence)
-        return part.encoded.again(by: author, admitted: part.admitted, now: now)
+        return part.encoded.again(by: generator, admitted: part.admitted, now: now)
     }
 
     private func note(_ confidence: Confidence?) {
@@ -110,15 +112,15 @@ final class Document: @unchecked Sendable {
     private var output: FinishedDocument? {
         let written = responses.compactMap(\.self)
         guard written.count == responses.count else { return nil }
-        let output = written.map { $0.author.tokenizer.decode($0.response.tokens) }
+        let output = written.map { $0.generator.tokenizer.decode($0.response.tokens) }
             .joined(separator: " ")
-        measurements.model = written.map(\.author.model)
+        measurements.model = written.map(\.generator.model)
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
             .joined(separator: " + ")
         measurements.confidence = confidence?.mean
         measurements.leastConfidence = confidence?.least
         let shadows = shadows.compactMap(\.self)
-        if isShadowed, shadows.count == responses.count, let large = route.largeAuthor {
+        if isShadowed, shadows.count == responses.count, let large = route.largeGenerator {
             let other = shadows.map { large.tokenizer.decode($0.tokens) }.joined(separator: " ")
             measurements.agreement = ROUGE.agreement(output, other)
         }
@@ -143,21 +145,21 @@ struct Part: Sendable {
 struct EncodedPart: Sendable {
     enum Role {
         case firstChoice
-        /// The author before this one was unsure.
+        /// The generator before this one was unsure.
         case fallback
         /// For comparison: nobody waits for it longer than for the document itself.
         case shadow
     }
 
     let part: Part
-    let author: Route.Author
+    let generator: Generator
     var role = Role.firstChoice
-    /// As its route's bridges made them.
+    /// As its route's projectors made them.
     let states: [PromptStates]
     let batchWait: Duration
-    /// Zero, and in a batch of none, where the prompt cache had the states.
+    /// Time of the encoder's batch; zero where the prompt cache had the states.
     let encode: Duration
-    let batchSize: Int
+    let source: EncodeSource
     /// When it came to be here.
     let finished: ContinuousClock.Instant
     /// Time in these stages before that.
@@ -173,7 +175,7 @@ struct EncodedPart: Sendable {
             id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
                 for: part.tokens, part: part.index, isFirstChoice: isFirstChoice),
-            head: author.head,
+            head: generator.head,
             draft: route.draftModel.map {
                 DraftRequest(
                     states: states[1], head: $0.head, length: route.jobType.decoding.draftTokens)
@@ -182,19 +184,19 @@ struct EncodedPart: Sendable {
 
     /// For the large model, after a first choice that does not count.
     func again(
-        by author: Route.Author, admitted: ContinuousClock.Instant, now: ContinuousClock.Instant
+        by generator: Generator, admitted: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) -> EncodedPart {
         EncodedPart(
-            part: part, author: author, role: .fallback, states: states, batchWait: batchWait,
-            encode: encode, batchSize: batchSize, finished: now,
+            part: part, generator: generator, role: .fallback, states: states, batchWait: batchWait,
+            encode: encode, source: source, finished: now,
             handoff: finished.duration(to: admitted), decode: admitted.duration(to: now))
     }
 
     /// For the large model, beside the first choice.
-    func shadow(by author: Route.Author) -> EncodedPart {
+    func shadow(by generator: Generator) -> EncodedPart {
         EncodedPart(
-            part: part, author: author, role: .shadow, states: states, batchWait: batchWait,
-            encode: encode, batchSize: batchSize, finished: finished)
+            part: part, generator: generator, role: .shadow, states: states, batchWait: batchWait,
+            encode: encode, source: source, finished: finished)
     }
 }
 

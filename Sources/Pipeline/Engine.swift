@@ -5,12 +5,12 @@ internal import Jobs
 /// The lanes' shared state.
 ///
 /// `@unchecked Sendable`: every mutable field is read and written with `condition` locked, but for
-/// the decoders, each of which belongs to the lane whose work names it.
+/// the replicas, each of which belongs to the lane whose work names it.
 final class Engine: @unchecked Sendable {
     private let library: ModelLibrary
     private let clock = ContinuousClock()
     private let condition = NSCondition()
-    private let decoders: [Decoder]
+    private let replicas: [Replica]
     let promptCache: PromptCache
     private var schedule: Schedule
     private var isStopping = false
@@ -31,14 +31,14 @@ final class Engine: @unchecked Sendable {
 
     init(library: ModelLibrary, settings: PipelineSettings) {
         self.library = library
-        decoders = library.writers.flatMap { writer in
-            (0..<settings.decoders).map { _ in Decoder(writer) }
+        replicas = library.decoders.flatMap { decoder in
+            (0..<settings.decoders).map { _ in Replica(decoder) }
         }
         promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
-            readers: library.readers.count, writers: library.writers.count,
+            encoders: library.encoders.count, decoders: library.decoders.count,
             bounds: Schedule.Bounds(
-                decodersPerWriter: settings.decoders, rowsPerDecoder: settings.decoderRows,
+                replicasPerDecoder: settings.decoders, rowsPerReplica: settings.decoderRows,
                 handoffCapacity: settings.handoffCapacity))
         capacity = settings.handoffCapacity + 2 * settings.decoders * settings.decoderRows
         worthwhileRoom = max(1, capacity / 4)
@@ -162,11 +162,11 @@ final class Engine: @unchecked Sendable {
             case .prepare(let documents):
                 prepare(documents)
                 stage = \.preparing
-            case .encode(let reader, let parts):
-                encode(reader, parts, workspace: workspace)
+            case .encode(let encoder, let parts):
+                encode(encoder, parts, workspace: workspace)
                 stage = \.encoding
-            case .decode(let decoder, let parts):
-                decode(decoder, admitting: parts)
+            case .decode(let replica, let parts):
+                decode(replica, admitting: parts)
                 stage = \.decodingTime
             case .rest: continue
             }
@@ -220,45 +220,45 @@ final class Engine: @unchecked Sendable {
             })
     }
 
-    private func encode(_ reader: Int, _ parts: [Part], workspace: Workspace) {
+    private func encode(_ encoder: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
         let keys = parts.map {
             PromptCache.Key(
-                reader: reader, writer: $0.document.route.author.writer,
-                kinds: $0.document.bridges.count, tokens: $0.tokens)
+                encoder: encoder, decoder: $0.document.route.generator.decoder,
+                kinds: $0.document.projectors.count, tokens: $0.tokens)
         }
         let known = promptCache.find(keys)
         handOver(
             zip(parts, known).compactMap { part, states in
                 states.map {
                     EncodedPart(
-                        part: part, author: part.document.route.author, states: $0,
+                        part: part, generator: part.document.route.generator, states: $0,
                         batchWait: part.prepared.duration(to: start),
-                        encode: .zero, batchSize: 0, finished: start)
+                        encode: .zero, source: .cache, finished: start)
                 }
             })
         let unread = parts.indices.filter { known[$0] == nil }
         guard !unread.isEmpty else { return }
-        let read = library.readers[reader].read(
-            unread.map { (parts[$0].tokens, parts[$0].document.bridges) },
+        let encoded = library.encoders[encoder].encode(
+            unread.map { (parts[$0].tokens, parts[$0].document.projectors) },
             workspace: workspace)
         let now = clock.now
-        promptCache.insert(zip(unread, read).map { (keys[$0], $1) })
+        promptCache.insert(zip(unread, encoded).map { (keys[$0], $1) })
         handOver(
-            zip(unread, read).map { index, states in
+            zip(unread, encoded).map { index, states in
                 EncodedPart(
-                    part: parts[index], author: parts[index].document.route.author,
+                    part: parts[index], generator: parts[index].document.route.generator,
                     states: states,
                     batchWait: parts[index].prepared.duration(to: start),
-                    encode: start.duration(to: now), batchSize: unread.count, finished: now)
+                    encode: start.duration(to: now), source: .batch(unread.count), finished: now)
             })
     }
 
     private func handOver(_ parts: [EncodedPart]) {
         guard !parts.isEmpty else { return }
         condition.withLock {
-            // Of 0 when they were known: then there was no pass.
-            if let size = parts.first?.batchSize, size > 0 {
+            // All of one call come from the cache, or from one pass of the encoder.
+            if case .batch(let size) = parts.first?.source {
                 done.encoderPasses += 1
                 done.encodedParts += size
             }
@@ -266,16 +266,16 @@ final class Engine: @unchecked Sendable {
             schedule.handedOn(
                 parts.compactMap { part in
                     guard part.part.document.isShadowed else { return nil }
-                    return part.route.largeAuthor.map(part.shadow)
+                    return part.route.largeGenerator.map(part.shadow)
                 })
             condition.broadcast()
         }
     }
 
     private func decode(_ index: Int, admitting parts: [EncodedPart]) {
-        let decoder = decoders[index]
-        decoder.admit(parts, at: clock.now)
-        let written = decoder.write(steps: Self.stepsPerTurn)
+        let replica = replicas[index]
+        replica.admit(parts, at: clock.now)
+        let written = replica.write(steps: Self.stepsPerTurn)
         let now = clock.now
         let finished = condition.withLock {
             var finished: [(Document, FinishedDocument)] = []
@@ -287,11 +287,11 @@ final class Engine: @unchecked Sendable {
                 }
                 note(part, response)
             }
-            for document in decoder.documents where document.deadline < now && !document.isOver {
+            for document in replica.documents where document.deadline < now && !document.isOver {
                 finished.append((document, document.timeOut()))
             }
-            decoder.dropOver()
-            schedule.decoded(replica: index, rows: decoder.rowCapacity)
+            replica.dropOver()
+            schedule.decoded(replica: index, rows: replica.rowCapacity)
             condition.broadcast()
             return finished
         }

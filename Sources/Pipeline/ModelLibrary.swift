@@ -9,14 +9,14 @@ internal import Tokenizers
 /// Only the parts that a mode needs are loaded: a large model whose documents all go to small
 /// decoders comes without its own.
 package struct ModelLibrary: Sendable {
-    struct Writer: Sendable {
-        let model: any ResponseModel
+    struct Decoder: Sendable {
+        let model: any DecoderModel
         /// What proposes tokens to it, in `speculative` mode.
-        var draftModel: (any ResponseModel)?
+        var draftModel: (any DecoderModel)?
     }
 
-    let readers: [Reader]
-    let writers: [Writer]
+    let encoders: [Encoder]
+    let decoders: [Decoder]
     let routes: [String: Route]
     /// What could not be checked, for a person.
     package let warnings: [String]
@@ -34,29 +34,29 @@ package struct ModelLibrary: Sendable {
                 throw ModelLibraryError(jobType: jobType.name, reason: "\(error)")
             }
         }
-        readers = opening.readers
-        writers = opening.writers
+        encoders = opening.encoders
+        decoders = opening.decoders
         self.routes = routes
         warnings = opening.warnings
     }
 
-    /// What a token costs the writer of a job type, and the second model that has a part in its
-    /// documents. See `ResponseModel.stepCost`.
+    /// What a token costs the decoder of a job type, and the second model that has a part in its
+    /// documents. See `DecoderModel.stepCost`.
     ///
     /// - Precondition: the job type is one of the library's.
     package func stepCosts(
         of jobType: String, sourceTokens: Int, position: Int
-    ) -> (writer: StepCost, second: StepCost?) {
+    ) -> (decoder: StepCost, second: StepCost?) {
         guard let route = routes[jobType] else { preconditionFailure("no job type \(jobType)") }
-        let writer = writers[route.author.writer]
-        let sourceTokens = sourceTokens + readers[route.reader].softPromptTokens
-        func cost(_ model: any ResponseModel, _ head: OutputHead) -> StepCost {
+        let decoder = decoders[route.generator.decoder]
+        let sourceTokens = sourceTokens + encoders[route.encoder].softPromptTokens
+        func cost(_ model: any DecoderModel, _ head: OutputHead) -> StepCost {
             model.stepCost(sourceTokens: sourceTokens, position: position, head: head)
         }
         let second =
-            route.draftModel.flatMap { draft in writer.draftModel.map { cost($0, draft.head) } }
-            ?? route.largeAuthor.map { cost(writers[$0.writer].model, $0.head) }
-        return (cost(writer.model, route.author.head), second)
+            route.draftModel.flatMap { draft in decoder.draftModel.map { cost($0, draft.head) } }
+            ?? route.largeGenerator.map { cost(decoders[$0.decoder].model, $0.head) }
+        return (cost(decoder.model, route.generator.head), second)
     }
 }
 
@@ -71,15 +71,15 @@ package struct ModelLibraryError: Error, CustomStringConvertible {
 /// The library while it is being filled.
 private struct Opening {
     let modelsFolder: String
-    var readers: [Reader] = []
-    var writers: [ModelLibrary.Writer] = []
+    var encoders: [Encoder] = []
+    var decoders: [ModelLibrary.Decoder] = []
     var warnings: [String] = []
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
-    private var readerOfKey: [String: Int] = [:]
-    /// Likewise; a folder's decoder alone and the same behind a bridge are two writers.
-    private var writerOfKey: [String: Int] = [:]
-    /// By shortlist and writer.
+    private var encoderOfKey: [String: Int] = [:]
+    /// Likewise; a folder's decoder alone and the same behind a projector are two decoders.
+    private var decoderOfKey: [String: Int] = [:]
+    /// By shortlist and decoder.
     private var headOfKey: [String: OutputHead] = [:]
     private var tokenizers: [String: any Tokenizer] = [:]
 
@@ -87,83 +87,85 @@ private struct Opening {
 
     mutating func route(for jobType: JobType) throws -> Route {
         let format = WeightFormat(jobType.dtype)
-        let reader = try reader(path(jobType.reader), format: format)
+        let encoder = try encoder(path(jobType.encoder), format: format)
         let route: Route
         switch jobType.mode {
         case .llm, .slm:
             route = Route(
-                jobType: jobType, reader: reader,
-                promptTokenizer: try tokenizer(path(jobType.reader)),
-                author: try ownAuthor(jobType.writer, jobType), draftModel: nil, largeAuthor: nil)
+                jobType: jobType, encoder: encoder,
+                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                generator: try ownGenerator(jobType.decoder, jobType), draftModel: nil,
+                largeGenerator: nil)
         case .hybrid:
-            let small = try smallModel(jobType, reader: reader)
+            let small = try smallModel(jobType, encoder: encoder)
             let needsLarge = jobType.fallback != nil || jobType.shadow > 0
             route = Route(
-                jobType: jobType, reader: reader,
-                promptTokenizer: try tokenizer(path(jobType.reader)),
-                author: Route.Author(
-                    model: jobType.writer, writer: small.writer, bridge: small.bridge,
-                    head: try head(of: small.writer, jobType, model: jobType.writer),
-                    tokenizer: try tokenizer(path(jobType.writer))), draftModel: nil,
-                largeAuthor: needsLarge ? try ownAuthor(jobType.reader, jobType) : nil)
+                jobType: jobType, encoder: encoder,
+                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                generator: Generator(
+                    model: jobType.decoder, decoder: small.decoder, projector: small.projector,
+                    head: try head(of: small.decoder, jobType, model: jobType.decoder),
+                    tokenizer: try tokenizer(path(jobType.decoder))), draftModel: nil,
+                largeGenerator: needsLarge ? try ownGenerator(jobType.encoder, jobType) : nil)
         case .speculative:
-            let small = try smallModel(jobType, reader: reader)
-            let large = try ownAuthor(jobType.writer, jobType)
-            try expectSameTokens(jobType, large: large.writer, small: small.writer)
+            let small = try smallModel(jobType, encoder: encoder)
+            let large = try ownGenerator(jobType.decoder, jobType)
+            try expectSameTokens(jobType, large: large.decoder, small: small.decoder)
             route = Route(
-                jobType: jobType, reader: reader,
-                promptTokenizer: try tokenizer(path(jobType.reader)),
-                author: try speculating(large, with: small.writer),
+                jobType: jobType, encoder: encoder,
+                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                generator: try speculating(large, with: small.decoder),
                 draftModel: Route.DraftModel(
-                    bridge: small.bridge,
-                    head: try head(of: small.writer, jobType, model: jobType.writer)),
-                largeAuthor: nil)
+                    projector: small.projector,
+                    head: try head(of: small.decoder, jobType, model: jobType.decoder)),
+                largeGenerator: nil)
         }
         try check(route)
         return route
     }
 
-    /// A model that writes after its own reader.
-    private mutating func ownAuthor(_ model: String, _ jobType: JobType) throws -> Route.Author {
+    /// A model that writes after its own encoder.
+    private mutating func ownGenerator(_ model: String, _ jobType: JobType) throws -> Generator {
         let format = WeightFormat(jobType.dtype)
         let own = try folder(path(model))
-        let writer = try writer("\(format) own \(own.path)") {
-            ModelLibrary.Writer(model: try Writers.own(own, format: format))
+        let decoder = try decoder("\(format) own \(own.path)") {
+            ModelLibrary.Decoder(model: try Decoders.own(own, format: format))
         }
-        return Route.Author(
-            model: model, writer: writer, bridge: .identity,
-            head: try head(of: writer, jobType, model: model),
+        return Generator(
+            model: model, decoder: decoder, projector: .identity,
+            head: try head(of: decoder, jobType, model: model),
             tokenizer: try tokenizer(path(model)))
     }
 
     /// The small model behind the large one.
     private mutating func smallModel(
-        _ jobType: JobType, reader: Int
-    ) throws -> (writer: Int, bridge: Bridge) {
+        _ jobType: JobType, encoder: Int
+    ) throws -> (decoder: Int, projector: Projector) {
         let format = WeightFormat(jobType.dtype)
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
-        try expectSameFolder(manifest, llm: path(jobType.reader))
-        let bridge = try Bridge(manifest, slm: slm, reader: readers[reader])
-        let writer = try writer("\(format) hybrid \(slm.path)") {
-            ModelLibrary.Writer(
-                model: try Writers.slm(slm, manifest: manifest, format: format))
+        try expectSameFolder(manifest, llm: path(jobType.encoder))
+        let projector = try Projector(manifest, slm: slm, encoder: encoders[encoder])
+        let decoder = try decoder("\(format) hybrid \(slm.path)") {
+            ModelLibrary.Decoder(
+                model: try Decoders.slm(slm, manifest: manifest, format: format))
         }
-        return (writer, bridge)
+        return (decoder, projector)
     }
 
-    /// The same decoder with another to propose, as a writer of its own: weights are shared.
+    /// The same decoder with another to propose, as a decoder of its own: weights are shared.
     private mutating func speculating(
-        _ author: Route.Author, with small: Int
-    ) throws -> Route.Author {
-        let large = writers[author.writer].model
-        let draftModel = writers[small].model
-        let writer = try writer("\(author.writer) with \(small)") {
-            ModelLibrary.Writer(model: large, draftModel: draftModel)
+        _ generator: Generator, with small: Int
+    ) throws -> Generator {
+        let large = decoders[generator.decoder].model
+        let draftModel = decoders[small].model
+        let decoder = try decoder("\(generator.decoder) with \(small)") {
+            ModelLibrary.Decoder(model: large, draftModel: draftModel)
         }
-        return Route.Author(
-            model: author.model, writer: writer, bridge: author.bridge, head: author.head,
-            tokenizer: author.tokenizer)
+        return Generator(
+            model: generator.model, decoder: decoder, projector: generator.projector,
+            head: generator.head,
+            tokenizer: generator.tokenizer)
     }
 
     private func path(_ folder: String) -> String {
@@ -178,30 +180,30 @@ private struct Opening {
         return opened
     }
 
-    private mutating func reader(_ path: String, format: WeightFormat) throws -> Int {
+    private mutating func encoder(_ path: String, format: WeightFormat) throws -> Int {
         let key = "\(format) \(path)"
-        if let index = readerOfKey[key] { return index }
-        readers.append(try Reader(folder(path), format: format))
-        readerOfKey[key] = readers.count - 1
-        return readers.count - 1
+        if let index = encoderOfKey[key] { return index }
+        encoders.append(try Encoder(folder(path), format: format))
+        encoderOfKey[key] = encoders.count - 1
+        return encoders.count - 1
     }
 
-    private mutating func writer(
-        _ key: String, open: () throws -> ModelLibrary.Writer
+    private mutating func decoder(
+        _ key: String, open: () throws -> ModelLibrary.Decoder
     ) throws -> Int {
-        if let index = writerOfKey[key] { return index }
-        writers.append(try open())
-        writerOfKey[key] = writers.count - 1
-        return writers.count - 1
+        if let index = decoderOfKey[key] { return index }
+        decoders.append(try open())
+        decoderOfKey[key] = decoders.count - 1
+        return decoders.count - 1
     }
 
     /// Job types with the same shortlist share its weights.
     private mutating func head(
-        of writer: Int, _ jobType: JobType, model: String
+        of decoder: Int, _ jobType: JobType, model: String
     ) throws -> OutputHead {
-        let full = writers[writer].model.head
+        let full = decoders[decoder].model.head
         guard let shortlist = jobType.shortlist.map(path) else { return full }
-        let key = "\(writer) \(shortlist)"
+        let key = "\(decoder) \(shortlist)"
         if let open = headOfKey[key] { return open }
         let tokens = try Shortlist(
             path: shortlist, tokenizer: tokenizer(path(model)), vocabulary: full.columns
@@ -248,20 +250,20 @@ private struct Opening {
     /// What one proposes the other must take for the same: by the file of the tokenizer, the rows
     /// of the vocabulary and the kind of model.
     private func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
-        let folders = [path(jobType.reader), path(jobType.slm ?? "")]
+        let folders = [path(jobType.encoder), path(jobType.slm ?? "")]
         let files = folders.map { FileManager.default.contents(atPath: $0 + "/spiece.model") }
         guard let file = files[0], file == files[1] else {
             throw Refused(
                 "expected \(folders[1]) to have the tokenizer of \(folders[0]) (spiece.model), "
                     + "since it proposes tokens in speculative mode, found another")
         }
-        let rows = [large, small].map { writers[$0].model.head.columns }
+        let rows = [large, small].map { decoders[$0].model.head.columns }
         guard rows[0] == rows[1] else {
             throw Refused(
                 "expected \(folders[1]) to have the vocabulary of \(folders[0]) in speculative "
                     + "mode, \(rows[0]) rows, found \(rows[1])")
         }
-        guard [large, small].allSatisfy({ writers[$0].model.maximumPositions == nil }) else {
+        guard [large, small].allSatisfy({ decoders[$0].model.maximumPositions == nil }) else {
             throw Refused(
                 "expected \(folders[0]) and \(folders[1]) to be T5 models in speculative mode, "
                     + "found a GPT-2")
@@ -269,20 +271,20 @@ private struct Opening {
     }
 
     private func check(_ route: Route) throws {
-        let reader = readers[route.reader]
+        let encoder = encoders[route.encoder]
         let limits = route.jobType.limits
-        guard route.promptTokenizer.vocabularySize <= reader.vocabularyRows else {
+        guard route.promptTokenizer.vocabularySize <= encoder.vocabularyRows else {
             throw InferenceError.tokenOutsideVocabulary(
-                path: reader.path, token: Int32(route.promptTokenizer.vocabularySize - 1),
-                rows: reader.vocabularyRows)
+                path: encoder.path, token: Int32(route.promptTokenizer.vocabularySize - 1),
+                rows: encoder.vocabularyRows)
         }
-        for author in [route.author, route.largeAuthor].compactMap(\.self) {
-            guard let all = writers[author.writer].model.maximumPositions else { continue }
-            let positions = all - reader.softPromptTokens
+        for generator in [route.generator, route.largeGenerator].compactMap(\.self) {
+            guard let all = decoders[generator.decoder].model.maximumPositions else { continue }
+            let positions = all - encoder.softPromptTokens
             if limits.sourceTokens + limits.newTokens > positions {
                 throw Refused(
                     "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                        + "the positions of \(path(author.model))"
+                        + "the positions of \(path(generator.model))"
                         + (positions < all ? " without its soft prompt, " : ", ")
                         + "got \(limits.sourceTokens) + \(limits.newTokens)")
             }

@@ -9,17 +9,17 @@ package struct PromptCacheStatistics: Sendable, Equatable {
     package var bytes = 0
 }
 
-/// The states of prompts that were read lately: a prompt seen again goes to its writer without
+/// The states of prompts that were read lately: a prompt seen again goes to its decoder without
 /// being read again. Shared by all lanes.
 ///
 /// Of equal prompts in flight at the same time each may be read.
 final class PromptCache: Sendable {
     /// Compared whole, so that no two prompts are ever taken for each other.
     struct Key: Hashable, Sendable {
-        /// With the writer, for its bridge: states are the reader's after the bridge.
-        let reader: Int
-        let writer: Int
-        /// How many bridges: the reader's states may be kept beside the writer's.
+        /// With the decoder, for its projector: states are the encoder's after the projector.
+        let encoder: Int
+        let decoder: Int
+        /// How many projectors: the encoder's states may be kept beside the decoder's.
         let kinds: Int
         let tokens: [Int32]
     }

@@ -4,45 +4,32 @@ internal import Tokenizers
 
 /// A job type with all it needs, opened: the way of its documents through the pipeline.
 struct Route: Sendable {
-    /// Who writes an output.
-    struct Author: Sendable {
-        /// The folder, as the job type names it.
-        let model: String
-        /// Index of the writer in the library.
-        let writer: Int
-        /// From the reader's states to the writer's.
-        let bridge: Bridge
-        /// Of the writer, or cut down to the job type's shortlist.
-        let head: OutputHead
-        let tokenizer: any Tokenizer
-    }
-
     /// The small model's part in `speculative` mode.
     struct DraftModel: Sendable {
-        let bridge: Bridge
+        let projector: Projector
         let head: OutputHead
     }
 
     let jobType: JobType
-    /// Index of the reader in the library: job types that share one share its batches.
-    let reader: Int
+    /// Index of the encoder in the library: job types that share one share its batches.
+    let encoder: Int
     let promptTokenizer: any Tokenizer
-    let author: Author
+    let generator: Generator
     let draftModel: DraftModel?
-    /// The large model as the author, for what the small one is unsure of and for comparison.
-    let largeAuthor: Author?
+    /// The large model as the generator, for what the small one is unsure of and for comparison.
+    let largeGenerator: Generator?
 
     /// Rows that a part takes of a decoder.
     var rows: Int { jobType.decoding.beams }
 
-    /// What a prompt's states are made of: those of its author, then those of the second model
+    /// What a prompt's states are made of: those of its generator, then those of the second model
     /// that has a part in the document, if there is one.
-    func bridges(isShadowed: Bool) -> [Bridge] {
-        if let draftModel { return [author.bridge, draftModel.bridge] }
-        if let largeAuthor, isShadowed || jobType.fallback != nil {
-            return [author.bridge, largeAuthor.bridge]
+    func projectors(isShadowed: Bool) -> [Projector] {
+        if let draftModel { return [generator.projector, draftModel.projector] }
+        if let largeGenerator, isShadowed || jobType.fallback != nil {
+            return [generator.projector, largeGenerator.projector]
         }
-        return [author.bridge]
+        return [generator.projector]
     }
 
     /// How the response to one part of a document is chosen.

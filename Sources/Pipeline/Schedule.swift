@@ -10,21 +10,21 @@ struct Schedule {
     typealias Instant = ContinuousClock.Instant
 
     struct Bounds: Sendable {
-        var decodersPerWriter: Int
-        var rowsPerDecoder: Int
+        var replicasPerDecoder: Int
+        var rowsPerReplica: Int
         var handoffCapacity: Int
     }
 
     enum Work {
         case prepare([Document])
-        case encode(reader: Int, [Part])
+        case encode(encoder: Int, [Part])
         case decode(replica: Int, admitting: [EncodedPart])
         /// Nothing to do before then; nil: before something changes.
         case rest(until: Instant?)
     }
 
     private struct ReplicaState {
-        let writer: Int
+        let decoder: Int
         /// Rows that the parts it holds may come to have.
         var rows = 0
         /// A lane is at it.
@@ -35,9 +35,9 @@ struct Schedule {
 
     let bounds: Bounds
     private var inbox: [Document] = []
-    /// Per reader, in order of arrival.
+    /// Per encoder, in order of arrival.
     private var prepared: [[Part]]
-    /// The hand-off, per writer, in order of arrival.
+    /// The hand-off, per decoder, in order of arrival.
     private var handoff: [[EncodedPart]]
     private var replicas: [ReplicaState]
     /// Parts in the hands of encoding lanes; their places in the hand-off are reserved.
@@ -46,22 +46,22 @@ struct Schedule {
     private var encodingRows = 0
     private var uses = 0
 
-    init(readers: Int, writers: Int, bounds: Bounds) {
+    init(encoders: Int, decoders: Int, bounds: Bounds) {
         self.bounds = bounds
-        prepared = Array(repeating: [], count: readers)
-        handoff = Array(repeating: [], count: writers)
-        replicas = (0..<writers * bounds.decodersPerWriter).map { index in
-            ReplicaState(writer: index / bounds.decodersPerWriter)
+        prepared = Array(repeating: [], count: encoders)
+        handoff = Array(repeating: [], count: decoders)
+        replicas = (0..<decoders * bounds.replicasPerDecoder).map { index in
+            ReplicaState(decoder: index / bounds.replicasPerDecoder)
         }
     }
 
     /// Documents prepared at a time by one lane: enough to amortise the lock, few enough that
     /// lanes share the work.
     private static let preparationChunk = 8
-    /// Prompts kept ready per reader, as a multiple of what the decoders take.
+    /// Prompts kept ready per encoder, as a multiple of what the decoders take.
     private static let readyBatches = 2
 
-    private var decoderRows: Int { bounds.rowsPerDecoder * bounds.decodersPerWriter }
+    private var decoderRows: Int { bounds.rowsPerReplica * bounds.replicasPerDecoder }
     private var waiting: Int { handoff.reduce(0) { $0 + $1.count } }
     private var waitingRows: Int { handoff.reduce(0) { $0 + $1.rows } }
     private var handoffRoom: Int { bounds.handoffCapacity - waiting - encoding }
@@ -79,7 +79,7 @@ struct Schedule {
     mutating func submitted(_ documents: [Document]) { inbox += documents }
 
     mutating func prepared(_ parts: [Part]) {
-        for part in parts { prepared[part.document.route.reader].append(part) }
+        for part in parts { prepared[part.document.route.encoder].append(part) }
     }
 
     mutating func encoded(_ parts: [EncodedPart]) {
@@ -88,10 +88,10 @@ struct Schedule {
         handedOn(parts)
     }
 
-    /// Parts for a second author: they may exceed the hand-off's capacity, by no more than the
+    /// Parts for a second generator: they may exceed the hand-off's capacity, by no more than the
     /// documents that are in the pipeline.
     mutating func handedOn(_ parts: [EncodedPart]) {
-        for part in parts { handoff[part.author.writer].append(part) }
+        for part in parts { handoff[part.generator.decoder].append(part) }
     }
 
     mutating func decoded(replica: Int, rows: Int) {
@@ -120,26 +120,26 @@ struct Schedule {
         return encodeWork(now: now) ?? .rest(until: nextDeadline)
     }
 
-    /// The reader whose oldest prompt has waited longest, if its batch is full or has waited enough.
+    /// The encoder whose oldest prompt has waited longest, if its batch is full or has waited enough.
     private mutating func encodeWork(now: Instant) -> Work? {
         let room = handoffRoom
         guard room > 0 else { return nil }
-        var best: (reader: Int, count: Int, age: Instant)?
-        for reader in prepared.indices {
-            guard let oldest = prepared[reader].first else { continue }
-            let batch = batchSize(reader: reader, room: room)
+        var best: (encoder: Int, count: Int, age: Instant)?
+        for encoder in prepared.indices {
+            guard let oldest = prepared[encoder].first else { continue }
+            let batch = batchSize(encoder: encoder, room: room)
             let isFull = batch.isFull || batch.count == room
             guard isFull || now >= oldest.prepared + batch.wait else { continue }
             if best.map({ oldest.prepared < $0.age }) ?? true {
-                best = (reader, batch.count, oldest.prepared)
+                best = (encoder, batch.count, oldest.prepared)
             }
         }
         guard let best else { return nil }
-        let parts = Array(prepared[best.reader].prefix(best.count))
-        prepared[best.reader].removeFirst(best.count)
+        let parts = Array(prepared[best.encoder].prefix(best.count))
+        prepared[best.encoder].removeFirst(best.count)
         encoding += parts.count
         encodingRows += parts.reduce(0) { $0 + $1.document.route.rows }
-        return .encode(reader: best.reader, parts)
+        return .encode(encoder: best.encoder, parts)
     }
 
     /// As many prompts from the front as every one of their job types allows in a batch.
@@ -148,7 +148,7 @@ struct Schedule {
     /// long one, and documents of one claim are of similar length, since the queue's lanes are
     /// lengths.
     private func batchSize(
-        reader: Int, room: Int
+        encoder: Int, room: Int
     ) -> (count: Int, isFull: Bool, wait: Duration) {
         var count = 0
         var longest = 0
@@ -156,7 +156,7 @@ struct Schedule {
         var documents = Int.max
         var tokenLimit = Int.max
         var wait = Duration.seconds(3600)
-        for part in prepared[reader] {
+        for part in prepared[encoder] {
             let limits = part.document.route.jobType.batch
             documents = min(documents, limits.documents)
             tokenLimit = min(tokenLimit, limits.paddedTokens)
@@ -187,9 +187,9 @@ struct Schedule {
             if best.map({ replica.lastUse < replicas[$0].lastUse }) ?? true { best = index }
         }
         guard let index = best else { return nil }
-        let writer = replicas[index].writer
-        let taken = Array(handoff[writer].prefix(share(of: index)))
-        handoff[writer].removeFirst(taken.count)
+        let decoder = replicas[index].decoder
+        let taken = Array(handoff[decoder].prefix(share(of: index)))
+        handoff[decoder].removeFirst(taken.count)
         uses += 1
         replicas[index].lastUse = uses
         replicas[index].isBusy = true
@@ -202,15 +202,15 @@ struct Schedule {
     /// than a decoder has goes into an empty one.
     private func share(of index: Int) -> Int {
         let replica = replicas[index]
-        let waiting = handoff[replica.writer]
+        let waiting = handoff[replica.decoder]
         guard !waiting.isEmpty else { return 0 }
-        let held = replicas.reduce(0) { $0 + ($1.writer == replica.writer ? $1.rows : 0) }
-        let decoders = bounds.decodersPerWriter
+        let held = replicas.reduce(0) { $0 + ($1.decoder == replica.decoder ? $1.rows : 0) }
+        let decoders = bounds.replicasPerDecoder
         let evenShare = (waiting.rows + held + decoders - 1) / decoders
-        let target = min(max(evenShare, 4), bounds.rowsPerDecoder)
+        let target = min(max(evenShare, 4), bounds.rowsPerReplica)
         var rows = replica.rows
         return waiting.prefix { part in
-            guard rows == 0 || rows < target && rows + part.route.rows <= bounds.rowsPerDecoder
+            guard rows == 0 || rows < target && rows + part.route.rows <= bounds.rowsPerReplica
             else { return false }
             rows += part.route.rows
             return true

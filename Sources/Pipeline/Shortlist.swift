@@ -2,7 +2,7 @@ internal import Foundation
 internal import Tokenizers
 
 /// The tokens that a job type's outputs may be made of, from a file: on each line the number of a
-/// token, or a piece as the writer's tokenizer spells it. Lines of digits are numbers; empty lines
+/// token, or a piece as the decoder's tokenizer spells it. Lines of digits are numbers; empty lines
 /// say nothing.
 struct Shortlist {
     let tokens: [Int32]
@@ -10,7 +10,7 @@ struct Shortlist {
     /// Bytes of the longest file: a list of the largest vocabularies has 3 MB.
     private static let largestFile = 16_000_000
 
-    /// - Parameter vocabulary: the writer's columns.
+    /// - Parameter vocabulary: the decoder's columns.
     /// - Throws: `ShortlistError`.
     init(path: String, tokenizer: any Tokenizer, vocabulary: Int) throws(ShortlistError) {
         func error(_ expected: String, _ found: String, line: Int? = nil) -> ShortlistError {
@@ -35,12 +35,13 @@ struct Shortlist {
             let isNumber = line.text.utf8.allSatisfy { (0x30...0x39).contains($0) }
             guard let id = isNumber ? Int(line.text) : piece.map(Int.init) else {
                 throw error(
-                    isNumber ? "a token" : "a token's number, or a piece of the writer's tokenizer",
+                    isNumber
+                        ? "a token" : "a token's number, or a piece of the decoder's tokenizer",
                     "another text", line: line.number)
             }
             guard id < vocabulary else {
                 throw error(
-                    "a token below \(vocabulary), the writer's vocabulary", "\(id)",
+                    "a token below \(vocabulary), the decoder's vocabulary", "\(id)",
                     line: line.number)
             }
             tokens.append(Int32(id))

@@ -7,18 +7,18 @@ extension PostgresJobStore {
             let rows = try await connection.query(
                 "SELECT * FROM l2s.claim($1, $2, $3, $4, $5, $6)",
                 [
-                    .int(request.worker.value), .text(request.reader), .texts(request.jobTypes),
+                    .int(request.worker.value), .text(request.encoder), .texts(request.jobTypes),
                     .int(request.maximumDocuments), .int(request.maximumTokens),
                     .duration(request.leaseDuration),
                 ])
-            return try Claim(rows, reader: request.reader)
+            return try Claim(rows, encoder: request.encoder)
         }
     }
 }
 
 extension Claim {
     /// Nil for no rows.
-    fileprivate init?(_ rows: Rows, reader: String) throws {
+    fileprivate init?(_ rows: Rows, encoder: String) throws {
         guard let first = rows.first else { return nil }
         let number: Int = try first.value("lane")
         guard let lane = Lane(rawValue: number) else {
@@ -27,7 +27,7 @@ extension Claim {
                 found: String(number))
         }
         self.init(
-            lease: LeaseID(try first.value("lease_id")), reader: reader, lane: lane,
+            lease: LeaseID(try first.value("lease_id")), encoder: encoder, lane: lane,
             documents: try rows.map { row in
                 ClaimedDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),

@@ -57,7 +57,8 @@ extension RowsText {
             row.add(measured.model)
             row.add(measured.tokensIn)
             row.add(measured.tokensOut)
-            row.add(measured.batchSize)
+            // The column counts prompts that an encoder read together: none for the cache.
+            row.add(measured.encodeSource?.batchSize ?? 0)
             row.add(measured.parts)
             row.add(measured.truncated)
             row.addMilliseconds(measured.tokenize)

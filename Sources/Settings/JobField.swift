@@ -75,7 +75,7 @@ enum Fields {
         "prompt", .prompt, "The text that the models read; `{document}` is the document.")
     static let shortlist = Field(
         "shortlist", .modelFile,
-        "The only tokens that outputs are made of: on each line an id or a piece of the writer's "
+        "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "
             + "tokenizer. Absent: all.")
     static let timeout = Field(
         "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), fallback: "5m",

@@ -34,14 +34,14 @@ extension WorkerService {
 
     /// Keeps the engine full. Returns when the queue is empty and the worker is to stop then.
     func claimBatches(_ worker: WorkerID) async throws {
-        var readers = Readers(configuration.jobTypes)
+        var encoders = EncoderTurns(configuration.jobTypes)
         while !Task.isCancelled {
             // Back-pressure: no claims while the engine is full. None when cancelled.
             let room = await processor.waitForRoom()
             guard room > 0 else { continue }
             var isFound = false
-            for _ in 0..<readers.count where !isFound && !Task.isCancelled {
-                isFound = try await claim(worker, readers.next(), room: room)
+            for _ in 0..<encoders.count where !isFound && !Task.isCancelled {
+                isFound = try await claim(worker, encoders.next(), room: room)
             }
             if isFound { continue }
             if configuration.stopsWhenEmpty, try await isQueueEmpty() { return }
@@ -55,11 +55,11 @@ extension WorkerService {
     }
 
     private func claim(
-        _ worker: WorkerID, _ reader: Readers.Reader, room: Int
+        _ worker: WorkerID, _ encoder: EncoderTurns.Turn, room: Int
     ) async throws -> Bool {
         let asked = time.now()
         let request = ClaimRequest(
-            worker: worker, reader: reader.name, jobTypes: reader.jobTypes,
+            worker: worker, encoder: encoder.name, jobTypes: encoder.jobTypes,
             maximumDocuments: min(room, WorkerConfiguration.claimDocuments),
             maximumTokens: WorkerConfiguration.claimTokens,
             leaseDuration: configuration.leaseDuration)
@@ -112,24 +112,24 @@ extension WorkerService {
 }
 
 /// The models that read, in turn, so that a long queue of one does not starve another.
-struct Readers {
-    struct Reader: Equatable {
+struct EncoderTurns {
+    struct Turn: Equatable {
         let name: String
         let jobTypes: [String]
     }
 
-    private let all: [Reader]
+    private let all: [Turn]
     private var place = 0
 
     init(_ jobTypes: [JobType]) {
-        all = Dictionary(grouping: jobTypes, by: \.reader)
-            .map { Reader(name: $0, jobTypes: $1.map(\.name)) }
+        all = Dictionary(grouping: jobTypes, by: \.encoder)
+            .map { Turn(name: $0, jobTypes: $1.map(\.name)) }
             .sorted { $0.name < $1.name }
     }
 
     var count: Int { all.count }
 
-    mutating func next() -> Reader {
+    mutating func next() -> Turn {
         defer { place = (place + 1) % all.count }
         return all[place]
     }

@@ -97,7 +97,7 @@ extension DocumentRecord {
         let measured = delivered.document.measurements
         mode = measured.mode
         model = measured.model
-        batchSize = measured.batchSize
+        batchSize = measured.encodeSource?.batchSize
         tokensIn = measured.tokensIn
         tokensOut = measured.tokensOut
         tokenize = measured.tokenize

@@ -68,14 +68,14 @@ struct BenchModel: ParsableArguments {
         let folder = try ModelFolder(path: model)
         guard chosenMode == .hybrid else {
             return EngineBenchmark(
-                reader: try Reader(folder, format: dtype), bridge: .identity,
-                writer: try Writers.own(folder, format: dtype), settings: settings)
+                encoder: try Encoder(folder, format: dtype), projector: .identity,
+                decoder: try Decoders.own(folder, format: dtype), settings: settings)
         }
         let manifest = try SLMManifest(folder: model)
-        let reader = try Reader(ModelFolder(path: manifest.llmPath), format: dtype)
+        let encoder = try Encoder(ModelFolder(path: manifest.llmPath), format: dtype)
         return EngineBenchmark(
-            reader: reader, bridge: try Bridge(manifest, slm: folder, reader: reader),
-            writer: try Writers.slm(folder, manifest: manifest, format: dtype),
+            encoder: encoder, projector: try Projector(manifest, slm: folder, encoder: encoder),
+            decoder: try Decoders.slm(folder, manifest: manifest, format: dtype),
             settings: settings)
     }
 }

@@ -35,8 +35,8 @@ struct Check: AsyncParsableCommand {
         let report = Report(
             jobTypes: jobTypes.map { type in
                 Report.JobType(
-                    name: type.name, mode: type.mode.rawValue, reads: type.reader,
-                    writes: type.writer, ok: faults[type.name] == nil)
+                    name: type.name, mode: type.mode.rawValue, reads: type.encoder,
+                    writes: type.decoder, ok: faults[type.name] == nil)
             }, problems: problems)
         if json {
             try Console.printJSON(report)

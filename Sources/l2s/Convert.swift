@@ -47,7 +47,7 @@ struct Convert: AsyncParsableCommand {
             matrices: summary.matrices, float32: summary.packing.float32.count,
             bytes: summary.bytes)
         if json { try Console.printJSON(report) } else { Console.print(report.text) }
-        if SLMManifest.exists(in: output) { try remindOfReader(SLMManifest(folder: output)) }
+        if SLMManifest.exists(in: output) { try remindOfEncoder(SLMManifest(folder: output)) }
     }
 
     private struct Report: Encodable {
@@ -65,7 +65,7 @@ struct Convert: AsyncParsableCommand {
         }
     }
 
-    private func remindOfReader(_ manifest: SLMManifest) throws {
+    private func remindOfEncoder(_ manifest: SLMManifest) throws {
         guard (try? ModelFolder(path: manifest.llmPath)) == nil else { return }
         Console.note(
             "its l2s.json names \(manifest.llm), where no model lies yet: hybrid mode needs the "

@@ -128,7 +128,7 @@ struct Generate: AsyncParsableCommand {
             llm = folder
         }
         let sourceTokens = sourceTokens(
-            writer: mode == .hybrid || mode == .slm ? folder : llm ?? folder)
+            decoder: mode == .hybrid || mode == .slm ? folder : llm ?? folder)
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
             dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
@@ -154,7 +154,7 @@ struct Generate: AsyncParsableCommand {
             .flatMap { JobType.NumberType(rawValue: $0.format.rawValue) }
     }
 
-    private func sourceTokens(writer folder: String) -> Int {
+    private func sourceTokens(decoder folder: String) -> Int {
         if let maxSourceTokens { return maxSourceTokens }
         // What is wrong with the folder is said when it is opened for use.
         guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration

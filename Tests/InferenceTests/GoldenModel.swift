@@ -6,24 +6,24 @@ import TestSupport
 
 /// A golden model, opened as the product opens it.
 struct GoldenModel {
-    let reader: Reader
-    let bridge: Bridge
-    let writer: any ResponseModel
+    let encoder: Encoder
+    let projector: Projector
+    let decoder: any DecoderModel
 
     /// - Parameter folder: what holds the golden's folders; the fixture unless given.
     init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
         let folder = folder ?? Fixtures.path("golden/\(name)")
         let llm = try ModelFolder(path: folder + "/llm")
-        reader = try Reader(llm, format: format)
+        encoder = try Encoder(llm, format: format)
         guard name.hasPrefix("hybrid") else {
-            bridge = .identity
-            writer = try Writers.own(llm, format: format)
+            projector = .identity
+            decoder = try Decoders.own(llm, format: format)
             return
         }
         let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: slm.path)
-        bridge = try Bridge(manifest, slm: slm, reader: reader)
-        writer = try Writers.slm(slm, manifest: manifest, format: format)
+        projector = try Projector(manifest, slm: slm, encoder: encoder)
+        decoder = try Decoders.slm(slm, manifest: manifest, format: format)
     }
 
     /// A T5 that ends its responses with other tokens than its configuration says.
@@ -39,8 +39,8 @@ struct GoldenModel {
         try self.init(name, in: copy.path)
     }
 
-    func read(_ prompts: [[Int32]]) -> [PromptStates] {
-        reader.read(prompts.map { ($0, bridge) }, workspace: Workspace())
+    func encode(_ prompts: [[Int32]]) -> [PromptStates] {
+        encoder.encode(prompts.map { ($0, projector) }, workspace: Workspace())
     }
 
     /// Each prompt's response, all written by one replica.
@@ -53,7 +53,7 @@ struct GoldenModel {
     func write(
         _ requests: [(states: PromptStates, options: DecodingOptions, head: OutputHead?)]
     ) -> [Response?] {
-        let replica = DecoderReplica(model: writer)
+        let replica = DecoderReplica(model: decoder)
         replica.admit(
             requests.enumerated().map { index, request in
                 .init(

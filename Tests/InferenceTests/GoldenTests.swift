@@ -15,7 +15,7 @@ import Testing
         let cases = try Golden.load(name).cases
         let prompts = cases.map(\.inputIds)
         let states =
-            inOneBatch ? model.read(prompts) : prompts.flatMap { model.read([$0]) }
+            inOneBatch ? model.encode(prompts) : prompts.flatMap { model.encode([$0]) }
         for (found, expected) in zip(states, cases) {
             found.withFloats { floats in
                 let first4 = (0..<found.tokens).flatMap { row in
@@ -33,18 +33,18 @@ import Testing
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
         let workspace = Workspace()
-        let rows = model.writer.open(
-            model.read(cases.map(\.inputIds)).map {
+        let rows = model.decoder.open(
+            model.encode(cases.map(\.inputIds)).map {
                 OpenedPrompt(states: $0, maximumNewTokens: 24)
             }, workspace: workspace)
-        let head = model.writer.head
+        let head = model.decoder.head
         let vocabulary = head.columns
-        let hidden = FloatBuffer(count: rows.count * model.writer.stateWidth)
+        let hidden = FloatBuffer(count: rows.count * model.decoder.stateWidth)
         let logits = FloatBuffer(count: rows.count * vocabulary)
-        model.writer.step(
+        model.decoder.step(
             rows, tokens: rows.map { _ in head.startID }, into: hidden, workspace: workspace)
         head.logits(
-            hidden.rows(width: model.writer.stateWidth), into: logits.rows(width: vocabulary),
+            hidden.rows(width: model.decoder.stateWidth), into: logits.rows(width: vocabulary),
             workspace: workspace)
         for (index, expected) in cases.enumerated() {
             let own = logits.withFloats { Array($0[index * vocabulary..<(index + 1) * vocabulary]) }
@@ -60,11 +60,11 @@ import Testing
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
         let options = DecodingOptions(maximumNewTokens: 24)
-        let states = model.read(cases.map(\.inputIds))
+        let states = model.encode(cases.map(\.inputIds))
         let responses =
             inOneBatch
             ? model.write(states, options: options)
-            : cases.flatMap { model.write(model.read([$0.inputIds]), options: options) }
+            : cases.flatMap { model.write(model.encode([$0.inputIds]), options: options) }
         #expect(responses.map { $0?.tokens } == cases.map(\.greedyIds))
     }
 
@@ -73,11 +73,11 @@ import Testing
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
         let options = DecodingOptions(maximumNewTokens: 24, beams: 4)
-        let states = model.read(cases.map(\.inputIds))
+        let states = model.encode(cases.map(\.inputIds))
         let responses =
             inOneBatch
             ? model.write(states, options: options)
-            : cases.flatMap { model.write(model.read([$0.inputIds]), options: options) }
+            : cases.flatMap { model.write(model.encode([$0.inputIds]), options: options) }
         #expect(responses.map { $0?.tokens } == cases.map(\.beam4Ids))
         #expect(agrees(responses.map { $0?.score ?? .nan }, cases.map { $0.beam4Score ?? 0 }))
     }
@@ -87,9 +87,9 @@ import Testing
     func batchMatesChangeNothing(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let prompts = try Golden.load(name).cases.map(\.inputIds)
-        let together = model.read(prompts)
+        let together = model.encode(prompts)
         for (prompt, states) in zip(prompts, together) {
-            let alone = model.read([prompt])[0]
+            let alone = model.encode([prompt])[0]
             let same = states.withFloats { left in alone.withFloats { left.elementsEqual($0) } }
             #expect(same)
         }
@@ -113,7 +113,7 @@ import Testing
         try JSONSerialization.data(withJSONObject: fields).write(to: file)
         let model = try ModelFolder(path: folder)
         #expect {
-            try Writers.own(model)
+            try Decoders.own(model)
         } throws: {
             "\($0)".contains("an id below 1500")
         }

@@ -13,7 +13,7 @@ import Testing
         let fresh = try GoldenModel(name, format: format)
         let mapped = try GoldenModel(name, format: format, in: packed.folder.path)
         let prompts = try Golden.load(name).cases.map(\.inputIds)
-        let (freshStates, mappedStates) = (fresh.read(prompts), mapped.read(prompts))
+        let (freshStates, mappedStates) = (fresh.encode(prompts), mapped.encode(prompts))
         for (left, right) in zip(freshStates, mappedStates) {
             #expect(left.withFloats { left in right.withFloats { left.elementsEqual($0) } })
         }

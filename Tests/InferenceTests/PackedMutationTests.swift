@@ -42,7 +42,7 @@ import Testing
             try Data(bytes).write(to: URL(filePath: path), options: .atomic)
             do {
                 let model = try GoldenModel(name, format: .int8, in: packed.folder.path)
-                let states = model.read(prompt)
+                let states = model.encode(prompt)
                 let response = model.write(states, options: .init(maximumNewTokens: 2))
                 #expect(response.count == 1)
                 used += 1

@@ -97,7 +97,7 @@ import Testing
     @Test(arguments: Fixtures.goldens)
     func theSameSeedDrawsTheSameAndAnotherDoesNot(name: String) throws {
         let model = try GoldenModel(name)
-        let states = model.read(try Golden.load(name).cases.map(\.inputIds))
+        let states = model.encode(try Golden.load(name).cases.map(\.inputIds))
         func write(_ seed: UInt64, _ states: [PromptStates]) -> [Response?] {
             let sampling = Sampling(temperature: 1.2, topK: 50, seed: seed)
             return model.write(

@@ -44,7 +44,7 @@ import Testing
     @Test(arguments: searches, [false, true])
     func agreesWithTransformers(search: Search, inOneBatch: Bool) throws {
         let model = try GoldenModel(search.model, endIDs: search.ends)
-        let states = model.read(try Golden.load(search.model).cases.map(\.inputIds))
+        let states = model.encode(try Golden.load(search.model).cases.map(\.inputIds))
         let responses =
             inOneBatch
             ? model.write(states, options: search.decoding)
@@ -63,11 +63,11 @@ import Testing
         #expect(Constraints.repeats(ending: sequence, run: run) == forbidden)
     }
 
-    /// The prefix of a decoder-only writer has no start token: nothing comes before the response.
+    /// The prefix of a decoder-only model has no start token: nothing comes before the response.
     @Test func noRunOccursTwiceWhateverWrites() throws {
         for name in Fixtures.goldens {
             let model = try GoldenModel(name)
-            let states = model.read(try Golden.load(name).cases.map(\.inputIds))
+            let states = model.encode(try Golden.load(name).cases.map(\.inputIds))
             for beams in [1, 3] {
                 let options = DecodingOptions(maximumNewTokens: 24, beams: beams, noRepeatNgram: 2)
                 for response in model.write(states, options: options) {
@@ -83,8 +83,8 @@ import Testing
     @Test(arguments: Fixtures.goldens)
     func searchesDoNotDisturbEachOther(name: String) throws {
         let model = try GoldenModel(name)
-        let states = model.read(try Golden.load(name).cases.map(\.inputIds))
-        let short = model.writer.head.restricted(to: 3..<700)
+        let states = model.encode(try Golden.load(name).cases.map(\.inputIds))
+        let short = model.decoder.head.restricted(to: 3..<700)
         let kinds: [(DecodingOptions, OutputHead?)] = [
             (DecodingOptions(maximumNewTokens: 12), nil),
             (DecodingOptions(maximumNewTokens: 24, noRepeatNgram: 1), short),
@@ -97,7 +97,7 @@ import Testing
         for (request, response) in zip(requests.shuffledByPosition, together) {
             #expect(model.write([request]) == [response])
         }
-        let replica = DecoderReplica(model: model.writer)
+        let replica = DecoderReplica(model: model.decoder)
         replica.admit(
             requests.enumerated().map {
                 .init(id: $0, states: $1.0, options: $1.1, head: $1.2)

@@ -12,7 +12,7 @@ import Testing
         #expect(!cases.isEmpty)
         for golden in cases {
             let written = golden.greedyIds.dropLast()
-            let inputs = [model.writer.head.startID] + written
+            let inputs = [model.decoder.head.startID] + written
             let row = model.open(golden.inputIds)
             let steps = inputs.map { model.hidden([row], [$0]) }
             let together = model.open(golden.inputIds)
@@ -25,7 +25,7 @@ import Testing
     func rewinding(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let golden = try #require(Golden.load(name).cases.first { $0.greedyIds.count > 3 })
-        let inputs = [model.writer.head.startID] + golden.greedyIds.prefix(3)
+        let inputs = [model.decoder.head.startID] + golden.greedyIds.prefix(3)
         let straight = model.open(golden.inputIds)
         let expected = inputs.map { model.hidden([straight], [$0]) }
         let row = model.open(golden.inputIds)
@@ -39,14 +39,14 @@ import Testing
 
 extension GoldenModel {
     fileprivate func open(_ prompt: [Int32]) -> DecoderRow {
-        writer.open(
-            [OpenedPrompt(states: read([prompt])[0], maximumNewTokens: 32)],
+        decoder.open(
+            [OpenedPrompt(states: encode([prompt])[0], maximumNewTokens: 32)],
             workspace: Workspace())[0]
     }
 
     fileprivate func hidden(_ rows: [DecoderRow], _ tokens: [Int32]) -> [Float] {
-        let hidden = FloatBuffer(count: rows.count * writer.stateWidth)
-        writer.step(rows, tokens: tokens, into: hidden, workspace: Workspace())
+        let hidden = FloatBuffer(count: rows.count * decoder.stateWidth)
+        decoder.step(rows, tokens: tokens, into: hidden, workspace: Workspace())
         return hidden.withFloats { Array($0) }
     }
 }

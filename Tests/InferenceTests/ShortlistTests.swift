@@ -8,19 +8,19 @@ import Testing
     @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
     func aListOfWhatIsWrittenWritesTheSame(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
-        let states = model.read(try Golden.load(name).cases.map(\.inputIds))
+        let states = model.encode(try Golden.load(name).cases.map(\.inputIds))
         let options = DecodingOptions(maximumNewTokens: 24)
         let full = model.write(states, options: options)
         let written = Set(full.compactMap(\.self).flatMap(\.tokens))
-        let head = model.writer.head.restricted(to: written)
-        #expect(head.columns == written.union(model.writer.head.endIDs).count)
+        let head = model.decoder.head.restricted(to: written)
+        #expect(head.columns == written.union(model.decoder.head.endIDs).count)
         #expect(model.write(states, options: options, head: head) == full)
     }
 
     /// The same bits in fewer columns.
     @Test(arguments: WeightFormat.allCases)
     func logitsAreThoseOfTheFullHead(format: WeightFormat) throws {
-        let full = try GoldenModel("t5-v1.1", format: format).writer.head
+        let full = try GoldenModel("t5-v1.1", format: format).decoder.head
         let short = full.restricted(to: stride(from: 2, to: 1_500, by: 7))
         let workspace = Workspace()
         var random = SeededRandom(seed: 5)
@@ -42,11 +42,11 @@ import Testing
     @Test(arguments: [1, 4], [nil, Sampling(seed: 1)])
     func nothingElseIsWritten(beams: Int, sampling: Sampling?) throws {
         let model = try GoldenModel("t5-v1.0")
-        let states = model.read(try Golden.load("t5-v1.0").cases.map(\.inputIds))
+        let states = model.encode(try Golden.load("t5-v1.0").cases.map(\.inputIds))
         let list: Set<Int32> = [1, 4, 90, 1_499]
         let options = DecodingOptions(
             maximumNewTokens: 24, beams: beams, sampling: beams == 1 ? sampling : nil)
-        let head = model.writer.head.restricted(to: list)
+        let head = model.decoder.head.restricted(to: list)
         for response in model.write(states, options: options, head: head) {
             #expect(Set(try #require(response).tokens).isSubset(of: list))
         }
@@ -56,12 +56,12 @@ import Testing
     @Test(arguments: [1, 4], [nil, Sampling(seed: 1)])
     func aResponseEndsWhereNothingMayFollow(beams: Int, sampling: Sampling?) throws {
         let model = try GoldenModel("t5-v1.0")
-        let states = model.read([[5, 6, 1]])
+        let states = model.encode([[5, 6, 1]])
         let options = DecodingOptions(
             maximumNewTokens: 24, minimumNewTokens: 10, beams: beams, noRepeatNgram: 1,
             sampling: beams == 1 ? sampling : nil)
         let response = model.write(
-            states, options: options, head: model.writer.head.restricted(to: [7, 8, 9]))
+            states, options: options, head: model.decoder.head.restricted(to: [7, 8, 9]))
         #expect(response[0]?.tokens.sorted() == [7, 8, 9])
     }
 }

@@ -28,13 +28,13 @@ import Testing
     func rightProposalsAreTaken(length: Int) throws {
         let model = try GoldenModel("t5-v1.1")
         let cases = try Golden.load("t5-v1.1").cases
-        let replica = DecoderReplica(model: model.writer, draftModel: model.writer)
-        let states = model.read(cases.map(\.inputIds))
+        let replica = DecoderReplica(model: model.decoder, draftModel: model.decoder)
+        let states = model.encode(cases.map(\.inputIds))
         replica.admit(
             states.enumerated().map { index, states in
                 .init(
                     id: index, states: states, options: DecodingOptions(maximumNewTokens: 24),
-                    draft: DraftRequest(states: states, head: model.writer.head, length: length))
+                    draft: DraftRequest(states: states, head: model.decoder.head, length: length))
             })
         var steps = 0
         while replica.count > 0 {
@@ -51,7 +51,7 @@ import Testing
     @Test func confidenceIsThatOfTheChosenTokens() throws {
         let model = try GoldenModel("hybrid-t5-cross")
         let golden = try Golden.load("hybrid-t5-cross").cases
-        let states = model.read(golden.map(\.inputIds))
+        let states = model.encode(golden.map(\.inputIds))
         let plain = model.write(states, options: DecodingOptions(maximumNewTokens: 24))
         let measured = model.write(
             states, options: DecodingOptions(maximumNewTokens: 24, measuresConfidence: true))
@@ -77,13 +77,13 @@ import Testing
 extension GoldenModel {
     fileprivate func firstLogits(_ states: PromptStates) -> [Float] {
         let workspace = Workspace()
-        let row = writer.open(
+        let row = decoder.open(
             [OpenedPrompt(states: states, maximumNewTokens: 1)], workspace: workspace)
-        let hidden = FloatBuffer(count: writer.stateWidth)
-        let logits = FloatBuffer(count: writer.head.columns)
-        writer.step(row, tokens: [writer.head.startID], into: hidden, workspace: workspace)
-        writer.head.logits(
-            hidden.rows(width: writer.stateWidth), into: logits.rows(width: writer.head.columns),
+        let hidden = FloatBuffer(count: decoder.stateWidth)
+        let logits = FloatBuffer(count: decoder.head.columns)
+        decoder.step(row, tokens: [decoder.head.startID], into: hidden, workspace: workspace)
+        decoder.head.logits(
+            hidden.rows(width: decoder.stateWidth), into: logits.rows(width: decoder.head.columns),
             workspace: workspace)
         return logits.withFloats { Array($0) }
     }
@@ -92,20 +92,20 @@ extension GoldenModel {
 /// The large and the small model of a hybrid golden.
 private struct SpeculativePair {
     let small: GoldenModel
-    let large: any ResponseModel
+    let large: any DecoderModel
 
     init(format: WeightFormat) throws {
         small = try GoldenModel("hybrid-t5-cross", format: format)
-        large = try Writers.own(
+        large = try Decoders.own(
             ModelFolder(path: Fixtures.path("golden/hybrid-t5-cross/llm")), format: format)
     }
 
     /// - Parameter length: of proposals; nil for the large model alone.
     func write(_ prompts: [[Int32]], options: DecodingOptions, length: Int?) -> [Response?] {
-        let states = small.reader.read(
-            prompts.map { ($0, [.identity, small.bridge]) }, workspace: Workspace())
+        let states = small.encoder.encode(
+            prompts.map { ($0, [.identity, small.projector]) }, workspace: Workspace())
         let replica = DecoderReplica(
-            model: large, draftModel: length.map { _ in small.writer })
+            model: large, draftModel: length.map { _ in small.decoder })
         var responses = [Response?](repeating: nil, count: prompts.count)
         // Some join while others are being written.
         for (index, states) in states.enumerated() {
@@ -113,7 +113,7 @@ private struct SpeculativePair {
                 .init(
                     id: index, states: states[0], options: options,
                     draft: length.map {
-                        DraftRequest(states: states[1], head: small.writer.head, length: $0)
+                        DraftRequest(states: states[1], head: small.decoder.head, length: $0)
                     })
             ])
             for (id, response) in replica.step() { responses[id] = response }

@@ -96,9 +96,9 @@ import Testing
     /// Two decoders of 8 rows, and parts of one document that wait for them.
     private func schedule(_ type: JobType, parts: Int) throws -> Schedule {
         var schedule = Schedule(
-            readers: 1, writers: 1,
+            encoders: 1, decoders: 1,
             bounds: Schedule.Bounds(
-                decodersPerWriter: 2, rowsPerDecoder: 8, handoffCapacity: 64))
+                replicasPerDecoder: 2, rowsPerReplica: 8, handoffCapacity: 64))
         let now = ContinuousClock.now
         let route = try route(type)
         let document = Document(
@@ -115,9 +115,9 @@ import Testing
         schedule.encoded(
             taken.map {
                 EncodedPart(
-                    part: $0, author: route.author,
+                    part: $0, generator: route.generator,
                     states: [PromptStates(tokens: 1, width: 1, buffer: FloatBuffer(count: 1))],
-                    batchWait: .zero, encode: .zero, batchSize: 1, finished: now)
+                    batchWait: .zero, encode: .zero, source: .batch(1), finished: now)
             })
         return schedule
     }

@@ -41,7 +41,7 @@ import Testing
                 #expect(document.tokens == golden.greedyIds, "seed \(seed)")
                 #expect(document.measurements.tokensIn == golden.inputIds.count)
                 #expect(document.measurements.tokensOut == golden.greedyIds.count)
-                let wasRead = document.measurements.batchSize >= 1
+                let wasRead = document.measurements.encodeSource?.batchSize != nil
                 #expect(wasRead == (document.measurements.encode > .zero))
             }
         }

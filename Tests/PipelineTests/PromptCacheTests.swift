@@ -40,12 +40,12 @@ import Testing
             #expect(kept?.tokens == golden.greedyIds)
             #expect(read?.measurements.encode != .zero)
             #expect(kept?.measurements.encode == .zero)
-            #expect(kept?.measurements.batchSize == 0)
+            #expect(kept?.measurements.encodeSource == .cache)
         }
     }
 
     @Test func otherModelsDoNotShareStates() async throws {
-        // One reader, and an SLM whose bridge changes its states.
+        // One encoder, and an SLM whose projector changes its states.
         var own = try goldenType("hybrid-t5-cross")
         own.name = "own"
         own.mode = .llm

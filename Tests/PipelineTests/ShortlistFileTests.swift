@@ -55,7 +55,8 @@ import Tokenizers
         twin.name = "twin"
         twin.decoding.noRepeatNgram = 1
         let library = try ModelLibrary(jobTypes: [type, twin], modelsFolder: "/")
-        #expect(library.routes[type.name]?.author.head === library.routes["twin"]?.author.head)
+        #expect(
+            library.routes[type.name]?.generator.head === library.routes["twin"]?.generator.head)
         let pipeline = Pipeline(library: library, settings: PipelineTests.settings[1])
         defer { pipeline.stop() }
         let finished = await pipeline.process([

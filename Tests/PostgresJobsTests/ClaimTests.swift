@@ -20,7 +20,7 @@ import Testing
         #expect(try await worker.claim() == nil)
     }
 
-    @Test func batchesAreOfOneLaneAndMixJobTypesOfOneReader() async throws {
+    @Test func batchesAreOfOneLaneAndMixJobTypesOfOneEncoder() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         try await queue.sql.query(
@@ -38,7 +38,7 @@ import Testing
         }
         #expect(try await worker.claim() == nil)
         #expect(
-            try await worker.claim(reader: "large-b", jobTypes: ["other-reader"])?.documents.count
+            try await worker.claim(encoder: "large-b", jobTypes: ["other-reader"])?.documents.count
                 == 1)
     }
 
@@ -105,14 +105,14 @@ import Testing
         }
     }
 
-    @Test func waitingDocumentsFollowATypeToItsNewReader() async throws {
+    @Test func waitingDocumentsFollowATypeToItsNewEncoder() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         try await queue.enqueue(2)
         try await JobTypeTable.write([.fixture("summarize", llm: "large-b")], queue.sql)
         #expect(try await worker.claim() == nil)
         #expect(
-            try await worker.claim(reader: "large-b", jobTypes: ["summarize"])?.documents.count
+            try await worker.claim(encoder: "large-b", jobTypes: ["summarize"])?.documents.count
                 == 2)
     }
 

@@ -71,12 +71,12 @@ struct FixtureWorker {
     }
 
     func claim(
-        _ documents: Int = 256, tokens: Int = 100_000, reader: String = "large",
+        _ documents: Int = 256, tokens: Int = 100_000, encoder: String = "large",
         jobTypes: [String] = ["summarize", "translate"], lease: Duration = .seconds(30)
     ) async throws -> Claim? {
         try await store.claim(
             ClaimRequest(
-                worker: id, reader: reader, jobTypes: jobTypes, maximumDocuments: documents,
+                worker: id, encoder: encoder, jobTypes: jobTypes, maximumDocuments: documents,
                 maximumTokens: tokens, leaseDuration: lease))
     }
 
@@ -104,7 +104,7 @@ extension FinishedDocument {
         measurements.model = "small"
         measurements.tokensIn = 12
         measurements.tokensOut = 2
-        measurements.batchSize = 4
+        measurements.encodeSource = .batch(4)
         measurements.tokenize = .microseconds(10)
         measurements.batchWait = .microseconds(20)
         measurements.encode = .microseconds(30)

@@ -18,7 +18,7 @@ import Testing
     @Test func bothModelsTakePart() throws {
         let speculative = try parse(mode: "speculative", "decoding: {draft_tokens: 7}")
         #expect(speculative.mode == .speculative)
-        #expect(speculative.writer == "llm")
+        #expect(speculative.decoder == "llm")
         #expect(speculative.decoding.draftTokens == 7)
         #expect(try parse(mode: "speculative", "").decoding.draftTokens == 4)
         let hybrid = try parse(mode: "hybrid", "fallback: 0.5\nshadow: 0.01")

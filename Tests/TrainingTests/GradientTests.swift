@@ -89,7 +89,7 @@ struct GoldenTrainee {
             let vectors = try change.map { _ in try SoftPromptGolden.vectors(alone) }
             model = TrainableModel(
                 Design(
-                    writer: try .init(alone, hasEncoder: true), bridge: nil,
+                    decoder: try .init(alone, hasEncoder: true), projection: nil,
                     softPrompt: vectors?.shape[0] ?? 0))
             store = try Self.store(model, in: [alone.weights], and: vectors)
             (states, embeddings) = (nil, nil)
@@ -99,25 +99,25 @@ struct GoldenTrainee {
         let manifest = try SLMManifest(folder: folder + "/slm")
         let projector = try WeightFile(path: folder + "/slm/projector.safetensors")
         let design = try Design(slm: slm, manifest: manifest, projector: projector)
-        let bridge = try #require(design.bridge)
+        let projection = try #require(design.projection)
         model = TrainableModel(
             Design(
-                writer: design.writer,
-                bridge: .init(
-                    readerWidth: bridge.readerWidth, hiddenWidth: bridge.hiddenWidth,
-                    addend: change.map { $0 == "slm" ? .writer : .none } ?? bridge.addend)))
+                decoder: design.decoder,
+                projection: .init(
+                    encoderWidth: projection.encoderWidth, hiddenWidth: projection.hiddenWidth,
+                    addend: change.map { $0 == "slm" ? .decoder : .none } ?? projection.addend)))
         store = try Self.store(model, in: [projector, slm.weights])
-        let reader = try Reader(llm)
-        let read = reader.read(sources.map { ($0, .identity) }, workspace: Workspace())
+        let encoder = try Encoder(llm)
+        let read = encoder.encode(sources.map { ($0, .identity) }, workspace: Workspace())
         states = FloatBuffer(read.flatMap { $0.withFloats(Array.init) })
         let table = try llm.weights.tensor("shared.weight")
-        let vectors = FloatBuffer(count: sources.joined().count * reader.width)
+        let vectors = FloatBuffer(count: sources.joined().count * encoder.width)
         for (row, token) in sources.joined().enumerated() {
-            let start = Int(token) * reader.width
+            let start = Int(token) * encoder.width
             vectors.withFloats {
                 table.read(
-                    start..<start + reader.width,
-                    into: .init(rebasing: $0[row * reader.width..<(row + 1) * reader.width]))
+                    start..<start + encoder.width,
+                    into: .init(rebasing: $0[row * encoder.width..<(row + 1) * encoder.width]))
             }
         }
         embeddings = vectors
@@ -141,7 +141,7 @@ struct GoldenTrainee {
             let pass = Pass(
                 values: store.values, gradients: gradients, workspace: workspace,
                 dropout: dropout, isTraining: isTraining)
-            let width = model.design.bridge?.readerWidth ?? 1
+            let width = model.design.projection?.encoderWidth ?? 1
             let scale = 1 / Float(targets.joined().count)
             let sum = model.loss(
                 .init(

@@ -135,8 +135,8 @@ import Testing
         let design = trainee.model.design
         return TrainableModel(
             Design(
-                writer: design.writer, bridge: nil, softPrompt: design.softPrompt,
-                isWriterFrozen: true))
+                decoder: design.decoder, projection: nil, softPrompt: design.softPrompt,
+                isDecoderFrozen: true))
     }
 
     /// No product is spent on a gradient that nobody reads; the soft prompt's own is the same.

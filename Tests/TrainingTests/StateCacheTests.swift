@@ -8,12 +8,12 @@ import Testing
 
 @Suite struct StateCacheTests {
     private let folder: TinyModels
-    private let reader: Reader
+    private let encoder: Encoder
     private let prompts: [[Int32]]
 
     init() throws {
         folder = try TinyModels("t5-v1.1")
-        reader = try Reader(folder.llm())
+        encoder = try Encoder(folder.llm())
         var random = SplitMix64(seed: 3)
         prompts = (0..<300).map { _ in
             (0..<Int.random(in: 1...60, using: &random)).map { _ in
@@ -27,7 +27,7 @@ import Testing
         progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> StateCache {
         try StateCache(
-            prompts, llm: reader, fingerprint: fingerprint, folder: folder.path + "/cache",
+            prompts, llm: encoder, fingerprint: fingerprint, folder: folder.path + "/cache",
             threads: threads, progress: progress)
     }
 
@@ -40,8 +40,8 @@ import Testing
     @Test func itHoldsWhatTheEncoderSaysInHalfTheBits() throws {
         let cache = try open(prompts)
         for prompt in [0, 17, 299] {
-            let direct = reader.read(
-                [(tokens: prompts[prompt], bridge: .identity)], workspace: Workspace())[0]
+            let direct = encoder.encode(
+                [(tokens: prompts[prompt], projector: .identity)], workspace: Workspace())[0]
                 .withFloats { Array($0) }
             let kept = states(cache, prompt)
             #expect(kept.count == direct.count)

@@ -92,7 +92,7 @@ actor FakeStore: JobStore {
         state.waiting.removeAll { ids.contains($0.id) }
         state.leases[LeaseID(lastLease)] = ids
         return Claim(
-            lease: LeaseID(lastLease), reader: request.reader, lane: .upTo128,
+            lease: LeaseID(lastLease), encoder: request.encoder, lane: .upTo128,
             documents: Array(documents))
     }
 

@@ -1,12 +1,12 @@
 import Jobs
 
 extension JobType {
-    static func fixture(_ name: String, reader: String = "large") -> JobType {
+    static func fixture(_ name: String, encoder: String = "large") -> JobType {
         guard let prompt = PromptTemplate("{document}") else {
             preconditionFailure("the fixture's prompt has no placeholder")
         }
         return JobType(
-            name: name, mode: .hybrid, llm: reader, slm: "small", prompt: prompt,
+            name: name, mode: .hybrid, llm: encoder, slm: "small", prompt: prompt,
             limits: Limits(
                 documentBytes: 1000, sourceTokens: 512, newTokens: 64, minimumNewTokens: 0,
                 overflow: .fail),
@@ -20,7 +20,7 @@ extension JobType {
 extension Claim {
     static func fixture(_ lease: Int64, _ ids: [Int64], attempt: Int = 1) -> Claim {
         Claim(
-            lease: LeaseID(lease), reader: "large", lane: .upTo128,
+            lease: LeaseID(lease), encoder: "large", lane: .upTo128,
             documents: ids.map {
                 ClaimedDocument(id: $0, jobType: "summarize", text: "text", attempt: attempt)
             })

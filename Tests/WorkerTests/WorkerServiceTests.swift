@@ -217,7 +217,7 @@ import Testing
         WorkerService(
             configuration: WorkerConfiguration(
                 description: WorkerDescription(host: "test", processID: 1, version: "0"),
-                jobTypes: [.fixture("summarize"), .fixture("other-reader", reader: "other")],
+                jobTypes: [.fixture("summarize"), .fixture("other-reader", encoder: "other")],
                 leaseDuration: .seconds(30), pollInterval: .milliseconds(250),
                 drainTimeout: .seconds(10), stopsWhenEmpty: stopsWhenEmpty, threads: 1,
                 decoders: 1),

@@ -84,7 +84,7 @@ struct BatchTimer {
             WorkerDescription(host: "bench", processID: 0, version: "bench"),
             jobTypes: [BenchDatabase.jobType])
         request = ClaimRequest(
-            worker: worker, reader: BenchDatabase.jobType.reader,
+            worker: worker, encoder: BenchDatabase.jobType.encoder,
             jobTypes: [BenchDatabase.jobType.name], maximumDocuments: batch,
             maximumTokens: 131_072, leaseDuration: leaseDuration)
     }

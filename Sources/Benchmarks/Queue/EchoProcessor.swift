@@ -26,7 +26,7 @@ struct EchoProcessor: DocumentProcessor {
                 var measurements = Measurements()
                 measurements.mode = "llm"
                 measurements.model = "echo"
-                measurements.batchSize = documents.count
+                measurements.encodeSource = .batch(documents.count)
                 deliver(
                     FinishedDocument(
                         id: document.id, outcome: .succeeded(output: document.text, tokens: []),

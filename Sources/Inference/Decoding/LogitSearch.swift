@@ -10,49 +10,49 @@ protocol LogitSearch {
 
 /// Draws one token after the other.
 struct SampledSearch: LogitSearch {
-    private var draft: Draft
+    private var greedy: GreedySearch
     private let head: OutputHead
     private let sampling: Sampling
     private var random: RandomStream
 
     init(row: DecoderRow, head: OutputHead, options: DecodingOptions, sampling: Sampling) {
-        draft = Draft(row: row, head: head, options: options)
+        greedy = GreedySearch(row: row, head: head, options: options)
         self.head = head
         self.sampling = sampling
         random = RandomStream(seed: sampling.seed)
     }
 
-    var rows: [DecoderRow] { [draft.row] }
-    var nextTokens: [Int32] { draft.inputs }
+    var rows: [DecoderRow] { [greedy.row] }
+    var nextTokens: [Int32] { greedy.inputs }
 
     mutating func advance(logits: Rows) -> Response? {
-        head.forbid(draft.forbiddenNext, in: logits)
+        head.forbid(greedy.forbiddenNext, in: logits)
         let column = random.draw(sampling.distribution(logits))
-        return draft.advance([column.map(head.token)])
+        return greedy.advance([column.map(head.token)])
     }
 }
 
 /// Takes the most likely token, and notes how likely it was.
 struct ConfidentSearch: LogitSearch {
-    private var draft: Draft
+    private var greedy: GreedySearch
     private let head: OutputHead
     private var confidence = Confidence()
 
     init(row: DecoderRow, head: OutputHead, options: DecodingOptions) {
-        draft = Draft(row: row, head: head, options: options)
+        greedy = GreedySearch(row: row, head: head, options: options)
         self.head = head
     }
 
-    var rows: [DecoderRow] { [draft.row] }
-    var nextTokens: [Int32] { draft.inputs }
+    var rows: [DecoderRow] { [greedy.row] }
+    var nextTokens: [Int32] { greedy.inputs }
 
     mutating func advance(logits: Rows) -> Response? {
         let norm = logSumExp(logits.base, count: logits.width)
-        head.forbid(draft.forbiddenNext, in: logits)
+        head.forbid(greedy.forbiddenNext, in: logits)
         let column = Operators.argmax(logits.base, count: logits.width)
         let logit = logits.base[column]
         if logit > -.infinity { confidence.add(logit - norm) }
-        var response = draft.advance([logit > -.infinity ? head.token(column) : nil])
+        var response = greedy.advance([logit > -.infinity ? head.token(column) : nil])
         response?.confidence = confidence
         return response
     }

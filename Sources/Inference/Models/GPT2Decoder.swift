@@ -1,7 +1,7 @@
 package import Checkpoints
 
-/// GPT-2 as the writer: the prompt's states are the prefix of its sequence.
-package final class GPT2Decoder: ResponseModel {
+/// GPT-2 as the decoder: the prompt's states are the prefix of its sequence.
+package final class GPT2Decoder: DecoderModel {
     private struct Block: Sendable {
         let firstNorm: (weight: WeightVector, bias: WeightVector)
         let secondNorm: (weight: WeightVector, bias: WeightVector)

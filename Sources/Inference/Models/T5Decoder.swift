@@ -1,7 +1,7 @@
 package import Checkpoints
 
 /// The writing half of a T5, with its own encoder where the model reads embeddings by itself.
-package final class T5Decoder: ResponseModel {
+package final class T5Decoder: DecoderModel {
     private struct Block: Sendable {
         let selfAttention: T5SelfAttention
         let crossAttention: T5CrossAttention

@@ -26,24 +26,24 @@ package final class DecoderReplica {
         }
     }
 
-    private let model: any ResponseModel
-    private let draftModel: (any ResponseModel)?
+    private let model: any DecoderModel
+    private let draftModel: (any DecoderModel)?
     private let workspace = Workspace()
     private var hidden = FloatBuffer(count: 0)
-    private var groups: [ResponseGroup] = []
+    private var batches: [DecodingBatch] = []
 
     /// - Parameter draftModel: what proposes tokens in speculative decoding; it and `model` mean
     ///   the same by a token.
-    package init(model: any ResponseModel, draftModel: (any ResponseModel)? = nil) {
+    package init(model: any DecoderModel, draftModel: (any DecoderModel)? = nil) {
         self.model = model
         self.draftModel = draftModel
     }
 
     /// Documents being written.
-    package var count: Int { groups.reduce(0) { $0 + $1.count } }
+    package var count: Int { batches.reduce(0) { $0 + $1.count } }
 
     /// Rows that its documents may come to have: a beam search takes as many as it has beams.
-    package var rowCapacity: Int { groups.reduce(0) { $0 + $1.capacity } }
+    package var rowCapacity: Int { batches.reduce(0) { $0 + $1.capacity } }
 
     /// Takes documents up; what is computed once per document is computed now.
     package func admit(_ requests: [Request]) {
@@ -55,13 +55,13 @@ package final class DecoderReplica {
         for (index, request) in requests.enumerated() {
             let head = request.head ?? model.head
             let draftHead = request.draft?.head
-            let group =
-                groups.firstIndex { $0.head === head && $0.draftHead === draftHead }
-                ?? groups.count
-            if group == groups.count {
-                groups.append(ResponseGroup(head: head, draftHead: draftHead))
+            let batch =
+                batches.firstIndex { $0.head === head && $0.draftHead === draftHead }
+                ?? batches.count
+            if batch == batches.count {
+                batches.append(DecodingBatch(head: head, draftHead: draftHead))
             }
-            groups[group].admit(
+            batches[batch].admit(
                 request.id, row: rows[index], options: request.options,
                 speculation: speculations[index])
         }
@@ -86,31 +86,31 @@ package final class DecoderReplica {
     /// Writes at least one token for every document; returns those that are complete, which leave.
     package func step() -> [(id: Int, response: Response)] {
         if let draftModel {
-            for group in groups.indices {
-                groups[group].propose(with: draftModel, into: &hidden, workspace: workspace)
+            for batch in batches.indices {
+                batches[batch].propose(with: draftModel, into: &hidden, workspace: workspace)
             }
         }
-        let rows = groups.map(\.rows)
+        let rows = batches.map(\.rows)
         let ranges = rows.map(\.count).consecutiveRanges
         guard let count = ranges.last?.upperBound else { return [] }
         let width = model.stateWidth
         hidden = hidden.grown(to: count * width)
         model.step(
-            Array(rows.joined()), tokens: groups.flatMap(\.nextTokens), into: hidden,
+            Array(rows.joined()), tokens: batches.flatMap(\.nextTokens), into: hidden,
             workspace: workspace)
         let states = hidden.rows(width: width)
         var finished: [(id: Int, response: Response)] = []
-        for (group, range) in ranges.enumerated() {
-            finished += groups[group].advance(states.rows(range), workspace: workspace)
+        for (batch, range) in ranges.enumerated() {
+            finished += batches[batch].advance(states.rows(range), workspace: workspace)
         }
-        groups.removeAll { $0.count == 0 }
+        batches.removeAll { $0.count == 0 }
         return finished
     }
 
     /// Drops documents whose id matches.
     package func remove(where matches: (Int) -> Bool) {
-        for group in groups.indices { groups[group].remove(where: matches) }
-        groups.removeAll { $0.count == 0 }
+        for batch in batches.indices { batches[batch].remove(where: matches) }
+        batches.removeAll { $0.count == 0 }
     }
 }
 

@@ -1,4 +1,4 @@
-/// What the reader hands over to the writer: Z (or E + Z), never the reader's own wide states.
+/// What the encoder hands over to the decoder: Z (or E + Z), never the encoder's own wide states.
 package struct PromptStates: Sendable {
     package let tokens: Int
     package let width: Int

@@ -20,7 +20,8 @@ package struct DocumentRecord: Sendable {
     package var traceparent: String?
     package var mode = ""
     package var model = ""
-    package var batchSize = 0
+    /// Prompts in the encoder's batch; nil where the prompt cache had the states.
+    package var batchSize: Int?
     package var tokensIn = 0
     package var tokensOut = 0
     package var tokenize = Duration.zero

@@ -37,7 +37,7 @@ package enum DocumentSpans {
             attributes["l2s.mode"] = document.mode
             attributes["l2s.attempt"] = document.attempt
             attributes["l2s.outcome"] = document.outcome.rawValue
-            attributes["l2s.batch_size"] = document.batchSize
+            if let size = document.batchSize { attributes["l2s.batch_size"] = size }
         }
         if let reason = document.reason {
             span.setStatus(SpanStatus(code: .error, message: reason))

@@ -22,7 +22,7 @@ package struct ExampleReader: Sendable {
     /// Errors of a file that are told; the rest is a number.
     private static let errorsShown = 10
 
-    /// - Parameter endID: the writer's end token.
+    /// - Parameter endID: the decoder's end token.
     package init(
         _ recipe: TrainingRecipe, promptTokenizer: any Tokenizer, outputTokenizer: any Tokenizer,
         endID: Int32

@@ -24,9 +24,9 @@ package struct StateCache: Sendable {
     ///   - fingerprint: of the LLM, see `ModelFolder.fingerprint`.
     ///   - progress: called with tokens read and all tokens; what it throws stops the work.
     /// - Throws: `CheckpointError`, `NoRoom`.
-    /// - Precondition: as `Reader.read`.
+    /// - Precondition: as `Encoder.encode`.
     package init(
-        _ prompts: [[Int32]], llm reader: Reader, fingerprint: String, folder: String,
+        _ prompts: [[Int32]], llm encoder: Encoder, fingerprint: String, folder: String,
         threads: Int, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws {
         var starts = [0]
@@ -36,16 +36,16 @@ package struct StateCache: Sendable {
         if !FileManager.default.fileExists(atPath: path) {
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true)
-            let writer = try RowFileWriter(path: path, key: key, width: reader.width)
+            let writer = try RowFileWriter(path: path, key: key, width: encoder.width)
             try Self.fill(
-                writer, prompts: prompts, starts: starts, reader: reader, folder: folder,
+                writer, prompts: prompts, starts: starts, encoder: encoder, folder: folder,
                 threads: threads, progress: progress)
             try writer.finish()
         }
-        self.width = reader.width
+        self.width = encoder.width
         self.path = path
         self.starts = starts
-        file = try RowFile(path: path, key: key, width: reader.width)
+        file = try RowFile(path: path, key: key, width: encoder.width)
         guard file.rows == starts[starts.count - 1] else {
             throw CheckpointError(
                 path: path,
@@ -80,7 +80,7 @@ package struct StateCache: Sendable {
     }
 
     private static func fill(
-        _ writer: RowFileWriter, prompts: [[Int32]], starts: [Int], reader: Reader,
+        _ writer: RowFileWriter, prompts: [[Int32]], starts: [Int], encoder: Encoder,
         folder: String, threads: Int, progress: (Int, Int) throws -> Void
     ) throws {
         let total = starts[starts.count - 1]
@@ -88,7 +88,7 @@ package struct StateCache: Sendable {
         var next = (starts.firstIndex { $0 > writer.rows } ?? starts.count) - 1
         try writer.keep(starts[next])
         try checkRoom(
-            bytes(tokens: total - writer.rows, width: reader.width), folder: folder)
+            bytes(tokens: total - writer.rows, width: encoder.width), folder: folder)
         while next < prompts.count {
             let passes = (0..<threads).map { _ in
                 pass(from: &next, prompts: prompts)
@@ -96,10 +96,10 @@ package struct StateCache: Sendable {
             let states = Mutex([[PromptStates]](repeating: [], count: threads))
             DispatchQueue.concurrentPerform(iterations: threads) { index in
                 guard !passes[index].isEmpty else { return }
-                let read = reader.read(
-                    passes[index].map { (tokens: prompts[$0], bridge: .identity) },
+                let encoded = encoder.encode(
+                    passes[index].map { (tokens: prompts[$0], projector: .identity) },
                     workspace: Workspace())
-                states.withLock { $0[index] = read }
+                states.withLock { $0[index] = encoded }
             }
             for prompt in states.withLock({ $0 }).joined() {
                 try prompt.withFloats { try writer.append(.init($0)) }

@@ -3,53 +3,54 @@ internal import Inference
 
 /// What is trained: its parts and their sizes.
 package struct Design: Sendable {
-    package enum Writer: Sendable {
+    package enum Decoder: Sendable {
         case t5(T5Shape)
         case gpt2(GPT2Configuration, vocabularyRows: Int)
     }
 
-    /// The way from the frozen LLM to the writer.
-    package struct Bridge: Sendable {
+    /// The way from the frozen LLM to the decoder.
+    package struct Projection: Sendable {
         package enum Addend: Sendable {
             case none
-            /// The writer's own embedding of the prompt.
-            case writer
+            /// The decoder's own embedding of the prompt.
+            case decoder
             /// A · Emb_llm[x] + c
             case adapted
         }
 
-        package let readerWidth: Int
+        package let encoderWidth: Int
         package let hiddenWidth: Int
         package let addend: Addend
 
-        package init(readerWidth: Int, hiddenWidth: Int, addend: Addend) {
-            self.readerWidth = readerWidth
+        package init(encoderWidth: Int, hiddenWidth: Int, addend: Addend) {
+            self.encoderWidth = encoderWidth
             self.hiddenWidth = hiddenWidth
             self.addend = addend
         }
     }
 
-    package let writer: Writer
+    package let decoder: Decoder
     /// Nil where the model reads its prompts' tokens itself.
-    package let bridge: Bridge?
+    package let projection: Projection?
     /// Learned vectors before every prompt's own.
     package let softPrompt: Int
     /// Whether the soft prompt alone is trained.
-    package let isWriterFrozen: Bool
+    package let isDecoderFrozen: Bool
 
-    /// - Precondition: a model behind a bridge has no soft prompt.
+    /// - Precondition: a model behind a projector has no soft prompt.
     package init(
-        writer: Writer, bridge: Bridge?, softPrompt: Int = 0, isWriterFrozen: Bool = false
+        decoder: Decoder, projection: Projection?, softPrompt: Int = 0,
+        isDecoderFrozen: Bool = false
     ) {
-        precondition(bridge == nil || softPrompt == 0, "\(softPrompt) vectors and a bridge")
-        self.writer = writer
-        self.bridge = bridge
+        precondition(projection == nil || softPrompt == 0, "\(softPrompt) vectors and a projector")
+        self.decoder = decoder
+        self.projection = projection
         self.softPrompt = softPrompt
-        self.isWriterFrozen = isWriterFrozen
+        self.isDecoderFrozen = isDecoderFrozen
     }
 
     package var width: Int {
-        switch writer {
+        switch decoder {
         case .t5(let shape): shape.configuration.modelWidth
         case .gpt2(let configuration, _): configuration.width
         }
@@ -106,19 +107,19 @@ extension Design {
     /// - Throws: `CheckpointError` for tensors that are missing.
     package init(slm folder: ModelFolder, manifest: SLMManifest, projector: WeightFile) throws {
         let shape = try projector.tensor("projector.in.weight", shape: [nil, nil]).shape
-        let addend: Bridge.Addend =
+        let addend: Projection.Addend =
             switch (manifest.fusion, manifest.promptEmbedding) {
-            case (.add, .slm): .writer
+            case (.add, .slm): .decoder
             case (.add, .llm): .adapted
             case (.replace, _), (.crossAttention, _): .none
             }
         self.init(
-            writer: try Writer(folder, hasEncoder: manifest.fusion != .crossAttention),
-            bridge: Bridge(readerWidth: shape[1], hiddenWidth: shape[0], addend: addend))
+            decoder: try Decoder(folder, hasEncoder: manifest.fusion != .crossAttention),
+            projection: Projection(encoderWidth: shape[1], hiddenWidth: shape[0], addend: addend))
     }
 }
 
-extension Design.Writer {
+extension Design.Decoder {
     /// As the weights of a checkpoint have it.
     ///
     /// - Throws: `CheckpointError` for tensors that are missing.

@@ -4,27 +4,27 @@ package import Inference
 /// An SLM with its projector, or a model that reads by itself: its tensors, and the loss of a batch
 /// with the gradients by all of them.
 package final class TrainableModel {
-    private enum Writer {
+    private enum Decoder {
         case t5(embedding: Embedding, encoder: T5Stack?, decoder: T5Stack, startID: Int32)
         case gpt2(GPT2Stack)
     }
 
     package let design: Design
     package let layout: ParameterLayout
-    private let writer: Writer
-    private let projector: Projector?
+    private let decoder: Decoder
+    private let projector: ProjectorLayers?
     private let softPrompt: Embedding?
     private let response: ResponseLoss
 
     package init(_ design: Design) {
         self.design = design
-        let layout = ParameterLayout(freezes: design.isWriterFrozen)
+        let layout = ParameterLayout(freezes: design.isDecoderFrozen)
         self.layout = layout
-        switch design.writer {
+        switch design.decoder {
         case .t5(let shape):
             let width = shape.configuration.modelWidth
             let table = layout.matrix("shared.weight", shape.vocabularyRows, width)
-            writer = .t5(
+            decoder = .t5(
                 embedding: Embedding(table: table),
                 encoder: shape.hasEncoder ? T5Stack(encoderOf: shape, in: layout) : nil,
                 decoder: T5Stack(decoderOf: shape, in: layout),
@@ -35,11 +35,11 @@ package final class TrainableModel {
             response = ResponseLoss(weight: head, scale: shape.logitScale)
         case .gpt2(let configuration, let rows):
             let stack = GPT2Stack(configuration, vocabularyRows: rows, in: layout)
-            writer = .gpt2(stack)
+            decoder = .gpt2(stack)
             response = ResponseLoss(weight: stack.tokens.table, scale: 1)
         }
         layout.freezes = false
-        projector = design.bridge.map { Projector($0, width: design.width, in: layout) }
+        projector = design.projection.map { ProjectorLayers($0, width: design.width, in: layout) }
         softPrompt =
             design.softPrompt > 0
             ? Embedding(
@@ -52,7 +52,7 @@ package final class TrainableModel {
         package let sources: [[Int32]]
         /// Each ends with the end token.
         package let targets: [[Int32]]
-        /// The frozen LLM's states of the sources [tokens, readerWidth]; nil without a bridge.
+        /// The frozen LLM's states of the sources [tokens, encoderWidth]; nil without a projector.
         package let states: Rows?
         /// Its token vectors of the sources, likewise, for an adapter.
         package let embeddings: Rows?
@@ -77,7 +77,7 @@ package final class TrainableModel {
         let prompts = input.sources.map { design.softPrompt + $0.count }.consecutiveRanges
         let prompt = prompt(input, prompts, pass)
         let hidden: Stream
-        switch writer {
+        switch decoder {
         case .t5(let embedding, let encoder, let decoder, let startID):
             var states = prompt
             if let encoder {
@@ -111,14 +111,14 @@ package final class TrainableModel {
             return vectors
         }
         let projected = projector.apply(to: states, embeddings: input.embeddings, pass)
-        if design.bridge?.addend == .writer {
+        if design.projection?.addend == .decoder {
             embedding.add(input.sources.flatMap(\.self), to: projected, pass)
         }
         return projected
     }
 
     private var embedding: Embedding {
-        switch writer {
+        switch decoder {
         case .t5(let table, _, _, _): table
         case .gpt2(let stack): stack.tokens
         }

@@ -5,10 +5,10 @@ package enum StateSource: Sendable {
     /// Nothing is frozen: the model takes the tokens.
     case tokens
     /// Computed each time.
-    case reader(Reader)
-    case cache(StateCache, Reader)
+    case encoder(Encoder)
+    case cache(StateCache, Encoder)
     /// In memory.
-    case states([PromptStates], Reader)
+    case states([PromptStates], Encoder)
 }
 
 /// An example and the number that its prompt has in the cache.
@@ -49,24 +49,24 @@ struct PromptBuffers {
     ) -> TrainableModel.Input {
         let sources = examples.map(\.example.source)
         let total = sources.reduce(0) { $0 + $1.count }
-        let reader: Reader
+        let encoder: Encoder
         switch source {
         case .tokens:
             return TrainableModel.Input(
                 sources: sources, targets: examples.map(\.example.target), states: nil)
-        case .reader(let own):
-            reader = own
-            grow(to: total * reader.width)
-            let read = reader.read(sources.map { ($0, .identity) }, workspace: workspace)
+        case .encoder(let own):
+            encoder = own
+            grow(to: total * encoder.width)
+            let read = encoder.encode(sources.map { ($0, .identity) }, workspace: workspace)
             var offset = 0
             for prompt in read {
-                let count = prompt.tokens * reader.width
+                let count = prompt.tokens * encoder.width
                 states.rows(offset..<offset + count).copy(from: prompt.row)
                 offset += count
             }
         case .states(let given, let own):
-            reader = own
-            grow(to: total * reader.width)
+            encoder = own
+            grow(to: total * encoder.width)
             var offset = 0
             for example in examples {
                 let row = given[example.index].row
@@ -74,24 +74,24 @@ struct PromptBuffers {
                 offset += row.width
             }
         case .cache(let cache, let own):
-            reader = own
-            grow(to: total * reader.width)
+            encoder = own
+            grow(to: total * encoder.width)
             var offset = 0
             for example in examples {
                 cache.read(example.index, into: states, at: offset)
-                offset += example.example.source.count * reader.width
+                offset += example.example.source.count * encoder.width
             }
         }
         var embeddings: Rows?
         if needsEmbeddings {
-            let vectors = workspace.rows(total, reader.width)
-            reader.embed(sources.joined(), into: vectors)
+            let vectors = workspace.rows(total, encoder.width)
+            encoder.embed(sources.joined(), into: vectors)
             embeddings = vectors
         }
         return TrainableModel.Input(
             sources: sources, targets: examples.map(\.example.target),
             states: Rows(
-                base: states.base, count: total, width: reader.width, stride: reader.width),
+                base: states.base, count: total, width: encoder.width, stride: encoder.width),
             embeddings: embeddings)
     }
 

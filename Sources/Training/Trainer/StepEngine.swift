@@ -113,7 +113,8 @@ package final class StepEngine: @unchecked Sendable {
                 values: store.values, gradients: lane.gradients, workspace: lane.workspace,
                 dropout: dropout ?? .none, isTraining: dropout != nil)
             let input = lane.prompts.input(
-                examples, from: source, needsEmbeddings: model.design.bridge?.addend == .adapted,
+                examples, from: source,
+                needsEmbeddings: model.design.projection?.addend == .adapted,
                 workspace: lane.workspace)
             let loss = model.loss(
                 input, labelSmoothing: dropout == nil ? 0 : settings.labelSmoothing,

@@ -9,7 +9,7 @@ package struct TrainingRun {
     private let recipe: TrainingRecipe
     private let output: String
     private let folder: TrainingFolder
-    private let llm: (folder: ModelFolder, reader: Reader)?
+    private let llm: (folder: ModelFolder, encoder: Encoder)?
     private let start: StartingModel
     private let model: TrainableModel
     private let train: ExampleReader.Examples
@@ -32,9 +32,9 @@ package struct TrainingRun {
         train = try reader.read(recipe.data.train)
         validation = try reader.read(recipe.data.validation)
         let tokens = (train.examples + validation.examples).lazy.flatMap(\.source)
-        if let llm, let token = tokens.max(), Int(token) >= llm.reader.vocabularyRows {
+        if let llm, let token = tokens.max(), Int(token) >= llm.encoder.vocabularyRows {
             throw InferenceError.tokenOutsideVocabulary(
-                path: llm.folder.path, token: token, rows: llm.reader.vocabularyRows)
+                path: llm.folder.path, token: token, rows: llm.encoder.vocabularyRows)
         }
         if case .gpt2(let gpt2) = start.configuration {
             let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
@@ -101,15 +101,15 @@ package struct TrainingRun {
     ) throws -> StateSource {
         guard let llm else { return .tokens }
         let cache = try StateCache(
-            (train.examples + validation.examples).map(\.source), llm: llm.reader,
+            (train.examples + validation.examples).map(\.source), llm: llm.encoder,
             fingerprint: llm.folder.fingerprint,
             folder: recipe.data.cache ?? folder.states, threads: threads
         ) { try report(.states(tokens: $0, of: $1)) }
-        return .cache(cache, llm.reader)
+        return .cache(cache, llm.encoder)
     }
 
     /// A model whose states another one can learn from.
-    private static func open(_ path: String) throws -> (folder: ModelFolder, reader: Reader) {
+    private static func open(_ path: String) throws -> (folder: ModelFolder, encoder: Encoder) {
         let folder = try ModelFolder(path: path)
         func refuse(_ expected: String, _ found: String) -> InferenceError {
             .wrongModel(path: path, expected: expected, found: found)
@@ -117,11 +117,11 @@ package struct TrainingRun {
         guard case .t5 = folder.configuration else {
             throw refuse("a T5 as the LLM, whose encoder reads", "a GPT-2")
         }
-        let reader = try Reader(folder)
-        guard reader.softPromptTokens == 0 else {
+        let encoder = try Encoder(folder)
+        guard encoder.softPromptTokens == 0 else {
             throw refuse("an LLM that reads its prompts' tokens alone", SoftPrompt.fileName)
         }
-        return (folder, reader)
+        return (folder, encoder)
     }
 
     private func write(_ store: ParameterStore) throws {
@@ -174,7 +174,7 @@ extension Design {
             }
             return tensor.shape
         }
-        let writer: Writer =
+        let decoder: Decoder =
             switch start.configuration {
             case .t5(let configuration):
                 .t5(
@@ -189,21 +189,21 @@ extension Design {
             }
         guard let fusion = recipe.fusion else {
             self.init(
-                writer: writer, bridge: nil, softPrompt: recipe.softPrompt,
-                isWriterFrozen: recipe.isFrozen)
+                decoder: decoder, projection: nil, softPrompt: recipe.softPrompt,
+                isDecoderFrozen: recipe.isFrozen)
             return
         }
         let projector = try shape("projector.in.weight")
-        let addend: Bridge.Addend =
+        let addend: Projection.Addend =
             switch (fusion, recipe.promptEmbedding) {
-            case (.add, .slm): .writer
+            case (.add, .slm): .decoder
             case (.add, .llm): .adapted
             case (.replace, _), (.crossAttention, _): .none
             }
         self.init(
-            writer: writer,
-            bridge: Bridge(
-                readerWidth: projector[1], hiddenWidth: projector[0], addend: addend))
+            decoder: decoder,
+            projection: Projection(
+                encoderWidth: projector[1], hiddenWidth: projector[0], addend: addend))
     }
 }
 

@@ -3,12 +3,12 @@ import Testing
 
 @testable import Worker
 
-@Suite struct ReadersTests {
+@Suite struct EncoderTurnsTests {
     @Test func takeTurnsEachWithItsJobTypes() {
-        var readers = Readers([
-            .fixture("summarize"), .fixture("other", reader: "b"), .fixture("translate"),
+        var encoders = EncoderTurns([
+            .fixture("summarize"), .fixture("other", encoder: "b"), .fixture("translate"),
         ])
-        let turns = [readers.next(), readers.next(), readers.next()]
+        let turns = [encoders.next(), encoders.next(), encoders.next()]
         #expect(turns.map(\.name) == ["b", "large", "b"])
         #expect(turns[1].jobTypes == ["summarize", "translate"])
     }

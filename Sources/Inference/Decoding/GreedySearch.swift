@@ -1,5 +1,5 @@
 /// A response being written by one row, token after token, each the most likely one.
-struct Draft {
+struct GreedySearch {
     let row: DecoderRow
     /// What a small model proposes to come next: taken in the same pass as `nextToken`.
     private(set) var proposals: [Int32] = []
@@ -68,7 +68,7 @@ struct Draft {
 
 // MARK: Proposing
 
-extension Draft {
+extension GreedySearch {
     /// Whether one more proposal could be of use.
     var wantsProposal: Bool {
         guard let speculation, written.count + proposals.count + 1 < maximumNewTokens else {

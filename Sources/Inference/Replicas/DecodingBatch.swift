@@ -1,10 +1,10 @@
 /// The documents of a replica whose tokens come from the same output head.
-struct ResponseGroup {
+struct DecodingBatch {
     let head: OutputHead
     /// The small model's, where one proposes.
     let draftHead: OutputHead?
     /// These need no more than the most likely token.
-    private var greedy: [(id: Int, draft: Draft)] = []
+    private var greedy: [(id: Int, search: GreedySearch)] = []
     private var searches: [(id: Int, search: any LogitSearch, capacity: Int)] = []
 
     init(head: OutputHead, draftHead: OutputHead?) {
@@ -19,11 +19,11 @@ struct ResponseGroup {
 
     /// The inputs of the next pass, and the row that takes each.
     var rows: [DecoderRow] {
-        greedy.flatMap { repeatElement($0.draft.row, count: $0.draft.inputs.count) }
+        greedy.flatMap { repeatElement($0.search.row, count: $0.search.inputs.count) }
             + searches.flatMap(\.search.rows)
     }
     var nextTokens: [Int32] {
-        greedy.flatMap(\.draft.inputs) + searches.flatMap(\.search.nextTokens)
+        greedy.flatMap(\.search.inputs) + searches.flatMap(\.search.nextTokens)
     }
 
     mutating func admit(
@@ -39,8 +39,9 @@ struct ResponseGroup {
             let search = ConfidentSearch(row: row, head: head, options: options)
             searches.append((id, search, 1))
         } else {
-            let draft = Draft(row: row, head: head, options: options, speculation: speculation)
-            greedy.append((id, draft))
+            let search = GreedySearch(
+                row: row, head: head, options: options, speculation: speculation)
+            greedy.append((id, search))
         }
     }
 
@@ -51,14 +52,14 @@ struct ResponseGroup {
 
     /// Lets the small model propose what follows, token after token for all documents together.
     mutating func propose(
-        with model: any ResponseModel, into hidden: inout FloatBuffer, workspace: Workspace
+        with model: any DecoderModel, into hidden: inout FloatBuffer, workspace: Workspace
     ) {
         guard let draftHead else { return }
-        var going = greedy.indices.filter { greedy[$0].draft.wantsProposal }
+        var going = greedy.indices.filter { greedy[$0].search.wantsProposal }
         while !going.isEmpty {
-            let unread = going.map { greedy[$0].draft.unreadBySpeculation }
+            let unread = going.map { greedy[$0].search.unreadBySpeculation }
             let rows = zip(going, unread).flatMap { index, tokens in
-                tokens.compactMap { _ in greedy[index].draft.speculation?.row }
+                tokens.compactMap { _ in greedy[index].search.speculation?.row }
             }
             hidden = hidden.grown(to: rows.count * model.stateWidth)
             model.step(rows, tokens: Array(unread.joined()), into: hidden, workspace: workspace)
@@ -70,13 +71,13 @@ struct ResponseGroup {
                         from: states.rows(range.upperBound - 1..<range.upperBound))
                 }
                 return draftHead.best(
-                    last, forbidden: going.map { greedy[$0].draft.forbiddenNext },
+                    last, forbidden: going.map { greedy[$0].search.forbiddenNext },
                     workspace: workspace)
             }
             going = zip(going, tokens).compactMap { index, token in
                 guard let token else { return nil }
-                greedy[index].draft.propose(token)
-                return greedy[index].draft.wantsProposal ? index : nil
+                greedy[index].search.propose(token)
+                return greedy[index].search.wantsProposal ? index : nil
             }
         }
     }
@@ -86,7 +87,7 @@ struct ResponseGroup {
     mutating func advance(
         _ states: Rows, workspace: Workspace
     ) -> [(id: Int, response: Response)] {
-        let split = greedy.reduce(0) { $0 + $1.draft.inputs.count }
+        let split = greedy.reduce(0) { $0 + $1.search.inputs.count }
         return advanceGreedy(states.rows(0..<split), workspace: workspace)
             + advanceSearches(states.rows(split..<states.count), workspace: workspace)
     }
@@ -96,13 +97,13 @@ struct ResponseGroup {
     ) -> [(id: Int, response: Response)] {
         guard !greedy.isEmpty else { return [] }
         let choices = head.best(
-            states, forbidden: greedy.flatMap(\.draft.forbidden), workspace: workspace)
-        let ranges = greedy.map(\.draft.inputs.count).consecutiveRanges
+            states, forbidden: greedy.flatMap(\.search.forbidden), workspace: workspace)
+        let ranges = greedy.map(\.search.inputs.count).consecutiveRanges
         var finished: [(id: Int, response: Response)] = []
         // In place, so that no token copies what was written before it.
         var going = 0
         for (index, range) in ranges.enumerated() {
-            if let response = greedy[index].draft.advance(choices[range]) {
+            if let response = greedy[index].search.advance(choices[range]) {
                 finished.append((greedy[index].id, response))
             } else {
                 greedy.swapAt(going, index)

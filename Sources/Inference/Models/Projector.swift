@@ -1,10 +1,10 @@
 package import Checkpoints
 
-/// The way from a reader's states H to what a writer takes: Z = out(relu(in(H))), fused with the
-/// prompt's embedding (LLM-to-SLM, arXiv 2402.16844); or H itself where the reader's own decoder
+/// The way from an encoder's states H to what a decoder takes: Z = out(relu(in(H))), fused with the
+/// prompt's embedding (LLM-to-SLM, arXiv 2402.16844); or H itself where the encoder's own decoder
 /// writes.
-package struct Bridge: Sendable {
-    private struct Projector: Sendable {
+package struct Projector: Sendable {
+    private struct Weights: Sendable {
         let inner: (weight: PackedMatrix, bias: WeightVector)
         let outer: (weight: PackedMatrix, bias: WeightVector)
         let addend: Addend
@@ -13,74 +13,74 @@ package struct Bridge: Sendable {
     /// E of S = E + Z.
     private enum Addend: Sendable {
         case none
-        /// The writer's embedding of the same tokens.
-        case writer(EmbeddingTable)
-        /// A · Emb_llm[x] + c, where reader and writer have different tokenizers.
+        /// The decoder's embedding of the same tokens.
+        case decoder(EmbeddingTable)
+        /// A · Emb_llm[x] + c, where encoder and decoder have different tokenizers.
         case adapted(EmbeddingTable, weight: PackedMatrix, bias: WeightVector)
     }
 
-    private let projector: Projector?
+    private let weights: Weights?
 
-    /// The reader's own decoder writes: states pass unchanged.
-    package static let identity = Bridge(projector: nil)
+    /// The encoder's own decoder writes: states pass unchanged.
+    package static let identity = Projector(weights: nil)
 
-    private init(projector: Projector?) { self.projector = projector }
+    private init(weights: Weights?) { self.weights = weights }
 
     /// Loads `projector.safetensors` of an SLM folder.
     ///
-    /// - Throws: `CheckpointError` where its shapes do not join `reader` to the SLM.
-    package init(_ manifest: SLMManifest, slm: ModelFolder, reader: Reader) throws {
-        guard reader.softPromptTokens == 0 else {
+    /// - Throws: `CheckpointError` where its shapes do not join `encoder` to the SLM.
+    package init(_ manifest: SLMManifest, slm: ModelFolder, encoder: Encoder) throws {
+        guard encoder.softPromptTokens == 0 else {
             throw InferenceError.wrongModel(
-                path: reader.path, expected: "a large model that reads its prompts' tokens alone",
+                path: encoder.path, expected: "a large model that reads its prompts' tokens alone",
                 found: SoftPrompt.fileName)
         }
         // Small, and everything passes through it: it stays in full precision.
         let loader = WeightLoader(
             float32: try WeightFile(path: manifest.folder + "/projector.safetensors"))
-        let writerWidth = slm.configuration.width
+        let decoderWidth = slm.configuration.width
         func linear(
             _ name: String, _ columns: Int?, _ inner: Int
         ) throws -> (weight: PackedMatrix, bias: WeightVector) {
             let weight = try loader.matrix([name + ".weight"], shape: [columns, inner])
             return (weight, try loader.vector(name + ".bias", count: weight.columns))
         }
-        let inner = try linear("projector.in", nil, reader.width)
-        let outer = try linear("projector.out", writerWidth, inner.weight.columns)
+        let inner = try linear("projector.in", nil, encoder.width)
+        let outer = try linear("projector.out", decoderWidth, inner.weight.columns)
         let addend: Addend
         switch (manifest.fusion, manifest.promptEmbedding) {
         case (.replace, _), (.crossAttention, _):
             addend = .none
         case (.add, .slm):
             let table = try slm.embedding
-            guard table.rows >= reader.vocabularyRows else {
+            guard table.rows >= encoder.vocabularyRows else {
                 throw InferenceError.widthMismatch(
                     path: slm.path, what: "the embedding of a shared vocabulary",
-                    expected: reader.vocabularyRows, found: table.rows)
+                    expected: encoder.vocabularyRows, found: table.rows)
             }
-            addend = .writer(table)
+            addend = .decoder(table)
         case (.add, .llm):
-            let adapter = try linear("prompt_adapter", writerWidth, reader.width)
-            addend = .adapted(reader.embedding, weight: adapter.weight, bias: adapter.bias)
+            let adapter = try linear("prompt_adapter", decoderWidth, encoder.width)
+            addend = .adapted(encoder.embedding, weight: adapter.weight, bias: adapter.bias)
         }
-        projector = Projector(inner: inner, outer: outer, addend: addend)
+        weights = Weights(inner: inner, outer: outer, addend: addend)
     }
 
-    /// states [tokens, reader width] → [tokens, writer width]
-    func cross(_ states: Rows, tokens: [Int32], workspace: Workspace) -> PromptStates {
-        guard let projector else { return PromptStates(copying: states) }
+    /// states [tokens, encoder width] → [tokens, decoder width]
+    func project(_ states: Rows, tokens: [Int32], workspace: Workspace) -> PromptStates {
+        guard let weights else { return PromptStates(copying: states) }
         return workspace.scope {
-            let hidden = workspace.rows(states.count, projector.inner.weight.columns)
-            let fused = workspace.rows(states.count, projector.outer.weight.columns)
+            let hidden = workspace.rows(states.count, weights.inner.weight.columns)
+            let fused = workspace.rows(states.count, weights.outer.weight.columns)
             Operators.multiply(
-                states, projector.inner.weight, into: hidden, bias: projector.inner.bias,
+                states, weights.inner.weight, into: hidden, bias: weights.inner.bias,
                 activation: .relu, workspace: workspace)
             Operators.multiply(
-                hidden, projector.outer.weight, into: fused, bias: projector.outer.bias,
+                hidden, weights.outer.weight, into: fused, bias: weights.outer.bias,
                 workspace: workspace)
-            switch projector.addend {
+            switch weights.addend {
             case .none: break
-            case .writer(let table):
+            case .decoder(let table):
                 let embedded = workspace.rows(fused.count, fused.width)
                 table.gather(tokens, into: embedded)
                 fused.add(embedded)

@@ -1,7 +1,7 @@
 package import Checkpoints
 
 /// The model that reads: prompts in, states out, many documents in one pass.
-package struct Reader: Sendable {
+package struct Encoder: Sendable {
     private enum Kind: Sendable {
         case encoder(T5Encoder)
         /// A decoder-only model that reads for itself takes its own embeddings as the prefix.
@@ -65,20 +65,20 @@ package struct Reader: Sendable {
         embedding.gather(tokens, into: target)
     }
 
-    /// The same for one bridge per prompt.
-    package func read(
-        _ prompts: [(tokens: [Int32], bridge: Bridge)], workspace: Workspace
+    /// The same for one projector per prompt.
+    package func encode(
+        _ prompts: [(tokens: [Int32], projector: Projector)], workspace: Workspace
     ) -> [PromptStates] {
-        read(prompts.map { ($0.tokens, [$0.bridge]) }, workspace: workspace).flatMap(\.self)
+        encode(prompts.map { ($0.tokens, [$0.projector]) }, workspace: workspace).flatMap(\.self)
     }
 
     /// Reads a batch, without padding, and takes each document's states through each of its
-    /// bridges.
+    /// projectors.
     ///
-    /// - Returns: per prompt, per bridge, with a state for each vector of a soft prompt, too.
+    /// - Returns: per prompt, per projector, with a state for each vector of a soft prompt, too.
     /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
-    package func read(
-        _ prompts: [(tokens: [Int32], bridges: [Bridge])], workspace: Workspace
+    package func encode(
+        _ prompts: [(tokens: [Int32], projectors: [Projector])], workspace: Workspace
     ) -> [[PromptStates]] {
         workspace.scope {
             let documents = prompts.map { softPromptTokens + $0.tokens.count }.consecutiveRanges
@@ -93,8 +93,8 @@ package struct Reader: Sendable {
                 encoder.encode(states, documents: documents, workspace: workspace)
             }
             return zip(prompts, documents).map { prompt, document in
-                prompt.bridges.map {
-                    $0.cross(states.rows(document), tokens: prompt.tokens, workspace: workspace)
+                prompt.projectors.map {
+                    $0.project(states.rows(document), tokens: prompt.tokens, workspace: workspace)
                 }
             }
         }

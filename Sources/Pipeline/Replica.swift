@@ -1,25 +1,25 @@
 internal import Inference
 
-/// A replica, and the parts that it writes.
+/// A replica of a decoder, and the parts that it writes.
 ///
 /// Not thread-safe: used by one lane at a time.
-final class Decoder {
-    private let replica: DecoderReplica
+final class Replica {
+    private let decoder: DecoderReplica
     private var parts: [Int: AdmittedPart] = [:]
     private var lastID = 0
 
-    init(_ writer: ModelLibrary.Writer) {
-        replica = DecoderReplica(model: writer.model, draftModel: writer.draftModel)
+    init(_ model: ModelLibrary.Decoder) {
+        decoder = DecoderReplica(model: model.model, draftModel: model.draftModel)
     }
 
     /// Rows that its parts may come to have.
-    var rowCapacity: Int { replica.rowCapacity }
+    var rowCapacity: Int { decoder.rowCapacity }
     /// One for each part.
     var documents: [Document] { parts.values.map(\.document) }
 
     func admit(_ encoded: [EncodedPart], at now: ContinuousClock.Instant) {
         guard !encoded.isEmpty else { return }
-        replica.admit(
+        decoder.admit(
             encoded.map { part in
                 lastID += 1
                 parts[lastID] = AdmittedPart(encoded: part, admitted: now)
@@ -30,7 +30,7 @@ final class Decoder {
     /// So many steps, or as many as it takes to complete a part. Returns those that are complete.
     func write(steps: Int) -> [(part: AdmittedPart, response: Response)] {
         for _ in 0..<steps {
-            let written = replica.step()
+            let written = decoder.step()
             guard written.isEmpty else {
                 return written.compactMap { id, response in
                     parts.removeValue(forKey: id).map { ($0, response) }
@@ -45,6 +45,6 @@ final class Decoder {
         let over = parts.filter(\.value.document.isOver)
         guard !over.isEmpty else { return }
         for id in over.keys { parts[id] = nil }
-        replica.remove { over[$0] != nil }
+        decoder.remove { over[$0] != nil }
     }
 }

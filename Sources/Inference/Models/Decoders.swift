@@ -1,21 +1,21 @@
 package import Checkpoints
 
 /// Opens the writing half of a model for one of the three modes.
-package enum Writers {
-    /// `llm` and `slm`: the model's own decoder after its own reader.
+package enum Decoders {
+    /// `llm` and `slm`: the model's own decoder after its own encoder.
     package static func own(
         _ folder: ModelFolder, format: WeightFormat = .float32
-    ) throws -> any ResponseModel {
+    ) throws -> any DecoderModel {
         switch folder.configuration {
         case .t5: try T5Decoder(folder, format: format)
         case .gpt2: try GPT2Decoder(folder, format: format)
         }
     }
 
-    /// `hybrid`: the SLM behind a bridge.
+    /// `hybrid`: the SLM behind a projector.
     package static func slm(
         _ folder: ModelFolder, manifest: SLMManifest, format: WeightFormat = .float32
-    ) throws -> any ResponseModel {
+    ) throws -> any DecoderModel {
         switch (folder.configuration, manifest.fusion) {
         case (.t5, .crossAttention): return try T5Decoder(folder, format: format)
         case (.t5, .add), (.t5, .replace):

@@ -1,7 +1,7 @@
 /// A model that writes token by token: immutable weights, shared by all replicas.
 ///
 /// Called once per batch and step, so dynamic dispatch costs nothing that can be measured.
-package protocol ResponseModel: Sendable {
+package protocol DecoderModel: Sendable {
     var head: OutputHead { get }
     /// Width of the prompt states that it takes.
     var stateWidth: Int { get }
@@ -22,7 +22,7 @@ package protocol ResponseModel: Sendable {
     func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost
 }
 
-/// A prompt as a `ResponseModel` takes it.
+/// A prompt as a `DecoderModel` takes it.
 package struct OpenedPrompt: Sendable {
     /// [tokens, stateWidth]: encoder states, or input embeddings of an SLM that reads by itself.
     package let states: PromptStates

@@ -2,22 +2,22 @@ internal import Inference
 
 /// Z = out(relu(in(H))) of the frozen LLM's states H, plus A · Emb_llm[x] + c where the tokenizers
 /// differ.
-struct Projector {
+struct ProjectorLayers {
     private let inner: Linear
     private let outer: Linear
     private let adapter: Linear?
 
-    init(_ design: Design.Bridge, width: Int, in layout: ParameterLayout) {
+    init(_ design: Design.Projection, width: Int, in layout: ParameterLayout) {
         func linear(_ name: String, _ rows: Int, _ columns: Int) -> Linear {
             Linear(
                 layout.matrix(name + ".weight", rows, columns),
                 bias: layout.vector(name + ".bias", rows))
         }
-        inner = linear("projector.in", design.hiddenWidth, design.readerWidth)
+        inner = linear("projector.in", design.hiddenWidth, design.encoderWidth)
         outer = linear("projector.out", width, design.hiddenWidth)
         adapter =
             design.addend == .adapted
-            ? linear("prompt_adapter", width, design.readerWidth) : nil
+            ? linear("prompt_adapter", width, design.encoderWidth) : nil
     }
 
     /// - Parameter embeddings: those of the LLM, where there is an adapter.

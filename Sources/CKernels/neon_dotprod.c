@@ -11,7 +11,7 @@
 
 enum { GROUP = 12 };
 
-// Four rows by 16 columns at a time; each lane of a register of a is one row's cell.
+// Four rows by 16 columns at a time; each element of a register of a is one row's cell.
 static inline __attribute__((always_inline)) void int8_part(const uint8_t *a, const int8_t *b,
                                                             size_t quads, int32_t *sums) {
     int32x4_t acc[4][4];

@@ -28,14 +28,16 @@ package struct ClaimRequest: Sendable {
 package struct Claim: Sendable, Equatable {
     package let lease: LeaseID
     package let encoder: String
-    package let lane: Lane
+    package let lengthClass: LengthClass
     /// In order of priority and age; never empty.
     package let documents: [ClaimedDocument]
 
-    package init(lease: LeaseID, encoder: String, lane: Lane, documents: [ClaimedDocument]) {
+    package init(
+        lease: LeaseID, encoder: String, lengthClass: LengthClass, documents: [ClaimedDocument]
+    ) {
         self.lease = lease
         self.encoder = encoder
-        self.lane = lane
+        self.lengthClass = lengthClass
         self.documents = documents
     }
 }

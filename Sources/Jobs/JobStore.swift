@@ -7,7 +7,7 @@ package protocol JobStore: Sendable {
     /// Makes worker and job types known. Throws when store and program do not fit together.
     func register(_ worker: WorkerDescription, jobTypes: [JobType]) async throws -> WorkerID
 
-    /// The next batch, of one lane; nil when there is none for this worker now.
+    /// The next batch, of one length class; nil when there is none for this worker now.
     ///
     /// Not to be called concurrently for one worker: suspects must not meet other documents.
     func claim(_ request: ClaimRequest) async throws -> Claim?
@@ -18,7 +18,8 @@ package protocol JobStore: Sendable {
     ) async throws -> HeartbeatReply
 
     /// Writes back all or a part of a batch; the lease closes with its last document.
-    func finish(_ lease: LeaseID, _ documents: [FinishedDocument]) async throws -> FinishReceipt
+    func complete(_ lease: LeaseID, _ documents: [FinishedDocument]) async throws
+        -> CompletionReceipt
 
     /// Gives documents back without counting an attempt, or ends those that were cancelled; returns how many the lease still held.
     @discardableResult

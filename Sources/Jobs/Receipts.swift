@@ -1,5 +1,5 @@
-/// What became of a write-back.
-package struct FinishReceipt: Sendable, Equatable {
+/// What became of a completion.
+package struct CompletionReceipt: Sendable, Equatable {
     /// Final, and recorded, by this call or by an earlier one whose answer was lost.
     package var recorded: [Int64] = []
     /// Recorded as failed, to be tried again.
@@ -35,7 +35,7 @@ package struct HeartbeatReply: Sendable, Equatable {
 /// What was taken back from workers that went silent.
 package struct RescueSummary: Sendable, Equatable {
     package let leases: Int
-    /// Documents ready again, in the lanes of suspects.
+    /// Documents ready again, in the classes of suspects.
     package let suspects: Int
     /// Documents given up: four workers went silent with them.
     package let dead: Int

@@ -145,8 +145,8 @@ struct Schedule {
     /// As many prompts from the front as every one of their job types allows in a batch.
     ///
     /// Padding is counted though none is computed: it keeps short documents from waiting for one
-    /// long one, and documents of one claim are of similar length, since the queue's lanes are
-    /// lengths.
+    /// long one, and documents of one claim are of similar length, since the queue claims by
+    /// length class.
     private func batchSize(
         encoder: Int, room: Int
     ) -> (count: Int, isFull: Bool, wait: Duration) {

@@ -10,7 +10,7 @@ package actor DatabaseConnection {
         executor.asUnownedSerialExecutor()
     }
     package nonisolated let settings: ConnectionSettings
-    private nonisolated let wakeUp = WakeUp()
+    private nonisolated let wakePipe = WakePipe()
     private var session: Session?
 
     package init(_ settings: ConnectionSettings) {
@@ -82,7 +82,7 @@ package actor DatabaseConnection {
 
     /// Ends the wait in progress, or else the next one.
     package nonisolated func interrupt() {
-        wakeUp.signal()
+        wakePipe.signal()
     }
 
     private func waitHere(_ timeout: Duration) throws(DatabaseError) -> Bool {
@@ -91,10 +91,10 @@ package actor DatabaseConnection {
         while true {
             if try session.takeNotifications() { return true }
             let left = (deadline - .now) / Duration.milliseconds(1)
-            if left <= 0 || wakeUp.consume() { return false }
+            if left <= 0 || wakePipe.consume() { return false }
             var sources = [
                 pollfd(fd: session.socket, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wakePipe.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             // Rounded up: a wait of under a millisecond would spin. EINTR just looks again.
             poll(&sources, 2, Int32(min(left, 3_600_000).rounded(.up)))

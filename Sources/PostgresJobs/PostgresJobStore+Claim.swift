@@ -21,13 +21,13 @@ extension Claim {
     fileprivate init?(_ rows: Rows, encoder: String) throws {
         guard let first = rows.first else { return nil }
         let number: Int = try first.value("lane")
-        guard let lane = Lane(rawValue: number) else {
+        guard let lengthClass = LengthClass(rawValue: number) else {
             throw DatabaseError.unexpectedValue(
-                column: "lane", expected: "from 0 to \(Lane.allCases.count - 1)",
+                column: "lane", expected: "from 0 to \(LengthClass.allCases.count - 1)",
                 found: String(number))
         }
         self.init(
-            lease: LeaseID(try first.value("lease_id")), encoder: encoder, lane: lane,
+            lease: LeaseID(try first.value("lease_id")), encoder: encoder, lengthClass: lengthClass,
             documents: try rows.map { row in
                 ClaimedDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),

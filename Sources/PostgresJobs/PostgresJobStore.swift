@@ -3,12 +3,12 @@ package import Postgres
 
 /// The job store in PostgreSQL: one worker's view of schema `l2s`.
 ///
-/// Holds three connections, so that a long write-back never delays a heartbeat and a wait for work
+/// Holds three connections, so that a long completion never delays a heartbeat and a wait for work
 /// delays neither: work, heartbeat, listen. The SQL that does the moves is in `migrations/`.
 package struct PostgresJobStore: JobStore {
-    let work: StoreLink
-    let heartbeat: StoreLink
-    let listen: StoreLink
+    let work: ReconnectingConnection
+    let heartbeat: ReconnectingConnection
+    let listen: ReconnectingConnection
     /// Told with every heartbeat.
     let load: (@Sendable () -> WorkerLoad)?
 
@@ -22,9 +22,9 @@ package struct PostgresJobStore: JobStore {
         load: (@Sendable () -> WorkerLoad)? = nil, onPolling: (@Sendable () -> Void)? = nil
     ) {
         self.load = load
-        work = StoreLink(settings)
-        heartbeat = StoreLink(settings)
-        listen = StoreLink(listening ?? settings) {
+        work = ReconnectingConnection(settings)
+        heartbeat = ReconnectingConnection(settings)
+        listen = ReconnectingConnection(listening ?? settings) {
             try await $0.listen(to: "l2s_work")
             if await $0.isPooled { onPolling?() }
         }

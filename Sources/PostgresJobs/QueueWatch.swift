@@ -16,13 +16,13 @@ package actor QueueWatch {
         try await connection.connect()
         if groupsAreDue.map({ $0 <= clock.now }) ?? true {
             let duration = try await clock.measure {
-                groups = try await JobDesk(connection).openGroups()
+                groups = try await QueueClient(connection).openGroups()
             }
             groupsAreDue = clock.now + duration * 20
         }
         // The newest ten seconds may still grow, and those before by a clock that was read late.
         let since = points.keys.max().map { $0 - Overview.Point.seconds }
-        var seen = try await JobDesk(connection).overview(groups: groups, since: since)
+        var seen = try await QueueClient(connection).overview(groups: groups, since: since)
         for point in seen.points { points[point.time] = point }
         points = points.filter { Double($0.key) > seen.time - 3600 }
         seen.points = points.values.sorted { $0.time < $1.time }

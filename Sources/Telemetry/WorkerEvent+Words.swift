@@ -97,7 +97,7 @@ private func outcome(_ counts: BatchCounts, _ times: BatchTimes) -> Logger.Metad
         "tokens_in": number(counts.tokensIn), "tokens_out": number(counts.tokensOut),
         "tokenize_ms": time(times.tokenize), "encode_ms": time(times.encode),
         "handoff_ms": time(times.handoff), "decode_ms": time(times.decode),
-        "writeback_ms": time(times.writeBack), "total_ms": time(times.total),
+        "complete_ms": time(times.completion), "total_ms": time(times.total),
     ]
 }
 

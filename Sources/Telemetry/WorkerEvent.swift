@@ -65,7 +65,7 @@ package struct BatchTimes: Sendable, Equatable {
     package var encode = Duration.zero
     package var handoff = Duration.zero
     package var decode = Duration.zero
-    package var writeBack = Duration.zero
+    package var completion = Duration.zero
     /// From claimed to written back.
     package var total = Duration.zero
 

@@ -11,7 +11,7 @@ struct BatchTally {
     private var encode = Span()
     private var handoff = Span()
     private var decode = Span()
-    private var writeBack = Span()
+    private var completion = Span()
 
     init(claimed: Instant) {
         self.claimed = claimed
@@ -38,7 +38,7 @@ struct BatchTally {
     }
 
     mutating func written(from start: Instant, to end: Instant) {
-        writeBack.widen(from: start, to: end)
+        completion.widen(from: start, to: end)
     }
 
     func times(now: Instant) -> BatchTimes {
@@ -47,7 +47,7 @@ struct BatchTally {
         times.encode = encode.length
         times.handoff = handoff.length
         times.decode = decode.length
-        times.writeBack = writeBack.length
+        times.completion = completion.length
         times.total = claimed.duration(to: now)
         return times
     }

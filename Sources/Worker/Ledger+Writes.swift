@@ -3,18 +3,18 @@ internal import Telemetry
 
 extension Ledger {
     enum Write {
-        case finish(LeaseID, [Delivered])
+        case complete(LeaseID, [Delivered])
         case release(LeaseID, [Int64])
 
         var lease: LeaseID {
             switch self {
-            case .finish(let lease, _), .release(let lease, _): lease
+            case .complete(let lease, _), .release(let lease, _): lease
             }
         }
 
         var count: Int {
             switch self {
-            case .finish(_, let delivered): delivered.count
+            case .complete(_, let delivered): delivered.count
             case .release(_, let ids): ids.count
             }
         }
@@ -40,7 +40,7 @@ extension Ledger {
         guard let (lease, time) = due, time <= now, var batch = batches[lease] else { return nil }
         let write: Write
         if batch.returned.isEmpty {
-            write = .finish(lease, batch.delivered)
+            write = .complete(lease, batch.delivered)
             batch.delivered = []
         } else {
             write = .release(lease, batch.returned)
@@ -62,7 +62,7 @@ extension Ledger {
 
     /// - Parameter start: when the write was sent for the first time.
     mutating func recorded(
-        _ delivered: [Delivered], of lease: LeaseID, _ receipt: FinishReceipt,
+        _ delivered: [Delivered], of lease: LeaseID, _ receipt: CompletionReceipt,
         from start: Instant, to end: Instant
     ) -> [Action] {
         var actions: [Action] = []

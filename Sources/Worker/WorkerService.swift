@@ -23,10 +23,10 @@ package final class WorkerService: Service {
     private let outages = Mutex(Outages())
     private let failure = Mutex<(any Error)?>(nil)
     /// There may be something to write.
-    let outbox = Bell()
+    let outbox = Signal()
     /// The last lease was closed, or nobody should wait for that any longer.
-    let settled = Bell()
-    private let stop = Bell()
+    let settled = Signal()
+    private let stop = Signal()
     private let progress = Mutex(Progress.working)
 
     enum Progress {
@@ -80,7 +80,7 @@ package final class WorkerService: Service {
         await withTaskGroup { group in
             group.addTask { await self.untilCancelled { try await self.renewLeases(id) } }
             group.addTask { await self.untilCancelled { try await self.fenceLeases() } }
-            group.addTask { await self.untilCancelled { try await self.writeBack() } }
+            group.addTask { await self.untilCancelled { try await self.complete() } }
             await untilStopped {
                 await withTaskGroup { group in
                     group.addTask { await self.untilCancelled { try await self.maintain() } }
@@ -111,13 +111,13 @@ package final class WorkerService: Service {
 
     func drainAndStop() {
         progress.withLock { if $0 == .working { $0 = .draining } }
-        stop.ringForGood()
+        stop.fireForGood()
     }
 
     private func hurry() {
         progress.withLock { $0 = .hurrying }
-        stop.ringForGood()
-        settled.ring()
+        stop.fireForGood()
+        settled.fire()
     }
 
     /// The worker cannot go on.
@@ -175,10 +175,10 @@ package final class WorkerService: Service {
     }
 
     /// Tells of attempts whose end is in the store.
-    func tell(_ documents: [DocumentRecord], writeBack: Range<ContinuousClock.Instant>) {
+    func tell(_ documents: [DocumentRecord], completion: Range<ContinuousClock.Instant>) {
         metrics?.recorded(
-            documents, writeBack: writeBack.lowerBound.duration(to: writeBack.upperBound))
-        DocumentSpans.emit(documents, writeBack: writeBack)
+            documents, completion: completion.lowerBound.duration(to: completion.upperBound))
+        DocumentSpans.emit(documents, completion: completion)
     }
 
     // MARK: What the ledger decided
@@ -202,11 +202,11 @@ package final class WorkerService: Service {
             case .recall(let lease, let ids):
                 let taken = processor.withdraw(ids)
                 act { $0.gaveBack(taken, of: lease) }
-            case .lookAtWrites: outbox.ring()
+            case .lookAtWrites: outbox.fire()
             case .close:
                 // Suspects are only given to a worker that holds nothing else.
                 store.interruptWait()
-                if held(\.isEmpty) { settled.ring() }
+                if held(\.isEmpty) { settled.fire() }
             }
         }
     }

@@ -27,13 +27,13 @@ struct Cancel: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
+        let client = QueueClient(try await database.open())
         var count = 0
         if let group {
-            guard try await desk.group(group) != nil else { throw unknownGroup(group) }
-            count = try await desk.cancel(group: group)
+            guard try await client.group(group) != nil else { throw unknownGroup(group) }
+            count = try await client.cancel(group: group)
         } else {
-            count = try await desk.cancel(ids)
+            count = try await client.cancel(ids)
         }
         if json {
             try Console.printJSON(["cancelled": count])

@@ -114,7 +114,7 @@ struct DemoDatabase {
             FROM l2s.jobs WHERE id = ANY ($1)
             """, [.ints(ids)]
         ).single()
-        let reports = try await JobDesk(connection).reports(ids)
+        let reports = try await QueueClient(connection).reports(ids)
         let sampleOfID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0.sample) })
         var bySample: [Int: JobReport] = [:]
         for report in reports {

@@ -27,11 +27,11 @@ struct DistillJobs: AsyncParsableCommand {
 
     func run() async throws {
         let jobType = try labels.openJobType()
-        let desk = JobDesk(try await database.open())
+        let client = QueueClient(try await database.open())
         let writer = try labels.writer()
         let interruption = Interruption()
-        try await desk.labels(
-            JobDesk.LabelSelection(
+        try await client.labels(
+            QueueClient.LabelSelection(
                 jobType: jobType.name, group: group, since: since, until: until)
         ) { label in
             try interruption.check()

@@ -28,14 +28,14 @@ extension Doctor {
             try await SchemaMigrator().check(connection)
             findings.append(Finding(verdict: .ok, check: check, words: "version \(schemaVersion)"))
             check = "job types"
-            let desk = JobDesk(connection)
-            let types = try await desk.status()
+            let client = QueueClient(connection)
+            let types = try await client.status()
             findings.append(compare(types))
             check = "workers"
-            let workers = try await desk.workers()
+            let workers = try await client.workers()
             findings.append(describe(workers))
             check = "health"
-            findings += try await healthFindings(desk, types, workers)
+            findings += try await healthFindings(client, types, workers)
         } catch {
             findings.append(Finding(verdict: .failed, check: check, words: "\(error)"))
         }

@@ -7,15 +7,15 @@ import Settings
 extension Doctor {
     /// What may go well now and hurt later: each with what to do.
     func healthFindings(
-        _ desk: JobDesk, _ types: [JobTypeStatus], _ workers: [WorkerStatus]
+        _ client: QueueClient, _ types: [JobTypeStatus], _ workers: [WorkerStatus]
     ) async throws -> [Finding] {
         let before = Date().timeIntervalSince1970
-        let health = try await desk.health(oldTransaction: oldTransaction)
+        let health = try await client.health(oldTransaction: oldTransaction)
         let clock = (before + Date().timeIntervalSince1970) / 2
         return [
             pauses(types, health), maintenance(health, workers), roles(health),
             connections(health), oldestTransaction(health), skew(clock - health.time),
-            await notifications(desk),
+            await notifications(client),
         ]
     }
 
@@ -101,9 +101,9 @@ extension Doctor {
                     + "it by NTP")
     }
 
-    private func notifications(_ desk: JobDesk) async -> Finding {
+    private func notifications(_ client: QueueClient) async -> Finding {
         let check = "notifications"
-        let isPooled = await desk.connection.isPooled
+        let isPooled = await client.connection.isPooled
         let settings: ConnectionSettings
         do {
             guard let url = try DatabaseURL.ifGiven(raw, name: .listenURL) else {
@@ -125,7 +125,7 @@ extension Doctor {
             let words: String? =
                 if await listener.isPooled {
                     "leads through a pooler, too"
-                } else if try await desk.reaches(listener) {
+                } else if try await client.reaches(listener) {
                     nil
                 } else { "leads to another database" }
             await listener.close()

@@ -175,7 +175,7 @@ struct EnqueueTransaction {
     private mutating func flush() async throws {
         guard !waiting.isEmpty else { return }
         do {
-            ids += try await JobDesk(connection).enqueue(waiting.map(\.job))
+            ids += try await QueueClient(connection).enqueue(waiting.map(\.job))
         } catch let error as DatabaseError where error.refusal != nil {
             try await connection.query("ROLLBACK")
             throw try await culprit() ?? error
@@ -189,7 +189,7 @@ struct EnqueueTransaction {
         try await connection.query("BEGIN")
         for placed in waiting {
             do {
-                _ = try await JobDesk(connection).enqueue([placed.job])
+                _ = try await QueueClient(connection).enqueue([placed.job])
             } catch let error as DatabaseError {
                 guard let refusal = error.refusal else { throw error }
                 // l2s.enqueue's own detail counts bytes and names job types, never texts.

@@ -16,8 +16,8 @@ struct Maintain: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
-        let lines = try await desk.maintain()
+        let client = QueueClient(try await database.open())
+        let lines = try await client.maintain()
         for line in lines { Console.print(line) }
         if lines.isEmpty { Console.note("nothing was to be done") }
     }

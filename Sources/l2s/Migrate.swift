@@ -25,7 +25,7 @@ struct Migrate: AsyncParsableCommand {
         let connection = try await database.openUnchecked()
         let applied = try await SchemaMigrator().migrate(connection)
         try await JobTypeTable.write(jobTypes, connection)
-        let missing = try await JobDesk(connection).grantRoles()
+        let missing = try await QueueClient(connection).grantRoles()
         let report = try Report(
             schema: SchemaName(database.raw).description, applied: applied.map(\.name),
             jobTypes: jobTypes.map(\.name), missing: missing)

@@ -43,8 +43,8 @@ struct PausedChoice: ParsableArguments {
     }
 
     func set(paused: Bool) async throws {
-        let desk = JobDesk(try await database.open())
-        guard try await desk.setPaused(paused, jobType: jobType) else {
+        let client = QueueClient(try await database.open())
+        guard try await client.setPaused(paused, jobType: jobType) else {
             throw unknownJobType(jobType ?? "")
         }
         Console.print("\(paused ? "paused" : "resumed") \(jobType ?? "the whole queue")")

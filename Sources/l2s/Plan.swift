@@ -41,17 +41,17 @@ struct Plan: AsyncParsableCommand {
     func run() async throws {
         // A time of day means today's.
         let time = by.map { $0.prefix { $0 != " " }.contains(":") ? "today \($0)" : $0 }
-        let desk = JobDesk(try await database.open())
-        let plans = try await desk.plans(jobType: jobType, group: group, by: time)
+        let client = QueueClient(try await database.open())
+        let plans = try await client.plans(jobType: jobType, group: group, by: time)
         if json {
             for plan in plans { try Console.printJSON(plan) }
         } else if !plans.isEmpty {
             Console.print(plans.map(\.text).joined(separator: "\n\n"))
         }
         guard plans.isEmpty else { return }
-        if let jobType, try await !desk.knows(jobType: jobType) { throw unknownJobType(jobType) }
+        if let jobType, try await !client.knows(jobType: jobType) { throw unknownJobType(jobType) }
         if let group {
-            guard try await desk.group(group) != nil else { throw unknownGroup(group) }
+            guard try await client.group(group) != nil else { throw unknownGroup(group) }
             Console.note("group \(group): nothing is left to do")
         }
     }

@@ -32,9 +32,9 @@ struct Results: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
+        let client = QueueClient(try await database.open())
         if !ids.isEmpty {
-            let found = try await desk.results(ids)
+            let found = try await client.results(ids)
             for document in found { try Console.printJSON(document) }
             let missing = Set(ids).subtracting(found.map(\.id)).sorted()
             guard missing.isEmpty else {
@@ -45,17 +45,17 @@ struct Results: AsyncParsableCommand {
             }
             return
         }
-        if let group, try await desk.group(group) == nil { throw unknownGroup(group) }
+        if let group, try await client.group(group) == nil { throw unknownGroup(group) }
         var key = after
         while true {
             let isLast: Bool =
                 if !follow { true } else if let group {
-                    try await desk.isCompleted(group: group)
+                    try await client.isCompleted(group: group)
                 } else { false }
-            let page = try await desk.completed(after: key, group: group)
+            let page = try await client.completed(after: key, group: group)
             for document in page { try Console.printJSON(document) }
             if let last = page.last { key = last.key } else if isLast { return }
-            if page.isEmpty { try await desk.waitForGroups(timeout: .milliseconds(250)) }
+            if page.isEmpty { try await client.waitForGroups(timeout: .milliseconds(250)) }
         }
     }
 }

@@ -31,13 +31,13 @@ struct Retry: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
-        if let group, try await desk.group(group) == nil { throw unknownGroup(group) }
-        if let jobType, try await !desk.knows(jobType: jobType) { throw unknownJobType(jobType) }
+        let client = QueueClient(try await database.open())
+        if let group, try await client.group(group) == nil { throw unknownGroup(group) }
+        if let jobType, try await !client.knows(jobType: jobType) { throw unknownJobType(jobType) }
         let count =
             ids.isEmpty
-            ? try await desk.retryDeadLetters(jobType: jobType, group: group)
-            : try await desk.retry(ids)
+            ? try await client.retryDeadLetters(jobType: jobType, group: group)
+            : try await client.retry(ids)
         if json {
             try Console.printJSON(["enqueued": count])
         } else {

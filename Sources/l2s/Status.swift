@@ -18,8 +18,9 @@ struct Status: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
-        let report = StatusReport(types: try await desk.status(), workers: try await desk.workers())
+        let client = QueueClient(try await database.open())
+        let report = StatusReport(
+            types: try await client.status(), workers: try await client.workers())
         Console.print(json ? try report.json : report.text)
     }
 }

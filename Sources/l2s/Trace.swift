@@ -20,7 +20,7 @@ struct Trace: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        guard let trace = try await JobDesk(database.open()).trace(id) else {
+        guard let trace = try await QueueClient(database.open()).trace(id) else {
             Console.note("l2s: no document has the id \(id)")
             throw ExitCode.foundFaults
         }

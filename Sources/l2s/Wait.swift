@@ -20,11 +20,11 @@ struct Wait: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        let desk = JobDesk(try await database.open())
+        let client = QueueClient(try await database.open())
         let clock = ContinuousClock()
         var told = clock.now
         while true {
-            guard let status = try await desk.group(group) else { throw unknownGroup(group) }
+            guard let status = try await client.group(group) else { throw unknownGroup(group) }
             if status.unfinished == 0 {
                 if json { try Console.printJSON(status) } else { Console.print(status.text) }
                 if status.succeeded < status.documents { throw ExitCode.foundFaults }
@@ -34,7 +34,7 @@ struct Wait: AsyncParsableCommand {
                 Console.note(status.text)
                 told = clock.now
             }
-            try await desk.waitForGroups(timeout: .milliseconds(500))
+            try await client.waitForGroups(timeout: .milliseconds(500))
         }
     }
 }

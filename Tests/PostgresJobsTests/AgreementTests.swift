@@ -13,8 +13,8 @@ import Testing
         let documents = zip(ids, agreements).map(FinishedDocument.compared)
         // The answer was lost, and the worker asks again.
         for _ in 0..<2 {
-            let receipt = try await worker.store.finish(claim.lease, documents)
-            #expect(receipt == FinishReceipt(recorded: ids))
+            let receipt = try await worker.store.complete(claim.lease, documents)
+            #expect(receipt == CompletionReceipt(recorded: ids))
         }
         let rows = try await queue.sql.query("SELECT agreement FROM l2s.jobs ORDER BY id")
         let found = try rows.map { try $0.optional("agreement", as: Double.self) }
@@ -39,7 +39,7 @@ import Testing
         let claim = try #require(try await worker.claim())
         _ = try await worker.store.release(claim.lease, claim.documents.map(\.id))
         let late = FinishedDocument.compared(claim.documents[0].id, agreement: 1)
-        let receipt = try await worker.store.finish(claim.lease, [late])
+        let receipt = try await worker.store.complete(claim.lease, [late])
         #expect(receipt.stale == claim.documents.map(\.id))
         #expect(try await queue.count("l2s.shadow_minute") == 0)
     }

@@ -21,7 +21,7 @@ import Testing
         #expect(reply.cancelled == [claim.lease: Set(ids[0...2])])
         // One had not begun, one failed and one succeeded in the meantime.
         #expect(try await worker.store.release(claim.lease, [ids[0]]) == 1)
-        let receipt = try await worker.store.finish(
+        let receipt = try await worker.store.complete(
             claim.lease,
             [
                 .fixture(ids[1], .failed(reason: "x")), .fixture(ids[2], .done),
@@ -40,8 +40,8 @@ import Testing
                 == 1)
         // The answer was lost: the same again.
         #expect(
-            try await worker.store.finish(claim.lease, [.fixture(ids[2], .done)])
-                == FinishReceipt(cancelled: [ids[2]]))
+            try await worker.store.complete(claim.lease, [.fixture(ids[2], .done)])
+                == CompletionReceipt(cancelled: [ids[2]]))
     }
 
     @Test func aDocumentCancelledUnderADeadWorkerEnds() async throws {
@@ -62,7 +62,7 @@ import Testing
         let ids = try await queue.enqueue(2)
         for attempt in 1...2 {
             let claim = try #require(try await worker.claim())
-            let receipt = try await worker.finish(claim, .failed(reason: "no \(attempt)"))
+            let receipt = try await worker.complete(claim, .failed(reason: "no \(attempt)"))
             #expect((attempt == 1 ? receipt.retried : receipt.recorded) == ids)
             _ = try await worker.store.promoteDelayed()
         }
@@ -72,7 +72,7 @@ import Testing
         #expect(try await queue.states() == ["waiting", "failed"])
         let claim = try #require(try await worker.claim())
         #expect(claim.documents.map(\.attempt) == [3])
-        try await worker.finish(claim)
+        try await worker.complete(claim)
         #expect(try await queue.states() == ["succeeded", "failed"])
         let history = try await queue.sql.query(
             """
@@ -89,7 +89,7 @@ import Testing
 
 extension QueueFixture {
     func cancel(_ ids: [Int64]) async throws -> Int {
-        try await JobDesk(sql).cancel(ids)
+        try await QueueClient(sql).cancel(ids)
     }
 
     func states() async throws -> [String] {

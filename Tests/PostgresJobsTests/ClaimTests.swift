@@ -20,7 +20,7 @@ import Testing
         #expect(try await worker.claim() == nil)
     }
 
-    @Test func batchesAreOfOneLaneAndMixJobTypesOfOneEncoder() async throws {
+    @Test func batchesAreOfOneLengthClassAndMixJobTypesOfOneEncoder() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         try await queue.sql.query(
@@ -31,8 +31,8 @@ import Testing
                 ARRAY[1000, 10, 10, 10, 1000]) WITH ORDINALITY AS r(t, n, i) ORDER BY i
             """)
         let claims = [try await worker.claim(), try await worker.claim()].compactMap { $0 }
-        // Which job type's first document decides about the lane is chance.
-        #expect(Set(claims.map(\.lane)) == [.upTo1024, .upTo128])
+        // Which job type's first document decides about the length class is chance.
+        #expect(Set(claims.map(\.lengthClass)) == [.upTo1024, .upTo128])
         for claim in claims {
             #expect(Set(claim.documents.map(\.jobType)) == ["summarize", "translate"])
         }
@@ -62,13 +62,13 @@ import Testing
         #expect(claim.documents[0].source.traceparent == context)
     }
 
-    @Test func lanesAgreeBetweenSwiftAndSQL() async throws {
+    @Test func lengthClassesAgreeBetweenSwiftAndSQL() async throws {
         let queue = try await QueueFixture()
         for tokens in [0, 1, 128, 129, 256, 257, 512, 513, 1024, 1025, 2048, 2049, 1_000_000] {
-            let lane: Int = try await queue.sql.query(
+            let number: Int = try await queue.sql.query(
                 "SELECT l2s.lane($1)", [.int(tokens)]
             ).single()
-            #expect(lane == Lane(tokens: tokens).rawValue)
+            #expect(number == LengthClass(tokens: tokens).rawValue)
         }
     }
 
@@ -131,14 +131,14 @@ import Testing
     @Test func concurrentWorkersGetEveryDocumentOnce() async throws {
         let queue = try await QueueFixture()
         try await queue.enqueue(3000)
-        try await withThrowingTaskGroup(of: FinishReceipt.self) { group in
+        try await withThrowingTaskGroup(of: CompletionReceipt.self) { group in
             for _ in 0..<6 {
                 group.addTask {
                     let worker = try await queue.worker()
-                    var total = FinishReceipt()
+                    var total = CompletionReceipt()
                     while try await worker.store.unfinished(["summarize"]).due > 0 {
                         guard let claim = try await worker.claim(64) else { continue }
-                        let receipt = try await worker.finish(claim)
+                        let receipt = try await worker.complete(claim)
                         total.recorded += receipt.recorded
                         total.stale += receipt.stale
                     }

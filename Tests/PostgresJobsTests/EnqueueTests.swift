@@ -97,16 +97,16 @@ import Testing
         second.priority = 5
         second.runAt = "infinity"
         second.metadata = #"{"source": "a"}"#
-        let desk = JobDesk(queue.sql)
-        let ids = try await desk.enqueue([NewJob(jobType: "summarize", document: "one"), second])
-        let reports = try await desk.reports(ids)
+        let client = QueueClient(queue.sql)
+        let ids = try await client.enqueue([NewJob(jobType: "summarize", document: "one"), second])
+        let reports = try await client.reports(ids)
         #expect(reports.map(\.id) == ids)
         #expect(reports.map(\.source) == ["one", "two \"quoted\""])
         #expect(reports.map(\.state) == ["waiting", "delayed"])
         #expect(
             try await queue.count(
                 "l2s.jobs WHERE metadata ->> 'source' = 'a' AND priority = 5") == 1)
-        let status = try await desk.status()
+        let status = try await client.status()
         #expect(status.map(\.name) == ["other-reader", "summarize", "translate"])
         #expect(status.map(\.waiting) == [0, 1, 0])
         #expect(status.map(\.delayed) == [0, 0, 1])

@@ -8,7 +8,7 @@ import Testing
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         try await queue.enqueue(5000, tenant: "big")
-        for _ in 0..<3 { try await worker.finish(try #require(try await worker.claim(64))) }
+        for _ in 0..<3 { try await worker.complete(try #require(try await worker.claim(64))) }
         let few = try await queue.enqueue(10, tenant: "small")
         let long = try await queue.enqueue(
             3, tenant: "long", text: String(repeating: "x", count: 900))
@@ -17,7 +17,7 @@ import Testing
             let claim = try #require(try await worker.claim(16))
             claims += 1
             missing.subtract(claim.documents.map(\.id))
-            try await worker.finish(claim)
+            try await worker.complete(claim)
         }
         // The two small ones are 4 batches' worth of turns, with the big one's share between them.
         #expect(claims <= 8)
@@ -33,7 +33,7 @@ import Testing
         for _ in 0..<6 {
             let claim = try #require(try await worker.claim(50))
             for document in claim.documents { counts[first.contains(document.id) ? 0 : 1] += 1 }
-            try await worker.finish(claim)
+            try await worker.complete(claim)
         }
         #expect(abs(counts[0] - counts[1]) <= 10, "\(counts)")
     }

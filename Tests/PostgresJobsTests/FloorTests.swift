@@ -17,7 +17,7 @@ import Testing
         let worker = try await queue.worker()
         try await queue.enqueue(finished + waiting)
         for _ in 0..<finished / 100 {
-            try await worker.finish(try #require(try await worker.claim(100)))
+            try await worker.complete(try #require(try await worker.claim(100)))
         }
         return (queue, worker, reader)
     }

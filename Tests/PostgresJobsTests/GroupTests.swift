@@ -12,13 +12,13 @@ import Testing
         try await listener.listen(to: "l2s_groups")
         try await queue.enqueue(5, group: "nightly")
         try await queue.enqueue(3, group: "other")
-        let desk = JobDesk(queue.sql)
+        let client = QueueClient(queue.sql)
         let claim = try #require(try await worker.claim(4))
-        _ = try await worker.finish(claim)
-        try await expectCounts(desk, waiting: 1, succeeded: 4)
+        _ = try await worker.complete(claim)
+        try await expectCounts(client, waiting: 1, succeeded: 4)
         #expect(try await worker.store.finishGroups(atOnce: false) == 0)
-        _ = try await worker.finish(try #require(try await worker.claim(1)), .failed(reason: "x"))
-        try await expectCounts(desk, succeeded: 4, failed: 1)
+        _ = try await worker.complete(try #require(try await worker.claim(1)), .failed(reason: "x"))
+        try await expectCounts(client, succeeded: 4, failed: 1)
         try await queue.letTheLastLookBeLongAgo()
         #expect(try await worker.store.finishGroups(atOnce: false) == 1)
         #expect(try await listener.waitForNotification(timeout: .seconds(10)))
@@ -26,14 +26,14 @@ import Testing
 
         // More of it: open again, under the same name.
         try await queue.enqueue(2, group: "nightly")
-        try await expectCounts(desk, waiting: 2, succeeded: 4, failed: 1)
+        try await expectCounts(client, waiting: 2, succeeded: 4, failed: 1)
         #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 0)
-        #expect(try await desk.cancel(group: "nightly") == 2)
-        try await expectCounts(desk, succeeded: 4, failed: 1, cancelled: 2)
-        #expect(try await desk.group("other")?.waiting == 3)
-        #expect(try await desk.group("none") == nil)
-        #expect(try await desk.retryDeadLetters(jobType: nil, group: "nightly") == 1)
-        try await expectCounts(desk, waiting: 1, succeeded: 4, cancelled: 2)
+        #expect(try await client.cancel(group: "nightly") == 2)
+        try await expectCounts(client, succeeded: 4, failed: 1, cancelled: 2)
+        #expect(try await client.group("other")?.waiting == 3)
+        #expect(try await client.group("none") == nil)
+        #expect(try await client.retryDeadLetters(jobType: nil, group: "nightly") == 1)
+        try await expectCounts(client, waiting: 1, succeeded: 4, cancelled: 2)
     }
 
     @Test func aGroupIsNotFinishedUnderAProducer() async throws {
@@ -42,12 +42,12 @@ import Testing
         try await queue.enqueue(1, group: "g")
         try await producer.query("BEGIN")
         try await producer.query("SELECT l2s.enqueue('summarize', 'more', \"group\" => 'g')")
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         #expect(try await worker.store.finishGroups(atOnce: false) == 0)
         try await producer.query("COMMIT")
         try await queue.letTheLastLookBeLongAgo()
         #expect(try await worker.store.finishGroups(atOnce: false) == 0)
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         try await queue.letTheLastLookBeLongAgo()
         #expect(try await worker.store.finishGroups(atOnce: false) == 1)
         // Somebody has just looked for all.
@@ -63,15 +63,16 @@ import Testing
         try await queue.sql.query("SET lock_timeout = '1s'")
         try await queue.enqueue(1, group: "g")
         try await producer.query("COMMIT")
-        #expect(try await JobDesk(queue.sql).group("g")?.waiting == 2)
+        #expect(try await QueueClient(queue.sql).group("g")?.waiting == 2)
     }
 
     private func expectCounts(
-        _ desk: JobDesk, waiting: Int = 0, succeeded: Int = 0, failed: Int = 0, cancelled: Int = 0,
+        _ client: QueueClient, waiting: Int = 0, succeeded: Int = 0, failed: Int = 0,
+        cancelled: Int = 0,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
         let status = try #require(
-            try await desk.group("nightly"), sourceLocation: sourceLocation)
+            try await client.group("nightly"), sourceLocation: sourceLocation)
         #expect(
             [status.waiting, status.succeeded, status.failed, status.cancelled]
                 == [waiting, succeeded, failed, cancelled], sourceLocation: sourceLocation)

@@ -16,15 +16,15 @@ import Testing
         #expect(taken.documents.map(\.id) == ids)
         #expect(taken.documents.map(\.attempt) == [2, 2])
 
-        let refused = try await zombie.finish(lost, .succeeded(output: "stale", tokens: []))
-        #expect(refused == FinishReceipt(stale: ids))
+        let refused = try await zombie.complete(lost, .succeeded(output: "stale", tokens: []))
+        #expect(refused == CompletionReceipt(stale: ids))
         #expect(try await zombie.store.release(lost.lease, ids) == 0)
         #expect(
             try await zombie.store.renew(zombie.id, leases: [lost.lease], draining: false).owned
                 == [])
 
-        #expect(try await heir.finish(taken) == FinishReceipt(recorded: ids))
-        #expect(try await zombie.finish(lost) == FinishReceipt(stale: ids))
+        #expect(try await heir.complete(taken) == CompletionReceipt(recorded: ids))
+        #expect(try await zombie.complete(lost) == CompletionReceipt(stale: ids))
         #expect(try await queue.count("l2s.result WHERE output = 'out'") == 2)
         #expect(try await queue.count("l2s.batch WHERE outcome = 'expired'") == 1)
     }
@@ -43,7 +43,7 @@ import Testing
                 == [])
         #expect(try await other.store.rescueExpired().leases == 0)
         #expect(try await queue.count("l2s.worker WHERE draining") == 1)
-        #expect(try await worker.finish(claim).recorded.count == 1)
+        #expect(try await worker.complete(claim).recorded.count == 1)
     }
 
     @Test func aReleaseChargesNothing() async throws {
@@ -51,16 +51,16 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(3)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.finish(claim.lease, [.fixture(ids[0], .done)])
+        _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
         #expect(try await worker.store.release(claim.lease, ids) == 2)
         #expect(try await queue.count("l2s.lease") == 0)
         #expect(
-            try await worker.finish(claim)
-                == FinishReceipt(recorded: [ids[0]], stale: Array(ids[1...])))
+            try await worker.complete(claim)
+                == CompletionReceipt(recorded: [ids[0]], stale: Array(ids[1...])))
         let again = try #require(try await worker.claim())
         #expect(again.documents.map(\.id) == Array(ids[1...]))
         #expect(again.documents.map(\.attempt) == [1, 1])
-        #expect(again.lane == claim.lane)
+        #expect(again.lengthClass == claim.lengthClass)
     }
 
     @Test func aPoisonDocumentIsIsolatedAndTheInnocentLive() async throws {
@@ -68,17 +68,17 @@ import Testing
         let ids = try await queue.enqueue(256)
         let poison = ids[100]
         var crashes = 0
-        var sizes: [Lane: Int] = [:]
+        var sizes: [LengthClass: Int] = [:]
         // The worker of a batch with the poison in it is not heard of again; a new one follows.
         while try await queue.count("l2s.queue") > 0 {
             let worker = try await queue.worker()
             while let claim = try await worker.claim() {
-                sizes[claim.lane] = max(sizes[claim.lane] ?? 0, claim.documents.count)
+                sizes[claim.lengthClass] = max(sizes[claim.lengthClass] ?? 0, claim.documents.count)
                 guard !claim.documents.contains(where: { $0.id == poison }) else {
                     crashes += 1
                     break
                 }
-                try await worker.finish(claim)
+                try await worker.complete(claim)
             }
             await worker.store.close()
             try await queue.expireLeases()
@@ -109,11 +109,11 @@ import Testing
         #expect(
             try await worker.store.waitForWork(
                 worker.id, jobTypes: ["summarize"], timeout: .zero) == false)
-        try await worker.finish(busy)
+        try await worker.complete(busy)
         let suspects = try #require(try await worker.claim())
-        #expect(suspects.lane == .suspects)
+        #expect(suspects.lengthClass == .suspects)
         #expect(try await worker.claim() == nil)
-        try await worker.finish(suspects)
+        try await worker.complete(suspects)
         #expect(try await worker.claim()?.documents.count == 15)
     }
 
@@ -132,7 +132,7 @@ import Testing
             worker.id, leases: [claim.lease], draining: false)
         #expect(reply.cancelled == [claim.lease: [ids[4]]])
         #expect(
-            try await worker.store.finish(claim.lease, [.fixture(ids[0], .done)]).recorded
+            try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)]).recorded
                 == [ids[0]])
         let held = try await queue.sql.query("SELECT unnest(held) AS id FROM l2s.lease ORDER BY 1")
         #expect(try held.map { try $0.value("id") } == Array(ids[1...]))

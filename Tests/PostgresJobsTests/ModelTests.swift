@@ -63,7 +63,7 @@ private struct Play {
     private var documents: [Int64: Document] = [:]
     private var keys: [String: Int64] = [:]
     private var paused = false
-    private var streamKey: String?
+    private var lastKey: String?
     private var streamed: [Int64: Int] = [:]
     private let attempts = 3
 
@@ -177,7 +177,7 @@ private struct Play {
             let document = documents[id]
             return document?.state == .waiting && document?.ended == 0 ? id : nil
         }
-        var expected = FinishReceipt(stale: stranger.map { [$0] } ?? [])
+        var expected = CompletionReceipt(stale: stranger.map { [$0] } ?? [])
         var reports = expected.stale.map { FinishedDocument.fixture($0, .done) }
         for id in held {
             let outcome: Outcome =
@@ -189,13 +189,13 @@ private struct Play {
             reports.append(.fixture(id, outcome))
             finish(id, outcome, &expected)
         }
-        let receipt = try await worker.store.finish(lease, reports)
+        let receipt = try await worker.store.complete(lease, reports)
         expect(receipt, expected)
         return max(1, held.count)
     }
 
     private mutating func finish(
-        _ id: Int64, _ outcome: Outcome, _ receipt: inout FinishReceipt
+        _ id: Int64, _ outcome: Outcome, _ receipt: inout CompletionReceipt
     ) {
         guard var document = documents[id] else { return }
         document.lease = nil
@@ -247,9 +247,9 @@ private struct Play {
         #expect(rescued.leases == 1)
         // The model knows no pauses of one type.
         for name in rescued.paused {
-            #expect(try await JobDesk(queue.sql).setPaused(false, jobType: name))
+            #expect(try await QueueClient(queue.sql).setPaused(false, jobType: name))
         }
-        var expected = FinishReceipt()
+        var expected = CompletionReceipt()
         for id in ids {
             guard var document = documents[id] else { continue }
             if document.state == .cancelling {
@@ -266,7 +266,7 @@ private struct Play {
             documents[id] = document
         }
         expect(
-            try await worker.store.finish(lease, ids.map { .fixture($0, .done) }), expected)
+            try await worker.store.complete(lease, ids.map { .fixture($0, .done) }), expected)
         return max(1, ids.count)
     }
 
@@ -275,7 +275,7 @@ private struct Play {
         let count: Int
         if Int.random(in: 0..<20, using: &random) == 0 {
             ids = documents.keys.filter { documents[$0]?.group == "a" }
-            count = try await JobDesk(queue.sql).cancel(group: "a")
+            count = try await QueueClient(queue.sql).cancel(group: "a")
         } else {
             let known = documents.keys.sorted()
             ids = Array(Set((0..<3).compactMap { _ in known.randomElement(using: &random) }))
@@ -298,7 +298,7 @@ private struct Play {
         let known = documents.keys.sorted()
         let ids = Set((0..<8).compactMap { _ in known.randomElement(using: &random) })
         let again = ids.filter { [.failed, .cancelled].contains(documents[$0]?.state) }
-        #expect(try await JobDesk(queue.sql).retry(Array(ids)) == again.count)
+        #expect(try await QueueClient(queue.sql).retry(Array(ids)) == again.count)
         for id in again {
             documents[id]?.state = .waiting
             documents[id]?.errors = 0
@@ -318,18 +318,18 @@ private struct Play {
     }
 
     private mutating func pauseOrResume() async throws -> Int {
-        #expect(try await JobDesk(queue.sql).setPaused(!paused, jobType: nil))
+        #expect(try await QueueClient(queue.sql).setPaused(!paused, jobType: nil))
         paused.toggle()
         return 1
     }
 
     private mutating func stream() async throws -> Int {
-        let page = try await JobDesk(queue.sql).completed(after: streamKey, group: nil, limit: 100)
+        let page = try await QueueClient(queue.sql).completed(after: lastKey, group: nil, limit: 100)
         for result in page {
             streamed[result.id, default: 0] += 1
             #expect(streamed[result.id] == 1, "document \(result.id) was streamed twice")
         }
-        streamKey = page.last?.key ?? streamKey
+        lastKey = page.last?.key ?? lastKey
         return max(1, page.count)
     }
 
@@ -373,21 +373,21 @@ private struct Play {
         #expect(try await queue.count("l2s.queue") == unfinished, "\(place)")
         #expect(
             try await queue.count("l2s.result") == documents.count - unfinished, "\(place)")
-        let counted = try await JobDesk(queue.sql).status().first { $0.name == "summarize" }
+        let counted = try await QueueClient(queue.sql).status().first { $0.name == "summarize" }
         let states: [Document.State] = [.succeeded, .failed, .cancelled]
         #expect(
             [counted?.succeeded, counted?.failed, counted?.cancelled]
                 == states.map { state in documents.values.count { $0.state == state } }, "\(place)")
         for name in ["a", "b"] {
             let members = documents.values.filter { $0.group == name }
-            let status = try await JobDesk(queue.sql).group(name)
+            let status = try await QueueClient(queue.sql).group(name)
             #expect(status?.documents ?? 0 == members.count, "\(place)")
             #expect(
                 status?.cancelled ?? 0 == members.count { $0.state == .cancelled }, "\(place)")
         }
     }
 
-    private func expect(_ receipt: FinishReceipt, _ expected: FinishReceipt) {
+    private func expect(_ receipt: CompletionReceipt, _ expected: CompletionReceipt) {
         #expect(Set(receipt.recorded) == Set(expected.recorded))
         #expect(Set(receipt.retried) == Set(expected.retried))
         #expect(Set(receipt.cancelled) == Set(expected.cancelled))

@@ -81,8 +81,8 @@ struct FixtureWorker {
     }
 
     @discardableResult
-    func finish(_ claim: Claim, _ outcome: Outcome = .done) async throws -> FinishReceipt {
-        try await store.finish(claim.lease, claim.documents.map { .fixture($0.id, outcome) })
+    func complete(_ claim: Claim, _ outcome: Outcome = .done) async throws -> CompletionReceipt {
+        try await store.complete(claim.lease, claim.documents.map { .fixture($0.id, outcome) })
     }
 }
 

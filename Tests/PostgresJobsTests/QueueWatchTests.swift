@@ -20,15 +20,15 @@ import Testing
     @Test func openGroupsAreCountedAndFinishedOnesLeftOut() async throws {
         let worker = try await FixtureWorker(queue.database)
         try await enqueue(2, group: "over")
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         try await enqueue(1, group: "again")
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         _ = try await worker.store.finishGroups(atOnce: false)
         try await enqueue(5, group: "open")
         try await enqueue(3, group: "again")
         try await queue.enqueue(1)
         let claim = try #require(try await worker.claim(2))
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease,
             [
                 .fixture(claim.documents[0].id, .done),
@@ -59,7 +59,7 @@ import Testing
     @Test func cancelledDocumentsAreNoThroughput() async throws {
         let worker = try await FixtureWorker(queue.database)
         try await queue.enqueue(3)
-        try await worker.finish(try #require(try await worker.claim(1)))
+        try await worker.complete(try #require(try await worker.claim(1)))
         try await queue.sql.query("SELECT l2s.cancel(document_id) FROM l2s.queue")
         let seen = try await QueueWatch(queue.database.connect()).look()
         let type = try #require(seen.queues.first { $0.name == "summarize" })
@@ -105,7 +105,7 @@ import Testing
         try await connection.query("BEGIN")
         let seen = try await QueueWatch(connection).look()
         #expect((140...145).contains(seen.points.reduce(0) { $0 + $1.documents }))
-        _ = try await JobDesk(connection).plans(jobType: "summarize", group: nil, by: nil)
+        _ = try await QueueClient(connection).plans(jobType: "summarize", group: nil, by: nil)
         let scanned: Int = try await connection.query(
             """
             SELECT sum(seq_tup_read)::bigint FROM pg_stat_xact_user_tables

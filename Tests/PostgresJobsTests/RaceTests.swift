@@ -52,13 +52,13 @@ import Testing
             _ = try await insist { try await worker.store.promoteDelayed() }
             guard let claim = try await insist({ try await worker.claim(32, lease: .zero) }) else {
                 // Leases of no length look like documents that crash their workers.
-                _ = try await JobDesk(killer).setPaused(false, jobType: "summarize")
+                _ = try await QueueClient(killer).setPaused(false, jobType: "summarize")
                 continue
             }
             let half = claim.documents.prefix((claim.documents.count + 1) / 2).map(\.id)
             switch UInt64.random(in: 0..<10, using: &chance) {
             case 0: _ = try await insist { try await worker.store.release(claim.lease, half) }
-            case 1: _ = try await insist { try await worker.finish(claim, .failed(reason: "x")) }
+            case 1: _ = try await insist { try await worker.complete(claim, .failed(reason: "x")) }
             case 2: continue
             case 3:
                 try await killer.query(
@@ -70,7 +70,7 @@ import Testing
             default:
                 for part in [half, claim.documents.map(\.id).filter { !half.contains($0) }] {
                     written += try await insist {
-                        try await worker.store.finish(
+                        try await worker.store.complete(
                             claim.lease, part.map { .fixture($0, .done) })
                     }.recorded
                 }

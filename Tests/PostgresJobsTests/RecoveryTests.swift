@@ -10,7 +10,7 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(4)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.finish(claim.lease, [.fixture(ids[0], .done)])
+        _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
         _ = try await worker.store.renew(worker.id, leases: [], draining: false)
         #expect(
             try await worker.store.waitForWork(
@@ -19,16 +19,16 @@ import Testing
         try queue.database.restartServer()
 
         await #expect(throws: JobStoreError.self) {
-            try await worker.store.finish(claim.lease, [])
+            try await worker.store.complete(claim.lease, [])
         }
         let reply = try await insist {
             try await worker.store.renew(worker.id, leases: [claim.lease], draining: false)
         }
         #expect(reply.owned == [claim.lease])
         // The first is repeated, as after a commit whose answer was lost.
-        var receipt = try await insist { try await worker.finish(claim) }
+        var receipt = try await insist { try await worker.complete(claim) }
         receipt.recorded.sort()
-        #expect(receipt == FinishReceipt(recorded: ids))
+        #expect(receipt == CompletionReceipt(recorded: ids))
         _ = try await insist {
             try await worker.store.waitForWork(
                 worker.id, jobTypes: ["translate"], timeout: .zero)

@@ -9,37 +9,39 @@ import Testing
     @Test func finishedPartsGoAndUnfinishedDocumentsStay() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
-        let desk = JobDesk(queue.sql)
+        let client = QueueClient(queue.sql)
         try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
         let old = try await queue.enqueue(3)
         #expect(
-            try await desk.maintain() == ["made document_1", "made document_2", "began document_1"])
+            try await client.maintain() == [
+                "made document_1", "made document_2", "began document_1",
+            ])
         let new = try await queue.enqueue(2)
         #expect(try #require(new.first) > 100_000_000)
         let claim = try #require(try await worker.claim())
         #expect(claim.documents.map(\.id) == old + new)
-        _ = try await worker.store.finish(claim.lease, old.dropLast().map { .fixture($0, .done) })
+        _ = try await worker.store.complete(claim.lease, old.dropLast().map { .fixture($0, .done) })
         #expect(
-            try await desk.maintain() == [
+            try await client.maintain() == [
                 "made document_3", "began document_2",
                 "kept document_0: 1 documents in it are not finished",
             ])
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease, (old.suffix(1) + new).map { .fixture($0, .done) })
         // What is over for less than the time to keep stays.
         try await queue.sql.query("UPDATE l2s.setting SET keep = '1 hour'")
-        let early = try await desk.maintain()
+        let early = try await client.maintain()
         #expect(!early.contains { $0.hasPrefix("dropped") }, "\(early)")
         #expect(try await queue.count("l2s.jobs") == 5)
         try await queue.sql.query("UPDATE l2s.setting SET keep = '0'")
-        let lines = try await desk.maintain()
+        let lines = try await client.maintain()
         #expect(lines.contains { $0.hasPrefix("dropped document_0") }, "\(lines)")
-        _ = try await desk.maintain()
+        _ = try await client.maintain()
         #expect(try await queue.count("l2s.jobs") == 0)
         #expect(try await queue.count("pg_class WHERE relname = 'result_1'") == 0)
         // And the queue goes on.
         try await queue.enqueue(1)
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 1)
     }
 
@@ -58,7 +60,7 @@ import Testing
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         try await queue.enqueue(10)
-        for _ in 0..<2 { try await worker.finish(try #require(try await worker.claim(5))) }
+        for _ in 0..<2 { try await worker.complete(try #require(try await worker.claim(5))) }
         func rows() async throws -> [String] {
             try await queue.sql.query("SELECT row_to_json(t)::text AS row FROM l2s.throughput t")
                 .map { try $0.value("row") }
@@ -71,7 +73,7 @@ import Testing
         let live = try await rows()
         #expect(live.count == 1 && live[0].contains("\"documents\":10"))
         #expect(
-            try await JobDesk(queue.sql).maintain().first
+            try await QueueClient(queue.sql).maintain().first
                 == "counted the throughput of minutes that are over")
         #expect(try await queue.count("l2s.minute") == 1)
         #expect(try await rows() == live)

@@ -11,7 +11,7 @@ import Testing
 
     init() async throws {
         queue = try await QueueFixture()
-        #expect(try await JobDesk(queue.sql).grantRoles() == [])
+        #expect(try await QueueClient(queue.sql).grantRoles() == [])
     }
 
     /// A connection of a new login that is a member of `role`.
@@ -51,7 +51,7 @@ import Testing
         try await mine.query("SELECT l2s.enqueue('summarize', 'mine')")
         try await other.query("SELECT l2s.enqueue('summarize', 'other')")
         let worker = try await queue.worker()
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         #expect(try await mine.query("SELECT id FROM l2s.jobs").map { try $0.value("id") } == [1])
         #expect(
             try await other.query("SELECT id FROM l2s.jobs WHERE state = 'succeeded'")
@@ -89,7 +89,7 @@ import Testing
         #expect(
             try await worker.store.renew(worker.id, leases: [claim.lease], draining: false).owned
                 == [claim.lease])
-        #expect(try await worker.finish(claim).recorded.count == 2)
+        #expect(try await worker.complete(claim).recorded.count == 2)
         let last = try #require(try await worker.claim())
         #expect(try await worker.store.release(last.lease, last.documents.map(\.id)) == 1)
         #expect(

@@ -16,7 +16,7 @@ import Testing
             var isCrashed = false
             while !isCrashed, let claim = try await worker.claim() {
                 isCrashed = claim.documents.contains { poison.contains($0.id) }
-                if !isCrashed { try await worker.finish(claim) }
+                if !isCrashed { try await worker.complete(claim) }
             }
             guard isCrashed else { return (dead, paused) }
             try await queue.expireLeases()
@@ -29,7 +29,7 @@ import Testing
 
     @Test func aTypeThatOnlyCrashesPausesItself() async throws {
         let queue = try await QueueFixture()
-        let desk = JobDesk(queue.sql)
+        let client = QueueClient(queue.sql)
         let crashing = try await queue.enqueue(40)
         try await queue.enqueue(20, "translate")
         let ended = try await work(queue, poison: Set(crashing))
@@ -37,20 +37,20 @@ import Testing
         #expect(ended.paused == ["summarize"])
         #expect(try await queue.count("l2s.queue") == 35)
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 20)
-        let status = try #require(try await desk.status().first { $0.name == "summarize" })
+        let status = try #require(try await client.status().first { $0.name == "summarize" })
         #expect(status.paused)
         let reason = try #require(status.pausedBecause)
         #expect(reason.contains("crashed their workers one after the other"))
 
         // Resumed too early, it goes on with one document and no more.
-        #expect(try await desk.setPaused(false, jobType: "summarize"))
-        #expect(try await desk.status().allSatisfy { $0.pausedBecause == nil })
+        #expect(try await client.setPaused(false, jobType: "summarize"))
+        #expect(try await client.status().allSatisfy { $0.pausedBecause == nil })
         #expect(try await work(queue, poison: Set(crashing)).dead == 1)
         // Mended, it finishes.
-        #expect(try await desk.setPaused(false, jobType: "summarize"))
+        #expect(try await client.setPaused(false, jobType: "summarize"))
         #expect(try await work(queue, poison: []).paused == [])
         #expect(try await queue.count("l2s.queue") == 0)
-        #expect(try await desk.retryDeadLetters(jobType: "summarize", group: nil) == 6)
+        #expect(try await client.retryDeadLetters(jobType: "summarize", group: nil) == 6)
         #expect(try await work(queue, poison: []).dead == 0)
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 60)
     }
@@ -80,7 +80,7 @@ import Testing
         let worker = try await queue.worker()
         try await queue.enqueue(2)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease, [.fixture(claim.documents[0].id, .failed(reason: "again"))])
         try await queue.sql.query(
             "SELECT l2s.enqueue('summarize', 'later', run_at => now() + interval '1 day')")
@@ -89,11 +89,11 @@ import Testing
             try await worker.store.unfinished(["summarize", "translate"])
         }
         #expect(try await unfinished() == Unfinished(due: 5, scheduled: 1))
-        let desk = JobDesk(queue.sql)
-        #expect(try await desk.setPaused(true, jobType: "translate"))
+        let client = QueueClient(queue.sql)
+        #expect(try await client.setPaused(true, jobType: "translate"))
         #expect(try await unfinished() == Unfinished(due: 2, scheduled: 1, paused: 3))
         // What runs is finished all the same.
-        #expect(try await desk.setPaused(true, jobType: nil))
+        #expect(try await client.setPaused(true, jobType: nil))
         #expect(try await unfinished() == Unfinished(due: 1, scheduled: 1, paused: 4))
     }
 }

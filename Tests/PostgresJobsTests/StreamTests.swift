@@ -20,15 +20,15 @@ import Testing
                 .text(
                     #"[{"id": \#(ids[0]), "outcome": "succeeded", "output": "late"}]"#),
             ])
-        try await fast.finish(try #require(try await fast.claim(1)))
-        let desk = JobDesk(queue.sql)
-        #expect(try await desk.completed(after: nil, group: nil).isEmpty)
+        try await fast.complete(try #require(try await fast.claim(1)))
+        let client = QueueClient(queue.sql)
+        #expect(try await client.completed(after: nil, group: nil).isEmpty)
         try await late.query("COMMIT")
-        let both = try await desk.completed(2, after: nil)
+        let both = try await client.completed(2, after: nil)
         #expect(both.map(\.id) == [ids[0], ids[1]])
-        try await fast.finish(try #require(try await fast.claim(1)))
-        #expect(try await desk.completed(2, after: both[0].key).map(\.id) == [ids[1], ids[2]])
-        #expect(try await desk.completed(1, after: both[1].key).map(\.id) == [ids[2]])
+        try await fast.complete(try #require(try await fast.claim(1)))
+        #expect(try await client.completed(2, after: both[0].key).map(\.id) == [ids[1], ids[2]])
+        #expect(try await client.completed(1, after: both[1].key).map(\.id) == [ids[2]])
     }
 
     @Test func aGroupsResultsComeInPagesOnceEach() async throws {
@@ -36,17 +36,17 @@ import Testing
         let worker = try await queue.worker()
         try await queue.enqueue(30, group: "g")
         try await queue.enqueue(30)
-        let desk = JobDesk(queue.sql)
+        let client = QueueClient(queue.sql)
         var (seen, key): ([Int64], String?) = ([], nil)
         while let claim = try await worker.claim(7) {
-            try await worker.finish(claim)
-            let page = try await desk.completed(after: key, group: "g", limit: 5)
+            try await worker.complete(claim)
+            let page = try await client.completed(after: key, group: "g", limit: 5)
             seen += page.map(\.id)
             key = page.last?.key ?? key
         }
         try await eventually("the rest is shown") {
-            let isLast = try await desk.isCompleted(group: "g")
-            let page = try await desk.completed(after: key, group: "g", limit: 5)
+            let isLast = try await client.isCompleted(group: "g")
+            let page = try await client.completed(after: key, group: "g", limit: 5)
             seen += page.map(\.id)
             key = page.last?.key ?? key
             return isLast && page.isEmpty
@@ -68,16 +68,16 @@ import Testing
         let listener = try await queue.database.connect()
         try await listener.listen(to: "l2s_done")
         try await queue.enqueue(2)
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         #expect(try await listener.waitForNotification(timeout: .milliseconds(50)) == false)
         try await queue.sql.query(
             "SELECT l2s.enqueue('summarize', 'text', notify => true) FROM generate_series(1, 700)")
-        while let claim = try await worker.claim() { try await worker.finish(claim) }
+        while let claim = try await worker.claim() { try await worker.complete(claim) }
         #expect(try await listener.waitForNotification(timeout: .seconds(10)))
     }
 }
 
-extension JobDesk {
+extension QueueClient {
     /// Once it shows so many: transactions of other tests hold the stream up.
     fileprivate func completed(_ count: Int, after key: String?) async throws -> [CompletedDocument]
     {

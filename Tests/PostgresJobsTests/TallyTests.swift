@@ -7,18 +7,18 @@ import Testing
 /// Finished documents are counted once, and what changes afterwards is made good.
 @Suite struct TallyTests {
     private let queue: QueueFixture
-    private let desk: JobDesk
+    private let client: QueueClient
 
     init() async throws {
         queue = try await QueueFixture()
-        desk = JobDesk(queue.sql)
+        client = QueueClient(queue.sql)
     }
 
     /// succeeded, failed and cancelled of summarize, as status says and as all results do.
     private func expectCounts(
         _ expected: [Int], sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        let status = try #require(try await desk.status().first { $0.name == "summarize" })
+        let status = try #require(try await client.status().first { $0.name == "summarize" })
         #expect(
             [status.succeeded, status.failed, status.cancelled] == expected,
             sourceLocation: sourceLocation)
@@ -40,7 +40,7 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(6)
         let claim = try #require(try await worker.claim(4))
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease,
             ids.prefix(4).map { .fixture($0, $0 == ids[0] ? .rejected(reason: "r") : .done) })
         #expect(try await queue.cancel([ids[5]]) == 1)
@@ -48,18 +48,18 @@ import Testing
         try await tally()
         try await expectCounts([3, 1, 1])
 
-        #expect(try await desk.retry([ids[0], ids[1], ids[5]]) == 2)
+        #expect(try await client.retry([ids[0], ids[1], ids[5]]) == 2)
         try await expectCounts([3, 0, 0])
-        try await worker.finish(try #require(try await worker.claim()))
+        try await worker.complete(try #require(try await worker.claim()))
         try await expectCounts([6, 0, 0])
         try await tally()
         try await expectCounts([6, 0, 0])
         #expect(try await queue.count("l2s.tally") == 1)
 
         try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
-        _ = try await desk.maintain()
-        _ = try await desk.maintain()
-        _ = try await desk.maintain()
+        _ = try await client.maintain()
+        _ = try await client.maintain()
+        _ = try await client.maintain()
         try await expectCounts([0, 0, 0])
     }
 

@@ -19,7 +19,7 @@ import Testing
         try await queue.enqueue(1)
         #expect(try await notified() == false)
         let claim = try #require(try await worker.claim())
-        try await worker.finish(claim)
+        try await worker.complete(claim)
         #expect(
             try await worker.store.waitForWork(
                 worker.id, jobTypes: ["summarize"], timeout: .zero) == false)
@@ -67,7 +67,7 @@ import Testing
         try await queue.sql.query(
             "UPDATE l2s.worker SET seen_at = seen_at - interval '2 minutes' WHERE id = $1",
             [.int(dead.id.value)])
-        #expect(try await JobDesk(queue.sql).workers().map(\.id) == [other.id])
+        #expect(try await QueueClient(queue.sql).workers().map(\.id) == [other.id])
         _ = try await other.store.rescueExpired()
         #expect(try await queue.count("l2s.worker WHERE idle") == 0)
     }
@@ -75,9 +75,9 @@ import Testing
     @Test func aRetiredWorkerIsNoLongerListed() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
-        let desk = JobDesk(queue.sql)
-        #expect(try await desk.workers().map(\.id) == [worker.id])
+        let client = QueueClient(queue.sql)
+        #expect(try await client.workers().map(\.id) == [worker.id])
         try await worker.store.retire(worker.id)
-        #expect(try await desk.workers().isEmpty)
+        #expect(try await client.workers().isEmpty)
     }
 }

@@ -50,7 +50,7 @@ import Testing
         record.agreement = 0.75
         // Nobody's type is no label.
         let stray = DocumentRecord.fixture("from outside", .failed)
-        metrics.recorded([record, record, stray], writeBack: .milliseconds(5))
+        metrics.recorded([record, record, stray], completion: .milliseconds(5))
         let page = Exposition.plain.page(metrics.families)
         #expect(
             page.contains(#"l2s_documents_total{job_type="summarize",outcome="retried"} 2.0"#))
@@ -64,7 +64,7 @@ import Testing
                 #"l2s_stage_duration_seconds_count{job_type="summarize",stage="decode"} 0.0"#))
         #expect(page.contains(#"l2s_shadowed_documents_total{job_type="summarize"} 2.0"#))
         #expect(page.contains(#"l2s_shadow_agreement_total{job_type="summarize"} 1.5"#))
-        #expect(page.contains("l2s_write_back_duration_seconds_count 1.0"))
+        #expect(page.contains("l2s_complete_duration_seconds_count 1.0"))
         #expect(!page.contains("from outside"))
     }
 

@@ -138,7 +138,7 @@ struct GoldenTrainee {
     func loss(gradients: FloatBuffer, isTraining: Bool = true, dropout: Dropout = .none) -> Double {
         let workspace = Workspace()
         return workspace.scope {
-            let pass = Pass(
+            let tape = Tape(
                 values: store.values, gradients: gradients, workspace: workspace,
                 dropout: dropout, isTraining: isTraining)
             let width = model.design.projection?.encoderWidth ?? 1
@@ -147,8 +147,8 @@ struct GoldenTrainee {
                 .init(
                     sources: sources, targets: targets, states: states?.rows(width: width),
                     embeddings: embeddings?.rows(width: width)),
-                labelSmoothing: 0.1, scale: scale, pass)
-            pass.backward()
+                labelSmoothing: 0.1, scale: scale, tape)
+            tape.backward()
             return sum * Double(scale)
         }
     }

@@ -161,12 +161,12 @@ import Testing
         let gradients = FloatBuffer(count: trainee.store.values.count)
         let workspace = Workspace()
         workspace.scope {
-            let pass = Pass(
+            let tape = Tape(
                 values: trainee.store.values, gradients: gradients, workspace: workspace)
             _ = model.loss(
                 .init(sources: trainee.sources, targets: trainee.targets, states: nil), scale: 1,
-                pass)
-            pass.backward()
+                tape)
+            tape.backward()
         }
         return gradients.withFloats(Array.init)
     }

@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func tiesEveryLaneToTheSameBits() throws {
+    @Test func tiesEveryThreadToTheSameBits() throws {
         let weights = try (0..<2).map { _ in
             let trainee = try GoldenTrainee("t5-v1.0")
             let engine = trainee.engine(threads: 2)

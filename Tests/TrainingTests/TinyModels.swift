@@ -70,10 +70,10 @@ struct TinyModels {
         let sources = documents.enumerated().map {
             SourceDocument(id: Int64($0), jobType: jobType.name, text: $1)
         }
-        let (stream, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
+        let (variable, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
         pipeline.submit(sources) { continuation.yield($0) }
         var tokens = [[Int32]](repeating: [], count: documents.count)
-        var finished = stream.makeAsyncIterator()
+        var finished = variable.makeAsyncIterator()
         for _ in documents {
             guard let document = await finished.next() else { break }
             if case .succeeded(_, let ids) = document.outcome { tokens[Int(document.id)] = ids }

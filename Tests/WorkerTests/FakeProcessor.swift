@@ -16,7 +16,7 @@ final class FakeProcessor: DocumentProcessor {
     }
 
     private let state = Mutex(State())
-    private let room = Bell()
+    private let room = Signal()
     private let capacity: Int
     private let isInstant: Bool
     private let outcome: Outcome
@@ -45,7 +45,7 @@ final class FakeProcessor: DocumentProcessor {
             state.running.firstIndex { $0.id == id }.map { state.running.remove(at: $0) }
         }
         item?.deliver(.fixture(id))
-        room.ring()
+        room.fire()
     }
 
     var withdrawn: Set<Int64> { state.withLock(\.withdrawn) }
@@ -72,7 +72,7 @@ final class FakeProcessor: DocumentProcessor {
     }
 
     func withdraw(_ ids: Set<Int64>) -> Set<Int64> {
-        defer { room.ring() }
+        defer { room.fire() }
         return state.withLock { state in
             let taken = Set(state.queue.map(\.id).filter(ids.contains))
             state.queue.removeAll { taken.contains($0.id) }

@@ -19,7 +19,7 @@ actor FakeStore: JobStore {
     }
 
     enum Call: Hashable {
-        case register, claim, renew, finish, release
+        case register, claim, renew, complete, release
     }
 
     private(set) var state = State() {
@@ -37,7 +37,7 @@ actor FakeStore: JobStore {
     private var failures: [Call: (count: Int, error: JobStoreError)] = [:]
     private var stalled: [Call: [CheckedContinuation<Void, Never>]] = [:]
     private var lastLease: Int64 = 0
-    private nonisolated let work = Bell()
+    private nonisolated let work = Signal()
 
     // MARK: What tests do
 
@@ -48,7 +48,7 @@ actor FakeStore: JobStore {
             ClaimedDocument(
                 id: $0, jobType: jobType, text: "text", attempt: 1, traceparent: traceparent)
         }
-        work.ring()
+        work.fire()
     }
 
     func fail(
@@ -92,7 +92,7 @@ actor FakeStore: JobStore {
         state.waiting.removeAll { ids.contains($0.id) }
         state.leases[LeaseID(lastLease)] = ids
         return Claim(
-            lease: LeaseID(lastLease), encoder: request.encoder, lane: .upTo128,
+            lease: LeaseID(lastLease), encoder: request.encoder, lengthClass: .upTo128,
             documents: Array(documents))
     }
 
@@ -104,11 +104,11 @@ actor FakeStore: JobStore {
         return HeartbeatReply(owned: Set(leases.filter { state.leases[$0] != nil }))
     }
 
-    func finish(
+    func complete(
         _ lease: LeaseID, _ documents: [FinishedDocument]
-    ) async throws -> FinishReceipt {
-        try await begin(.finish)
-        var receipt = FinishReceipt()
+    ) async throws -> CompletionReceipt {
+        try await begin(.complete)
+        var receipt = CompletionReceipt()
         for document in documents {
             if remove(document.id, from: lease) {
                 receipt.recorded.append(document.id)
@@ -142,7 +142,7 @@ actor FakeStore: JobStore {
         return !state.waiting.isEmpty
     }
 
-    nonisolated func interruptWait() { work.ring() }
+    nonisolated func interruptWait() { work.fire() }
 
     func unfinished(_ jobTypes: [String]) -> Unfinished {
         Unfinished(due: state.waiting.count + state.leases.values.reduce(0) { $0 + $1.count })

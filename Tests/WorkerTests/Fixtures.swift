@@ -20,7 +20,7 @@ extension JobType {
 extension Claim {
     static func fixture(_ lease: Int64, _ ids: [Int64], attempt: Int = 1) -> Claim {
         Claim(
-            lease: LeaseID(lease), encoder: "large", lane: .upTo128,
+            lease: LeaseID(lease), encoder: "large", lengthClass: .upTo128,
             documents: ids.map {
                 ClaimedDocument(id: $0, jobType: "summarize", text: "text", attempt: attempt)
             })

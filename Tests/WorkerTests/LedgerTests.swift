@@ -39,7 +39,7 @@ import Testing
         _ = deliver(1, after: .zero)
         let write = try nextWrite()
         #expect(ledger.nextWrite(now: start + .seconds(5))?.ids == write.ids)
-        let actions = record(write, FinishReceipt(recorded: [1]))
+        let actions = record(write, CompletionReceipt(recorded: [1]))
         #expect(actions.last == .close)
         #expect(ledger.nextWrite(now: start + .seconds(9)) == nil)
         #expect(ledger.isEmpty)
@@ -54,7 +54,7 @@ import Testing
             _ = ledger.delivered(.fixture(Int64(id), outcome), of: lease, now: start)
         }
         let write = try nextWrite()
-        let actions = record(write, FinishReceipt(recorded: [1, 2, 3], stale: [4]))
+        let actions = record(write, CompletionReceipt(recorded: [1, 2, 3], stale: [4]))
         var counts = BatchCounts()
         counts.documents = 3
         counts.succeeded = 1
@@ -66,7 +66,7 @@ import Testing
         times.encode = .milliseconds(4)
         times.handoff = .milliseconds(8)
         times.decode = .milliseconds(16)
-        times.writeBack = .milliseconds(3)
+        times.completion = .milliseconds(3)
         times.total = .milliseconds(3)
         func failed(_ id: Int64, _ reason: String) -> Ledger.Action {
             .emit(
@@ -87,7 +87,7 @@ import Testing
         _ = ledger.delivered(.fixture(1, .failed(reason: "timeout")), of: lease, now: start)
         let write = try nextWrite()
         let receipt =
-            willRetry ? FinishReceipt(retried: [1]) : FinishReceipt(recorded: [1])
+            willRetry ? CompletionReceipt(retried: [1]) : CompletionReceipt(recorded: [1])
         #expect(
             record(write, receipt).first
                 == .emit(
@@ -113,7 +113,7 @@ import Testing
         claim(1...1)
         _ = deliver(1, after: .zero)
         let write = try nextWrite()
-        #expect(record(write, FinishReceipt(cancelled: [1])) == [.close])
+        #expect(record(write, CompletionReceipt(cancelled: [1])) == [.close])
     }
 
     @Test mutating func dropsWhatBelongsToALostLease() {
@@ -132,7 +132,7 @@ import Testing
         _ = deliver(1, after: .zero)
         let write = try nextWrite()
         #expect(ledger.renewed([lease], HeartbeatReply(owned: []), sent: start) == [])
-        #expect(record(write, FinishReceipt(recorded: [1])).contains(.close))
+        #expect(record(write, CompletionReceipt(recorded: [1])).contains(.close))
     }
 
     @Test mutating func onlyLeasesThatWereAskedForAreJudged() {
@@ -197,9 +197,9 @@ import Testing
     }
 
     private mutating func record(
-        _ write: Ledger.Write, _ receipt: FinishReceipt
+        _ write: Ledger.Write, _ receipt: CompletionReceipt
     ) -> [Ledger.Action] {
-        guard case .finish(let lease, let delivered) = write else { return [] }
+        guard case .complete(let lease, let delivered) = write else { return [] }
         return ledger.recorded(
             delivered, of: lease, receipt, from: start, to: start + .milliseconds(3))
     }
@@ -208,7 +208,7 @@ import Testing
 extension Ledger.Write {
     fileprivate var ids: [Int64] {
         switch self {
-        case .finish(_, let delivered): delivered.map(\.document.id)
+        case .complete(_, let delivered): delivered.map(\.document.id)
         case .release(_, let ids): ids
         }
     }

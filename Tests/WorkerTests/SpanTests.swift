@@ -28,7 +28,7 @@ import Tracing
         let inside = spans.filter { $0.parentSpanID == document.spanID }
         #expect(
             inside.map(\.operationName) == [
-                "claim", "tokenize", "batch_wait", "encode", "handoff", "decode", "write_back",
+                "claim", "tokenize", "batch_wait", "encode", "handoff", "decode", "complete",
             ])
         #expect(inside.allSatisfy { $0.traceID == document.traceID })
         // As long as the engine measured them, one after the other.

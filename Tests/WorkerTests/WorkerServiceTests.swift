@@ -91,11 +91,11 @@ import Testing
 
     @Test func writesUntilTheStoreIsBack() async throws {
         await store.enqueue(1...3)
-        await store.fail(.finish, times: 5)
+        await store.fail(.complete, times: 5)
         try await worker(FakeProcessor(isInstant: true), stopsWhenEmpty: true).run()
         let state = await store.state
         #expect(state.recorded == [1, 2, 3])
-        #expect(state.calls[.finish] == 6)
+        #expect(state.calls[.complete] == 6)
     }
 
     @Test func goesOnAfterAStaleWrite() async throws {
@@ -134,7 +134,7 @@ import Testing
         run.worker.drainAndStop()
         try await run.task.value
         let state = await store.state
-        #expect(state.calls[.finish] == nil)
+        #expect(state.calls[.complete] == nil)
         #expect(state.calls[.release] == nil)
     }
 
@@ -198,7 +198,7 @@ import Testing
     @Test func aWriteThatIsRefusedForGoodEndsTheWorkerToo() async throws {
         await store.enqueue(1...1)
         let error = JobStoreError.broken(reason: "no such function")
-        await store.fail(.finish, times: 1, with: error)
+        await store.fail(.complete, times: 1, with: error)
         await #expect(throws: error) {
             try await worker(FakeProcessor(isInstant: true)).run()
         }

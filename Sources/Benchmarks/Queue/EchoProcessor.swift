@@ -7,21 +7,21 @@ struct EchoProcessor: DocumentProcessor {
     /// Documents of a claim at most.
     private let batch: Int
     /// Deliveries come from a thread of the engine's own, as from the real one.
-    private let lane = DispatchQueue(label: "echo")
+    private let thread = DispatchQueue(label: "echo")
 
     init(batch: Int) { self.batch = batch }
 
     func waitForRoom() async -> Int {
         // Behind what was submitted before: no engine has room until it has delivered.
         await withCheckedContinuation { continuation in
-            lane.async { continuation.resume(returning: batch) }
+            thread.async { continuation.resume(returning: batch) }
         }
     }
 
     func submit(
         _ documents: [SourceDocument], deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {
-        lane.async {
+        thread.async {
             for document in documents {
                 var measurements = Measurements()
                 measurements.mode = "llm"

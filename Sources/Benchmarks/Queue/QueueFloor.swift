@@ -1,7 +1,7 @@
 internal import Postgres
 
 /// The least that a durable queue in PostgreSQL can cost: of three plain tables, a claim deletes a
-/// batch and returns its texts, a write-back inserts its outputs. No lease, so a worker that dies takes
+/// batch and returns its texts, a completion inserts its outputs. No lease, so a worker that dies takes
 /// its batch along; no order but by id, no attempts, times, groups or cancelling.
 package struct QueueFloor: Sendable, Encodable {
     package let workers: Int

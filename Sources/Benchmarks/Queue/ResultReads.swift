@@ -35,7 +35,7 @@ package struct ResultReads: Sendable, Encodable {
 
     private mutating func ask(_ database: BenchDatabase, middle: String) async throws {
         let sql = database.sql
-        let desk = JobDesk(sql)
+        let client = QueueClient(sql)
         let watch = QueueWatch(sql)
         let newest: String = try await sql.query(
             """
@@ -46,7 +46,7 @@ package struct ResultReads: Sendable, Encodable {
         func select(_ question: String, _ statement: String) async throws {
             try await ask(question, sql) { try await sql.query(statement) }
         }
-        try await ask("l2s status", sql) { _ = try await desk.status() }
+        try await ask("l2s status", sql) { _ = try await client.status() }
         try await ask("the page, when it is opened", sql) { _ = try await QueueWatch(sql).look() }
         try await ask("the page, every two seconds", sql) { _ = try await watch.look() }
         try await select(
@@ -59,11 +59,11 @@ package struct ResultReads: Sendable, Encodable {
             ("from the first", nil), ("from the middle", middle), ("at the end", newest),
         ] {
             try await ask("1,000 of l2s.completed, \(place)", sql) {
-                _ = try await desk.completed(after: key, group: nil)
+                _ = try await client.completed(after: key, group: nil)
             }
         }
         try await ask("1,000 of l2s.completed, of a group", sql) {
-            _ = try await desk.completed(after: nil, group: "week-6")
+            _ = try await client.completed(after: nil, group: "week-6")
         }
         try await select("l2s.groups, one", "SELECT * FROM l2s.groups WHERE name = 'week-6'")
         try await select(

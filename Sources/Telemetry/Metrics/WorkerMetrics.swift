@@ -19,7 +19,7 @@ package final class WorkerMetrics: Sendable {
     private struct State {
         var work: [String: Work]
         var claim = Histogram()
-        var writeBack = Histogram()
+        var completion = Histogram()
         var claimedDocuments = 0
         var lostLeases = 0
         var overdueLeases = 0
@@ -73,10 +73,10 @@ package final class WorkerMetrics: Sendable {
         }
     }
 
-    /// - Parameter writeBack: of the one call that recorded them all.
-    package func recorded(_ documents: [DocumentRecord], writeBack: Duration) {
+    /// - Parameter completion: of the one call that recorded them all.
+    package func recorded(_ documents: [DocumentRecord], completion: Duration) {
         state.withLock { state in
-            state.writeBack.observe(writeBack)
+            state.completion.observe(completion)
             // A type that is not known adds nothing: labels stay bounded.
             for document in documents {
                 guard var work = state.work.removeValue(forKey: document.jobType) else { continue }
@@ -151,8 +151,8 @@ package final class WorkerMetrics: Sendable {
                 "l2s_claim_duration_seconds", "Time of claims that found work.",
                 [([], state.claim)]),
             MetricFamily(
-                "l2s_write_back_duration_seconds", "Time of calls that wrote results.",
-                [([], state.writeBack)]),
+                "l2s_complete_duration_seconds", "Time of calls that wrote results.",
+                [([], state.completion)]),
             MetricFamily(
                 .counter, "l2s_claimed_documents", "Documents taken from the queue.",
                 Double(state.claimedDocuments)),

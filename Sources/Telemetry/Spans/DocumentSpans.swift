@@ -1,26 +1,26 @@
 internal import Tracing
 
 /// What a tracer is told of attempts that ended: a span each, within it one for the claim, for
-/// every stage in the engine and for the write-back.
+/// every stage in the engine and for the completion.
 ///
 /// They are made afterwards, of times that are measured anyway: the lanes know nothing of tracing,
-/// and without a tracer it costs one look per write-back. Names and attributes follow OpenTelemetry's
+/// and without a tracer it costs one look per completion. Names and attributes follow OpenTelemetry's
 /// conventions for messaging and generative AI; none holds a text.
 package enum DocumentSpans {
     /// Emits them where a tracer is bootstrapped.
     ///
-    /// - Parameter writeBack: of the one call that recorded all these documents.
+    /// - Parameter completion: of the one call that recorded all these documents.
     package static func emit(
-        _ documents: [DocumentRecord], writeBack: Range<ContinuousClock.Instant>
+        _ documents: [DocumentRecord], completion: Range<ContinuousClock.Instant>
     ) {
         let tracer = InstrumentationSystem.tracer
         guard !(tracer is NoOpTracer) else { return }
         let clock = WallClock()
-        for document in documents { emit(document, writeBack, to: tracer, clock) }
+        for document in documents { emit(document, completion, to: tracer, clock) }
     }
 
     private static func emit(
-        _ document: DocumentRecord, _ writeBack: Range<ContinuousClock.Instant>,
+        _ document: DocumentRecord, _ completion: Range<ContinuousClock.Instant>,
         to tracer: some Tracer, _ clock: WallClock
     ) {
         let span = tracer.startSpan(
@@ -43,15 +43,15 @@ package enum DocumentSpans {
             span.setStatus(SpanStatus(code: .error, message: reason))
         }
         let parts =
-            [("claim", document.claim)] + document.placedStages + [("write_back", writeBack)]
+            [("claim", document.claim)] + document.placedStages + [("complete", completion)]
         for (name, time) in parts {
-            let isCall = name == "claim" || name == "write_back"
+            let isCall = name == "claim" || name == "complete"
             tracer.startSpan(
                 name, context: span.context, ofKind: isCall ? .client : .internal,
                 at: clock.timestamp(time.lowerBound)
             ).end(at: clock.timestamp(time.upperBound))
         }
-        span.end(at: clock.timestamp(writeBack.upperBound))
+        span.end(at: clock.timestamp(completion.upperBound))
     }
 
     /// That of the enqueuer, as far as the instruments understand it.

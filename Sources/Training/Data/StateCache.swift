@@ -14,7 +14,7 @@ package struct StateCache: Sendable {
     /// Of each prompt's first row, and of the end.
     private let starts: [Int]
 
-    /// Tokens that one thread reads in one pass.
+    /// Tokens that one thread reads in one tape.
     private static let passTokens = 4096
 
     /// Opens the states of `prompts` in `folder`, computing what is not there. A run that was

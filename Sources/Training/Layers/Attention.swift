@@ -27,21 +27,21 @@ struct Attention {
 
     func forward(
         _ operands: Operands, _ documents: Documents, bias: RelativeBiases?, into mixed: Rows,
-        _ pass: Pass
+        _ tape: Tape
     ) -> Probabilities {
         let total = zip(documents.queries, documents.keys).reduce(0) {
             $0 + heads * $1.0.count * $1.1.count
         }
-        let saved = Probabilities(rows: pass.rows(1, total), place: pass.dropout.place())
+        let saved = Probabilities(rows: tape.rows(1, total), place: tape.dropout.place())
         eachHead(documents, saved) { queries, keys, columns, head, first, scores in
             Products.multiply(
                 operands.queries.rows(queries).columns(columns), .plain,
                 operands.keys.rows(keys).columns(columns), .transposed, into: scores)
             Gradients.softmax(
                 scores, scale: scale, bias: bias?.values(head: head), isCausal: isCausal)
-            pass.workspace.scope {
+            tape.workspace.scope {
                 Products.multiply(
-                    dropped(scores, saved, first, pass), .plain,
+                    dropped(scores, saved, first, tape), .plain,
                     operands.values.rows(keys).columns(columns), .plain,
                     into: mixed.rows(queries).columns(columns))
             }
@@ -52,19 +52,19 @@ struct Attention {
     /// Writes the gradients of queries, keys and values.
     func backward(
         _ operands: Operands, _ documents: Documents, _ saved: Probabilities,
-        bias: RelativeBiases?, from gradient: Rows, into result: Operands, _ pass: Pass
+        bias: RelativeBiases?, from gradient: Rows, into result: Operands, _ tape: Tape
     ) {
         eachHead(documents, saved) { queries, keys, columns, head, first, probabilities in
-            pass.workspace.scope {
+            tape.workspace.scope {
                 let outer = gradient.rows(queries).columns(columns)
                 Products.multiply(
-                    dropped(probabilities, saved, first, pass), .transposed, outer, .plain,
+                    dropped(probabilities, saved, first, tape), .transposed, outer, .plain,
                     into: result.values.rows(keys).columns(columns))
-                let scores = pass.rows(queries.count, keys.count)
+                let scores = tape.rows(queries.count, keys.count)
                 Products.multiply(
                     outer, .plain, operands.values.rows(keys).columns(columns), .transposed,
                     into: scores)
-                pass.dropout.apply(scores, place: saved.place, first: first, into: scores)
+                tape.dropout.apply(scores, place: saved.place, first: first, into: scores)
                 Gradients.softmaxBackward(probabilities, scores, scale: scale)
                 bias?.add(scores, head: head)
                 Products.multiply(
@@ -98,11 +98,11 @@ struct Attention {
     }
 
     private func dropped(
-        _ probabilities: Rows, _ saved: Probabilities, _ first: Int, _ pass: Pass
+        _ probabilities: Rows, _ saved: Probabilities, _ first: Int, _ tape: Tape
     ) -> Rows {
-        guard pass.dropout.isActive else { return probabilities }
-        let result = pass.rows(probabilities.count, probabilities.width)
-        pass.dropout.apply(probabilities, place: saved.place, first: first, into: result)
+        guard tape.dropout.isActive else { return probabilities }
+        let result = tape.rows(probabilities.count, probabilities.width)
+        tape.dropout.apply(probabilities, place: saved.place, first: first, into: result)
         return result
     }
 }

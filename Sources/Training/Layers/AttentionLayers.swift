@@ -8,24 +8,24 @@ struct SelfAttention {
     let output: Linear
     let attention: Attention
 
-    func apply(to x: Stream, documents: [Range<Int>], bias: RelativeBiases?, _ pass: Pass) {
-        residual.apply(to: x, pass) { normed, result in
+    func apply(to x: Variable, documents: [Range<Int>], bias: RelativeBiases?, _ tape: Tape) {
+        residual.apply(to: x, tape) { normed, result in
             let width = attention.heads * attention.headWidth
-            let projected = pass.rows(normed.count, 3 * width)
-            let mixed = pass.rows(normed.count, width)
-            input.forward(normed, into: projected, pass)
+            let projected = tape.rows(normed.count, 3 * width)
+            let mixed = tape.rows(normed.count, width)
+            input.forward(normed, into: projected, tape)
             let operands = Attention.Operands(projected, width: width)
             let own = Attention.Documents(queries: documents, keys: documents)
-            let saved = attention.forward(operands, own, bias: bias, into: mixed, pass)
-            output.forward(mixed, into: result, pass)
+            let saved = attention.forward(operands, own, bias: bias, into: mixed, tape)
+            output.forward(mixed, into: result, tape)
             return { gradient, dNormed in
-                let dMixed = pass.rows(normed.count, width)
-                let dProjected = pass.rows(normed.count, 3 * width)
-                output.backward(mixed, from: gradient, into: dMixed, pass)
+                let dMixed = tape.rows(normed.count, width)
+                let dProjected = tape.rows(normed.count, 3 * width)
+                output.backward(mixed, from: gradient, into: dMixed, tape)
                 attention.backward(
                     operands, own, saved, bias: bias, from: dMixed,
-                    into: Attention.Operands(dProjected, width: width), pass)
-                input.backward(normed, from: dProjected, into: dNormed, pass)
+                    into: Attention.Operands(dProjected, width: width), tape)
+                input.backward(normed, from: dProjected, into: dNormed, tape)
             }
         }
     }
@@ -41,30 +41,31 @@ struct CrossAttention {
     let attention: Attention
 
     func apply(
-        to x: Stream, documents: [Range<Int>], states: Stream, prompts: [Range<Int>], _ pass: Pass
+        to x: Variable, documents: [Range<Int>], states: Variable, prompts: [Range<Int>],
+        _ tape: Tape
     ) {
-        residual.apply(to: x, pass) { normed, result in
+        residual.apply(to: x, tape) { normed, result in
             let width = attention.heads * attention.headWidth
-            let queries = pass.rows(normed.count, width)
-            let mixed = pass.rows(normed.count, width)
-            let projected = pass.rows(states.value.count, 2 * width)
-            query.forward(normed, into: queries, pass)
-            keyValue.forward(states.value, into: projected, pass)
+            let queries = tape.rows(normed.count, width)
+            let mixed = tape.rows(normed.count, width)
+            let projected = tape.rows(states.value.count, 2 * width)
+            query.forward(normed, into: queries, tape)
+            keyValue.forward(states.value, into: projected, tape)
             let operands = Attention.Operands(queries: queries, projected, width: width)
             let pairs = Attention.Documents(queries: documents, keys: prompts)
-            let saved = attention.forward(operands, pairs, bias: nil, into: mixed, pass)
-            output.forward(mixed, into: result, pass)
+            let saved = attention.forward(operands, pairs, bias: nil, into: mixed, tape)
+            output.forward(mixed, into: result, tape)
             return { gradient, dNormed in
-                let dMixed = pass.rows(normed.count, width)
-                let dQueries = pass.rows(normed.count, width)
-                let dProjected = pass.rows(states.value.count, 2 * width)
-                output.backward(mixed, from: gradient, into: dMixed, pass)
+                let dMixed = tape.rows(normed.count, width)
+                let dQueries = tape.rows(normed.count, width)
+                let dProjected = tape.rows(states.value.count, 2 * width)
+                output.backward(mixed, from: gradient, into: dMixed, tape)
                 attention.backward(
                     operands, pairs, saved, bias: nil, from: dMixed,
-                    into: Attention.Operands(queries: dQueries, dProjected, width: width), pass)
-                query.backward(normed, from: dQueries, into: dNormed, pass)
+                    into: Attention.Operands(queries: dQueries, dProjected, width: width), tape)
+                query.backward(normed, from: dQueries, into: dNormed, tape)
                 keyValue.backward(
-                    states.value, from: dProjected, into: states.gradient, accumulate: true, pass)
+                    states.value, from: dProjected, into: states.gradient, accumulate: true, tape)
             }
         }
     }

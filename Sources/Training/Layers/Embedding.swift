@@ -5,30 +5,30 @@ struct Embedding {
     let table: Weight
 
     /// x += the vector of each token.
-    func add(_ tokens: [Int32], to x: Stream, _ pass: Pass) {
-        let vectors = pass.rows(tokens.count, table.columns)
-        vectors.gather(tokens, from: pass.value(table))
+    func add(_ tokens: [Int32], to x: Variable, _ tape: Tape) {
+        let vectors = tape.rows(tokens.count, table.columns)
+        vectors.gather(tokens, from: tape.value(table))
         x.value.add(vectors)
         guard !table.isFrozen else { return }
-        pass.onBackward { x.gradient.scatter(tokens, into: pass.gradient(table)) }
+        tape.onBackward { x.gradient.scatter(tokens, into: tape.gradient(table)) }
     }
 
     /// The vectors of tokens, dropped out.
-    func look(up tokens: [Int32], _ pass: Pass) -> Stream {
-        let x = pass.stream(tokens.count, table.columns)
+    func look(up tokens: [Int32], _ tape: Tape) -> Variable {
+        let x = tape.variable(tokens.count, table.columns)
         x.value.clear()
-        add(tokens, to: x, pass)
-        x.drop(pass)
+        add(tokens, to: x, tape)
+        x.drop(tape)
         return x
     }
 }
 
-extension Stream {
+extension Variable {
     /// Dropout in place. What came before it must be through with the value.
-    func drop(_ pass: Pass) {
-        guard pass.dropout.isActive else { return }
-        let place = pass.dropout.place()
-        pass.dropout.apply(to: value, place: place)
-        pass.onBackward { pass.dropout.apply(to: gradient, place: place) }
+    func drop(_ tape: Tape) {
+        guard tape.dropout.isActive else { return }
+        let place = tape.dropout.place()
+        tape.dropout.apply(to: value, place: place)
+        tape.onBackward { tape.dropout.apply(to: gradient, place: place) }
     }
 }

@@ -14,34 +14,34 @@ struct FeedForward {
     /// T5 drops inner activations, GPT-2 does not.
     let dropsInner: Bool
 
-    func apply(to x: Stream, _ pass: Pass) {
-        residual.apply(to: x, pass) { normed, output in
-            let before = pass.rows(normed.count, inner.width)
-            inner.forward(normed, into: before, pass)
+    func apply(to x: Variable, _ tape: Tape) {
+        residual.apply(to: x, tape) { normed, output in
+            let before = tape.rows(normed.count, inner.width)
+            inner.forward(normed, into: before, tape)
             let (left, right) = halves(before)
-            let active = activation == .relu ? before : pass.rows(normed.count, width)
+            let active = activation == .relu ? before : tape.rows(normed.count, width)
             switch activation {
             case .relu: active.applyRelu()
             case .gelu, .gatedGelu: Gradients.gelu(left, up: right, into: active)
             }
-            let place = pass.dropout.place()
-            if dropsInner { pass.dropout.apply(to: active, place: place) }
-            outer.forward(active, into: output, pass)
+            let place = tape.dropout.place()
+            if dropsInner { tape.dropout.apply(to: active, place: place) }
+            outer.forward(active, into: output, tape)
             return { gradient, dNormed in
-                let dActive = pass.rows(normed.count, width)
-                outer.backward(active, from: gradient, into: dActive, pass)
-                if dropsInner { pass.dropout.apply(to: dActive, place: place) }
+                let dActive = tape.rows(normed.count, width)
+                outer.backward(active, from: gradient, into: dActive, tape)
+                if dropsInner { tape.dropout.apply(to: dActive, place: place) }
                 var dBefore = dActive
                 switch activation {
                 case .relu: dActive.maskRelu(active)
                 case .gelu: Gradients.geluBackward(left, from: dActive, into: dActive)
                 case .gatedGelu:
-                    dBefore = pass.rows(normed.count, inner.width)
+                    dBefore = tape.rows(normed.count, inner.width)
                     let (dLeft, dRight) = halves(dBefore)
                     Gradients.geluBackward(
                         left, up: right, from: dActive, into: dLeft, up: dRight)
                 }
-                inner.backward(normed, from: dBefore, into: dNormed, pass)
+                inner.backward(normed, from: dBefore, into: dNormed, tape)
             }
         }
     }

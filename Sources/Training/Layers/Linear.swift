@@ -14,26 +14,26 @@ struct Linear {
 
     var width: Int { isTransposed ? weight.columns : weight.rows }
 
-    func forward(_ x: Rows, into y: Rows, accumulate: Bool = false, _ pass: Pass) {
+    func forward(_ x: Rows, into y: Rows, accumulate: Bool = false, _ tape: Tape) {
         Products.multiply(
-            x, .plain, pass.value(weight), isTransposed ? .plain : .transposed, into: y,
+            x, .plain, tape.value(weight), isTransposed ? .plain : .transposed, into: y,
             accumulate: accumulate)
-        if let bias { y.add(toEach: pass.value(bias)) }
+        if let bias { y.add(toEach: tape.value(bias)) }
     }
 
     /// - Parameter dx: written, or added to with `accumulate`; nil where nothing before it learns.
     func backward(
-        _ x: Rows, from dy: Rows, into dx: Rows?, accumulate: Bool = false, _ pass: Pass
+        _ x: Rows, from dy: Rows, into dx: Rows?, accumulate: Bool = false, _ tape: Tape
     ) {
         if !weight.isFrozen {
             let (left, right) = isTransposed ? (x, dy) : (dy, x)
             Products.multiply(
-                left, .transposed, right, .plain, into: pass.gradient(weight), accumulate: true)
-            if let bias { pass.gradient(bias).addSum(of: dy) }
+                left, .transposed, right, .plain, into: tape.gradient(weight), accumulate: true)
+            if let bias { tape.gradient(bias).addSum(of: dy) }
         }
         if let dx {
             Products.multiply(
-                dy, .plain, pass.value(weight), isTransposed ? .transposed : .plain, into: dx,
+                dy, .plain, tape.value(weight), isTransposed ? .transposed : .plain, into: dx,
                 accumulate: accumulate)
         }
     }

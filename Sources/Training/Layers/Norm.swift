@@ -12,26 +12,26 @@ struct Norm {
         self.epsilon = epsilon
     }
 
-    func forward(_ x: Rows, into y: Rows, _ pass: Pass) {
+    func forward(_ x: Rows, into y: Rows, _ tape: Tape) {
         Gradients.norm(
-            x, pass.value(weight), bias: bias.map(pass.value), epsilon: epsilon, into: y)
+            x, tape.value(weight), bias: bias.map(tape.value), epsilon: epsilon, into: y)
     }
 
-    func backward(_ x: Rows, from dy: Rows, into dx: Rows, _ pass: Pass) {
+    func backward(_ x: Rows, from dy: Rows, into dx: Rows, _ tape: Tape) {
         Gradients.normBackward(
-            x, pass.value(weight), epsilon: epsilon, from: dy, into: dx,
-            weight: pass.gradient(weight), bias: bias.map(pass.gradient))
+            x, tape.value(weight), epsilon: epsilon, from: dy, into: dx,
+            weight: tape.gradient(weight), bias: bias.map(tape.gradient))
     }
 
     /// The last norm of a stack, dropped out like every output of a layer in T5.
-    func apply(to x: Stream, drops: Bool, _ pass: Pass) -> Stream {
-        let output = pass.stream(x.value.count, x.value.width)
-        forward(x.value, into: output.value, pass)
-        let place = pass.dropout.place()
-        if drops { pass.dropout.apply(to: output.value, place: place) }
-        pass.onBackward {
-            if drops { pass.dropout.apply(to: output.gradient, place: place) }
-            backward(x.value, from: output.gradient, into: x.gradient, pass)
+    func apply(to x: Variable, drops: Bool, _ tape: Tape) -> Variable {
+        let output = tape.variable(x.value.count, x.value.width)
+        forward(x.value, into: output.value, tape)
+        let place = tape.dropout.place()
+        if drops { tape.dropout.apply(to: output.value, place: place) }
+        tape.onBackward {
+            if drops { tape.dropout.apply(to: output.gradient, place: place) }
+            backward(x.value, from: output.gradient, into: x.gradient, tape)
         }
         return output
     }
@@ -44,25 +44,25 @@ struct Residual {
     /// - Parameter layer: writes its output for the normed x, and returns what writes the gradient
     ///   of the normed x, given that of its output.
     func apply(
-        to x: Stream, _ pass: Pass, _ layer: (_ normed: Rows, _ output: Rows) -> Backward
+        to x: Variable, _ tape: Tape, _ layer: (_ normed: Rows, _ output: Rows) -> Backward
     ) {
-        let before = pass.copy(x.value)
-        let normed = pass.rows(before.count, before.width)
-        norm.forward(before, into: normed, pass)
-        let place = pass.dropout.place()
-        let output = pass.rows(before.count, before.width)
+        let before = tape.copy(x.value)
+        let normed = tape.rows(before.count, before.width)
+        norm.forward(before, into: normed, tape)
+        let place = tape.dropout.place()
+        let output = tape.rows(before.count, before.width)
         let backward = layer(normed, output)
-        pass.dropout.apply(to: output, place: place)
+        tape.dropout.apply(to: output, place: place)
         x.value.add(output)
-        pass.onBackward {
+        tape.onBackward {
             var gradient = x.gradient
-            if pass.dropout.isActive {
-                gradient = pass.rows(before.count, before.width)
-                pass.dropout.apply(x.gradient, place: place, into: gradient)
+            if tape.dropout.isActive {
+                gradient = tape.rows(before.count, before.width)
+                tape.dropout.apply(x.gradient, place: place, into: gradient)
             }
-            let dNormed = pass.rows(before.count, before.width)
+            let dNormed = tape.rows(before.count, before.width)
             backward(gradient, dNormed)
-            norm.backward(before, from: dNormed, into: x.gradient, pass)
+            norm.backward(before, from: dNormed, into: x.gradient, tape)
         }
     }
 

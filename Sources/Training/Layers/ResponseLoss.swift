@@ -17,26 +17,26 @@ struct ResponseLoss {
 
     /// The sum of the losses, unscaled. The gradient of the scaled sum is added to the head's and
     /// to that of `hidden` at once.
-    func add(_ hidden: Stream, targets: [Int32], _ settings: Settings, _ pass: Pass) -> Double {
+    func add(_ hidden: Variable, targets: [Int32], _ settings: Settings, _ tape: Tape) -> Double {
         let step = max(Self.logits / weight.rows, 16)
-        let head = pass.value(weight)
+        let head = tape.value(weight)
         var total = 0.0
         for first in stride(from: 0, to: targets.count, by: step) {
             let part = first..<min(first + step, targets.count)
-            pass.workspace.scope {
+            tape.workspace.scope {
                 let rows = hidden.value.rows(part)
-                let logits = pass.rows(part.count, weight.rows)
+                let logits = tape.rows(part.count, weight.rows)
                 Products.multiply(rows, .plain, head, .transposed, into: logits, scale: scale)
                 total += Gradients.crossEntropy(
                     logits, targets: targets[part], smoothing: settings.labelSmoothing,
-                    scale: settings.scale, losses: pass.rows(1, part.count))
-                guard pass.isTraining else { return }
+                    scale: settings.scale, losses: tape.rows(1, part.count))
+                guard tape.isTraining else { return }
                 Products.multiply(
                     logits, .plain, head, .plain, into: hidden.gradient.rows(part), scale: scale,
                     accumulate: true)
                 guard !weight.isFrozen else { return }
                 Products.multiply(
-                    logits, .transposed, rows, .plain, into: pass.gradient(weight), scale: scale,
+                    logits, .transposed, rows, .plain, into: tape.gradient(weight), scale: scale,
                     accumulate: true)
             }
         }

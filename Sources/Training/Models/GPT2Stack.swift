@@ -49,10 +49,10 @@ struct GPT2Stack {
         self.norm = norm("ln_f")
     }
 
-    func apply(to x: Stream, documents: [Range<Int>], _ pass: Pass) {
+    func apply(to x: Variable, documents: [Range<Int>], _ tape: Tape) {
         for block in blocks {
-            block.attention.apply(to: x, documents: documents, bias: nil, pass)
-            block.feedForward.apply(to: x, pass)
+            block.attention.apply(to: x, documents: documents, bias: nil, tape)
+            block.feedForward.apply(to: x, tape)
         }
     }
 }

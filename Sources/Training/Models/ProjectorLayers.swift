@@ -21,23 +21,23 @@ struct ProjectorLayers {
     }
 
     /// - Parameter embeddings: those of the LLM, where there is an adapter.
-    func apply(to states: Rows, embeddings: Rows?, _ pass: Pass) -> Stream {
-        let hidden = pass.rows(states.count, inner.width)
-        let result = pass.stream(states.count, outer.width)
-        inner.forward(states, into: hidden, pass)
+    func apply(to states: Rows, embeddings: Rows?, _ tape: Tape) -> Variable {
+        let hidden = tape.rows(states.count, inner.width)
+        let result = tape.variable(states.count, outer.width)
+        inner.forward(states, into: hidden, tape)
         hidden.applyRelu()
-        outer.forward(hidden, into: result.value, pass)
+        outer.forward(hidden, into: result.value, tape)
         if let adapter, let embeddings {
-            adapter.forward(embeddings, into: result.value, accumulate: true, pass)
-            pass.onBackward {
-                adapter.backward(embeddings, from: result.gradient, into: nil, pass)
+            adapter.forward(embeddings, into: result.value, accumulate: true, tape)
+            tape.onBackward {
+                adapter.backward(embeddings, from: result.gradient, into: nil, tape)
             }
         }
-        pass.onBackward {
-            let dHidden = pass.rows(states.count, inner.width)
-            outer.backward(hidden, from: result.gradient, into: dHidden, pass)
+        tape.onBackward {
+            let dHidden = tape.rows(states.count, inner.width)
+            outer.backward(hidden, from: result.gradient, into: dHidden, tape)
             dHidden.maskRelu(hidden)
-            inner.backward(states, from: dHidden, into: nil, pass)
+            inner.backward(states, from: dHidden, into: nil, tape)
         }
         return result
     }

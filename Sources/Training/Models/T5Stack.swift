@@ -47,24 +47,24 @@ struct T5Stack {
     ///
     /// - Parameter states: what a decoder attends to, with its documents.
     func apply(
-        to x: Stream, documents: [Range<Int>],
-        states: (stream: Stream, documents: [Range<Int>])? = nil, _ pass: Pass
-    ) -> Stream {
+        to x: Variable, documents: [Range<Int>],
+        states: (variable: Variable, documents: [Range<Int>])? = nil, _ tape: Tape
+    ) -> Variable {
         let longest = documents.map(\.count).max() ?? 0
         var bias: RelativeBiases?
         for block in blocks {
             if let table = block.bias {
-                bias = RelativeBiases(table, buckets, longest: longest, pass)
+                bias = RelativeBiases(table, buckets, longest: longest, tape)
             }
-            block.selfAttention.apply(to: x, documents: documents, bias: bias, pass)
+            block.selfAttention.apply(to: x, documents: documents, bias: bias, tape)
             if let states {
                 block.crossAttention?.apply(
-                    to: x, documents: documents, states: states.stream,
-                    prompts: states.documents, pass)
+                    to: x, documents: documents, states: states.variable,
+                    prompts: states.documents, tape)
             }
-            block.feedForward.apply(to: x, pass)
+            block.feedForward.apply(to: x, tape)
         }
-        return norm.apply(to: x, drops: true, pass)
+        return norm.apply(to: x, drops: true, tape)
     }
 }
 

@@ -72,47 +72,47 @@ package final class TrainableModel {
     ///
     /// - Precondition: no source and no target is empty; tokens are in the vocabulary.
     package func loss(
-        _ input: Input, labelSmoothing: Float = 0, scale: Float, _ pass: Pass
+        _ input: Input, labelSmoothing: Float = 0, scale: Float, _ tape: Tape
     ) -> Double {
         let prompts = input.sources.map { design.softPrompt + $0.count }.consecutiveRanges
-        let prompt = prompt(input, prompts, pass)
-        let hidden: Stream
+        let prompt = prompt(input, prompts, tape)
+        let hidden: Variable
         switch decoder {
         case .t5(let embedding, let encoder, let decoder, let startID):
             var states = prompt
             if let encoder {
-                prompt.drop(pass)
-                states = encoder.apply(to: prompt, documents: prompts, pass)
+                prompt.drop(tape)
+                states = encoder.apply(to: prompt, documents: prompts, tape)
             }
             let x = embedding.look(
-                up: input.targets.flatMap { [startID] + $0.dropLast() }, pass)
+                up: input.targets.flatMap { [startID] + $0.dropLast() }, tape)
             hidden = decoder.apply(
                 to: x, documents: input.targets.map(\.count).consecutiveRanges,
-                states: (states, prompts), pass)
+                states: (states, prompts), tape)
         case .gpt2(let stack):
-            hidden = continuation(of: prompt, prompts, input.targets, stack, pass)
+            hidden = continuation(of: prompt, prompts, input.targets, stack, tape)
         }
         return response.add(
             hidden, targets: input.targets.flatMap(\.self),
-            .init(labelSmoothing: labelSmoothing, scale: scale), pass)
+            .init(labelSmoothing: labelSmoothing, scale: scale), tape)
     }
 
     /// What takes the place of the prompt's token vectors, or of an encoder's states.
-    private func prompt(_ input: Input, _ documents: [Range<Int>], _ pass: Pass) -> Stream {
+    private func prompt(_ input: Input, _ documents: [Range<Int>], _ tape: Tape) -> Variable {
         guard let projector, let states = input.states else {
-            let vectors = pass.stream(documents.last?.upperBound ?? 0, design.width)
+            let vectors = tape.variable(documents.last?.upperBound ?? 0, design.width)
             vectors.value.clear()
             for (document, source) in zip(documents, input.sources) {
                 let learned = document.prefix(design.softPrompt)
                 softPrompt?.add(
-                    Array(0..<Int32(learned.count)), to: vectors.rows(learned), pass)
-                embedding.add(source, to: vectors.rows(document.suffix(source.count)), pass)
+                    Array(0..<Int32(learned.count)), to: vectors.rows(learned), tape)
+                embedding.add(source, to: vectors.rows(document.suffix(source.count)), tape)
             }
             return vectors
         }
-        let projected = projector.apply(to: states, embeddings: input.embeddings, pass)
+        let projected = projector.apply(to: states, embeddings: input.embeddings, tape)
         if design.projection?.addend == .decoder {
-            embedding.add(input.sources.flatMap(\.self), to: projected, pass)
+            embedding.add(input.sources.flatMap(\.self), to: projected, tape)
         }
         return projected
     }
@@ -127,28 +127,28 @@ package final class TrainableModel {
     /// The states from which a GPT-2 predicts the targets: each document is its prompt followed by
     /// its response, whose last token is predicted and never read.
     private func continuation(
-        of prompt: Stream, _ prompts: [Range<Int>], _ targets: [[Int32]], _ stack: GPT2Stack,
-        _ pass: Pass
-    ) -> Stream {
+        of prompt: Variable, _ prompts: [Range<Int>], _ targets: [[Int32]], _ stack: GPT2Stack,
+        _ tape: Tape
+    ) -> Variable {
         let documents = zip(prompts, targets).map { $0.count + $1.count - 1 }.consecutiveRanges
-        let x = pass.stream(documents.last?.upperBound ?? 0, design.width)
+        let x = tape.variable(documents.last?.upperBound ?? 0, design.width)
         x.value.clear()
         for (document, (source, target)) in zip(documents, zip(prompts, targets)) {
             let start = document.lowerBound
             let response = start + source.count
-            x.rows(start..<response).add(prompt.rows(source), pass)
+            x.rows(start..<response).add(prompt.rows(source), tape)
             stack.tokens.add(
-                Array(target.dropLast()), to: x.rows(response..<document.upperBound), pass)
+                Array(target.dropLast()), to: x.rows(response..<document.upperBound), tape)
         }
-        stack.positions.add(documents.flatMap { (0..<Int32($0.count)) }, to: x, pass)
-        x.drop(pass)
-        stack.apply(to: x, documents: documents, pass)
+        stack.positions.add(documents.flatMap { (0..<Int32($0.count)) }, to: x, tape)
+        x.drop(tape)
+        stack.apply(to: x, documents: documents, tape)
         let responses = targets.map(\.count).consecutiveRanges
-        let last = pass.stream(responses.last?.upperBound ?? 0, design.width)
+        let last = tape.variable(responses.last?.upperBound ?? 0, design.width)
         last.value.clear()
         for (document, response) in zip(documents, responses) {
-            last.rows(response).add(x.rows(document.suffix(response.count)), pass)
+            last.rows(response).add(x.rows(document.suffix(response.count)), tape)
         }
-        return stack.norm.apply(to: last, drops: false, pass)
+        return stack.norm.apply(to: last, drops: false, tape)
     }
 }

@@ -24,16 +24,16 @@ package struct IndexedExample: Sendable {
 
 extension [IndexedExample] {
     /// The longest first, each to whoever has least: parts that take about the same time.
-    func dealt(to lanes: Int) -> [[IndexedExample]] {
-        var parts = [[IndexedExample]](repeating: [], count: lanes)
-        var loads = [Int](repeating: 0, count: lanes)
+    func dealt(to threads: Int) -> [[IndexedExample]] {
+        var parts = [[IndexedExample]](repeating: [], count: threads)
+        var loads = [Int](repeating: 0, count: threads)
         let order = indices.sorted {
             (self[$1].example.tokens, $0) < (self[$0].example.tokens, $1)
         }
         for index in order {
-            let lane = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
-            parts[lane].append(self[index])
-            loads[lane] += self[index].example.tokens
+            let thread = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
+            parts[thread].append(self[index])
+            loads[thread] += self[index].example.tokens
         }
         return parts
     }

@@ -6,16 +6,16 @@ internal import Synchronization
 /// Computes steps: a batch is dealt to threads, each takes its part forward and back, and their
 /// gradients are added up in one order, so that the same batches give the same bits.
 ///
-/// `@unchecked Sendable`: during a pass each thread has a lane of its own; between passes one
+/// `@unchecked Sendable`: during a pass each thread has scratch memory of its own; between passes one
 /// thread works.
 package final class StepEngine: @unchecked Sendable {
     private let model: TrainableModel
     private let store: ParameterStore
     private let source: StateSource
-    private let lanes: [Lane]
+    private let scratches: [ThreadScratch]
 
     /// What one thread computes with.
-    private final class Lane {
+    private final class ThreadScratch {
         let workspace = Workspace()
         let gradients: FloatBuffer
         var prompts = PromptBuffers()
@@ -50,7 +50,7 @@ package final class StepEngine: @unchecked Sendable {
         self.store = store
         self.source = source
         self.settings = settings
-        lanes = (0..<threads).map { _ in Lane(count: store.values.count) }
+        scratches = (0..<threads).map { _ in ThreadScratch(count: store.values.count) }
     }
 
     /// What a step came to.
@@ -69,13 +69,13 @@ package final class StepEngine: @unchecked Sendable {
     package func step(_ batches: [[IndexedExample]], step: Int, rate: Double) -> Outcome {
         let targets = batches.joined().reduce(0) { $0 + $1.example.target.count }
         let scale = 1 / Float(max(targets, 1))
-        let parts = batches.map { $0.dealt(to: lanes.count) }
-        let sums = eachLane { [self] number, lane in
+        let parts = batches.map { $0.dealt(to: scratches.count) }
+        let sums = eachThread { [self] number, scratch in
             parts.enumerated().reduce(0.0) { sum, batch in
                 let key = mixed(settings.seed ^ UInt64(step) << 24 ^ UInt64(batch.offset) << 12)
                 return sum
                     + self.loss(
-                        batch.element[number], lane, scale: scale,
+                        batch.element[number], scratch, scale: scale,
                         dropout: Dropout(rate: settings.dropout, key: key &+ UInt64(number)))
             }
         }
@@ -92,9 +92,9 @@ package final class StepEngine: @unchecked Sendable {
     /// The mean loss per response token, without dropout or smoothing.
     package func validationLoss(_ batches: [[IndexedExample]]) -> Double {
         let losses = Mutex([Double](repeating: 0, count: batches.count))
-        _ = eachLane { [self] number, lane in
-            for index in stride(from: number, to: batches.count, by: lanes.count) {
-                let loss = self.loss(batches[index], lane, scale: 1, dropout: nil)
+        _ = eachThread { [self] number, scratch in
+            for index in stride(from: number, to: batches.count, by: scratches.count) {
+                let loss = self.loss(batches[index], scratch, scale: 1, dropout: nil)
                 losses.withLock { $0[index] = loss }
             }
             return 0
@@ -105,29 +105,30 @@ package final class StepEngine: @unchecked Sendable {
 
     /// - Parameter dropout: nil where nothing is to be learned.
     private func loss(
-        _ examples: [IndexedExample], _ lane: Lane, scale: Float, dropout: Dropout?
+        _ examples: [IndexedExample], _ scratch: ThreadScratch, scale: Float, dropout: Dropout?
     ) -> Double {
         guard !examples.isEmpty else { return 0 }
-        return lane.workspace.scope {
-            let pass = Pass(
-                values: store.values, gradients: lane.gradients, workspace: lane.workspace,
+        return scratch.workspace.scope {
+            let tape = Tape(
+                values: store.values, gradients: scratch.gradients, workspace: scratch.workspace,
                 dropout: dropout ?? .none, isTraining: dropout != nil)
-            let input = lane.prompts.input(
+            let input = scratch.prompts.input(
                 examples, from: source,
                 needsEmbeddings: model.design.projection?.addend == .adapted,
-                workspace: lane.workspace)
+                workspace: scratch.workspace)
             let loss = model.loss(
                 input, labelSmoothing: dropout == nil ? 0 : settings.labelSmoothing,
-                scale: scale, pass)
-            pass.backward()
+                scale: scale, tape)
+            tape.backward()
             return loss
         }
     }
 
-    private func eachLane(_ work: @escaping @Sendable (Int, Lane) -> Double) -> [Double] {
-        let results = Mutex([Double](repeating: 0, count: lanes.count))
-        DispatchQueue.concurrentPerform(iterations: lanes.count) { [self] number in
-            let result = work(number, lanes[number])
+    private func eachThread(_ work: @escaping @Sendable (Int, ThreadScratch) -> Double) -> [Double]
+    {
+        let results = Mutex([Double](repeating: 0, count: scratches.count))
+        DispatchQueue.concurrentPerform(iterations: scratches.count) { [self] number in
+            let result = work(number, scratches[number])
             results.withLock { $0[number] = result }
         }
         return results.withLock(\.self)
@@ -139,22 +140,22 @@ package final class StepEngine: @unchecked Sendable {
     private func eachSlice(_ work: @escaping @Sendable (Range<Int>) -> Void) {
         let count = store.values.count
         let slices = (count + Self.slice - 1) / Self.slice
-        DispatchQueue.concurrentPerform(iterations: lanes.count) { [self] number in
-            for slice in stride(from: number, to: slices, by: lanes.count) {
+        DispatchQueue.concurrentPerform(iterations: scratches.count) { [self] number in
+            for slice in stride(from: number, to: slices, by: scratches.count) {
                 work(slice * Self.slice..<min((slice + 1) * Self.slice, count))
             }
         }
     }
 
-    /// Adds all lanes' gradients to the first one's; returns the norm of those that are trained.
+    /// Adds all threads' gradients to the first one's; returns the norm of those that are trained.
     private func addUpGradients() -> Double {
         let sums = Mutex([Int: Double]())
         eachSlice { [self] range in
-            for lane in lanes.dropFirst() {
-                lanes[0].gradients.rows(range).add(lane.gradients.rows(range))
+            for scratch in scratches.dropFirst() {
+                scratches[0].gradients.rows(range).add(scratch.gradients.rows(range))
             }
             let squares = store.parts(of: range).reduce(0) {
-                $0 + Products.squares(lanes[0].gradients, $1.range)
+                $0 + Products.squares(scratches[0].gradients, $1.range)
             }
             sums.withLock { $0[range.lowerBound] = squares }
         }
@@ -169,7 +170,7 @@ package final class StepEngine: @unchecked Sendable {
             for (part, decays) in store.parts(of: range) {
                 Gradients.kernels.adamw(
                     store.values.base + part.lowerBound,
-                    lanes[0].gradients.base + part.lowerBound,
+                    scratches[0].gradients.base + part.lowerBound,
                     store.mean.base + part.lowerBound, store.square.base + part.lowerBound,
                     part.count,
                     l2s_adamw(
@@ -184,7 +185,7 @@ package final class StepEngine: @unchecked Sendable {
 
     private func clearGradients() {
         eachSlice { [self] range in
-            for lane in lanes { lane.gradients.rows(range).clear() }
+            for scratch in scratches { scratch.gradients.rows(range).clear() }
         }
     }
 }

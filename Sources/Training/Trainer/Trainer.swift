@@ -11,7 +11,7 @@ struct Trainer {
     private let validation: [[IndexedExample]]
     private let folder: TrainingFolder
     private let curve: TrainingCurve
-    private let schedule: Schedule
+    private let schedule: LearningRate
 
     init(
         _ recipe: TrainingRecipe, engine: StepEngine, store: ParameterStore,
@@ -28,7 +28,7 @@ struct Trainer {
             validation.map(\.example), tokensPerBatch: recipe.batchTokens, seed: 0
         ).batches(epoch: 0).map { $0.map { validation[$0] } }
         curve = TrainingCurve(path: folder.curve)
-        schedule = Schedule(recipe.optimizer)
+        schedule = LearningRate(recipe.optimizer)
     }
 
     /// Points of the curve between two validations.

@@ -3,7 +3,7 @@ import Postgres
 import PostgresJobs
 import Testing
 
-@Suite struct FinishTests {
+@Suite struct CompleteTests {
     @Test func aSuccessIsShownWithStagesThatSumToItsTime() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
@@ -12,8 +12,8 @@ import Testing
         let running = try #require(try await queue.jobs().first)
         #expect(try running.value("state") == "running")
         #expect(try running.value("worker") == "test:7")
-        let receipt = try await worker.finish(claim)
-        #expect(receipt == FinishReceipt(recorded: claim.documents.map(\.id)))
+        let receipt = try await worker.complete(claim)
+        #expect(receipt == CompletionReceipt(recorded: claim.documents.map(\.id)))
 
         let row = try #require(
             try await queue.sql.query(
@@ -54,9 +54,9 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(3)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.finish(claim.lease, [.fixture(ids[1], .done)])
+        _ = try await worker.store.complete(claim.lease, [.fixture(ids[1], .done)])
         #expect(try await queue.count("l2s.lease") == 1)
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease, [.fixture(ids[0], .done), .fixture(ids[2], .done)])
         #expect(try await queue.count("l2s.lease") == 0)
         #expect(try await queue.count("l2s.result") == 3)
@@ -70,8 +70,8 @@ import Testing
         let report = zip(ids, [.done, .failed(reason: "f"), .rejected(reason: "r")])
             .map { FinishedDocument.fixture($0, $1) }
         for _ in 0..<2 {
-            let receipt = try await worker.store.finish(claim.lease, report)
-            #expect(receipt == FinishReceipt(recorded: [ids[0], ids[2]], retried: [ids[1]]))
+            let receipt = try await worker.store.complete(claim.lease, report)
+            #expect(receipt == CompletionReceipt(recorded: [ids[0], ids[2]], retried: [ids[1]]))
         }
         #expect(try await queue.count("l2s.result") == 2)
         #expect(try await queue.count("l2s.attempt_error") == 2)
@@ -88,8 +88,8 @@ import Testing
         let reports = zip(ids, outputs).map {
             FinishedDocument.fixture($0, .succeeded(output: $1, tokens: []))
         }
-        _ = try await worker.store.finish(claim.lease, reports)
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(claim.lease, reports)
+        _ = try await worker.store.complete(
             claim.lease, [.fixture(ids[4], .rejected(reason: text))])
         let jobs = try await queue.jobs()
         #expect(
@@ -104,7 +104,8 @@ import Testing
         try await queue.enqueue(1)
         for delay in [8.0, 16.0] {
             let claim = try #require(try await worker.claim())
-            try await worker.finish(claim, .failed(reason: "attempt \(claim.documents[0].attempt)"))
+            try await worker.complete(
+                claim, .failed(reason: "attempt \(claim.documents[0].attempt)"))
             let row = try #require(
                 try await queue.sql.query(
                     """
@@ -123,7 +124,7 @@ import Testing
         }
         let last = try #require(try await worker.claim())
         #expect(last.documents[0].attempt == 3)
-        try await worker.finish(last, .failed(reason: "the end"))
+        try await worker.complete(last, .failed(reason: "the end"))
         let row = try #require(try await queue.jobs().first)
         #expect(try row.value("state") == "failed")
         #expect(try row.value("error") == "the end")
@@ -137,7 +138,7 @@ import Testing
         let worker = try await queue.worker()
         try await queue.enqueue(1)
         let claim = try #require(try await worker.claim())
-        try await worker.finish(claim, .rejected(reason: "too long"))
+        try await worker.complete(claim, .rejected(reason: "too long"))
         let row = try #require(try await queue.jobs().first)
         #expect(try row.value("state") == "failed")
         #expect(try row.value("error") == "too long")
@@ -150,10 +151,10 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(4)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.finish(
+        _ = try await worker.store.complete(
             claim.lease,
             ids.map { .fixture($0, $0 == ids[0] ? .rejected(reason: "r") : .done) })
-        let reports = try await JobDesk(queue.sql).throughput()
+        let reports = try await QueueClient(queue.sql).throughput()
         #expect(reports.count == 1)
         let report = try #require(reports.first)
         #expect((report.documents, report.failures) == (4, 1))

@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// Which outputs are taken as labels. Times are as PostgreSQL reads them.
     package struct LabelSelection: Sendable {
         package var jobType: String

@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// Finished documents in the order of their completion, from behind `key` on; see
     /// `l2s.completed`.
     ///

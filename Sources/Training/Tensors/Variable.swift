@@ -2,21 +2,21 @@ package import Inference
 
 /// Token vectors on their way through a model, [tokens, width], and the gradient of the loss by
 /// them, which the backward pass adds up.
-package struct Stream {
+package struct Variable {
     package let value: Rows
     package let gradient: Rows
 }
 
-extension Stream {
-    func rows(_ range: Range<Int>) -> Stream {
-        Stream(
+extension Variable {
+    func rows(_ range: Range<Int>) -> Variable {
+        Variable(
             value: value.rows(range),
             gradient: gradient.count == 0 ? gradient : gradient.rows(range))
     }
 
     /// Adds `source` to this, and the gradient of this to that of `source`.
-    func add(_ source: Stream, _ pass: Pass) {
+    func add(_ source: Variable, _ tape: Tape) {
         value.add(source.value)
-        pass.onBackward { source.gradient.add(gradient) }
+        tape.onBackward { source.gradient.add(gradient) }
     }
 }

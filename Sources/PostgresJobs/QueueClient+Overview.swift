@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// How it goes, without a look at what is long done: about as dear as counting the queue.
     ///
     /// Times are compared with that of the statement: no index finds what is later than

@@ -1,7 +1,7 @@
 package import Postgres
 
 /// The queue as a person at a control program sees it: hand jobs in, ask how they are.
-package struct JobDesk: Sendable {
+package struct QueueClient: Sendable {
     package let connection: DatabaseConnection
 
     /// Over a connection that is open and whose schema was checked.

@@ -1,7 +1,7 @@
 package import Jobs
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// One line per job type, by name.
     package func status() async throws -> [JobTypeStatus] {
         let rows = try await connection.query(

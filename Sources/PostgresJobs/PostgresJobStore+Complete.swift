@@ -2,9 +2,9 @@ package import Jobs
 import Postgres
 
 extension PostgresJobStore {
-    package func finish(
+    package func complete(
         _ lease: LeaseID, _ documents: [FinishedDocument]
-    ) async throws -> FinishReceipt {
+    ) async throws -> CompletionReceipt {
         var report = RowsText()
         for document in documents { report.add(document) }
         let rows = report.description
@@ -18,7 +18,7 @@ extension PostgresJobStore {
                     "SELECT l2s.note_agreement($1, $2)",
                     [.int(lease.value), .text(JSONText.array(agreements))])
             }
-            var receipt = FinishReceipt()
+            var receipt = CompletionReceipt()
             var unrecorded: Set<Int64> = []
             for row in exceptions {
                 let id: Int64 = try row.value("document_id")

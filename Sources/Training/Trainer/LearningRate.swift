@@ -2,7 +2,7 @@ internal import Foundation
 package import Settings
 
 /// The learning rate of each step.
-package struct Schedule: Sendable {
+package struct LearningRate: Sendable {
     private let optimizer: TrainingRecipe.Optimizer
 
     /// What is left of the rate at the end of a cosine.

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// A signal given while nobody waits is kept for the next wait. Where the process has no file
 /// descriptor left, signals are lost and waits run to their timeout.
-final class WakeUp: Sendable {
+final class WakePipe: Sendable {
     /// To poll for reading; negative, which poll ignores, where there was none left.
     let descriptor: Int32
     private let input: Int32

@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// One document's life so far; nil when there is no document of this id.
     package func trace(_ id: Int64) async throws -> DocumentTrace? {
         let rows = try await connection.query(

@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// Cancels what of these is not finished; returns how many.
     package func cancel(_ ids: [Int64]) async throws -> Int {
         try await connection.query("SELECT l2s.cancel(VARIADIC $1)", [.ints(ids)]).single()

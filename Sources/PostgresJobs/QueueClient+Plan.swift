@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// What waits of a job type, of a group, or of the one in the other, and how fast such documents
     /// went lately: a plan per job type.
     ///

@@ -1,6 +1,6 @@
 package import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// What of the database an operator should know before it hurts.
     ///
     /// - Parameter oldTransaction: seconds from which on an open transaction is told of.

@@ -1,5 +1,5 @@
 /// A class of documents that are claimed together: about equally long, or equally suspect.
-package enum Lane: Int, Sendable, CaseIterable {
+package enum LengthClass: Int, Sendable, CaseIterable {
     case upTo128 = 0
     case upTo256, upTo512, upTo1024, upTo2048, longer
     /// A worker crashed with them once: at most 16 in a batch.

@@ -4,7 +4,7 @@ internal import Telemetry
 extension WorkerService {
     /// Writes back until cancelled. A write is repeated until it succeeded or its lease is known to
     /// be lost: the store takes no document twice.
-    func writeBack() async throws {
+    func complete() async throws {
         var started: ContinuousClock.Instant?
         while true {
             let now = time.now()
@@ -32,10 +32,10 @@ extension WorkerService {
         _ write: Ledger.Write, from start: ContinuousClock.Instant
     ) async throws -> Bool {
         switch write {
-        case .finish(let lease, let delivered):
+        case .complete(let lease, let delivered):
             let documents = delivered.map(\.document)
             let receipt = try await ask(.work, "write back") {
-                try await $0.finish(lease, documents)
+                try await $0.complete(lease, documents)
             }
             guard let receipt else { return false }
             let end = time.now()
@@ -43,7 +43,7 @@ extension WorkerService {
             let written = retried.union(receipt.recorded)
             let records = delivered.filter { written.contains($0.document.id) }
                 .map { DocumentRecord($0, willRetry: retried.contains($0.document.id)) }
-            tell(records, writeBack: start..<max(start, end))
+            tell(records, completion: start..<max(start, end))
             act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):
             let count = try await ask(.work, "give back") { try await $0.release(lease, ids) }

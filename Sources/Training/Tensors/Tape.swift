@@ -5,7 +5,7 @@ package import Inference
 ///
 /// A layer computes its output at once and leaves behind what takes gradients back through it.
 /// Memory comes from the workspace's current scope.
-package final class Pass {
+package final class Tape {
     private let values: FloatBuffer
     private let gradients: FloatBuffer
     let workspace: Workspace
@@ -39,10 +39,10 @@ package final class Pass {
     /// With undefined contents.
     func rows(_ count: Int, _ width: Int) -> Rows { workspace.rows(count, width) }
 
-    func stream(_ count: Int, _ width: Int) -> Stream {
+    func variable(_ count: Int, _ width: Int) -> Variable {
         let gradient = rows(isTraining ? count : 0, width)
         gradient.clear()
-        return Stream(value: rows(count, width), gradient: gradient)
+        return Variable(value: rows(count, width), gradient: gradient)
     }
 
     func copy(_ source: Rows) -> Rows {

@@ -3,7 +3,7 @@ import Postgres
 
 /// One connection of a store: connects when first used and again after it broke. After a failure
 /// the next call waits first, ever longer.
-actor StoreLink {
+actor ReconnectingConnection {
     private let connection: DatabaseConnection
     /// Run on each new connection before anything else.
     private let prepare: @Sendable (DatabaseConnection) async throws -> Void

@@ -1,6 +1,6 @@
 import Postgres
 
-extension JobDesk {
+extension QueueClient {
     /// What view `l2s.jobs` says of these jobs, with their sources, by id. Unknown ids are left out.
     package func reports(_ ids: [Int64]) async throws -> [JobReport] {
         let rows = try await connection.query(

@@ -1,20 +1,20 @@
 internal import Synchronization
 
-/// Wakes one waiting task. Rung while nobody waits, it ends the next wait at once.
-final class Bell: Sendable {
+/// Wakes one waiting task. Fired while nobody waits, it ends the next wait at once.
+final class Signal: Sendable {
     private enum State {
-        case silent
-        case rung
-        case rungForGood
+        case idle
+        case fired
+        case firedForGood
         case awaited(CheckedContinuation<Void, Never>)
     }
 
-    private let state = Mutex(State.silent)
+    private let state = Mutex(State.idle)
 
-    func ring() { change(to: .rung) }
+    func fire() { change(to: .fired) }
 
     /// Ends every wait from now on.
-    func ringForGood() { change(to: .rungForGood) }
+    func fireForGood() { change(to: .firedForGood) }
 
     /// Also ends when the task is cancelled. Not for two tasks at a time.
     func wait() async {
@@ -22,11 +22,11 @@ final class Bell: Sendable {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     switch state {
-                    case .rungForGood: return true
-                    case .rung:
-                        state = .silent
+                    case .firedForGood: return true
+                    case .fired:
+                        state = .idle
                         return true
-                    case .silent, .awaited:
+                    case .idle, .awaited:
                         state = .awaited(continuation)
                         return false
                     }
@@ -34,7 +34,7 @@ final class Bell: Sendable {
                 if isOver { continuation.resume() }
             }
         } onCancel: {
-            ring()
+            fire()
         }
     }
 
@@ -52,12 +52,12 @@ final class Bell: Sendable {
     private func change(to new: State) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             switch state {
-            case .rungForGood: return nil
-            case .silent, .rung:
+            case .firedForGood: return nil
+            case .idle, .fired:
                 state = new
                 return nil
             case .awaited(let waiter):
-                if case .rungForGood = new { state = new } else { state = .silent }
+                if case .firedForGood = new { state = new } else { state = .idle }
                 return waiter
             }
         }

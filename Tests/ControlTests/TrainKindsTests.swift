@@ -15,6 +15,11 @@ import Testing
             #"{"source": "word \#($0) apple", "target": "answer \#($0 % 5)"}"# + "\n"
         }
         try scratch.write("pairs.jsonl", pairs.joined().utf8)
+        let cued = pairs.map { $0.replacing("word", with: "left word") }
+        let plain = (0..<24).map {
+            #"{"source": "word \#($0) apple", "target": "nothing at all"}"# + "\n"
+        }
+        try scratch.write("cued.jsonl", (cued + plain).joined().utf8)
     }
 
     private static let sizes = "sizes: {width: 32, head_width: 8, heads: 4, feed_forward: 64"
@@ -24,6 +29,11 @@ import Testing
         let name: String
         let recipe: String
         var learningRate = 0.01
+        /// The recipe of a model that is trained before, as `first`, to answer these pairs only
+        /// where a word asks for it. A soft prompt can take that word's place, so that the loss
+        /// falls far on every processor. Before a model of random weights the loss falls by a
+        /// hundredth, and rounding decides whether it does.
+        var first: String?
         var testDescription: String { name }
     }
 
@@ -50,38 +60,49 @@ import Testing
             name: "T5, frozen behind a soft prompt",
             recipe: """
                 architecture: whole_t5
-                start: {checkpoint: llm, frozen: true}
+                start: {checkpoint: first, frozen: true}
                 sizes: {soft_prompt: 8}
                 """,
-            learningRate: 0.1),
+            learningRate: 0.03, first: "architecture: whole_t5\n\(alone)}"),
     ])
     func learnsAndIsServed(_ kind: Kind) async throws {
-        let recipe = try scratch.write(
-            "recipe.yaml",
-            """
-            output: trained
-            prompt: "say: {document}"
-            data: {train: \(scratch.path)/pairs.jsonl, validation: \(scratch.path)/pairs.jsonl}
-            batch: {tokens: 256, accumulation: 2}
-            length: {steps: 30}
-            optimizer: {learning_rate: \(kind.learningRate), warmup_steps: 3, schedule: inverse_sqrt}
-            regularization: {dropout: 0.05, label_smoothing: 0.05}
-            validation: {interval: 10}
-            seed: 3
-            threads: 2
-            \(kind.recipe)
-            """.utf8)
-        let program = try BuiltProgram("l2s")
-        let ending = try await program.run(["train", recipe, "--models", scratch.path])
-        #expect(ending.status == 0, "\(ending.remarks)")
+        if let first = kind.first {
+            try await train("first", on: "cued.jsonl", steps: 60, learningRate: 0.01, by: first)
+        }
+        try await train(
+            "trained", on: "pairs.jsonl", steps: 30, learningRate: kind.learningRate,
+            by: kind.recipe)
         let losses = try validationLosses()
         #expect(losses.count == 3)
-        #expect(losses[2] < losses[0] && losses[0] < 15, "\(losses)")
-        let served = try await program.run(
+        #expect(losses[2] < 0.9 * losses[0] && losses[0] < 15, "\(losses)")
+        let served = try await BuiltProgram("l2s").run(
             ["generate", "--model", scratch.path + "/trained", "--text", "--max-new-tokens", "8"],
             input: "say: word 5 apple\n".utf8)
         #expect(served.status == 0, "\(served.remarks)")
         #expect(served.output.contains("\"text\""), "\(served.output)")
+    }
+
+    private func train(
+        _ output: String, on data: String, steps: Int, learningRate: Double, by recipe: String
+    ) async throws {
+        let recipe = try scratch.write(
+            "recipe.yaml",
+            """
+            output: \(output)
+            prompt: "say: {document}"
+            data: {train: \(scratch.path)/\(data), validation: \(scratch.path)/\(data)}
+            batch: {tokens: 256, accumulation: 2}
+            length: {steps: \(steps)}
+            optimizer: {learning_rate: \(learningRate), warmup_steps: 3, schedule: inverse_sqrt}
+            regularization: {dropout: 0.05, label_smoothing: 0.05}
+            validation: {interval: 10}
+            seed: 3
+            threads: 2
+            \(recipe)
+            """.utf8)
+        let ending = try await BuiltProgram("l2s").run(
+            ["train", recipe, "--models", scratch.path])
+        #expect(ending.status == 0, "\(ending.remarks)")
     }
 
     private func validationLosses() throws -> [Double] {

@@ -63,7 +63,7 @@ private struct Play {
     private var documents: [Int64: Document] = [:]
     private var keys: [String: Int64] = [:]
     private var paused = false
-    private var lastKey: String?
+    private var last: String?
     private var streamed: [Int64: Int] = [:]
     private let attempts = 3
 
@@ -324,12 +324,12 @@ private struct Play {
     }
 
     private mutating func stream() async throws -> Int {
-        let page = try await QueueClient(queue.sql).completed(after: lastKey, group: nil, limit: 100)
+        let page = try await QueueClient(queue.sql).completed(after: last, group: nil, limit: 100)
         for result in page {
             streamed[result.id, default: 0] += 1
             #expect(streamed[result.id] == 1, "document \(result.id) was streamed twice")
         }
-        lastKey = page.last?.key ?? lastKey
+        last = page.last?.key ?? last
         return max(1, page.count)
     }
 

@@ -54,14 +54,14 @@ let package = Package(
         .library(name: "L2SWorker", targets: ["L2SWorker"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", exact: "1.7.3"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     ],
     targets: [
         // The doors to C: no C type appears in a signature above the module that imports it.
@@ -107,7 +107,7 @@ let package = Package(
         // The queue.
         module("Postgres", ["CLibpq"]),
         module(
-            "Migrations", path: "migrations",
+            "Migrations", path: "migrations", exclude: ["README.md"],
             resources: [
                 .embedInCode("0001_jobs.sql"), .embedInCode("0002_enqueue.sql"),
                 .embedInCode("0003_moves.sql"), .embedInCode("0004_views.sql"),
@@ -140,7 +140,7 @@ let package = Package(
             [
                 "Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS", "Jobs", "Postgres",
                 "PostgresJobs", "LocalPostgres", "Worker", logging,
-            ], exclude: ["Growth", "Peers"]),
+            ], exclude: ["Growth", "Peers", "README.md"]),
         program(
             "l2s-worker",
             [

@@ -20,8 +20,6 @@ internal import Worker
 /// The application's tracer gets a span for every document, with its stages inside, which continues
 /// the `traceparent` of the document's metadata.
 public final class DocumentWorker: Service {
-    package static let version = "0.1.0"
-
     private let pipeline: Pipeline
     private let store: PostgresJobStore
     private let worker: WorkerService
@@ -70,7 +68,7 @@ public final class DocumentWorker: Service {
                 .threadsShareCores(
                     threads: settings.threads, cores: process.activeProcessorCount))
         }
-        let metrics = WorkerMetrics(version: Self.version, jobTypes: jobTypes.map(\.name))
+        let metrics = WorkerMetrics(version: Version.current, jobTypes: jobTypes.map(\.name))
         store = PostgresJobStore(
             database, listening: try settings.listenURL.map(connection),
             load: { meter.read() }, onPolling: { logger.emit(.pollsOnly) })
@@ -78,7 +76,7 @@ public final class DocumentWorker: Service {
             configuration: WorkerConfiguration(
                 description: WorkerDescription(
                     host: process.hostName, processID: process.processIdentifier,
-                    version: Self.version),
+                    version: Version.current),
                 jobTypes: jobTypes, leaseDuration: settings.leaseDuration,
                 pollInterval: settings.pollInterval, drainTimeout: settings.drainTimeout,
                 stopsWhenEmpty: stopsWhenEmpty, threads: settings.threads,

@@ -26,7 +26,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
             \(ExitStatus.table)
             """,
-        version: "l2s-worker \(DocumentWorker.version), schema version \(SchemaMigrator().version)")
+        version: "l2s-worker \(Version.current), schema version \(SchemaMigrator().version)")
 
     @Option(help: SettingName.databaseURL.argumentHelp) var databaseURL: String?
     @Option(help: SettingName.listenURL.argumentHelp) var listenURL: String?

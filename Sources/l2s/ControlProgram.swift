@@ -16,7 +16,7 @@ struct ControlProgram: AsyncParsableCommand {
 
             \(ExitStatus.table)
             """,
-        version: "l2s, schema version \(schemaVersion)",
+        version: "l2s \(Version.current), schema version \(schemaVersion)",
         subcommands: [
             Demo.self, Migrate.self, Enqueue.self, Status.self, Top.self, Trace.self, Plan.self,
             Cancel.self, Pause.self, Resume.self, Retry.self, Wait.self, Results.self,

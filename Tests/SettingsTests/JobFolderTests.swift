@@ -71,11 +71,13 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         }
     }
 
-    @Test func theReadmeHoldsTheReference() throws {
-        let readme = try String(
-            contentsOf: repository.appending(path: "README.md"), encoding: .utf8)
-        let isCurrent = readme.contains(JobField.all.markdown)
-        #expect(isCurrent, "put this table into README.md:\n\(JobField.all.markdown)")
+    @Test(arguments: [
+        ("jobs/README.md", JobField.all.markdown),
+        ("jobs/recipes/README.md", RecipeField.all.markdown),
+    ])
+    func theReadmeHoldsTheReference(path: String, table: String) throws {
+        let readme = try String(contentsOf: repository.appending(path: path), encoding: .utf8)
+        #expect(readme.contains(table), "put this table into \(path):\n\(table)")
     }
 
     @Test func theReferenceTellsEveryFieldOnALine() {

@@ -1,7 +1,7 @@
 import Testing
 
 /// Which module may import which, lowest first: a row names only rows above it.
-private let table: [(module: String, imports: Set<String>)] = [
+let importTable: [(module: String, imports: Set<String>)] = [
     ("CKernels", []),
     ("COpenBLAS", []),
     ("CLibpq", []),
@@ -82,8 +82,8 @@ private let system: Set = [
     }
 
     @Test func arrowsOnlyPointDown() {
-        for (index, row) in table.enumerated() {
-            let below = Set(table.prefix(index).map(\.module)).union(packages)
+        for (index, row) in importTable.enumerated() {
+            let below = Set(importTable.prefix(index).map(\.module)).union(packages)
             #expect(row.imports.isSubset(of: below), "\(row.module) imports a row below its own")
         }
     }
@@ -101,12 +101,12 @@ private let system: Set = [
             let names = (match.output.2 ?? "").split { !$0.isLetter && !$0.isNumber && $0 != "-" }
             declared[String(match.output.1)] = Set(names.map { products[String($0)] ?? String($0) })
         }
-        for row in table where !row.module.hasPrefix("C") || declared[row.module] != nil {
+        for row in importTable where !row.module.hasPrefix("C") || declared[row.module] != nil {
             #expect(
                 declared[row.module] == row.imports,
                 "make Package.swift and Tests/TidyTests/ImportTests.swift agree on \(row.module)")
         }
-        #expect(declared.count == table.count { declared[$0.module] != nil })
+        #expect(declared.count == importTable.count { declared[$0.module] != nil })
     }
 
     @Test func aBreachIsNamed() {
@@ -120,7 +120,7 @@ private let system: Set = [
 
 private func breaches(_ file: SourceFile) -> [String] {
     guard let module = file.module else { return [] }
-    guard let allowed = table.first(where: { $0.module == module })?.imports else {
+    guard let allowed = importTable.first(where: { $0.module == module })?.imports else {
         return ["\(file.path):1: give the module \(module) a row in the table of ImportTests"]
     }
     return file.lines.enumerated().compactMap { index, line in

@@ -30,7 +30,9 @@ enum Repository {
 
     static let files: [SourceFile] = {
         let tops = ["Sources", "Tests", "migrations", "jobs", "deploy", ".ci"]
-        let suffixes = [".swift", ".c", ".h", ".cpp", ".modulemap", ".sql", ".yaml", ".yml", ".py"]
+        let suffixes = [
+            ".swift", ".c", ".h", ".cpp", ".modulemap", ".sql", ".yaml", ".yml", ".py", ".md",
+        ]
         let deep = tops.flatMap { top in
             let found = FileManager.default.enumerator(
                 atPath: root.appending(path: top).path(percentEncoded: false))
@@ -39,7 +41,8 @@ enum Repository {
         let paths = deep.filter { path in
             suffixes.contains { path.hasSuffix($0) } || path.hasPrefix(".ci/")
         }
-        return (paths + ["Package.swift", "Makefile", "README.md"]).sorted().compactMap { path in
+        let top = ["Package.swift", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+        return (paths + top).sorted().compactMap { path in
             guard let bytes = try? Data(contentsOf: root.appending(path: path)) else { return nil }
             return SourceFile(path: path, text: String(decoding: bytes, as: UTF8.self))
         }

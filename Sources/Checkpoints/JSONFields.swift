@@ -4,6 +4,8 @@ import FoundationEssentials
 struct JSONFields {
     let path: String
     private let values: [String: Value]
+    /// What errors put before a field's name: the field that holds this object, with a dot.
+    private let prefix: String
 
     /// Bytes. The index of a large model is a few hundred kilobytes.
     static let largestFile = 100_000_000
@@ -22,6 +24,7 @@ struct JSONFields {
     /// - Parameter path: what errors call the text.
     init(_ text: Data, path: String) throws {
         self.path = path
+        prefix = ""
         do {
             values = try JSONDecoder().decode([String: Value].self, from: text)
         } catch {
@@ -30,10 +33,16 @@ struct JSONFields {
         }
     }
 
-    /// Only what the files here hold; deeper structures are left unread.
+    private init(path: String, values: [String: Value], prefix: String) {
+        self.path = path
+        self.values = values
+        self.prefix = prefix
+    }
+
+    /// Only what the files here hold; other lists are left unread.
     private enum Value: Decodable {
         case null, flag(Bool), whole(Int), number(Double), text(String), list([Int])
-        case named([String: String]), other
+        case texts([String]), object([String: Value]), other
 
         init(from decoder: any Decoder) throws {
             let container = try decoder.singleValueContainer()
@@ -50,8 +59,10 @@ struct JSONFields {
                     .text(value)
                 } else if let value = try? container.decode([Int].self) {
                     .list(value)
-                } else if let value = try? container.decode([String: String].self) {
-                    .named(value)
+                } else if let value = try? container.decode([String].self) {
+                    .texts(value)
+                } else if let value = try? container.decode([String: Value].self) {
+                    .object(value)
                 } else {
                     .other
                 }
@@ -67,7 +78,8 @@ struct JSONFields {
             case .text(let value): quoted(value)
             case .list(let value):
                 value.count <= 8 ? "\(value)" : "a list of \(value.count) numbers"
-            case .named, .other: "another structure"
+            case .texts(let value): "a list of \(value.count) texts"
+            case .object, .other: "another structure"
             }
         }
     }
@@ -76,7 +88,8 @@ struct JSONFields {
 extension JSONFields {
     func refuse(_ name: String, _ expected: String, _ found: String) -> CheckpointError {
         CheckpointError(
-            path: path, problem: .field(name: name, expected: expected, found: found))
+            path: path,
+            problem: .field(name: prefix + name, expected: expected, found: found))
     }
 
     private func refuse(_ name: String, _ expected: String) -> CheckpointError {
@@ -86,6 +99,26 @@ extension JSONFields {
     /// Whether the field is there with a value other than null.
     func has(_ name: String) -> Bool {
         if case .null = values[name] ?? .null { false } else { true }
+    }
+
+    /// Whether the field is there, be it null: some families mean by null what they do not mean by
+    /// a field that is absent.
+    func holds(_ name: String) -> Bool { values[name] != nil }
+
+    /// The fields of an object in a field; nil where there is none.
+    func object(_ name: String) throws -> JSONFields? {
+        guard has(name) else { return nil }
+        guard case .object(let value) = values[name] else { throw refuse(name, "an object") }
+        return JSONFields(path: path, values: value, prefix: prefix + name + ".")
+    }
+
+    func texts(_ name: String) throws -> [String]? {
+        switch values[name] ?? .null {
+        case .null: return nil
+        case .texts(let value): return value
+        case .list(let value) where value.isEmpty: return []
+        default: throw refuse(name, "a list of texts")
+        }
     }
 
     func whole(
@@ -99,9 +132,9 @@ extension JSONFields {
     }
 
     func number(
-        _ name: String, in range: ClosedRange<Float>, default fallback: Float
+        _ name: String, in range: ClosedRange<Float>, default fallback: Float? = nil
     ) throws -> Float {
-        guard has(name) else { return fallback }
+        if !has(name), let fallback { return fallback }
         let value: Double? =
             switch values[name] {
             case .whole(let value): Double(value)
@@ -156,9 +189,12 @@ extension JSONFields {
     }
 
     func textByName(_ name: String) throws -> [String: String] {
-        guard case .named(let value) = values[name] else {
+        guard case .object(let values) = values[name] else {
             throw refuse(name, "an object of texts")
         }
-        return value
+        return try values.mapValues {
+            guard case .text(let text) = $0 else { throw refuse(name, "an object of texts") }
+            return text
+        }
     }
 }

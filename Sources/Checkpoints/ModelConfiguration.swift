@@ -4,8 +4,12 @@ package import FoundationEssentials
 package enum ModelConfiguration: Sendable, Equatable {
     case t5(T5Configuration)
     case gpt2(GPT2Configuration)
+    case rotary(RotaryConfiguration)
+    case t5gemma(T5GemmaConfiguration)
 
-    static let modelTypes = T5Configuration.modelTypes + ["gpt2"]
+    static let modelTypes =
+        T5Configuration.modelTypes + ["gpt2"] + RotaryConfiguration.Family.allCases.map(\.rawValue)
+        + [T5GemmaConfiguration.modelType]
 
     /// - Parameters:
     ///   - text: of a config.json.
@@ -15,9 +19,29 @@ package enum ModelConfiguration: Sendable, Equatable {
         try self.init(fields: JSONFields(text, path: path))
     }
 
-    init(fields: JSONFields) throws {
+    /// - Parameter generation: of generation_config.json, where the folder has one.
+    init(fields: JSONFields, generation: JSONFields? = nil) throws {
         let type = try fields.text("model_type", oneOf: Self.modelTypes)
-        self = type == "gpt2" ? .gpt2(try .init(fields: fields)) : .t5(try .init(fields: fields))
+        if let family = RotaryConfiguration.Family(rawValue: type) {
+            self = .rotary(try .init(fields: fields, family: family, generation: generation))
+        } else if type == T5GemmaConfiguration.modelType {
+            self = .t5gemma(try .init(fields: fields, generation: generation))
+        } else {
+            self =
+                type == "gpt2" ? .gpt2(try .init(fields: fields)) : .t5(try .init(fields: fields))
+        }
+    }
+}
+
+extension ModelConfiguration {
+    /// As it may appear in a message.
+    package var name: String {
+        switch self {
+        case .t5: "a T5"
+        case .gpt2: "a GPT-2"
+        case .rotary(let configuration): "a \(configuration.family.rawValue)"
+        case .t5gemma: "a T5Gemma"
+        }
     }
 }
 

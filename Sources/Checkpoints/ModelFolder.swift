@@ -17,7 +17,10 @@ package struct ModelFolder: Sendable {
             throw CheckpointError(path: path, problem: .noneOf(files: ["config.json"]))
         }
         self.path = path
-        configuration = try ModelConfiguration(fields: JSONFields(path: path + "/config.json"))
+        let generation = path + "/generation_config.json"
+        configuration = try ModelConfiguration(
+            fields: JSONFields(path: path + "/config.json"),
+            generation: FileMapping.exists(generation) ? JSONFields(path: generation) : nil)
         weights = try Self.openWeights(in: path)
     }
 

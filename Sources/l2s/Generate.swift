@@ -157,10 +157,14 @@ struct Generate: AsyncParsableCommand {
     private func sourceTokens(decoder folder: String) -> Int {
         if let maxSourceTokens { return maxSourceTokens }
         // What is wrong with the folder is said when it is opened for use.
-        guard case .gpt2(let gpt2)? = try? ModelFolder(path: folder).configuration
-        else { return 512 }
-        let vectors = (try? SoftPrompt.stored(in: folder, width: gpt2.width))?.shape[0] ?? 0
-        let left = gpt2.positions - vectors - maxNewTokens
+        let (width, positions): (Int, Int)
+        switch try? ModelFolder(path: folder).configuration {
+        case .gpt2(let gpt2): (width, positions) = (gpt2.width, gpt2.positions)
+        case .rotary(let rotary): (width, positions) = (rotary.width, rotary.positions)
+        case .t5, .t5gemma, nil: return 512
+        }
+        let vectors = (try? SoftPrompt.stored(in: folder, width: width))?.shape[0] ?? 0
+        let left = positions - vectors - maxNewTokens
         return left > 0 ? min(512, left) : 512
     }
 }

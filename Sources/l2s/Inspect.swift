@@ -71,9 +71,13 @@ struct Inspect: AsyncParsableCommand {
         let own = folder.weights.names.contains { $0.hasPrefix("encoder.block.") }
         guard manifest != nil else {
             if case .gpt2 = folder.configuration { return "slm" }
+            if case .rotary = folder.configuration { return "llm, slm" }
             return own ? "llm, slm" : "none by itself: the encoder is missing"
         }
-        if case .gpt2 = folder.configuration { return "hybrid, slm" }
+        switch folder.configuration {
+        case .gpt2, .rotary: return "hybrid, slm"
+        case .t5, .t5gemma: break
+        }
         return own ? "hybrid, slm" : "hybrid"
     }
 }
@@ -106,7 +110,30 @@ extension ModelConfiguration {
                         + "\(gpt2.heads) heads of \(gpt2.headWidth), \(gpt2.positions) positions"
                 ),
             ]
+        case .rotary(let rotary):
+            return [("kind", rotary.family.rawValue)] + rotary.facts
+        case .t5gemma(let t5gemma):
+            return [("kind", "T5Gemma")]
+                + t5gemma.encoder.facts.map { ("encoder " + $0, $1) }
+                + t5gemma.decoder.facts.map { ("decoder " + $0, $1) }
         }
+    }
+}
+
+extension RotaryConfiguration {
+    fileprivate var facts: [(String, String)] {
+        let windows = layers.compactMap(\.window)
+        let windowed =
+            windows.isEmpty ? "" : ", \(windows.count) with a window of \(windows[0])"
+        return [
+            ("head", tiesEmbeddings ? "tied to the embedding" : "own"),
+            ("layers", "\(layers.count)" + windowed),
+            (
+                "sizes",
+                "model \(width), feed-forward \(feedForwardWidth), \(heads) heads of "
+                    + "\(headWidth), \(keyValueHeads) for keys and values, \(positions) positions"
+            ),
+        ]
     }
 }
 

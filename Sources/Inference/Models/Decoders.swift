@@ -9,6 +9,9 @@ package enum Decoders {
         switch folder.configuration {
         case .t5: try T5Decoder(folder, format: format)
         case .gpt2: try GPT2Decoder(folder, format: format)
+        case .rotary, .t5gemma:
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
         }
     }
 
@@ -27,6 +30,9 @@ package enum Decoders {
                 path: folder.path,
                 expected: "a T5 SLM for the fusion cross_attention of its l2s.json",
                 found: "a GPT-2, which has no cross-attention")
+        case (.rotary, _), (.t5gemma, _):
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
         }
     }
 }

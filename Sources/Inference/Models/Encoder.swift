@@ -34,6 +34,9 @@ package struct Encoder: Sendable {
         case .gpt2:
             kind = .embeddings
             embedding = try GPT2Decoder.embedding(folder)
+        case .rotary, .t5gemma:
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
         }
         softPrompt = try SoftPrompt.stored(in: folder.path, width: embedding.width)
             .map(EmbeddingTable.init)

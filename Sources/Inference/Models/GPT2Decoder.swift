@@ -27,7 +27,7 @@ package final class GPT2Decoder: DecoderModel {
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
         guard case .gpt2(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
-                path: folder.path, expected: "a GPT-2", found: "a T5")
+                path: folder.path, expected: "a GPT-2", found: folder.configuration.name)
         }
         cacheFormat = loader.format
         self.configuration = configuration

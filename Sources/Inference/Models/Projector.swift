@@ -101,6 +101,8 @@ extension ModelConfiguration {
         switch self {
         case .t5(let configuration): configuration.modelWidth
         case .gpt2(let configuration): configuration.width
+        case .rotary(let configuration): configuration.width
+        case .t5gemma(let configuration): configuration.decoder.width
         }
     }
 }
@@ -114,6 +116,12 @@ extension ModelFolder {
             switch configuration {
             case .t5(let t5): EmbeddingTable(try weights.tokenEmbedding(width: t5.modelWidth))
             case .gpt2: try GPT2Decoder.embedding(self)
+            case .rotary(let rotary):
+                EmbeddingTable(try weights.rotaryEmbedding(width: rotary.width))
+            case .t5gemma(let t5gemma):
+                EmbeddingTable(
+                    try weights.tensor(
+                        "model.encoder.embed_tokens.weight", shape: [nil, t5gemma.encoder.width]))
             }
         }
     }

@@ -34,7 +34,8 @@ package final class T5Decoder: DecoderModel {
     init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil, loader: WeightLoader) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 with a decoder", found: "a GPT-2")
+                path: folder.path, expected: "a T5 with a decoder",
+                found: folder.configuration.name)
         }
         cacheFormat = loader.format
         self.configuration = configuration

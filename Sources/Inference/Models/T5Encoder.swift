@@ -24,7 +24,8 @@ package final class T5Encoder: Sendable {
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
         guard case .t5(let configuration) = folder.configuration else {
             throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 with an encoder", found: "a GPT-2")
+                path: folder.path, expected: "a T5 with an encoder",
+                found: folder.configuration.name)
         }
         self.configuration = configuration
         embedding = EmbeddingTable(

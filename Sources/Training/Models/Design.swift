@@ -131,6 +131,10 @@ extension Design.Decoder {
             let table = try folder.weights.tensor(
                 folder.weights.gpt2Prefix + "wte.weight", shape: [nil, configuration.width])
             self = .gpt2(configuration, vocabularyRows: table.shape[0])
+        case .rotary, .t5gemma:
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a T5 or a GPT-2, which can be trained",
+                found: folder.configuration.name)
         }
     }
 }

@@ -31,6 +31,8 @@ extension StartingWeights {
                 TensorPlan(t5, vocabulary: vocabulary, isGated: true, hasOwnHead: true)
             case .gpt2(let gpt2):
                 TensorPlan(gpt2, vocabulary: vocabulary)
+            case .rotary, .t5gemma:
+                preconditionFailure("a recipe's sizes describe \(configuration.name)")
             }
         return StartingWeights(
             configuration: configuration, text: text, plan: plan, stored: nil,
@@ -70,6 +72,8 @@ extension StartingWeights {
                     "\(layer)")
             }
             return try t5Part(of: folder, t5, architecture: architecture, layers: decoderLayers)
+        case .rotary, .t5gemma:
+            throw refuse("a T5 or a GPT-2 to start with", folder.configuration.name)
         }
     }
 

@@ -115,7 +115,8 @@ package struct TrainingRun {
             .wrongModel(path: path, expected: expected, found: found)
         }
         guard case .t5 = folder.configuration else {
-            throw refuse("a T5 as the LLM, whose encoder reads", "a GPT-2")
+            throw refuse(
+                "a T5 as the LLM, whose encoder reads", folder.configuration.name)
         }
         let encoder = try Encoder(folder)
         guard encoder.softPromptTokens == 0 else {
@@ -160,6 +161,8 @@ extension ModelConfiguration {
         switch self {
         case .t5(let configuration): configuration.endID
         case .gpt2(let configuration): configuration.endID
+        case .rotary(let configuration): configuration.endIDs[0]
+        case .t5gemma(let configuration): configuration.endIDs[0]
         }
     }
 }
@@ -186,6 +189,10 @@ extension Design {
                         hasEncoder: recipe.architecture != .t5Decoder))
             case .gpt2(let configuration):
                 .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
+            case .rotary, .t5gemma:
+                throw InferenceError.wrongModel(
+                    path: "the recipe's start", expected: "a T5 or a GPT-2",
+                    found: start.configuration.name)
             }
         guard let fusion = recipe.fusion else {
             self.init(

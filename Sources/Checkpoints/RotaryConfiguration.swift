@@ -1,0 +1,159 @@
+/// A decoder-only model with rotary positions. The families differ by nothing but this description:
+/// one implementation runs them all.
+///
+/// Every layer is x += attention(norm(x)), x += down(act(gate(x̂)) · up(x̂)) with x̂ = norm(x).
+package struct RotaryConfiguration: Sendable, Equatable {
+    /// By the `model_type` of config.json.
+    package enum Family: String, Sendable, CaseIterable {
+        case llama, mistral, qwen2, qwen3, gemma2
+        case gemma3 = "gemma3_text"
+
+        var isGemma: Bool { self == .gemma2 || self == .gemma3 }
+    }
+
+    package enum Activation: Sendable, Equatable {
+        case silu
+        /// By the tangens hyperbolicus.
+        case gelu
+    }
+
+    package struct Layer: Sendable, Equatable {
+        /// A token sees itself and window − 1 tokens before it; nil for all before it.
+        package let window: Int?
+        package let rotation: Rotation
+
+        package init(window: Int?, rotation: Rotation) {
+            self.window = window
+            self.rotation = rotation
+        }
+    }
+
+    package let family: Family
+    /// hidden_size.
+    package let width: Int
+    /// intermediate_size.
+    package let feedForwardWidth: Int
+    /// In their order; not empty.
+    package let layers: [Layer]
+    /// Of queries; a multiple of `keyValueHeads`. Neighbours share a head of keys and values.
+    package let heads: Int
+    package let keyValueHeads: Int
+    /// Even; heads · headWidth need not be the width.
+    package let headWidth: Int
+    /// Prompt and response together may be this long.
+    package let positions: Int
+    package let epsilon: Float
+    package let activation: Activation
+    /// Scores of attention are multiplied by it.
+    package let attentionScale: Float
+    /// Scores of attention become cap · tanh(score / cap).
+    package let attentionCap: Float?
+    /// Likewise logits.
+    package let logitCap: Float?
+    /// Token vectors are multiplied by it where reading starts, not in a tied head.
+    package let embeddingScale: Float
+    /// Norms multiply by 1 + weight.
+    package let normsAddOne: Bool
+    /// A norm of what attention and the feed-forward part give, before it is added.
+    package let hasOutputNorms: Bool
+    /// A norm over each head's channels of queries and keys, before they are turned.
+    package let hasHeadNorms: Bool
+    package let hasQueryKeyValueBias: Bool
+    package let hasOutputBias: Bool
+    package let hasFeedForwardBias: Bool
+    /// Whether the head is the embedding, whatever else the file holds.
+    package let tiesEmbeddings: Bool
+    /// What a sequence begins with, where the model has such a token.
+    package let beginID: Int32?
+    /// Any of these ends a response. Not empty.
+    package let endIDs: [Int32]
+
+    /// Query heads that share one head of keys and values.
+    package var group: Int { heads / keyValueHeads }
+    /// Of all queries together.
+    package var queryWidth: Int { heads * headWidth }
+    /// Of all keys, and of all values.
+    package var keyValueWidth: Int { keyValueHeads * headWidth }
+
+    /// - Parameter generation: of generation_config.json: its end tokens win.
+    init(fields: JSONFields, family: Family, generation: JSONFields? = nil) throws {
+        self.family = family
+        width = try fields.whole("hidden_size", in: SizeLimit.width)
+        feedForwardWidth = try fields.whole("intermediate_size", in: SizeLimit.width)
+        heads = try fields.whole("num_attention_heads", in: SizeLimit.heads)
+        // Files of the first two Llamas do not have it.
+        keyValueHeads = try fields.whole(
+            "num_key_value_heads", in: SizeLimit.heads, default: family == .llama ? heads : nil)
+        guard heads % keyValueHeads == 0 else {
+            throw fields.refuse(
+                "num_key_value_heads", "a divisor of num_attention_heads (\(heads))",
+                "\(keyValueHeads)")
+        }
+        headWidth = try Self.headWidth(fields, family, width: width, heads: heads)
+        positions = try fields.whole("max_position_embeddings", in: SizeLimit.positions)
+        epsilon = try fields.number("rms_norm_eps", in: SizeLimit.epsilon, default: 1e-6)
+        activation = try Self.activation(fields, family)
+        layers = try Self.layers(fields, family, positions: positions)
+
+        normsAddOne = family.isGemma
+        hasOutputNorms = family.isGemma
+        hasHeadNorms = family == .qwen3 || family == .gemma3
+        let attentionBias = try fields.flag("attention_bias") ?? false
+        hasQueryKeyValueBias = family == .qwen2 || family != .mistral && attentionBias
+        hasOutputBias = family != .qwen2 && family != .mistral && attentionBias
+        hasFeedForwardBias = try family == .llama && fields.flag("mlp_bias") ?? false
+
+        let scalar = family.isGemma ? "query_pre_attn_scalar" : nil
+        attentionScale =
+            1
+            / (try scalar.map { try fields.number($0, in: 1e-3...1e6, default: 256) }
+            ?? Float(headWidth)).squareRoot()
+        attentionCap = try Self.cap("attn_logit_softcapping", fields, family, default: 50)
+        logitCap = try Self.cap("final_logit_softcapping", fields, family, default: 30)
+        embeddingScale = family.isGemma ? Float(width).squareRoot() : 1
+        tiesEmbeddings = try fields.flag("tie_word_embeddings") ?? family.isGemma
+        beginID = fields.has("bos_token_id") ? try fields.id("bos_token_id", default: 0) : nil
+        endIDs = try fields.endIDs(generation, default: family.isGemma ? 1 : 2)
+        // A variant of the architecture that would run here and be wrong.
+        guard try !(fields.flag("use_bidirectional_attention") ?? false) else {
+            throw fields.refuse("use_bidirectional_attention", "false", "true")
+        }
+    }
+
+    private static func headWidth(
+        _ fields: JSONFields, _ family: Family, width: Int, heads: Int
+    ) throws -> Int {
+        let usual: Int? =
+            switch family {
+            case .qwen3: 128
+            case .gemma2, .gemma3: 256
+            case .llama, .mistral, .qwen2: width % heads == 0 ? width / heads : nil
+            }
+        let headWidth = try fields.whole("head_dim", in: 2...65_536, default: usual)
+        guard headWidth % 2 == 0 else {
+            throw fields.refuse("head_dim", "an even number", "\(headWidth)")
+        }
+        return headWidth
+    }
+
+    private static func activation(_ fields: JSONFields, _ family: Family) throws -> Activation {
+        if family.isGemma {
+            _ = try fields.text(
+                "hidden_activation", oneOf: ["gelu_pytorch_tanh"], default: "gelu_pytorch_tanh")
+            return .gelu
+        }
+        _ = try fields.text("hidden_act", oneOf: ["silu"], default: "silu")
+        return .silu
+    }
+
+    /// Gemma 2 caps unless its file says null; Gemma 3 does not unless its file says so.
+    private static func cap(
+        _ name: String, _ fields: JSONFields, _ family: Family, default usual: Float
+    ) throws -> Float? {
+        guard family.isGemma else { return nil }
+        guard fields.has(name) else {
+            return family == .gemma2 && !fields.holds(name) ? usual : nil
+        }
+        return try fields.number(name, in: 1e-3...1e6)
+    }
+}

@@ -142,13 +142,14 @@ import Testing
     ])
     func uselessFieldsOfGPT2(field: String, value: String) { refused(Self.gpt2, field, value) }
 
-    @Test(arguments: ["\"longt5\"", "\"bert\"", "\"llama\"", "\"T5\"", "7", nil])
+    @Test(arguments: ["\"longt5\"", "\"bert\"", "\"gemma\"", "\"T5\"", "7", nil])
     func unknownModelTypes(type: String?) {
         #expect(
             problem { _ = try open(Self.t5, ["model_type": type]) }
                 == .field(
-                    name: "model_type", expected: "t5 or mt5 or umt5 or gpt2",
-                    found: type ?? "nothing"))
+                    name: "model_type",
+                    expected: "t5 or mt5 or umt5 or gpt2 or llama or mistral or qwen2 or qwen3 or "
+                        + "gemma2 or gemma3_text or t5gemma", found: type ?? "nothing"))
     }
 
     @Test(arguments: ["", " ", "[]", "{", "{\"a\": NaN}", "\u{0}", "null"])

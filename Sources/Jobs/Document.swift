@@ -38,24 +38,33 @@ package enum Outcome: Sendable, Equatable {
 
 /// Where the states of a document's prompt came from.
 package enum EncodeSource: Sendable, Equatable {
+    /// The encoder made them in one batch of so many prompts, and its time counts for this
+    /// document.
+    case batch(Int)
+    /// The encoder made them at that time for another document with the same prompt, for which its
+    /// time counts.
+    case shared
     /// The prompt cache had them, so no encoder ran.
     case cache
-    /// The encoder made them in one batch of so many prompts.
-    case batch(Int)
 
-    /// Prompts in the encoder's batch; nil where no encoder ran.
-    package var batchSize: Int? {
+    /// Prompts in the encoder's batch; nil where none counts for the document.
+    package var batchSize: Int? { if case .batch(let size) = self { size } else { nil } }
+
+    /// One word for people and programs.
+    package var word: String {
         switch self {
-        case .cache: nil
-        case .batch(let size): size
+        case .batch: "batch"
+        case .shared: "shared"
+        case .cache: "cache"
         }
     }
 }
 
 /// Counts and stage times of one document in one attempt.
 ///
-/// `encode` is the time of the whole encoder batch, the same value for each of its
-/// documents: divide before summing. It is zero for a prompt whose states the prompt cache had.
+/// `encode` is the time of the whole encoder batch, the same value for each of its prompts: divide
+/// before summing. It is zero for a document that shares the states of another, or whose states the
+/// prompt cache had.
 package struct Measurements: Sendable, Equatable {
     package var mode = ""
     package var model = ""
@@ -67,7 +76,8 @@ package struct Measurements: Sendable, Equatable {
     package var parts = 1
     package var truncated = false
     package var tokenize = Duration.zero
-    /// Waiting in the engine, before and after it is tokenized, until the encoder takes it up.
+    /// Waiting in the engine, before and after it is tokenized, until the encoder takes it up, or
+    /// until the states are there that it shares.
     package var batchWait = Duration.zero
     package var encode = Duration.zero
     /// From encoded until a decoder takes the document up.

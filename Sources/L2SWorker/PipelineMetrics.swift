@@ -26,8 +26,13 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
             .counter, "l2s_encoder_passes", "Passes of the encoder.",
             Double(statistics.encoderPasses)),
         MetricFamily(
-            .counter, "l2s_encoded_parts", "Parts of all passes; by pass, it is the batch fill.",
+            .counter, "l2s_encoded_parts",
+            "Parts read by all passes; by pass, it is the batch fill.",
             Double(statistics.encodedParts)),
+        MetricFamily(
+            .counter, "l2s_shared_readings",
+            "Parts written from what was read for another part with the same prompt at that time.",
+            Double(statistics.sharedReadings)),
         MetricFamily(
             .counter, "l2s_prompt_cache_lookups", "Prompts looked up in the prompt cache.",
             [

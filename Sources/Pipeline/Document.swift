@@ -14,6 +14,8 @@ final class Document: @unchecked Sendable {
     /// From submitted until a lane tokenized it.
     private var inboxWait = Duration.zero
     var measurements = Measurements()
+    /// Nil until a lane tokenized it.
+    private var preparation: Preparation?
     /// The large model writes it too.
     let isShadowed: Bool
     /// Per part, once it is written.
@@ -21,7 +23,8 @@ final class Document: @unchecked Sendable {
     /// Likewise, by the large model for comparison.
     private var shadows: [Response?] = []
     private var confidence: Confidence?
-    var projectors: [Projector] { route.projectors(isShadowed: isShadowed) }
+    /// By index in the library: what a prompt's states are made of.
+    var projectors: [Int] { route.projectors(isShadowed: isShadowed) }
     /// Delivered or withdrawn: parts still on their way are dropped.
     var isOver = false
 
@@ -40,19 +43,32 @@ final class Document: @unchecked Sendable {
     }
 
     /// Tokenizes it into parts.
-    func prepare(clock: ContinuousClock) throws(RejectedDocument) -> [Part] {
+    ///
+    /// - Parameter other: a document that was prepared before; its prompts are taken where they
+    ///   must be the same.
+    func prepare(
+        like other: Document?, clock: ContinuousClock
+    ) throws(RejectedDocument) -> [Part] {
         let start = clock.now
         inboxWait = submitted.duration(to: start)
-        let preparation = try route.prepare(source.text)
+        let preparation: Preparation
+        if let other, let made = other.preparation, other.source.text == source.text,
+            route.prepares(like: other.route)
+        {
+            preparation = made
+        } else {
+            preparation = try route.prepare(source.text)
+        }
+        self.preparation = preparation
         let now = clock.now
         measurements.tokenize = start.duration(to: now)
         measurements.truncated = preparation.truncated
         measurements.parts = preparation.prompts.count
-        measurements.tokensIn = preparation.prompts.reduce(0) { $0 + $1.count }
+        measurements.tokensIn = preparation.prompts.reduce(0) { $0 + $1.tokens.count }
         responses = preparation.prompts.map { _ in nil }
         shadows = isShadowed ? preparation.prompts.map { _ in nil } : []
-        return preparation.prompts.enumerated().map { index, tokens in
-            Part(document: self, index: index, tokens: tokens, prepared: now)
+        return preparation.prompts.enumerated().map { index, prompt in
+            Part(document: self, index: index, prompt: prompt, prepared: now)
         }
     }
 
@@ -137,8 +153,10 @@ final class Document: @unchecked Sendable {
 struct Part: Sendable {
     let document: Document
     let index: Int
-    let tokens: [Int32]
+    let prompt: Prompt
     let prepared: ContinuousClock.Instant
+
+    var projectors: [Int] { document.projectors }
 }
 
 /// A part in the hand-off queue.
@@ -154,10 +172,10 @@ struct EncodedPart: Sendable {
     let part: Part
     let generator: Generator
     var role = Role.firstChoice
-    /// As its route's projectors made them.
+    /// As its route's projectors made them. Parts that share a reading share them.
     let states: [PromptStates]
     let batchWait: Duration
-    /// Time of the encoder's batch; zero where the prompt cache had the states.
+    /// Zero where no pass of the encoder counts for it.
     let encode: Duration
     let source: EncodeSource
     /// When it came to be here.
@@ -174,7 +192,7 @@ struct EncodedPart: Sendable {
         return DecoderReplica.Request(
             id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
-                for: part.tokens, part: part.index, isFirstChoice: isFirstChoice),
+                for: part.prompt.tokens, part: part.index, isFirstChoice: isFirstChoice),
             head: generator.head,
             draft: route.draftModel.map {
                 DraftRequest(

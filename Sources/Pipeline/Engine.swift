@@ -202,9 +202,11 @@ final class Engine: @unchecked Sendable {
     private func prepare(_ documents: [Document]) {
         var parts: [Part] = []
         var rejected: [FinishedDocument?] = []
+        var last: Document?
         for document in documents {
             do throws(RejectedDocument) {
-                parts += try document.prepare(clock: clock)
+                parts += try document.prepare(like: last, clock: clock)
+                last = document
                 rejected.append(nil)
             } catch {
                 rejected.append(document.finish(.rejected(reason: error.reason)))
@@ -220,48 +222,60 @@ final class Engine: @unchecked Sendable {
             })
     }
 
+    /// Reads each prompt once and hands its states to all parts that have it.
     private func encode(_ encoder: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
-        let keys = parts.map {
-            PromptCache.Key(
-                encoder: encoder, decoder: $0.document.route.generator.decoder,
-                kinds: $0.document.projectors.count, tokens: $0.tokens)
+        var readings = Reading.grouping(parts)
+        promptCache.fill(&readings)
+        var known: [EncodedPart] = []
+        for index in readings.indices {
+            for part in readings[index].takeKnown() {
+                known.append(readings[index].encoded(part, .cache, start: start, now: start))
+            }
         }
-        let known = promptCache.find(keys)
-        handOver(
-            zip(parts, known).compactMap { part, states in
-                states.map {
-                    EncodedPart(
-                        part: part, generator: part.document.route.generator, states: $0,
-                        batchWait: part.prepared.duration(to: start),
-                        encode: .zero, source: .cache, finished: start)
-                }
-            })
-        let unread = parts.indices.filter { known[$0] == nil }
+        handOver(known, of: readings.filter(\.parts.isEmpty), now: start)
+        var unread = readings.filter { !$0.parts.isEmpty }
         guard !unread.isEmpty else { return }
-        let encoded = library.encoders[encoder].encode(
-            unread.map { (parts[$0].tokens, parts[$0].document.projectors) },
-            workspace: workspace)
+        let projectors = unread.map(\.missingProjectors)
+        let read = library.encoders[encoder].encode(
+            zip(unread, projectors).map { reading, projectors in
+                (reading.prompt.tokens, projectors.map { library.projectors[$0] })
+            }, workspace: workspace)
         let now = clock.now
-        promptCache.insert(zip(unread, encoded).map { (keys[$0], $1) })
-        handOver(
-            zip(unread, encoded).map { index, states in
-                EncodedPart(
-                    part: parts[index], generator: parts[index].document.route.generator,
-                    states: states,
-                    batchWait: parts[index].prepared.duration(to: start),
-                    encode: start.duration(to: now), source: .batch(unread.count), finished: now)
-            })
+        var encoded: [EncodedPart] = []
+        for index in unread.indices {
+            promptCache.insert(read[index], of: projectors[index], prompt: unread[index].prompt)
+            unread[index].learn(read[index], of: projectors[index])
+            var source = EncodeSource.batch(unread.count)
+            for part in unread[index].takeKnown() {
+                encoded.append(unread[index].encoded(part, source, start: start, now: now))
+                source = .shared
+            }
+        }
+        condition.withLock {
+            done.encoderPasses += 1
+            done.encodedParts += unread.count
+        }
+        handOver(encoded, of: unread, now: now)
     }
 
-    private func handOver(_ parts: [EncodedPart]) {
-        guard !parts.isEmpty else { return }
+    /// Hands parts over, and with them those that came while these readings went on.
+    ///
+    /// - Parameter readings: those that are over.
+    private func handOver(
+        _ parts: [EncodedPart], of readings: [Reading], now: ContinuousClock.Instant
+    ) {
+        guard !parts.isEmpty || !readings.isEmpty else { return }
         condition.withLock {
-            // All of one call come from the cache, or from one pass of the encoder.
-            if case .batch(let size) = parts.first?.source {
-                done.encoderPasses += 1
-                done.encodedParts += size
+            var parts = parts
+            for var reading in readings {
+                reading.join(schedule.readingEnded(reading.prompt))
+                parts += reading.takeKnown().map {
+                    reading.encoded($0, .shared, start: now, now: now)
+                }
+                schedule.unread(reading.parts)
             }
+            done.sharedReadings += parts.count { $0.source == .shared }
             schedule.encoded(parts)
             schedule.handedOn(
                 parts.compactMap { part in

@@ -7,8 +7,8 @@ struct Generator: Sendable {
     let model: String
     /// Index of the decoder in the library.
     let decoder: Int
-    /// From the encoder's states to the decoder's.
-    let projector: Projector
+    /// Index of the projector in the library: from the encoder's states to the decoder's.
+    let projector: Int
     /// The decoder's own head, or that head cut down to the job type's shortlist.
     let head: OutputHead
     let tokenizer: any Tokenizer

@@ -17,6 +17,8 @@ package struct ModelLibrary: Sendable {
 
     let encoders: [Encoder]
     let decoders: [Decoder]
+    /// The first is the identity. Job types that have the same one share what it makes of a prompt.
+    let projectors: [Projector]
     let routes: [String: Route]
     /// What could not be checked, for a person.
     package let warnings: [String]
@@ -36,6 +38,7 @@ package struct ModelLibrary: Sendable {
         }
         encoders = opening.encoders
         decoders = opening.decoders
+        projectors = opening.projectors
         self.routes = routes
         warnings = opening.warnings
     }
@@ -73,12 +76,15 @@ private struct Opening {
     let modelsFolder: String
     var encoders: [Encoder] = []
     var decoders: [ModelLibrary.Decoder] = []
+    var projectors: [Projector] = [.identity]
     var warnings: [String] = []
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
     private var encoderOfKey: [String: Int] = [:]
     /// Likewise; a folder's decoder alone and the same behind a projector are two decoders.
     private var decoderOfKey: [String: Int] = [:]
+    /// By encoder and folder of the small model.
+    private var projectorOfKey: [String: Int] = [:]
     /// By shortlist and decoder.
     private var headOfKey: [String: OutputHead] = [:]
     private var tokenizers: [String: any Tokenizer] = [:]
@@ -132,7 +138,7 @@ private struct Opening {
             ModelLibrary.Decoder(model: try Decoders.own(own, format: format))
         }
         return Generator(
-            model: model, decoder: decoder, projector: .identity,
+            model: model, decoder: decoder, projector: identityProjector,
             head: try head(of: decoder, jobType, model: model),
             tokenizer: try tokenizer(path(model)))
     }
@@ -140,12 +146,12 @@ private struct Opening {
     /// The small model behind the large one.
     private mutating func smallModel(
         _ jobType: JobType, encoder: Int
-    ) throws -> (decoder: Int, projector: Projector) {
+    ) throws -> (decoder: Int, projector: Int) {
         let format = WeightFormat(jobType.dtype)
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
         try expectSameFolder(manifest, llm: path(jobType.encoder))
-        let projector = try Projector(manifest, slm: slm, encoder: encoders[encoder])
+        let projector = try projector(manifest, slm: slm, encoder: encoder)
         let decoder = try decoder("\(format) hybrid \(slm.path)") {
             ModelLibrary.Decoder(
                 model: try Decoders.slm(slm, manifest: manifest, format: format))
@@ -186,6 +192,18 @@ private struct Opening {
         encoders.append(try Encoder(folder(path), format: format))
         encoderOfKey[key] = encoders.count - 1
         return encoders.count - 1
+    }
+
+    private var identityProjector: Int { 0 }
+
+    private mutating func projector(
+        _ manifest: SLMManifest, slm: ModelFolder, encoder: Int
+    ) throws -> Int {
+        let key = "\(encoder) \(slm.path)"
+        if let index = projectorOfKey[key] { return index }
+        projectors.append(try Projector(manifest, slm: slm, encoder: encoders[encoder]))
+        projectorOfKey[key] = projectors.count - 1
+        return projectors.count - 1
     }
 
     private mutating func decoder(

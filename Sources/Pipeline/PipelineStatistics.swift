@@ -15,8 +15,10 @@ package struct PipelineStatistics: Sendable, Equatable {
     /// Parts in decoders.
     package var decoding = 0
     package var encoderPasses = 0
-    /// Parts of all these passes.
+    /// Prompts that all these passes read.
     package var encodedParts = 0
+    /// Parts that took the states of a prompt which was read for another part in flight.
+    package var sharedReadings = 0
     package var promptCache = PromptCacheStatistics()
     /// Tokens that small models proposed in `speculative` mode, and those of them that were taken.
     package var draftedTokens = 0

@@ -4,11 +4,19 @@ internal import Tokenizers
 /// A document's prompts as token ids.
 struct Preparation {
     /// One prompt, or several where the document was split. None is empty.
-    var prompts: [[Int32]]
+    var prompts: [Prompt]
     var truncated = false
 }
 
 extension Route {
+    /// Whether it makes the same prompts of a text as another route.
+    func prepares(like other: Route) -> Bool {
+        let (mine, others) = (jobType.limits, other.jobType.limits)
+        return encoder == other.encoder && jobType.prompt == other.jobType.prompt
+            && mine.documentBytes == others.documentBytes
+            && mine.sourceTokens == others.sourceTokens && mine.overflow == others.overflow
+    }
+
     /// Checks a document against the limits of its type and turns it into prompts.
     ///
     /// - Throws: `RejectedDocument`: no attempt could succeed.
@@ -27,7 +35,7 @@ extension Route {
         }
         let tokens = promptTokenizer.encode(jobType.prompt.prompt(for: text))
         if tokens.count <= limits.sourceTokens, !tokens.isEmpty {
-            return Preparation(prompts: [tokens])
+            return Preparation(prompts: [Prompt(encoder: encoder, tokens: tokens)])
         }
         switch jobType.limits.overflow {
         case .fail:
@@ -38,9 +46,11 @@ extension Route {
         case .truncate:
             let tail = promptTokenizer.encode(jobType.prompt.suffix)
             let kept = try budget(besides: tail.count)
-            return Preparation(prompts: [Array(tokens.prefix(kept)) + tail], truncated: true)
+            let prompt = Prompt(encoder: encoder, tokens: Array(tokens.prefix(kept)) + tail)
+            return Preparation(prompts: [prompt], truncated: true)
         case .split:
-            return Preparation(prompts: try split(text))
+            return Preparation(
+                prompts: try split(text).map { Prompt(encoder: encoder, tokens: $0) })
         }
     }
 

@@ -11,21 +11,15 @@ package struct PromptCacheStatistics: Sendable, Equatable {
 
 /// The states of prompts that were read lately: a prompt seen again goes to its decoder without
 /// being read again. Shared by all lanes.
-///
-/// Of equal prompts in flight at the same time each may be read.
 final class PromptCache: Sendable {
-    /// Compared whole, so that no two prompts are ever taken for each other.
-    struct Key: Hashable, Sendable {
-        /// With the decoder, for its projector: states are the encoder's after the projector.
-        let encoder: Int
-        let decoder: Int
-        /// How many projectors: the encoder's states may be kept beside the decoder's.
-        let kinds: Int
-        let tokens: [Int32]
+    private struct Key: Hashable {
+        let prompt: Prompt
+        /// By index in the library: states are kept as a projector made them.
+        let projector: Int
     }
 
     private struct State {
-        var entries: LeastRecentlyUsed<Key, [PromptStates]>
+        var entries: LeastRecentlyUsed<Key, PromptStates>
         var hits = 0
         var misses = 0
     }
@@ -39,25 +33,33 @@ final class PromptCache: Sendable {
         state = Mutex(State(entries: LeastRecentlyUsed(costLimit: byteLimit)))
     }
 
-    /// Found states, or nil, per key.
-    func find(_ keys: [Key]) -> [[PromptStates]?] {
-        guard isOn else { return keys.map { _ in nil } }
-        return state.withLock { state in
-            keys.map { key in
-                let found = state.entries.use(key)
-                if found == nil { state.misses += 1 } else { state.hits += 1 }
-                return found
+    /// Tells each reading the states that are kept of its prompt, of the projectors that it needs.
+    func fill(_ readings: inout [Reading]) {
+        guard isOn else { return }
+        state.withLock { state in
+            for index in readings.indices {
+                for projector in readings[index].missingBridges {
+                    let key = Key(prompt: readings[index].prompt, projector: projector)
+                    if let states = state.entries.use(key) {
+                        state.hits += 1
+                        readings[index].learn([states], of: [projector])
+                    } else {
+                        state.misses += 1
+                    }
+                }
             }
         }
     }
 
-    func insert(_ read: [(key: Key, states: [PromptStates])]) {
+    /// Keeps what the projectors made of a prompt.
+    func insert(_ states: [PromptStates], of projectors: [Int], prompt: Prompt) {
         guard isOn else { return }
+        let tokenBytes = prompt.tokens.count * MemoryLayout<Int32>.stride
         state.withLock { state in
-            for (key, states) in read {
-                let tokenBytes = key.tokens.count * MemoryLayout<Int32>.stride
-                let stateBytes = states.reduce(0) { $0 + $1.byteCount }
-                state.entries.insert(states, for: key, cost: stateBytes + tokenBytes)
+            for (projector, states) in zip(projectors, states) {
+                state.entries.insert(
+                    states, for: Key(prompt: prompt, projector: projector),
+                    cost: states.byteCount + tokenBytes)
             }
         }
     }

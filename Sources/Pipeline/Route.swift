@@ -6,7 +6,8 @@ internal import Tokenizers
 struct Route: Sendable {
     /// The small model's part in `speculative` mode.
     struct DraftModel: Sendable {
-        let projector: Projector
+        /// Index of the projector in the library.
+        let projector: Int
         let head: OutputHead
     }
 
@@ -23,8 +24,8 @@ struct Route: Sendable {
     var rows: Int { jobType.decoding.beams }
 
     /// What a prompt's states are made of: those of its generator, then those of the second model
-    /// that has a part in the document, if there is one.
-    func projectors(isShadowed: Bool) -> [Projector] {
+    /// that has a part in the document, if there is one. By index in the library.
+    func projectors(isShadowed: Bool) -> [Int] {
         if let draftModel { return [generator.projector, draftModel.projector] }
         if let largeGenerator, isShadowed || jobType.fallback != nil {
             return [generator.projector, largeGenerator.projector]

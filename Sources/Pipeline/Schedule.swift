@@ -40,6 +40,9 @@ struct Schedule {
     /// The hand-off, per decoder, in order of arrival.
     private var handoff: [[EncodedPart]]
     private var replicas: [ReplicaState]
+    /// The prompts that lanes are reading, each with the parts that came to share it. No part of
+    /// `prepared` has one of them.
+    private var readings: [Prompt: [Part]] = [:]
     /// Parts in the hands of encoding lanes; their places in the hand-off are reserved.
     private var encoding = 0
     /// Rows of decoders that they will take.
@@ -58,6 +61,8 @@ struct Schedule {
     /// Documents prepared at a time by one lane: enough to amortise the lock, few enough that
     /// lanes share the work.
     private static let preparationChunk = 8
+    /// At most so many documents of one text are prepared by the same lane.
+    private static let siblings = 64
     /// Prompts kept ready per encoder, as a multiple of what the decoders take.
     private static let readyBatches = 2
 
@@ -78,8 +83,32 @@ struct Schedule {
 
     mutating func submitted(_ documents: [Document]) { inbox += documents }
 
+    /// A part whose prompt is being read waits for that; all others wait for the encoder.
     mutating func prepared(_ parts: [Part]) {
-        for part in parts { prepared[part.document.route.encoder].append(part) }
+        for part in parts {
+            if readings[part.prompt] == nil {
+                prepared[part.prompt.encoder].append(part)
+            } else {
+                readings[part.prompt]?.append(part)
+                encoding += 1
+                encodingRows += part.document.route.rows
+            }
+        }
+    }
+
+    /// Returns the parts that came to share the reading. Each of them is to be `encoded` or
+    /// `unread` next.
+    mutating func readingEnded(_ prompt: Prompt) -> [Part] {
+        readings.removeValue(forKey: prompt) ?? []
+    }
+
+    /// Parts that shared a reading in vain: a projector of theirs had no part in it.
+    mutating func unread(_ parts: [Part]) {
+        for part in parts.reversed() {
+            encoding -= 1
+            encodingRows -= part.document.route.rows
+            prepared[part.prompt.encoder].insert(part, at: 0)
+        }
     }
 
     mutating func encoded(_ parts: [EncodedPart]) {
@@ -111,9 +140,9 @@ struct Schedule {
     mutating func next(now: Instant) -> Work {
         let ready = prepared.reduce(0) { $0 + $1.count }
         if !inbox.isEmpty, ready < Self.readyBatches * decoderRows {
-            let chunk = inbox.prefix(Self.preparationChunk)
+            let chunk = Array(inbox.prefix(preparationCount))
             inbox.removeFirst(chunk.count)
-            return .prepare(Array(chunk))
+            return .prepare(chunk)
         }
         if waitingRows + encodingRows < decoderRows, let work = encodeWork(now: now) { return work }
         if let work = decodeWork() { return work }
@@ -124,52 +153,70 @@ struct Schedule {
     private mutating func encodeWork(now: Instant) -> Work? {
         let room = handoffRoom
         guard room > 0 else { return nil }
-        var best: (encoder: Int, count: Int, age: Instant)?
+        var best: (encoder: Int, prompts: Set<Prompt>, age: Instant)?
         for encoder in prepared.indices {
             guard let oldest = prepared[encoder].first else { continue }
-            let batch = batchSize(encoder: encoder, room: room)
-            let isFull = batch.isFull || batch.count == room
-            guard isFull || now >= oldest.prepared + batch.wait else { continue }
+            let batch = batch(encoder: encoder, room: room)
+            guard batch.isFull || now >= oldest.prepared + batch.wait else { continue }
             if best.map({ oldest.prepared < $0.age }) ?? true {
-                best = (encoder, batch.count, oldest.prepared)
+                best = (encoder, batch.prompts, oldest.prepared)
             }
         }
         guard let best else { return nil }
-        let parts = Array(prepared[best.encoder].prefix(best.count))
-        prepared[best.encoder].removeFirst(best.count)
+        let parts = prepared[best.encoder].filter { best.prompts.contains($0.prompt) }
+        prepared[best.encoder].removeAll { best.prompts.contains($0.prompt) }
+        for prompt in best.prompts { readings[prompt] = [] }
         encoding += parts.count
         encodingRows += parts.reduce(0) { $0 + $1.document.route.rows }
         return .encode(encoder: best.encoder, parts)
     }
 
-    /// As many prompts from the front as every one of their job types allows in a batch.
+    /// As many prompts from the front as every one of their job types allows in a batch, and as
+    /// there is room for. All parts that have one of them go with it, whatever the room: reading it
+    /// is paid for, and the states are in memory already.
     ///
     /// Padding is counted though none is computed: it keeps short documents from waiting for one
     /// long one, and documents of one claim are of similar length, since the queue claims by
     /// length class.
-    private func batchSize(
+    private func batch(
         encoder: Int, room: Int
-    ) -> (count: Int, isFull: Bool, wait: Duration) {
-        var count = 0
+    ) -> (prompts: Set<Prompt>, isFull: Bool, wait: Duration) {
+        var prompts: Set<Prompt> = []
         var longest = 0
-        var tokens: Int { count * longest }
+        var tokens: Int { prompts.count * longest }
         var documents = Int.max
         var tokenLimit = Int.max
         var wait = Duration.seconds(3600)
-        for part in prepared[encoder] {
+        for (index, part) in prepared[encoder].enumerated() where !prompts.contains(part.prompt) {
             let limits = part.document.route.jobType.batch
             documents = min(documents, limits.documents)
             tokenLimit = min(tokenLimit, limits.paddedTokens)
-            let height = max(longest, part.tokens.count)
-            if count > 0, count >= documents || (count + 1) * height > tokenLimit {
-                return (count, true, wait)
+            let height = max(longest, part.prompt.tokens.count)
+            if !prompts.isEmpty,
+                prompts.count >= documents || (prompts.count + 1) * height > tokenLimit
+            {
+                return (prompts, true, wait)
             }
-            if count == room { return (count, true, wait) }
+            if index >= room { return (prompts, true, wait) }
             wait = min(wait, limits.wait)
             longest = height
+            prompts.insert(part.prompt)
+        }
+        let isFull =
+            prompts.count >= documents || tokens >= tokenLimit || prepared[encoder].count >= room
+        return (prompts, isFull, wait)
+    }
+
+    /// Documents that a lane prepares together: those of one text are not parted, so that they come
+    /// to be read together.
+    private var preparationCount: Int {
+        var count = min(Self.preparationChunk, inbox.count)
+        while count < min(Self.siblings, inbox.count),
+            inbox[count].source.text == inbox[count - 1].source.text
+        {
             count += 1
         }
-        return (count, count >= documents || tokens >= tokenLimit, wait)
+        return count
     }
 
     private var nextDeadline: Instant? {

@@ -57,7 +57,8 @@ extension RowsText {
             row.add(measured.model)
             row.add(measured.tokensIn)
             row.add(measured.tokensOut)
-            // The column counts prompts that an encoder read together: none for the cache.
+            // The column counts prompts that an encoder read together: none for the cache, or where it was
+            // for another document.
             row.add(measured.encodeSource?.batchSize ?? 0)
             row.add(measured.parts)
             row.add(measured.truncated)

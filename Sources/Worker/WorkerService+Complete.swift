@@ -98,6 +98,7 @@ extension DocumentRecord {
         mode = measured.mode
         model = measured.model
         batchSize = measured.encodeSource?.batchSize
+        encodeSource = measured.encodeSource?.word
         tokensIn = measured.tokensIn
         tokensOut = measured.tokensOut
         tokenize = measured.tokenize

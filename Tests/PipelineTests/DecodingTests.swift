@@ -106,7 +106,9 @@ import Testing
             submitted: now, deliver: { _ in })
         schedule.prepared(
             (0..<parts).map {
-                Part(document: document, index: $0, tokens: [1], prepared: now - .seconds(1))
+                Part(
+                    document: document, index: $0, prompt: Prompt(encoder: 0, tokens: [1]),
+                    prepared: now - .seconds(1))
             })
         guard case .encode(_, let taken) = schedule.next(now: now) else {
             Issue.record("expected a batch to encode")

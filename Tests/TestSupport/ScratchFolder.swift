@@ -22,9 +22,9 @@ package final class ScratchFolder: Sendable {
         return file
     }
 
-    /// Copies a fixture into the folder, under its own last name.
-    package func copy(fixture: String) throws {
-        let name = fixture.split(separator: "/").last.map(String.init) ?? fixture
+    /// Copies a fixture into the folder, under its own last name or another.
+    package func copy(fixture: String, as name: String? = nil) throws {
+        let name = name ?? fixture.split(separator: "/").last.map(String.init) ?? fixture
         try FileManager.default.copyItem(
             atPath: Fixtures.path(fixture), toPath: path + "/" + name)
     }

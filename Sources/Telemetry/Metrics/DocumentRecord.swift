@@ -20,7 +20,9 @@ package struct DocumentRecord: Sendable {
     package var traceparent: String?
     package var mode = ""
     package var model = ""
-    /// Prompts in the encoder's batch; nil where the prompt cache had the states.
+    /// Where its states came from: `batch`, `shared` or `cache`; nil where there are none.
+    package var encodeSource: String?
+    /// Prompts in the encoder's batch; nil where none counts for the document.
     package var batchSize: Int?
     package var tokensIn = 0
     package var tokensOut = 0

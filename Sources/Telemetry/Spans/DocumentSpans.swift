@@ -38,6 +38,7 @@ package enum DocumentSpans {
             attributes["l2s.attempt"] = document.attempt
             attributes["l2s.outcome"] = document.outcome.rawValue
             if let size = document.batchSize { attributes["l2s.batch_size"] = size }
+            if let source = document.encodeSource { attributes["l2s.encode_source"] = source }
         }
         if let reason = document.reason {
             span.setStatus(SpanStatus(code: .error, message: reason))

@@ -1,0 +1,25 @@
+/// What an encoder is given to read. Parts with equal ones share a reading, whatever is done with it
+/// then.
+struct Prompt: Hashable, Sendable {
+    /// Index of the encoder in the library.
+    let encoder: Int
+    let tokens: [Int32]
+    /// A hash of both, computed once: a prompt is looked up far more often than it is made.
+    private let digest: Int
+
+    init(encoder: Int, tokens: [Int32]) {
+        self.encoder = encoder
+        self.tokens = tokens
+        var hasher = Hasher()
+        hasher.combine(encoder)
+        hasher.combine(tokens)
+        digest = hasher.finalize()
+    }
+
+    /// Prompts are compared whole, so that no two are ever taken for each other.
+    static func == (one: Prompt, other: Prompt) -> Bool {
+        one.digest == other.digest && one.encoder == other.encoder && one.tokens == other.tokens
+    }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+}

@@ -1,0 +1,195 @@
+import Inference
+import Jobs
+import TestSupport
+import Testing
+
+@testable import Pipeline
+
+/// One reading of a prompt for all that is written from it.
+@Suite struct SharedReadingTests {
+    private let name = "hybrid-t5-cross"
+    private let scratch: ScratchFolder
+    private let golden: [Golden.Case]
+
+    init() throws {
+        scratch = try ScratchFolder()
+        golden = try Golden.load(name).cases.filter { !$0.document.allSatisfy(\.isWhitespace) }
+    }
+
+    private func type(_ name: String, _ mode: JobType.Mode, slm: String = "slm") throws -> JobType {
+        var type = try goldenType(self.name)
+        type.name = name
+        type.mode = mode
+        type.llm = scratch.path + "/llm"
+        type.slm = mode == .llm ? nil : scratch.path + "/" + slm
+        return type
+    }
+
+    /// A large model; two small ones with projectors of their own; one that the large one's output
+    /// is compared with; and proposals.
+    private func types() throws -> [JobType] {
+        try scratch.copy(fixture: "golden/\(name)/slm", as: "other")
+        try scratch.copy(fixture: "golden/\(name)/llm")
+        try scratch.copy(fixture: "golden/\(name)/slm")
+        var shadowed = try type("shadowed", .hybrid)
+        shadowed.shadow = 1
+        return [
+            try type("large", .llm), try type("small", .hybrid),
+            try type("other", .hybrid, slm: "other"), shadowed, try type("checked", .speculative),
+        ]
+    }
+
+    private func documents(_ types: [JobType]) -> [SourceDocument] {
+        golden.enumerated().flatMap { index, golden in
+            types.enumerated().map {
+                SourceDocument(
+                    id: Int64(100 * index + $0), jobType: $1.name, text: golden.document)
+            }
+        }
+    }
+
+    /// What each document came to is what it comes to alone, and each is counted once.
+    private func check(
+        _ finished: [Int64: FinishedDocument], of types: [JobType], _ statistics: PipelineStatistics
+    ) {
+        var read = 0
+        for (index, golden) in golden.enumerated() {
+            for (number, type) in types.enumerated() {
+                let document = finished[Int64(100 * index + number)]
+                if type.mode == .hybrid { #expect(document?.tokens == golden.greedyIds) }
+                #expect(document?.tokens?.isEmpty == false)
+                let measured = document?.measurements
+                let isRead = (measured?.encodeSource?.batchSize ?? 0) > 0
+                #expect(isRead == (measured?.encode != .zero))
+                read += isRead ? 1 : 0
+            }
+        }
+        #expect(statistics.encodedParts == read)
+        #expect(
+            statistics.sharedReadings + statistics.promptCache.hits
+                >= finished.count - statistics.encodedParts)
+    }
+
+    @Test(arguments: PipelineTests.settings, [0, 1_000_000])
+    func whatIsSubmittedTogetherIsReadOnce(
+        settings: PipelineSettings, cacheBytes: Int
+    ) async throws {
+        var settings = settings
+        settings.promptCacheBytes = cacheBytes
+        let types = try types()
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: types, modelsFolder: "/"), settings: settings)
+        defer { pipeline.stop() }
+        let finished = await pipeline.process(documents(types))
+        let statistics = pipeline.statistics
+        check(finished, of: types, statistics)
+        #expect(statistics.encodedParts == golden.count)
+        #expect(statistics.sharedReadings == golden.count * (types.count - 1))
+    }
+
+    /// In any order, from any number of producers: less is shared, but nothing is mixed up.
+    @Test(arguments: PipelineTests.settings)
+    func whatIsNotSubmittedTogetherIsWrittenTheSame(settings: PipelineSettings) async throws {
+        let types = try types()
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: types, modelsFolder: "/"), settings: settings)
+        defer { pipeline.stop() }
+        let seed = SeededRandom.newSeed()
+        var random = SeededRandom(seed: seed)
+        let order = documents(types).shuffled(using: &random)
+        print("seed \(seed)")
+        check(await pipeline.process(order), of: types, pipeline.statistics)
+    }
+
+    @Test func aSiblingThatFailsTakesNoOtherWithIt() async throws {
+        var types = try types()
+        types[0].timeout = .zero
+        types[1].limits.documentBytes = 1
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: types, modelsFolder: "/"),
+            settings: PipelineTests.settings[2])
+        defer { pipeline.stop() }
+        let finished = await pipeline.process(documents(types))
+        for (index, golden) in golden.enumerated() {
+            let first = Int64(100 * index)
+            #expect(finished[first + 1]?.isRejected == true)
+            #expect(finished[first + 2]?.tokens == golden.greedyIds)
+            #expect(finished[first + 3]?.tokens == golden.greedyIds)
+        }
+    }
+
+    // MARK: What lanes do
+
+    @Test func aPartWhosePromptIsBeingReadWaitsForThat() throws {
+        let types = try types()
+        let library = try ModelLibrary(jobTypes: types, modelsFolder: "/")
+        var schedule = Schedule(
+            encoders: 1, decoders: library.decoders.count,
+            bounds: Schedule.Bounds(replicasPerDecoder: 1, rowsPerReplica: 8, handoffCapacity: 64))
+        let now = ContinuousClock.now
+        func part(_ type: String, _ tokens: [Int32]) throws -> Part {
+            let document = Document(
+                SourceDocument(id: 1, jobType: type, text: ""),
+                route: try #require(library.routes[type]), submitted: now, deliver: { _ in })
+            return Part(
+                document: document, index: 0, prompt: Prompt(encoder: 0, tokens: tokens),
+                prepared: now - .seconds(1))
+        }
+        schedule.prepared([try part("small", [1, 2])])
+        guard case .encode(_, let parts) = schedule.next(now: now) else {
+            Issue.record("expected work for the encoder")
+            return
+        }
+        #expect(parts.count == 1)
+        // The same prompt once more with the same projector and once with another, and a new one.
+        let late = [try part("small", [1, 2]), try part("other", [1, 2]), try part("small", [3])]
+        schedule.prepared(late)
+        guard case .encode(_, let others) = schedule.next(now: now) else {
+            Issue.record("expected work for the encoder")
+            return
+        }
+        #expect(others.map(\.prompt.tokens) == [[3]])
+        guard case .rest = schedule.next(now: now) else {
+            Issue.record("expected nothing to do while prompts are read")
+            return
+        }
+        var reading = try #require(Reading.grouping(parts).first)
+        let states = PromptStates(tokens: 2, width: 1, buffer: FloatBuffer(count: 2))
+        reading.learn([states], of: reading.missingProjectors)
+        #expect(reading.takeKnown().count == 1)
+        reading.join(schedule.readingEnded(parts[0].prompt))
+        #expect(reading.takeKnown().map(\.document.source.jobType) == ["small"])
+        #expect(reading.missingProjectors == late[1].projectors)
+        schedule.unread(reading.parts)
+        guard case .encode(_, let again) = schedule.next(now: now) else {
+            Issue.record("expected the part to be read whose projector had no part in the reading")
+            return
+        }
+        #expect(again.map(\.document.source.jobType) == ["other"])
+    }
+
+    @Test func partsOfOnePromptCountForOneInABatch() throws {
+        let type = try goldenType("t5-v1.0")
+        let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        var schedule = Schedule(
+            encoders: 1, decoders: 1,
+            bounds: Schedule.Bounds(replicasPerDecoder: 1, rowsPerReplica: 8, handoffCapacity: 4))
+        let now = ContinuousClock.now
+        let document = Document(
+            SourceDocument(id: 1, jobType: type.name, text: ""),
+            route: try #require(library.routes[type.name]), submitted: now, deliver: { _ in })
+        // Room for four parts; the fifth comes along with the first.
+        let tokens: [[Int32]] = [[1], [2], [3], [4], [5], [1]]
+        schedule.prepared(
+            tokens.enumerated().map {
+                Part(
+                    document: document, index: $0, prompt: Prompt(encoder: 0, tokens: $1),
+                    prepared: now)
+            })
+        guard case .encode(_, let parts) = schedule.next(now: now) else {
+            Issue.record("expected a full batch")
+            return
+        }
+        #expect(parts.map(\.index) == [0, 1, 2, 3, 5])
+    }
+}

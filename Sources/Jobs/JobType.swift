@@ -10,6 +10,8 @@ package struct JobType: Sendable, Equatable {
     /// How the weights of both models are held.
     package var dtype: NumberType
     package var prompt: PromptTemplate
+    /// What the decoder is given before it writes, no part of the output. Nil for nothing.
+    package var decoderPrompt: String?
     package var limits: Limits
     package var decoding: Decoding
     /// File of the tokens that the decoder may use, relative to the models folder. Nil for all.
@@ -27,7 +29,8 @@ package struct JobType: Sendable, Equatable {
 
     package init(
         name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
-        prompt: PromptTemplate, limits: Limits, decoding: Decoding = Decoding(),
+        prompt: PromptTemplate, decoderPrompt: String? = nil, limits: Limits,
+        decoding: Decoding = Decoding(),
         shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration,
         fallback: Double? = nil, shadow: Double = 0
     ) {
@@ -37,6 +40,7 @@ package struct JobType: Sendable, Equatable {
         self.slm = slm
         self.dtype = dtype
         self.prompt = prompt
+        self.decoderPrompt = decoderPrompt
         self.limits = limits
         self.decoding = decoding
         self.shortlist = shortlist

@@ -192,7 +192,8 @@ struct EncodedPart: Sendable {
         return DecoderReplica.Request(
             id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
-                for: part.prompt.tokens, part: part.index, isFirstChoice: isFirstChoice),
+                for: part.prompt.tokens, part: part.index, by: generator,
+                isFirstChoice: isFirstChoice),
             head: generator.head,
             draft: route.draftModel.map {
                 DraftRequest(

@@ -12,4 +12,6 @@ struct Generator: Sendable {
     /// The decoder's own head, or that head cut down to the job type's shortlist.
     let head: OutputHead
     let tokenizer: any Tokenizer
+    /// What the decoder is given before it writes; mostly empty.
+    let decoderPrompt: [Int32]
 }

@@ -111,7 +111,9 @@ private struct Opening {
                 generator: Generator(
                     model: jobType.decoder, decoder: small.decoder, projector: small.projector,
                     head: try head(of: small.decoder, jobType, model: jobType.decoder),
-                    tokenizer: try tokenizer(path(jobType.decoder))), draftModel: nil,
+                    tokenizer: try tokenizer(path(jobType.decoder)),
+                    decoderPrompt: try decoderPrompt(jobType, model: jobType.decoder)),
+                draftModel: nil,
                 largeGenerator: needsLarge ? try ownGenerator(jobType.encoder, jobType) : nil)
         case .speculative:
             let small = try smallModel(jobType, encoder: encoder)
@@ -140,7 +142,8 @@ private struct Opening {
         return Generator(
             model: model, decoder: decoder, projector: identityProjector,
             head: try head(of: decoder, jobType, model: model),
-            tokenizer: try tokenizer(path(model)))
+            tokenizer: try tokenizer(path(model)),
+            decoderPrompt: try decoderPrompt(jobType, model: model))
     }
 
     /// The small model behind the large one.
@@ -171,7 +174,7 @@ private struct Opening {
         return Generator(
             model: generator.model, decoder: decoder, projector: generator.projector,
             head: generator.head,
-            tokenizer: generator.tokenizer)
+            tokenizer: generator.tokenizer, decoderPrompt: generator.decoderPrompt)
     }
 
     private func path(_ folder: String) -> String {
@@ -229,6 +232,13 @@ private struct Opening {
         let head = full.restricted(to: tokens)
         headOfKey[key] = head
         return head
+    }
+
+    /// The job type's `decoder_prompt` as a model's tokens.
+    private mutating func decoderPrompt(_ jobType: JobType, model: String) throws -> [Int32] {
+        guard let text = jobType.decoderPrompt else { return [] }
+        // The end token of a text would end the output before it began.
+        return try tokenizer(path(model)).encode(text).dropLast()
     }
 
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
@@ -297,20 +307,28 @@ private struct Opening {
                 rows: encoder.vocabularyRows)
         }
         for generator in [route.generator, route.largeGenerator].compactMap(\.self) {
-            guard let all = decoders[generator.decoder].model.maximumPositions else { continue }
-            let positions = all - encoder.softPromptTokens
+            let model = decoders[generator.decoder].model
+            let opening = generator.decoderPrompt
+            if let token = opening.first(where: { $0 >= model.head.columns }) {
+                throw InferenceError.tokenOutsideVocabulary(
+                    path: path(generator.model), token: token, rows: model.head.columns)
+            }
+            guard limits.newTokens + opening.count <= T5Decoder.maximumResponse else {
+                throw Refused(
+                    "expected limits.new_tokens, with the \(opening.count) tokens of "
+                        + "decoder_prompt, to be at most \(T5Decoder.maximumResponse), "
+                        + "got \(limits.newTokens + opening.count)")
+            }
+            guard let all = model.maximumPositions else { continue }
+            let positions = all - encoder.softPromptTokens - opening.count
             if limits.sourceTokens + limits.newTokens > positions {
+                var besides = encoder.softPromptTokens > 0 ? " without its soft prompt" : ""
+                if !opening.isEmpty { besides += " without decoder_prompt" }
                 throw Refused(
                     "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                        + "the positions of \(path(generator.model))"
-                        + (positions < all ? " without its soft prompt, " : ", ")
+                        + "the positions of \(path(generator.model))\(besides), "
                         + "got \(limits.sourceTokens) + \(limits.newTokens)")
             }
-        }
-        guard limits.newTokens <= T5Decoder.maximumResponse else {
-            throw Refused(
-                "expected limits.new_tokens to be at most \(T5Decoder.maximumResponse), "
-                    + "got \(limits.newTokens)")
         }
     }
 }

@@ -38,7 +38,7 @@ final class PromptCache: Sendable {
         guard isOn else { return }
         state.withLock { state in
             for index in readings.indices {
-                for projector in readings[index].missingBridges {
+                for projector in readings[index].missingProjectors {
                     let key = Key(prompt: readings[index].prompt, projector: projector)
                     if let states = state.entries.use(key) {
                         state.hits += 1

@@ -34,7 +34,9 @@ struct Route: Sendable {
     }
 
     /// How the response to one part of a document is chosen.
-    func options(for prompt: [Int32], part: Int, isFirstChoice: Bool) -> DecodingOptions {
+    func options(
+        for prompt: [Int32], part: Int, by generator: Generator, isFirstChoice: Bool
+    ) -> DecodingOptions {
         let decoding = jobType.decoding
         let sampling = decoding.sampling.map { sampling in
             Sampling(
@@ -47,7 +49,8 @@ struct Route: Sendable {
             maximumNewTokens: jobType.limits.newTokens,
             minimumNewTokens: jobType.limits.minimumNewTokens, beams: decoding.beams,
             lengthPenalty: Float(decoding.lengthPenalty), noRepeatNgram: decoding.noRepeatNgram,
-            sampling: sampling, measuresConfidence: isFirstChoice && jobType.fallback != nil)
+            sampling: sampling, measuresConfidence: isFirstChoice && jobType.fallback != nil,
+            decoderPrompt: generator.decoderPrompt)
     }
 
     /// Whether the small model was too unsure of a response for it to count.

@@ -45,6 +45,7 @@ struct Field<Value: Sendable>: Sendable {
 /// | decoding.top_k | 0 |
 /// | decoding.top_p | 1 |
 /// | decoding.seed | 0 |
+/// | decoder_prompt | none |
 /// | shortlist | none |
 /// | batch.documents | 32 |
 /// | batch.padded_tokens | 8192, or limits.source_tokens when that is more |
@@ -73,6 +74,10 @@ enum Fields {
     )
     static let prompt = Field(
         "prompt", .prompt, "The text that the models read; `{document}` is the document.")
+    static let decoderPrompt = Field(
+        "decoder_prompt", .decoderPrompt,
+        "What the decoder is given before it writes, special tokens included; no part of the output. "
+            + "Job types that differ in it alone share the reading of a document. Absent: nothing.")
     static let shortlist = Field(
         "shortlist", .modelFile,
         "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "
@@ -163,7 +168,8 @@ package enum JobField {
     /// In the order of the documentation.
     package static let all: [FileField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
-        Fields.dtype.about, Fields.prompt.about, Fields.shortlist.about, Fields.timeout.about,
+        Fields.dtype.about, Fields.prompt.about, Fields.decoderPrompt.about, Fields.shortlist.about,
+        Fields.timeout.about,
         Fields.fallback.about, Fields.shadow.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
         Fields.minimumNewTokens.about, Fields.overflow.about, Fields.concurrentDocuments.about,

@@ -20,6 +20,7 @@ package struct JobFile: Sendable {
         let (llm, slm) = reader.models(mode: mode)
         let dtype = reader.value(Fields.dtype)
         let prompt = reader.value(Fields.prompt)
+        let decoderPrompt = reader.optional(Fields.decoderPrompt)
         let shortlist = reader.optional(Fields.shortlist)
         let timeout = reader.value(Fields.timeout)
         let limits = reader.limits()
@@ -35,7 +36,8 @@ package struct JobFile: Sendable {
         nameLine = reader.line(of: Fields.name)
         jobType = JobType(
             name: name, mode: mode, llm: llm, slm: slm, dtype: dtype, prompt: prompt,
-            limits: limits, decoding: decoding, shortlist: shortlist, batch: batch, retry: retry,
+            decoderPrompt: decoderPrompt, limits: limits, decoding: decoding, shortlist: shortlist,
+            batch: batch, retry: retry,
             timeout: timeout, fallback: fallback, shadow: shadow)
     }
 }

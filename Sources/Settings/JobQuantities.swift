@@ -21,6 +21,10 @@ extension Quantity<String> {
         expected: "a file inside the models folder, such as flan-t5-small/shortlist.txt"
     ) { isInside($0) ? $0 : nil }
 
+    static let decoderPrompt = Quantity(expected: "a text of 1 to 1000 bytes") {
+        (1...1000).contains($0.utf8.count) ? $0 : nil
+    }
+
     private static func isInside(_ path: String) -> Bool {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !path.contains("\0")

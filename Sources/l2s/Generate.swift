@@ -45,6 +45,12 @@ struct Generate: AsyncParsableCommand {
     @Option(help: "What the models read; {document} stands for the document.")
     var prompt = PromptTemplate.placeholder
 
+    @Option(
+        help: ArgumentHelp(
+            "What the decoder is given before it writes, special tokens included; no part of the "
+                + "output.", valueName: "text"))
+    var decoderPrompt: String?
+
     @Option(help: ArgumentHelp("The most tokens of an output, 1 to 4096.", valueName: "n"))
     var maxNewTokens = 128
 
@@ -82,6 +88,9 @@ struct Generate: AsyncParsableCommand {
         try expect("--max-new-tokens", maxNewTokens, in: 1...4096)
         try expect("--min-new-tokens", minNewTokens, in: 0...maxNewTokens)
         try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
+        if decoderPrompt?.isEmpty == true {
+            throw ValidationError("expected --decoder-prompt to hold text, got none")
+        }
         try expect("--batch-size", batchSize, in: 1...1024)
         try expect("--threads", threads ?? 1, in: 1...1024)
         guard PromptTemplate(prompt) != nil else {
@@ -132,6 +141,7 @@ struct Generate: AsyncParsableCommand {
         return JobType(
             name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
             dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
+            decoderPrompt: decoderPrompt,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
                 newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),

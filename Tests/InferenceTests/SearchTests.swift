@@ -15,6 +15,7 @@ import Testing
         }
 
         struct Written: Decodable {
+            let prompt: [Int32]?
             let tokens: [Int32]
             let score: Float?
         }
@@ -26,29 +27,35 @@ import Testing
 
         var testDescription: String { "\(model), \(options)" }
 
-        var decoding: DecodingOptions {
+        func decoding(of written: Written) -> DecodingOptions {
             DecodingOptions(
                 maximumNewTokens: 24, minimumNewTokens: options.minimumNewTokens ?? 0,
                 beams: options.beams ?? 1, lengthPenalty: options.lengthPenalty ?? 1,
-                noRepeatNgram: options.noRepeatNgram ?? 0)
+                noRepeatNgram: options.noRepeatNgram ?? 0,
+                decoderPrompt: written.prompt ?? [])
         }
     }
 
     static let searches = (try? loadDecodingFixture("searches", as: [Search].self)) ?? []
+    /// With tokens that the decoder is given first.
+    static let prompted = (try? loadDecodingFixture("prompted", as: [Search].self)) ?? []
 
     @Test func theFixtureHoldsEveryConstraint() {
         #expect(Self.searches.count == 24)
+        #expect(Self.prompted.count == 12)
+        #expect(Self.prompted.allSatisfy { $0.responses.allSatisfy { $0.prompt != nil } })
         #expect(Self.searches.contains { $0.responses.contains { $0.tokens.count < 24 } })
     }
 
-    @Test(arguments: searches, [false, true])
+    @Test(arguments: searches + prompted, [false, true])
     func agreesWithTransformers(search: Search, inOneBatch: Bool) throws {
         let model = try GoldenModel(search.model, endIDs: search.ends)
         let states = model.encode(try Golden.load(search.model).cases.map(\.inputIds))
+        let requests = zip(states, search.responses).map {
+            (states: $0, options: search.decoding(of: $1), head: nil as OutputHead?)
+        }
         let responses =
-            inOneBatch
-            ? model.write(states, options: search.decoding)
-            : states.flatMap { model.write([$0], options: search.decoding) }
+            inOneBatch ? model.write(requests) : requests.flatMap { model.write([$0]) }
         #expect(responses.map { $0?.tokens } == search.responses.map(\.tokens))
         let scores = search.responses.compactMap(\.score)
         #expect(agrees(responses.compactMap { $0?.score }, scores))
@@ -76,6 +83,33 @@ import Testing
                     #expect(Set(pairs).count == pairs.count, "\(name), \(beams) beams")
                 }
             }
+        }
+    }
+
+    /// What a model wrote itself it goes on from as if it had just written it, whichever model it is.
+    @Test(arguments: Fixtures.goldens, [1, 3, 8])
+    func anOutputGoesOnFromItsBeginning(name: String, given: Int) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases.filter { $0.greedyIds.count > given }
+        #expect(!cases.isEmpty)
+        let states = model.encode(cases.map(\.inputIds))
+        let requests = zip(cases, states).map { golden, states in
+            let options = DecodingOptions(
+                maximumNewTokens: golden.greedyIds.count - given,
+                decoderPrompt: Array(golden.greedyIds.prefix(given)))
+            return (states: states, options: options, head: nil as OutputHead?)
+        }
+        // Some with a prompt beside some without, in one replica.
+        let plain = cases.indices.map {
+            (
+                states: states[$0], options: DecodingOptions(maximumNewTokens: 24),
+                head: nil as OutputHead?
+            )
+        }
+        let responses = model.write(requests + plain)
+        for (index, golden) in cases.enumerated() {
+            #expect(responses[index]?.tokens == Array(golden.greedyIds.dropFirst(given)))
+            #expect(responses[cases.count + index]?.tokens == golden.greedyIds)
         }
     }
 

@@ -14,6 +14,8 @@ import Testing
             DecodingOptions(maximumNewTokens: 24), DecodingOptions(maximumNewTokens: 1),
             DecodingOptions(maximumNewTokens: 40, noRepeatNgram: 2),
             DecodingOptions(maximumNewTokens: 60, minimumNewTokens: 60, noRepeatNgram: 3),
+            DecodingOptions(maximumNewTokens: 24, decoderPrompt: [7]),
+            DecodingOptions(maximumNewTokens: 24, noRepeatNgram: 2, decoderPrompt: [7, 300, 12]),
         ] {
             let expected = pair.write(prompts, options: options, length: nil)
             let found = pair.write(prompts, options: options, length: length)

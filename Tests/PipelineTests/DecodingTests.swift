@@ -54,12 +54,16 @@ import Testing
         var type = try goldenType("t5-v1.0")
         type.limits.minimumNewTokens = 3
         type.decoding = JobType.Decoding(beams: 4, lengthPenalty: 0.5, noRepeatNgram: 2)
+        type.decoderPrompt = "one two"
         let route = try route(type)
+        let opening = route.generator.decoderPrompt
+        // The end token of a text is not among them: the output would be over.
+        #expect(!opening.isEmpty && !opening.contains { route.generator.head.endIDs.contains($0) })
         #expect(
-            route.options(for: [1], part: 0, isFirstChoice: true)
+            route.options(for: [1], part: 0, by: route.generator, isFirstChoice: true)
                 == DecodingOptions(
                     maximumNewTokens: 24, minimumNewTokens: 3, beams: 4, lengthPenalty: 0.5,
-                    noRepeatNgram: 2))
+                    noRepeatNgram: 2, decoderPrompt: opening))
         #expect(route.rows == 4)
     }
 

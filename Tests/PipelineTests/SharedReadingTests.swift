@@ -101,6 +101,38 @@ import Testing
         check(await pipeline.process(order), of: types, pipeline.statistics)
     }
 
+    /// Tasks that differ in what the decoder is given share a reading, in every mode.
+    @Test(arguments: PipelineTests.settings)
+    func theDecodersPromptTellsTasksApart(settings: PipelineSettings) async throws {
+        var types = try types().filter { $0.name != "shadowed" && $0.name != "other" }
+        var unsure = types[1]
+        unsure.name = "unsure"
+        unsure.fallback = 1
+        types.append(unsure)
+        types += types.map { type in
+            var prompted = type
+            prompted.name += " prompted"
+            prompted.decoderPrompt = "one two three"
+            return prompted
+        }
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: types, modelsFolder: "/"), settings: settings)
+        defer { pipeline.stop() }
+        let finished = await pipeline.process(documents(types))
+        #expect(pipeline.statistics.encodedParts == golden.count)
+        for index in golden.indices {
+            let outputs = types.indices.map { finished[Int64(100 * index + $0)]?.tokens }
+            #expect(outputs[1] == golden[index].greedyIds)
+            // Plain and prompted alike: what proposes, or is not sure enough, changes nothing.
+            for first in [0, 4] {
+                #expect(outputs[first] != nil)
+                #expect(outputs[first + 2] == outputs[first])
+                #expect(outputs[first + 3] == outputs[first])
+            }
+            #expect(outputs[4] != outputs[0])
+        }
+    }
+
     @Test func aSiblingThatFailsTakesNoOtherWithIt() async throws {
         var types = try types()
         types[0].timeout = .zero

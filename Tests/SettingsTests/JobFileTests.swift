@@ -46,6 +46,7 @@ private let minimal = """
             mode: slm
             slm: deep/folder
             prompt: "{document} in short"
+            decoder_prompt: "<|im_start|>Short\\n"
             timeout: 2h
             limits: {document_bytes: 2MiB, source_tokens: 9, new_tokens: 8, minimum_new_tokens: 7,
                      overflow: split}
@@ -58,6 +59,7 @@ private let minimal = """
         #expect(jobType.llm == nil)
         #expect(jobType.slm == "deep/folder")
         #expect(jobType.prompt == PromptTemplate("{document} in short"))
+        #expect(jobType.decoderPrompt == "<|im_start|>Short\n")
         #expect(jobType.timeout == .seconds(7200))
         #expect(
             jobType.limits
@@ -105,7 +107,7 @@ private let minimal = """
         #expect(
             refusals(of: minimal + "timeuot: 5s\nlimits:\n  new_token: 5\n  colour: red\n") == [
                 "jobs/x.yaml:6: expected the file to be made of name, mode, llm, slm, dtype, "
-                    + "prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
+                    + "prompt, decoder_prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
                     + "retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "
                     + "new_tokens, minimum_new_tokens, overflow, concurrent_documents, got \"new_token\"; "

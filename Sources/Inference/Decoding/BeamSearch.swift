@@ -17,6 +17,8 @@ struct BeamSearch: LogitSearch {
     private let options: DecodingOptions
     private let head: OutputHead
     private let constraints: Constraints
+    /// What the first token of the response follows.
+    private let firstInput: Int32
     private var running: [Beam]
     private var finished: [(tokens: [Int32], score: Float)] = []
 
@@ -24,12 +26,13 @@ struct BeamSearch: LogitSearch {
         self.head = head
         self.options = options
         constraints = Constraints(options, row: row, head: head)
+        firstInput = options.decoderPrompt.last ?? head.startID
         // All beams would be equal at first: one row stands for them.
         running = [Beam(row: row, score: 0)]
     }
 
     var rows: [DecoderRow] { running.map(\.row) }
-    var nextTokens: [Int32] { running.map { $0.tokens.last ?? head.startID } }
+    var nextTokens: [Int32] { running.map { $0.tokens.last ?? firstInput } }
 
     mutating func advance(logits: Rows) -> Response? {
         let length = running[0].tokens.count + 1

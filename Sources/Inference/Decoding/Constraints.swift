@@ -4,14 +4,14 @@ struct Constraints {
     private let noRepeatNgram: Int
     private let endIDs: [Int32]
     /// What stands before the response and takes part in runs: the start token of an
-    /// encoder-decoder. A prompt is never part of it.
+    /// encoder-decoder and the decoder's prompt. A document is never part of it.
     private let prefix: [Int32]
 
     init(_ options: DecodingOptions, row: DecoderRow, head: OutputHead) {
         minimumNewTokens = options.minimumNewTokens
         noRepeatNgram = options.noRepeatNgram
         endIDs = head.endIDs
-        prefix = row.firstInput == nil ? [head.startID] : []
+        prefix = (row.firstInput == nil ? [head.startID] : []) + options.decoderPrompt
     }
 
     /// Empty for most steps of most responses. Cost: a scan of `written`, where runs are ruled.

@@ -14,10 +14,14 @@ package struct DecodingOptions: Sendable, Equatable {
     package var sampling: Sampling?
     /// Whether the response says how likely its tokens were; for greedy choices only.
     package var measuresConfidence: Bool
+    /// Tokens that the decoder is given before it writes: after the start token of an
+    /// encoder-decoder, or after the document. They are no part of the response.
+    package var decoderPrompt: [Int32]
 
     package init(
         maximumNewTokens: Int, minimumNewTokens: Int = 0, beams: Int = 1, lengthPenalty: Float = 1,
-        noRepeatNgram: Int = 0, sampling: Sampling? = nil, measuresConfidence: Bool = false
+        noRepeatNgram: Int = 0, sampling: Sampling? = nil, measuresConfidence: Bool = false,
+        decoderPrompt: [Int32] = []
     ) {
         precondition(beams == 1 || sampling == nil, "\(beams) beams cannot be sampled")
         precondition(
@@ -29,6 +33,7 @@ package struct DecodingOptions: Sendable, Equatable {
         self.noRepeatNgram = noRepeatNgram
         self.sampling = sampling
         self.measuresConfidence = measuresConfidence
+        self.decoderPrompt = decoderPrompt
     }
 }
 

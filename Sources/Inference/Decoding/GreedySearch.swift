@@ -7,6 +7,8 @@ struct GreedySearch {
     private let head: OutputHead
     private let constraints: Constraints
     private let maximumNewTokens: Int
+    /// What the first token of the response follows.
+    private let firstInput: Int32
     private var written: [Int32] = []
     private var drafted = 0
     private var accepted = 0
@@ -22,10 +24,11 @@ struct GreedySearch {
         self.speculation = speculation
         constraints = Constraints(options, row: row, head: head)
         maximumNewTokens = options.maximumNewTokens
+        firstInput = options.decoderPrompt.last ?? head.startID
         hope = speculation?.length ?? 0
     }
 
-    private var nextToken: Int32 { written.last ?? head.startID }
+    private var nextToken: Int32 { written.last ?? firstInput }
     /// Of the next pass, each a token of `row`.
     var inputs: [Int32] { [nextToken] + proposals }
 
@@ -81,7 +84,7 @@ extension GreedySearch {
     /// What the small model has not taken yet, in order.
     var unreadBySpeculation: [Int32] {
         guard let speculation else { return [] }
-        let sequence = [speculation.startID] + written + proposals
+        let sequence = speculation.opening + written + proposals
         return Array(sequence[speculation.row.position...])
     }
 
@@ -94,10 +97,13 @@ extension GreedySearch {
 /// The small model's part in one response of speculative decoding.
 struct Speculation {
     let row: DecoderRow
-    let startID: Int32
+    /// What stands before the response: the start token and the decoder's prompt.
+    let opening: [Int32]
     /// Proposals at a time, at most.
     let length: Int
 
     /// Takes back what it read beyond so many written tokens.
-    fileprivate func forget(after written: Int) { row.rewind(by: max(0, row.position - written)) }
+    fileprivate func forget(after written: Int) {
+        row.rewind(by: max(0, row.position - (opening.count - 1 + written)))
+    }
 }

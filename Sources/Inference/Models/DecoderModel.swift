@@ -26,7 +26,7 @@ package protocol DecoderModel: Sendable {
 package struct OpenedPrompt: Sendable {
     /// [tokens, stateWidth]: encoder states, or input embeddings of an SLM that reads by itself.
     package let states: PromptStates
-    /// At most so many tokens will be written.
+    /// At most so many tokens will follow it: those of the decoder's prompt and of the response.
     package let maximumNewTokens: Int
 
     package init(states: PromptStates, maximumNewTokens: Int) {

@@ -24,6 +24,9 @@ package final class DecoderReplica {
             self.head = head
             self.draft = draft
         }
+
+        /// At most so many tokens are given to a decoder or written by it.
+        fileprivate var newTokens: Int { options.decoderPrompt.count + options.maximumNewTokens }
     }
 
     private let model: any DecoderModel
@@ -48,9 +51,8 @@ package final class DecoderReplica {
     /// Takes documents up; what is computed once per document is computed now.
     package func admit(_ requests: [Request]) {
         let rows = model.open(
-            requests.map {
-                OpenedPrompt(states: $0.states, maximumNewTokens: $0.options.maximumNewTokens)
-            }, workspace: workspace)
+            requests.map { OpenedPrompt(states: $0.states, maximumNewTokens: $0.newTokens) },
+            workspace: workspace)
         let speculations = speculations(requests)
         for (index, request) in requests.enumerated() {
             let head = request.head ?? model.head
@@ -65,6 +67,22 @@ package final class DecoderReplica {
                 request.id, row: rows[index], options: request.options,
                 speculation: speculations[index])
         }
+        takeDecoderPrompts(requests, rows)
+    }
+
+    /// Gives the decoder what it is to go on from, all documents' in one pass: all but the last
+    /// token, which the first step takes.
+    private func takeDecoderPrompts(_ requests: [Request], _ opened: [DecoderRow]) {
+        var rows: [DecoderRow] = []
+        var tokens: [Int32] = []
+        for (request, row) in zip(requests, opened) where !request.options.decoderPrompt.isEmpty {
+            let head = request.head ?? model.head
+            tokens += [head.startID] + request.options.decoderPrompt.dropLast()
+            rows += repeatElement(row, count: request.options.decoderPrompt.count)
+        }
+        guard !rows.isEmpty else { return }
+        hidden = hidden.grown(to: rows.count * model.stateWidth)
+        model.step(rows, tokens: tokens, into: hidden, workspace: workspace)
     }
 
     private func speculations(_ requests: [Request]) -> [Speculation?] {
@@ -72,14 +90,15 @@ package final class DecoderReplica {
         var rows = draftModel.open(
             requests.compactMap { request in
                 request.draft.map {
-                    OpenedPrompt(
-                        states: $0.states, maximumNewTokens: request.options.maximumNewTokens)
+                    OpenedPrompt(states: $0.states, maximumNewTokens: request.newTokens)
                 }
             }, workspace: workspace
         )[...]
         return requests.map { request in
             guard let draft = request.draft, let row = rows.popFirst() else { return nil }
-            return Speculation(row: row, startID: draft.head.startID, length: draft.length)
+            return Speculation(
+                row: row, opening: [draft.head.startID] + request.options.decoderPrompt,
+                length: draft.length)
         }
     }
 

@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
 .PHONY: demo test test-faults check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
-    evaluate deps lint format
+    evaluate deps lint format schema
 SOURCES = Package.swift Sources Tests migrations
 
 demo: deps
@@ -32,6 +32,11 @@ check-sql:
 	        $$parser.new/bin/pip install --quiet pglast==$$version && mv $$parser.new $$parser; } && \
 	    $$parser/bin/python .ci/check-sql || exit 1; \
 	done
+
+# Writes migrations/schema.sql anew, from a server of this machine.
+schema:
+	swift build --build-tests
+	L2S_WRITE_SCHEMA=1 swift test --skip-build --disable-xctest --filter SchemaFileTests
 
 # The engine on this machine: matrix products, the default models, a pair of random weights whose SLM
 # reads a seventh of the bytes a step, and the validation documents through queue and worker beside

@@ -1,10 +1,18 @@
 -- 2: how documents get in: l2s.enqueue, in the caller's own transaction.
+--
+-- Turns are start-time fair queueing (Goyal, Vin and Cheng, 1996), in estimated tokens: a tenant's
+-- next document is due where its last waiting one ends, or where the queue stands now when that is
+-- further. So a million documents of one tenant lie far ahead in turns, and ten of another go between
+-- the next of them. Only the order is decided, once, at enqueue: claims stay one index scan.
+-- Priorities go before turns. Turns are approximate where transactions do not see each other.
 
 -- Tells the workers that something became ready. A notification takes a lock on the whole cluster
 -- when its transaction commits, so there is one only while a worker is idle. A worker that falls
 -- idle in between finds the document by polling.
 CREATE FUNCTION l2s.wake() RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM l2s.worker w
@@ -14,20 +22,74 @@ BEGIN
     END IF;
 END $$;
 
+-- Length classes, so that the documents of a batch are about equally long. Classes 6 and 7 are for
+-- suspects, whose worker crashed: 6 in batches of at most 16, 7 alone.
+CREATE FUNCTION l2s.length_class(tokens integer) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN tokens <= 128 THEN 0 WHEN tokens <= 256 THEN 1 WHEN tokens <= 512 THEN 2
+            WHEN tokens <= 1024 THEN 3 WHEN tokens <= 2048 THEN 4 ELSE 5 END::smallint;
+
+-- Whom a statement is made for, also inside of functions that run with their owner's rights.
+CREATE FUNCTION l2s.caller() RETURNS text
+LANGUAGE sql STABLE
+RETURN coalesce(nullif(current_setting('role'), 'none'), session_user);
+
+-- The turn after which a tenant's next document is due. Only for functions whose settings keep plans
+-- on their index.
+CREATE FUNCTION l2s.last_turn(job_type integer, tenant integer, rank smallint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN greatest(
+        (SELECT t.turn FROM l2s.turn t
+         WHERE t.job_type = last_turn.job_type AND t.rank = last_turn.rank),
+        (SELECT q.turn FROM l2s.queue q
+         WHERE q.state = 0 AND q.job_type = last_turn.job_type AND q.tenant = last_turn.tenant
+           AND q.rank = last_turn.rank
+         ORDER BY q.turn DESC LIMIT 1),
+        0);
+END $$;
+
+-- The open run of a group, held open until the caller's transaction ends; made when there is none.
+CREATE FUNCTION l2s.open_group(name text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    run bigint;
+BEGIN
+    SELECT g.id INTO run FROM l2s.group_run g
+    WHERE g.name = open_group.name AND g.finished_at IS NULL
+    ORDER BY g.id LIMIT 1 FOR KEY SHARE;
+    IF NOT FOUND THEN
+        INSERT INTO l2s.group_run (name) VALUES (open_group.name) RETURNING id INTO run;
+    END IF;
+    RETURN run;
+END $$;
+
 CREATE FUNCTION l2s.enqueue(
     job_type   text,
     document   text,
     priority   integer DEFAULT 0,
     run_at     timestamptz DEFAULT now(),
     dedupe_key text DEFAULT NULL,
-    metadata   jsonb DEFAULT NULL
+    metadata   jsonb DEFAULT NULL,
+    "group"    text DEFAULT NULL,
+    tenant     text DEFAULT NULL,
+    notify     boolean DEFAULT false
 ) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+AS $$
 DECLARE
-    type   l2s.job_type;
-    bytes  integer := octet_length(document);
-    new_id bigint;
-    stamp  timestamptz := clock_timestamp();
+    type    l2s.job_type;
+    bytes   integer := octet_length(document);
+    size    integer := octet_length(document) / 4 + 1;
+    new_id  bigint;
+    run     bigint;
+    flow    integer := coalesce(hashtext(tenant), 0);
+    ready   boolean;
+    stamp   timestamptz := clock_timestamp();
 BEGIN
     SELECT * INTO type FROM l2s.job_type t WHERE t.name = enqueue.job_type;
     IF NOT FOUND THEN
@@ -67,9 +129,17 @@ BEGIN
         RAISE EXCEPTION 'expected run_at to be a time, got NULL' USING
             ERRCODE = 'null_value_not_allowed';
     END IF;
-    IF octet_length(dedupe_key) > 1000 THEN
-        RAISE EXCEPTION 'expected dedupe_key to have at most 1000 bytes, got %',
+    IF octet_length(dedupe_key) NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'expected dedupe_key to have 1 to 1000 bytes, got %',
             octet_length(dedupe_key) USING ERRCODE = 'string_data_right_truncation';
+    END IF;
+    IF octet_length("group") NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'expected group to have 1 to 1000 bytes, got %', octet_length("group")
+            USING ERRCODE = 'string_data_right_truncation';
+    END IF;
+    IF octet_length(tenant) NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'expected tenant to have 1 to 1000 bytes, got %', octet_length(tenant)
+            USING ERRCODE = 'string_data_right_truncation';
     END IF;
 
     new_id := nextval('l2s.document_id');
@@ -83,17 +153,26 @@ BEGIN
                 WHERE d.job_type = type.id AND d.key = enqueue.dedupe_key);
         END IF;
     END IF;
+    IF "group" IS NOT NULL THEN
+        run := l2s.open_group("group");
+    END IF;
 
     INSERT INTO l2s.document (
-        id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata)
-    VALUES (new_id, type.id, priority, run_at, stamp, document, dedupe_key, metadata);
-
-    INSERT INTO l2s.queue (document_id, run_at, reader, job_type, tokens, rank, lane, state)
+        id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata, group_id, tenant,
+        producer)
     VALUES (
-        new_id, greatest(run_at, stamp), type.reader, type.id,
-        bytes / 4 + 1, -priority, l2s.lane(bytes / 4 + 1),
-        CASE WHEN run_at > stamp THEN 2 ELSE 0 END);
-    IF run_at <= stamp THEN
+        new_id, type.id, priority, run_at, stamp, document, dedupe_key, metadata, run, tenant,
+        l2s.caller());
+
+    -- A delayed document gets its turn when its time comes.
+    ready := run_at <= stamp;
+    INSERT INTO l2s.queue (
+        document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, notify, turn)
+    VALUES (
+        new_id, greatest(run_at, stamp), type.id, size, -priority, l2s.length_class(size),
+        CASE WHEN ready THEN 0 ELSE 2 END, flow, run, coalesce(notify, false),
+        CASE WHEN ready THEN size + l2s.last_turn(type.id, flow, (-priority)::smallint) ELSE 0 END);
+    IF ready THEN
         PERFORM l2s.wake();
     END IF;
     RETURN new_id;
@@ -101,48 +180,41 @@ END $$;
 COMMENT ON FUNCTION l2s.enqueue IS
 'Puts a document through a job type and returns the job''s id.
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
-is not enqueued again, its id is returned. metadata: kept beside the job, not read by l2s.
+is not enqueued again, its id is returned. metadata: kept beside the job; l2s reads one key of it,
+traceparent, the W3C trace context that the worker''s spans continue. group, written "group" because
+SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
+take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
 
 -- Makes the job types of a jobs folder known, or their changes; types that are absent from
--- `definitions` stay as they are. Unfinished documents follow a type that changed its reader.
+-- `definitions` stay as they are.
 CREATE FUNCTION l2s.sync_job_types(definitions json) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    moved integer[];
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
-    INSERT INTO l2s.reader (name)
-    SELECT DISTINCT d.reader FROM json_to_recordset(definitions) AS d(reader text) ORDER BY 1
+    INSERT INTO l2s.encoder (name)
+    SELECT DISTINCT d.encoder FROM json_to_recordset(definitions) AS d(encoder text)
+    WHERE NOT EXISTS (SELECT FROM l2s.encoder r WHERE r.name = d.encoder) ORDER BY 1
     ON CONFLICT DO NOTHING;
 
-    moved := ARRAY(
-        SELECT t.id
-        FROM json_to_recordset(definitions) AS d(name text, reader text)
-        JOIN l2s.job_type t ON t.name = d.name
-        JOIN l2s.reader r ON r.id = t.reader
-        WHERE r.name <> d.reader);
-
     INSERT INTO l2s.job_type (
-        name, reader, mode, llm, slm, document_bytes, maximum_attempts, backoff, maximum_backoff)
+        name, encoder, mode, llm, slm, document_bytes, maximum_attempts, backoff, maximum_backoff,
+        concurrent_documents)
     SELECT
         d.name, r.id, d.mode, d.llm, d.slm, d.document_bytes, d.maximum_attempts,
-        make_interval(secs => d.backoff), make_interval(secs => d.maximum_backoff)
+        make_interval(secs => d.backoff), make_interval(secs => d.maximum_backoff),
+        d.concurrent_documents
     FROM json_to_recordset(definitions) AS d(
-        name text, reader text, mode text, llm text, slm text, document_bytes integer,
-        maximum_attempts integer, backoff double precision, maximum_backoff double precision)
-    JOIN l2s.reader r ON r.name = d.reader
+        name text, encoder text, mode text, llm text, slm text, document_bytes integer,
+        maximum_attempts integer, backoff double precision, maximum_backoff double precision,
+        concurrent_documents integer)
+    JOIN l2s.encoder r ON r.name = d.encoder
     ORDER BY d.name
     ON CONFLICT (name) DO UPDATE SET
-        reader = excluded.reader, mode = excluded.mode, llm = excluded.llm, slm = excluded.slm,
+        encoder = excluded.encoder, mode = excluded.mode, llm = excluded.llm, slm = excluded.slm,
         document_bytes = excluded.document_bytes, maximum_attempts = excluded.maximum_attempts,
-        backoff = excluded.backoff, maximum_backoff = excluded.maximum_backoff;
-
-    IF moved <> '{}' THEN
-        UPDATE l2s.queue q SET reader = t.reader
-        FROM l2s.job_type t
-        WHERE t.id = q.job_type AND q.document_id = ANY (ARRAY(
-            SELECT w.document_id FROM l2s.queue w
-            WHERE w.job_type = ANY (moved) ORDER BY w.document_id FOR UPDATE));
-        PERFORM l2s.wake();
-    END IF;
+        backoff = excluded.backoff, maximum_backoff = excluded.maximum_backoff,
+        concurrent_documents = excluded.concurrent_documents;
+    PERFORM l2s.wake();
 END $$;

@@ -10,7 +10,7 @@ package enum JobTypeTable {
         let definitions = JSONText.array(
             jobTypes.map { type in
                 .object([
-                    ("name", .string(type.name)), ("reader", .string(type.encoder)),
+                    ("name", .string(type.name)), ("encoder", .string(type.encoder)),
                     ("mode", .string(type.mode.rawValue)),
                     ("llm", .string(type.llm)), ("slm", .string(type.slm)),
                     ("document_bytes", .int(type.limits.documentBytes)),

@@ -20,10 +20,10 @@ extension Claim {
     /// Nil for no rows.
     fileprivate init?(_ rows: Rows, encoder: String) throws {
         guard let first = rows.first else { return nil }
-        let number: Int = try first.value("lane")
+        let number: Int = try first.value("length_class")
         guard let lengthClass = LengthClass(rawValue: number) else {
             throw DatabaseError.unexpectedValue(
-                column: "lane", expected: "from 0 to \(LengthClass.allCases.count - 1)",
+                column: "length_class", expected: "from 0 to \(LengthClass.allCases.count - 1)",
                 found: String(number))
         }
         self.init(

@@ -10,7 +10,7 @@ extension PostgresJobStore {
         let rows = report.description
         return try await work.run { connection in
             let exceptions = try await connection.query(
-                "SELECT * FROM l2s.write_back($1, $2)", [.int(lease.value), .text(rows)])
+                "SELECT * FROM l2s.complete($1, $2)", [.int(lease.value), .text(rows)])
             // A second call costs only the batches that have something to tell.
             let agreements = documents.compactMap(\.agreement)
             if !agreements.isEmpty {
@@ -39,7 +39,7 @@ extension PostgresJobStore {
 }
 
 extension RowsText {
-    /// A row of type `l2s.finished`.
+    /// A row of type `l2s.completion`.
     fileprivate mutating func add(_ document: FinishedDocument) {
         let (word, output, reason): (String, String?, String?) =
             switch document.outcome {

@@ -77,6 +77,10 @@ package struct SchemaMigrator: Sendable {
                     // Whoever waits for a table makes all wait that come after.
                     try connection.query("SET LOCAL lock_timeout = '2s'")
                     try connection.script(next.sql, name: "migration \(next.name)")
+                    // PostgreSQL lets everybody call a new function; l2s.grant_roles comes later.
+                    try connection.script(
+                        "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA l2s FROM PUBLIC",
+                        name: "the rights after migration \(next.name)")
                     try connection.query(
                         """
                         INSERT INTO l2s.migration (version, name, checksum)
@@ -111,6 +115,9 @@ package struct SchemaMigrator: Sendable {
             [.ints(migrations.map { Int64($0.version) }), .texts(migrations.map(\.sql))])
         let found: Int = try rows.last?.value("version") ?? 0
         let schema = connection.settings.schemaName
+        if try rows.first?.value("name") == Self.firstBeforeTheBaseline {
+            throw SchemaMismatch.beforeTheBaseline(found: found, schema: schema)
+        }
         guard found <= version else {
             throw SchemaMismatch.newer(found: found, known: version, schema: schema)
         }
@@ -120,6 +127,8 @@ package struct SchemaMigrator: Sendable {
         return found
     }
 
+    /// The first of 27 steps that were replaced by the baseline, before anybody had deployed them.
+    private static let firstBeforeTheBaseline = "0001_jobs"
     /// Any number that nobody else uses: the bytes of "l2s_migr".
     private static let lock: Int64 = 0x6c32_735f_6d69_6772
     /// About two minutes.
@@ -133,6 +142,8 @@ package enum SchemaMismatch: Error, Equatable {
     /// A step was applied whose text differs from this program's.
     case changed(name: String)
     case encoding(found: String)
+    /// It was made by a development version, whose steps are no longer known.
+    case beforeTheBaseline(found: Int, schema: String = "l2s")
     /// Somebody else's tables are in it.
     case foreign(schema: String)
 }
@@ -150,6 +161,11 @@ extension SchemaMismatch: CustomStringConvertible {
         case .encoding(let found):
             "expected the database's encoding to be UTF8, got \(found): "
                 + "create one with ENCODING 'UTF8' TEMPLATE template0"
+        case .beforeTheBaseline(let found, let schema):
+            "schema \(schema) is version \(found) of a development version before 0.1.0, which is no "
+                + "longer supported: keep its results, if you need them, with \"COPY (SELECT * FROM "
+                + "\(schema).jobs) TO STDOUT\", then DROP SCHEMA \(schema) CASCADE and run l2s "
+                + "migrate, or name another schema with --schema (L2S_SCHEMA)"
         case .foreign(let schema):
             "schema \(schema) holds something else than a queue: name one that is empty or not there "
                 + "yet with --schema (L2S_SCHEMA)"

@@ -123,7 +123,7 @@ import Testing
         let database = try await TestDatabase()
         let url = database.connectionString
         let sql = try await database.connect()
-        try await sql.query("DELETE FROM l2s.migration WHERE version > 17")
+        try await sql.query("DELETE FROM l2s.migration WHERE version > 7")
         let behind = try await finding("schema", on: url)
         #expect(behind.verdict == "failed" && behind.words.contains("run l2s migrate"))
         try await sql.query(

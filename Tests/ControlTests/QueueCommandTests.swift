@@ -24,7 +24,7 @@ import Testing
         let database = try await TestDatabase(migrated: false)
         let first = try await l2s(["migrate"], on: database)
         #expect(first.status == 0)
-        #expect(first.output.contains("applied 0001_jobs"))
+        #expect(first.output.contains("applied 0001_tables"))
         #expect(first.output.contains("job types: summarize-llm, summarize, translate"))
         let second = try await l2s(["migrate"], on: database)
         #expect(second.status == 0)

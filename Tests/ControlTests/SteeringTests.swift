@@ -61,8 +61,10 @@ import Testing
         for _ in 1...4 {
             try await sql.query(
                 """
-                SELECT l2s.complete(c.lease_id, json_build_array(json_build_object(
-                    'id', c.document_id, 'outcome', 'succeeded', 'output', 'out ' || c.document_id)))
+                SELECT l2s.complete(c.lease_id, ARRAY(
+                    SELECT json_populate_record(NULL::l2s.completion, json_build_object(
+                        'id', c.document_id, 'outcome', 'succeeded',
+                        'output', 'out ' || c.document_id))))
                 FROM l2s.claim(1, 'llm', '{summarize}', 1, 1000, '30 s') AS c
                 """)
         }

@@ -66,7 +66,7 @@ import Testing
         let queue = try await QueueFixture()
         for tokens in [0, 1, 128, 129, 256, 257, 512, 513, 1024, 1025, 2048, 2049, 1_000_000] {
             let number: Int = try await queue.sql.query(
-                "SELECT l2s.lane($1)", [.int(tokens)]
+                "SELECT l2s.length_class($1)", [.int(tokens)]
             ).single()
             #expect(number == LengthClass(tokens: tokens).rawValue)
         }
@@ -196,8 +196,8 @@ import Testing
             SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
             PREPARE pick(integer, smallint, integer) AS
                 SELECT q.document_id, q.rank, q.turn, q.tokens FROM l2s.queue q
-                WHERE q.state = 0 AND q.job_type = $1 AND q.lane = $2
-                ORDER BY q.job_type, q.lane, q.rank, q.turn, q.document_id LIMIT $3
+                WHERE q.state = 0 AND q.job_type = $1 AND q.length_class = $2
+                ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id LIMIT $3
                 FOR NO KEY UPDATE SKIP LOCKED;
             """, name: "the settings of l2s.claim")
         let plan = try await queue.sql.query(

@@ -117,35 +117,6 @@ import Testing
         #expect(try await worker.claim()?.documents.count == 15)
     }
 
-    /// As one of a claim that began under an earlier version of the schema.
-    @Test func aLeaseThatDoesNotListItsDocumentsIsServed() async throws {
-        let queue = try await QueueFixture()
-        let worker = try await queue.worker()
-        let ids = try await queue.enqueue(5)
-        let claim = try #require(try await worker.claim())
-        func forget() async throws {
-            try await queue.sql.query("UPDATE l2s.lease SET held = NULL")
-        }
-        try await forget()
-        try await queue.sql.query("SELECT l2s.cancel($1)", [.int(ids[4])])
-        let reply = try await worker.store.renew(
-            worker.id, leases: [claim.lease], draining: false)
-        #expect(reply.cancelled == [claim.lease: [ids[4]]])
-        #expect(
-            try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)]).recorded
-                == [ids[0]])
-        let held = try await queue.sql.query("SELECT unnest(held) AS id FROM l2s.lease ORDER BY 1")
-        #expect(try held.map { try $0.value("id") } == Array(ids[1...]))
-        try await forget()
-        #expect(try await worker.store.release(claim.lease, [ids[1], ids[4]]) == 2)
-        try await forget()
-        try await queue.expireLeases()
-        let rescued = try await worker.store.rescueExpired()
-        #expect(rescued == RescueSummary(leases: 1, suspects: 2, dead: 0))
-        #expect(try await queue.count("l2s.lease") == 0)
-        #expect(try await queue.count("l2s.queue WHERE state = 0") == 3)
-    }
-
     @Test func leasesAreSparedAfterAServerStart() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()

@@ -64,6 +64,32 @@ import Testing
             try await connection.query("SELECT to_regclass('l2s.b') IS NULL").single() == true)
     }
 
+    @Test func aSchemaFromBeforeTheBaselineIsRefusedWithWhatToDo() async throws {
+        let connection = try await TestDatabase(migrated: false).connect()
+        _ = try await SchemaMigrator([first]).migrate(connection)
+        try await connection.query("UPDATE l2s.migration SET name = '0001_jobs'")
+        let error = await #expect(throws: SchemaMismatch.beforeTheBaseline(found: 1)) {
+            try await SchemaMigrator().migrate(connection)
+        }
+        #expect(error?.description.contains("DROP SCHEMA l2s CASCADE") == true)
+        try await connection.connect()
+        await #expect(throws: SchemaMismatch.beforeTheBaseline(found: 1)) {
+            try await SchemaMigrator().check(connection)
+        }
+    }
+
+    /// PostgreSQL lets everybody call a function that was just made.
+    @Test func noFunctionIsEverybodysWhileRolesHaveNoRightsYet() async throws {
+        let connection = try await TestDatabase().connect()
+        let open = try await connection.query(
+            """
+            SELECT f.proname FROM pg_proc f
+            WHERE f.pronamespace = 'l2s'::regnamespace AND has_function_privilege('public', f.oid, 'EXECUTE')
+            """
+        ).map { try $0.value("proname", as: String.self) }
+        #expect(open.isEmpty)
+    }
+
     @Test func aWorkerRefusesADatabaseThatWasNotMigrated() async throws {
         let database = try await TestDatabase(migrated: false)
         await #expect(throws: SchemaMismatch.older(found: 0, known: SchemaMigrator().version)) {

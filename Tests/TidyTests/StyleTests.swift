@@ -81,8 +81,9 @@ private let rules: [Rule] = [
 
     @Test func noFileIsTooLong() {
         let longest = 400
+        let generated = ["migrations/schema.sql"]
         let breaches = Repository.files
-            .filter { $0.lines.count > longest + 1 }
+            .filter { $0.lines.count > longest + 1 && !generated.contains($0.path) }
             .map { "\($0.path):\(longest): split it: \($0.lines.count) lines, \(longest) at most" }
         #expect(breaches.isEmpty, "\(breaches.joined(separator: "\n"))")
     }

@@ -6,7 +6,7 @@ import Testing
 /// The network between a worker and its database is cut, in every stage of a batch.
 @Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(10))) struct NetworkFaultTests {
     private static let stages = [
-        "l2s.claim(", "l2s.write_back(", "l2s.heartbeat(", "l2s.has_work(",
+        "l2s.claim(", "l2s.complete(", "l2s.heartbeat(", "l2s.has_work(",
     ]
     private static let cuts = stages.flatMap { stage in
         [false, true].map { (words: stage, isAfter: $0) }

@@ -1,10 +1,9 @@
--- 19: claims with less processor time, which do not slow down while a snapshot is held.
+-- 3: how documents get out: l2s.claim takes the next batch of a worker.
 --
--- Half of a claim of 64 documents was planning: statements with arrays were planned anew in every
--- call, and for every partition. Now they are planned once in a connection, a claim looks at the
--- index once, and rows that it locked are found again by their place. Nor do claims wait for the
--- disk: what a crash of the server would lose of one are documents that are ready again, and a lease
--- that no write can prove.
+-- Job types of one encoder share a batch in equal parts; within a job type the order is priority, then
+-- turn. Statements are planned once in a connection, a claim looks at the index once, and rows that it
+-- locked are found again by their place. Claims do not wait for the disk: what a crash of the server
+-- would lose of one are documents that are ready again, and a lease that no write can prove.
 --
 -- Vacuum cannot remove what a snapshot may still see, so while one is held, the index of what is
 -- ready begins with ever more entries of documents that are not. Once a claim meets too many of
@@ -12,65 +11,70 @@
 -- lie before it since - a higher priority, documents given back - is found when a claim looks from
 -- the start again: after a time in proportion to what that costs, or before it finds nothing.
 
--- Unlogged: after a crash there is none, and claims look from the start.
-CREATE UNLOGGED TABLE l2s.floor (
-    job_type integer PRIMARY KEY,
-    rank     smallint NOT NULL,
-    turn     bigint NOT NULL,
-    moved_at timestamptz NOT NULL,
-    look_at  timestamptz NOT NULL
-) WITH (fillfactor = 40);
-COMMENT ON TABLE l2s.floor IS
-    'Where claims begin to look for what is ready, until look_at. Empty while dead rows are few.';
-
--- heads and due_lanes of step 9 stay for claims that are under way now; a later step may drop them.
 CREATE TYPE l2s.head AS (
-    job_type integer, lane smallint, rank smallint, turn bigint, document_id bigint);
+    job_type integer, length_class smallint, rank smallint, turn bigint, document_id bigint);
 
--- The first document of each job type in each lane; but for suspects and for the job types in
--- `whole`, above the floor.
+-- The job types among `names` of which a claim may take documents, and how many.
+CREATE FUNCTION l2s.open_job_types(names text[])
+RETURNS TABLE (id integer, encoder integer, room integer)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY
+    SELECT * FROM (
+        SELECT t.id, t.encoder, t.concurrent_documents - CASE
+            WHEN t.concurrent_documents IS NOT NULL THEN (
+                SELECT count(*) FROM l2s.queue q
+                WHERE q.limited AND q.state = 1 AND q.job_type = t.id)::integer END AS room
+        FROM l2s.job_type t
+        WHERE t.name = ANY (names) AND NOT t.paused
+          AND NOT (SELECT s.paused FROM l2s.setting s)) AS candidate
+    WHERE candidate.room IS NULL OR candidate.room > 0;
+END $$;
+
+-- The first document of each job type in each length class: above the floor, except for suspects and
+-- for the job types in `whole`.
 CREATE FUNCTION l2s.heads(job_types integer[], whole integer[]) RETURNS l2s.head[]
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN ARRAY(
         SELECT first.head FROM unnest(heads.job_types) AS types(id)
         LEFT JOIN l2s.floor f ON f.job_type = types.id AND f.job_type <> ALL (heads.whole)
-        CROSS JOIN generate_series(0, 7) AS lanes(lane)
+        CROSS JOIN generate_series(0, 7) AS classes(class)
         CROSS JOIN LATERAL (
-            SELECT (q.job_type, q.lane, q.rank, q.turn, q.document_id)::l2s.head AS head
+            SELECT (q.job_type, q.length_class, q.rank, q.turn, q.document_id)::l2s.head AS head
             FROM l2s.queue q
-            WHERE q.state = 0 AND q.job_type = types.id AND q.lane = lanes.lane
+            WHERE q.state = 0 AND q.job_type = types.id AND q.length_class = classes.class
               AND (q.rank, q.turn) >= (
-                  CASE WHEN lanes.lane < 6 THEN coalesce(f.rank, -32768) ELSE -32768 END::smallint,
+                  CASE WHEN classes.class < 6 THEN coalesce(f.rank, -32768) ELSE -32768 END::smallint,
                   coalesce(f.turn, 0))
-            ORDER BY q.job_type, q.lane, q.rank, q.turn, q.document_id LIMIT 1) AS first);
+            ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id LIMIT 1) AS first);
 END $$;
 
--- Lanes that the worker may claim from now, the one due first in front; of several job types that
--- are due alike, one by chance.
+-- The length classes that the worker may claim from now, the one due first in front. Among several job
+-- types that are due alike, chance decides.
 -- Suspects are only given to a worker that holds nothing else, and nothing else to one that holds
 -- suspects: when it crashes, it was one of them. So a busy worker may get nothing although there is
 -- work, until it has finished what it holds.
-CREATE FUNCTION l2s.due_lanes(worker_id bigint, heads l2s.head[]) RETURNS SETOF smallint
+CREATE FUNCTION l2s.due_length_classes(worker_id bigint, heads l2s.head[]) RETURNS SETOF smallint
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY
     WITH holding AS (
-        SELECT count(*) > 0 AS anything, coalesce(bool_or(l.lane >= 6), false) AS suspects
-        FROM l2s.lease l WHERE l.worker_id = due_lanes.worker_id
+        SELECT count(*) > 0 AS anything, coalesce(bool_or(l.length_class >= 6), false) AS suspects
+        FROM l2s.lease l WHERE l.worker_id = due_length_classes.worker_id
     ), head AS MATERIALIZED (
         SELECT
-            h.lane, h.rank, h.lane >= 6 AS is_suspect,
+            h.length_class, h.rank, h.length_class >= 6 AS is_suspect,
             row_number() OVER (
-                PARTITION BY h.job_type ORDER BY h.rank, h.lane < 6, h.turn, h.document_id) AS place
-        FROM unnest(due_lanes.heads) AS h
+                PARTITION BY h.job_type ORDER BY h.rank, h.length_class < 6, h.turn, h.document_id) AS place
+        FROM unnest(due_length_classes.heads) AS h
     )
-    SELECT h.lane FROM head h, holding
+    SELECT h.length_class FROM head h, holding
     WHERE NOT holding.suspects
       AND (NOT holding.anything
            OR h.rank < ALL (SELECT s.rank FROM head s WHERE s.is_suspect))
-    GROUP BY h.lane
-    ORDER BY min(h.rank), h.lane < 6, min(h.place), random();
+    GROUP BY h.length_class
+    ORDER BY min(h.rank), h.length_class < 6, min(h.place), random();
 END $$;
 
 -- Moves the floors of job types to the heads that a claim has just seen; where none is left, to
@@ -105,7 +109,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT p.rank, p.turn FROM (
             (SELECT 1 AS preference, h.rank, h.turn FROM unnest(heads) AS h
-             WHERE h.job_type = t.job_type AND h.lane < 6 ORDER BY h.rank, h.turn LIMIT 1)
+             WHERE h.job_type = t.job_type AND h.length_class < 6 ORDER BY h.rank, h.turn LIMIT 1)
             UNION ALL
             (SELECT 2, u.rank, u.turn FROM l2s.turn u
              WHERE u.job_type = t.job_type ORDER BY u.rank DESC LIMIT 1)) AS p
@@ -117,13 +121,39 @@ BEGIN
             WHEN f.job_type = ANY (whole) THEN excluded.look_at ELSE f.look_at END;
 END $$;
 
--- Takes the next batch: from one lane, at most `documents` of at most `tokens` estimated tokens
+-- Notes where the queue stands: at the turn of a document that is claimed now. Whoever finds the row
+-- in use leaves it: the next claim will do.
+CREATE FUNCTION l2s.advance_turn(document_id bigint, stamp timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    reached record;
+BEGIN
+    SELECT q.job_type, q.rank, q.turn INTO reached FROM l2s.queue q
+    WHERE q.document_id = advance_turn.document_id;
+    IF EXISTS (
+        SELECT FROM l2s.turn t
+        WHERE t.job_type = reached.job_type AND t.rank = reached.rank
+    ) THEN
+        UPDATE l2s.turn t SET turn = reached.turn, at = stamp
+        WHERE (t.job_type, t.rank) = (
+            SELECT u.job_type, u.rank FROM l2s.turn u
+            WHERE u.job_type = reached.job_type AND u.rank = reached.rank
+              AND u.turn < reached.turn AND u.at < stamp - interval '1 second'
+            FOR NO KEY UPDATE SKIP LOCKED);
+    ELSE
+        INSERT INTO l2s.turn (job_type, rank, turn, at)
+        VALUES (reached.job_type, reached.rank, reached.turn, stamp)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+
+-- Takes the next batch: from one length class, at most `documents` of at most `tokens` estimated tokens
 -- together, but at least one. traceparent is the metadata's, unread.
-CREATE OR REPLACE FUNCTION l2s.claim(
-    worker_id bigint, reader text, job_types text[], documents integer, tokens integer,
+CREATE FUNCTION l2s.claim(
+    worker_id bigint, encoder text, job_types text[], documents integer, tokens integer,
     duration interval
 ) RETURNS TABLE (
-    lease_id bigint, lane smallint, document_id bigint, job_type text, attempt integer, body text,
+    lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, body text,
     traceparent text
 )
 LANGUAGE plpgsql SECURITY DEFINER
@@ -133,7 +163,7 @@ SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_pla
 AS $$
 #variable_conflict use_column
 DECLARE
-    reader_id integer;
+    encoder_id integer;
     type      record;
     type_ids  integer[] := '{}';
     names     text[] := '{}';
@@ -155,9 +185,9 @@ DECLARE
     stamp     timestamptz := clock_timestamp();
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT r.id INTO reader_id FROM l2s.reader r WHERE r.name = claim.reader;
+    SELECT r.id INTO encoder_id FROM l2s.encoder r WHERE r.name = claim.encoder;
     FOR type IN
-        SELECT o.* FROM l2s.open_job_types(claim.job_types) AS o WHERE o.reader = reader_id
+        SELECT o.* FROM l2s.open_job_types(claim.job_types) AS o WHERE o.encoder = encoder_id
     LOOP
         -- Claims under a limit are made one after the other; who comes second goes without.
         IF type.room IS NOT NULL THEN
@@ -180,7 +210,7 @@ BEGIN
         passed := pg_stat_get_xact_tuples_returned('l2s.queue_ready'::regclass);
         heads := l2s.heads(type_ids, whole);
         passed := pg_stat_get_xact_tuples_returned('l2s.queue_ready'::regclass) - passed;
-        FOR candidate IN SELECT l2s.due_lanes(claim.worker_id, heads) LOOP
+        FOR candidate IN SELECT l2s.due_length_classes(claim.worker_id, heads) LOOP
             space := least(claim.documents, CASE candidate WHEN 6 THEN 16 WHEN 7 THEN 1 END);
             budget := claim.tokens;
             FOR type IN
@@ -192,7 +222,7 @@ BEGIN
                         ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS peers
                 FROM (
                     SELECT first.*, random() AS chance FROM unnest(heads) AS first
-                    WHERE first.lane = candidate) AS h
+                    WHERE first.length_class = candidate) AS h
                 ORDER BY h.rank, h.chance
             LOOP
                 EXIT WHEN space <= 0 OR budget <= 0;
@@ -207,10 +237,10 @@ BEGIN
                     FROM (
                         SELECT q.document_id, q.ctid AS place, q.rank, q.turn, q.tokens
                         FROM l2s.queue q
-                        WHERE q.state = 0 AND q.job_type = type.job_type AND q.lane = candidate
+                        WHERE q.state = 0 AND q.job_type = type.job_type AND q.length_class = candidate
                           AND (q.rank, q.turn, q.document_id)
                               >= (type.rank, type.turn, type.document_id)
-                        ORDER BY q.job_type, q.lane, q.rank, q.turn, q.document_id
+                        ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id
                         LIMIT least(type.room, ceil(space::numeric / type.peers))
                         FOR NO KEY UPDATE SKIP LOCKED) AS locked
                     WINDOW w AS (ORDER BY locked.rank, locked.turn, locked.document_id)) AS p
@@ -238,9 +268,9 @@ BEGIN
         stamp := clock_timestamp();
         token := (extract(epoch FROM stamp) * 1000)::bigint << 20 | (random() * 1048575)::bigint;
         INSERT INTO l2s.lease (
-            id, worker_id, reader, lane, documents, claimed_at, duration, expires_at)
+            id, worker_id, encoder, length_class, documents, held, claimed_at, duration, expires_at)
         VALUES (
-            token, claim.worker_id, reader_id, candidate, cardinality(picked), stamp,
+            token, claim.worker_id, encoder_id, candidate, cardinality(picked), picked, stamp,
             claim.duration, stamp + claim.duration)
         ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
@@ -265,13 +295,16 @@ BEGIN
         token, candidate, d.id, names[array_position(type_ids, leased.job_type)],
         leased.attempt, d.body, d.metadata ->> 'traceparent'
     FROM leased
-    -- Bounds that are known beforehand leave no other partitions to be opened.
-    JOIN l2s.document d ON d.id = leased.document_id AND d.id BETWEEN lowest AND highest
+    -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
+    -- planner from reading all that lies between them.
+    CROSS JOIN LATERAL (
+        SELECT e.* FROM l2s.document e
+        WHERE e.id = leased.document_id AND e.id BETWEEN lowest AND highest LIMIT 1) AS d
     ORDER BY leased.rank, leased.turn, d.id;
 END $$;
 
 -- True when l2s.claim would find something for these job types.
-CREATE OR REPLACE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
+CREATE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
@@ -281,6 +314,6 @@ BEGIN
     RETURN EXISTS (
         SELECT FROM (
             SELECT array_agg(o.id) AS ids FROM l2s.open_job_types(has_work.job_types) AS o
-            GROUP BY o.reader) AS known
-        CROSS JOIN LATERAL l2s.due_lanes(has_work.worker_id, l2s.heads(known.ids, known.ids)));
+            GROUP BY o.encoder) AS known
+        CROSS JOIN LATERAL l2s.due_length_classes(has_work.worker_id, l2s.heads(known.ids, known.ids)));
 END $$;

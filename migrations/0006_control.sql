@@ -1,29 +1,7 @@
--- 12: what people do to the queue: cancel, pause, resume, run again; groups.
-
-DROP INDEX l2s.result_dead;
-CREATE INDEX result_dead ON l2s.result (finished_at) WHERE NOT succeeded AND NOT cancelled;
-
-CREATE TABLE l2s.chore (
-    name text PRIMARY KEY,
-    at   timestamptz NOT NULL
-);
-INSERT INTO l2s.chore VALUES ('groups', '-infinity');
-COMMENT ON TABLE l2s.chore IS 'What one worker does for all, and when one did it last.';
-
--- Elects the caller to do something, until its transaction ends and `every` is over.
-CREATE FUNCTION l2s.elect(chore text, every interval) RETURNS boolean
-LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE l2s.chore c SET at = clock_timestamp()
-    WHERE c.name = (
-        SELECT d.name FROM l2s.chore d
-        WHERE d.name = elect.chore AND d.at <= clock_timestamp() - elect.every
-        FOR NO KEY UPDATE SKIP LOCKED);
-    RETURN FOUND;
-END $$;
+-- 6: what people do to the queue: cancel, pause, resume and retry.
 
 CREATE FUNCTION l2s.cancel(VARIADIC documents bigint[]) RETURNS integer
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET jit = off
 AS $$
@@ -48,17 +26,8 @@ COMMENT ON FUNCTION l2s.cancel IS
 'Cancels documents that are not finished, and returns how many: those that wait at once, those that
 run as soon as their worker hears of it. Whatever comes out of them until then is dropped.';
 
--- The rows that together are a group.
-CREATE FUNCTION l2s.group_ids(name text) RETURNS bigint[]
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN ARRAY(SELECT g.id FROM l2s.group_run g WHERE g.name = group_ids.name);
-END $$;
-
 CREATE FUNCTION l2s.cancel_group("group" text, documents integer DEFAULT NULL) RETURNS integer
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET jit = off
 AS $$
@@ -71,6 +40,7 @@ END $$;
 COMMENT ON FUNCTION l2s.cancel_group IS
 'Cancels what is not finished of a group, at most `documents` of them; returns how many.';
 
+-- Names the job types that there are when it does not know one.
 CREATE FUNCTION l2s.set_paused(job_type text, paused boolean) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -79,10 +49,14 @@ BEGIN
     IF job_type IS NULL THEN
         UPDATE l2s.setting s SET paused = set_paused.paused;
     ELSE
-        UPDATE l2s.job_type t SET paused = set_paused.paused WHERE t.name = set_paused.job_type;
+        UPDATE l2s.job_type t SET paused = set_paused.paused, paused_because = NULL
+        WHERE t.name = set_paused.job_type;
         IF NOT FOUND THEN
-            RAISE EXCEPTION 'unknown job type %', quote_literal(job_type)
-                USING ERRCODE = 'undefined_object';
+            RAISE EXCEPTION 'unknown job type %', quote_literal(job_type) USING
+                ERRCODE = 'undefined_object',
+                DETAIL = 'Known job types: ' || coalesce(
+                    (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t),
+                    'none yet') || '.';
         END IF;
     END IF;
     IF NOT paused THEN
@@ -91,7 +65,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION l2s.pause(job_type text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -102,7 +76,7 @@ COMMENT ON FUNCTION l2s.pause IS
 runs is finished, and enqueuing goes on.';
 
 CREATE FUNCTION l2s.resume(job_type text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -112,25 +86,29 @@ COMMENT ON FUNCTION l2s.resume IS
 'Ends l2s.pause of the same job type, or of the whole queue.';
 
 CREATE FUNCTION l2s.retry(VARIADIC documents bigint[]) RETURNS integer
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    again record;
-    total integer := 0;
+    again   record;
+    counted xid8;
+    total   integer := 0;
 BEGIN
+    -- Until this transaction ends, no more results are tallied.
+    SELECT t.until INTO counted FROM l2s.tallied t FOR SHARE;
     FOR again IN
-        SELECT r.document_id AS id, r.attempt FROM l2s.result r
+        SELECT r.document_id AS id, r.attempt, r.job_type, r.cancelled, r.written_in
+        FROM l2s.result r
         WHERE r.document_id = ANY (documents) AND NOT r.succeeded
         ORDER BY r.document_id FOR UPDATE
     LOOP
         INSERT INTO l2s.queue (
-            document_id, run_at, job_type, tokens, rank, lane, state, tenant, group_id, earlier,
+            document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, earlier,
             turn)
         SELECT
-            d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.lane(size.tokens), 0,
+            d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.length_class(size.tokens), 0,
             flow.tenant, (
                 SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
             again.attempt,
@@ -140,6 +118,13 @@ BEGIN
         CROSS JOIN LATERAL (SELECT coalesce(hashtext(d.tenant), 0) AS tenant) AS flow
         WHERE d.id = again.id;
         DELETE FROM l2s.result r WHERE r.document_id = again.id;
+        IF again.written_in < counted THEN
+            INSERT INTO l2s.tally (part, job_type, succeeded, failed, cancelled)
+            SELECT
+                p.number, again.job_type, 0, -(NOT again.cancelled)::integer,
+                -again.cancelled::integer
+            FROM l2s.part p WHERE again.id >= p.first_id AND again.id < p.after_id;
+        END IF;
         total := total + 1;
     END LOOP;
     IF total > 0 THEN
@@ -150,39 +135,3 @@ END $$;
 COMMENT ON FUNCTION l2s.retry IS
 'Puts documents that failed for good or were cancelled into the queue again, as if they were new;
 returns how many. What became of their attempts so far stays in l2s.attempts.';
-
--- Looks for groups of which nothing is left to do, notes the time and says so on channel l2s_groups,
--- the name as payload. A group that a producer is just adding to is left to the next look.
-CREATE FUNCTION l2s.finish_groups() RETURNS integer
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET jit = off
-AS $$
-DECLARE
-    candidate text;
-    open      bigint[];
-    held      bigint[];
-    finished  integer := 0;
-BEGIN
-    IF NOT l2s.elect('groups', '500 milliseconds') THEN
-        RETURN 0;
-    END IF;
-    FOR candidate IN
-        SELECT DISTINCT g.name FROM l2s.group_run g
-        WHERE g.finished_at IS NULL
-          AND NOT EXISTS (SELECT FROM l2s.queue q WHERE q.group_id = g.id)
-    LOOP
-        open := ARRAY(
-            SELECT g.id FROM l2s.group_run g WHERE g.name = candidate AND g.finished_at IS NULL
-            ORDER BY g.id);
-        held := ARRAY(
-            SELECT g.id FROM l2s.group_run g
-            WHERE g.id = ANY (open) AND g.finished_at IS NULL ORDER BY g.id FOR UPDATE SKIP LOCKED);
-        CONTINUE WHEN held <> open OR EXISTS (
-            SELECT FROM l2s.queue q WHERE q.group_id = ANY (open));
-        UPDATE l2s.group_run g SET finished_at = clock_timestamp() WHERE g.id = ANY (open);
-        PERFORM pg_notify('l2s_groups', candidate);
-        finished := finished + 1;
-    END LOOP;
-    RETURN finished;
-END $$;

@@ -1,40 +1,8 @@
--- 17: roles with no more rights than they need.
+-- 11: roles with no more rights than they need.
 --
 -- Nobody but the owner of the schema writes to its tables. What a role may do it does through
 -- functions that run with the owner's rights, each with its search_path pinned. The roles are the
 -- server's, so they are made and given their rights by l2s.grant_roles, which l2s migrate calls.
-
--- Registers a worker's process.
-CREATE FUNCTION l2s.register(host text, pid integer, version text) RETURNS bigint
-LANGUAGE sql
-SET search_path = pg_catalog, pg_temp
-AS $$
-    INSERT INTO l2s.worker (host, pid, version)
-    VALUES (register.host, register.pid, register.version) RETURNING id
-$$;
-
--- Marks a worker as waiting for work, see l2s.wake. l2s.claim takes the mark away.
-CREATE FUNCTION l2s.fall_idle(worker_id bigint) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
-    UPDATE l2s.worker w SET idle = true WHERE w.id = fall_idle.worker_id AND NOT w.idle;
-END $$;
-
--- How busy a worker's process is.
-CREATE FUNCTION l2s.tell_load(worker_id bigint, load jsonb) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
-    UPDATE l2s.worker w SET load = tell_load.load WHERE w.id = tell_load.worker_id;
-END $$;
-
-ALTER FUNCTION l2s.retire(bigint) SET search_path = pg_catalog, pg_temp;
-ALTER FUNCTION l2s.wake() SET search_path = pg_catalog, pg_temp;
 
 -- The functions that roles call, and which roles do.
 CREATE TABLE l2s.permission (
@@ -46,28 +14,17 @@ COMMENT ON TABLE l2s.permission IS 'What l2s.grant_roles lets whom call.';
 INSERT INTO l2s.permission (role, function)
 SELECT p.role, unnest(p.functions) FROM (VALUES
     ('l2s_producer', ARRAY['enqueue', 'completed', 'caller', 'sees_all']),
-    ('l2s_reader', ARRAY['completed', 'caller', 'sees_all', 'group_ids', 'count_minutes']),
+    ('l2s_reader', ARRAY[
+        'completed', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
+        'count_finished']),
     ('l2s_worker', ARRAY[
         'register', 'sync_job_types', 'claim', 'has_work', 'fall_idle', 'tell_load', 'heartbeat',
-        'renew', 'complete', 'finish', 'release', 'rescue', 'promote', 'finish_groups', 'maintain',
-        'retire']),
+        'complete', 'note_agreement', 'release', 'rescue', 'pause_crashing', 'promote',
+        'finish_groups', 'settle_groups', 'maintain', 'open_groups', 'count_finished', 'retire']),
     ('l2s_admin', ARRAY[
-        'cancel', 'cancel_group', 'pause', 'resume', 'retry', 'maintain', 'sync_job_types'])
+        'cancel', 'cancel_group', 'pause', 'resume', 'retry', 'maintain', 'sync_job_types',
+        'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups', 'count_finished'])
 ) AS p(role, functions);
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    -- sees_all runs so already; caller must not.
-    FOR name IN
-        SELECT f.oid::regprocedure FROM pg_proc f
-        WHERE f.pronamespace = 'l2s'::regnamespace AND f.proname <> 'caller'
-          AND f.proname IN (SELECT p.function FROM l2s.permission p)
-    LOOP
-        EXECUTE 'ALTER FUNCTION ' || name || ' SECURITY DEFINER';
-    END LOOP;
-END $$;
 
 -- Makes the roles that are missing and gives all of them their rights, as far as the caller may;
 -- returns what somebody with more rights has to do.
@@ -107,16 +64,13 @@ BEGIN
         ELSIF role_name = 'l2s_worker' THEN
             -- What it counts and shows; texts it gets by its claims only.
             EXECUTE format(
-                'GRANT SELECT ON l2s.queue, l2s.lease, l2s.worker, l2s.reader, l2s.job_type,'
+                'GRANT SELECT ON l2s.queue, l2s.lease, l2s.worker, l2s.encoder, l2s.job_type,'
                     ' l2s.setting, l2s.result TO %I', role_name);
         ELSE
             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA l2s TO %I', role_name);
         END IF;
         IF role_name = 'l2s_admin' THEN
             EXECUTE format('GRANT UPDATE ON l2s.setting TO %I', role_name);
-            EXECUTE format(
-                'GRANT EXECUTE ON FUNCTION l2s.group_ids(text), l2s.caller(), l2s.sees_all(),'
-                    ' l2s.count_minutes(timestamptz, timestamptz) TO %I', role_name);
         END IF;
     END LOOP;
 END $$;

@@ -1,112 +1,4 @@
--- 16: old documents go, partition by partition, and throughput is counted once.
-
-ALTER TABLE l2s.setting
-    ADD COLUMN keep       interval NOT NULL DEFAULT '90 days',
-    ADD COLUMN part_every interval NOT NULL DEFAULT '1 day';
-COMMENT ON COLUMN l2s.setting.keep IS
-    'How long documents are kept with all that is known of them, after they are finished.';
-COMMENT ON COLUMN l2s.setting.part_every IS
-    'How often a new partition is begun; what is dropped at a time.';
-INSERT INTO l2s.chore VALUES ('maintain', '-infinity');
-
--- Minutes that are over, see l2s.throughput.
-CREATE TABLE l2s.minute (
-    minute      timestamptz NOT NULL,
-    job_type    integer NOT NULL,
-    documents   bigint NOT NULL,
-    failures    bigint NOT NULL,
-    tokens_in   bigint NOT NULL,
-    tokens_out  bigint NOT NULL,
-    seconds     double precision NOT NULL,
-    queue_ms    double precision[],
-    encode_ms   double precision[],
-    decode_ms   double precision[],
-    total_ms    double precision[],
-    PRIMARY KEY (minute, job_type)
-);
-COMMENT ON TABLE l2s.minute IS
-    'l2s.throughput of minutes that are over; arrays are the 50th, 95th and 99th percentile.';
-CREATE TABLE l2s.counted (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    until    timestamptz NOT NULL
-);
-INSERT INTO l2s.counted (until) VALUES ('-infinity');
-COMMENT ON TABLE l2s.counted IS 'Up to this time, results are counted in l2s.minute.';
-
-CREATE FUNCTION l2s.count_minutes(since timestamptz, until timestamptz) RETURNS SETOF l2s.minute
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET jit = off
-AS $$
-BEGIN
-    RETURN QUERY
-    SELECT
-        date_trunc('minute', r.finished_at),
-        r.job_type,
-        count(*),
-        count(*) FILTER (WHERE NOT r.succeeded),
-        coalesce(sum(r.tokens_in), 0),
-        coalesce(sum(r.tokens_out), 0),
-        -- The part of the minute in which there was work: a run of ten seconds is not diluted.
-        greatest(extract(epoch FROM
-            max(r.finished_at)
-                - greatest(min(r.claimed_at), date_trunc('minute', min(r.finished_at)))
-        ), 0.001)::double precision,
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.queue_ms),
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.encode_ms),
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.decode_ms),
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
-            ORDER BY r.queue_ms + extract(epoch FROM r.finished_at - r.claimed_at)::double precision
-                * 1000)
-    FROM l2s.result r
-    WHERE r.finished_at >= since AND r.finished_at < until AND NOT r.cancelled
-    GROUP BY date_trunc('minute', r.finished_at), r.job_type;
-END $$;
-
-CREATE VIEW l2s.throughput AS
-SELECT
-    m.minute, t.name AS job_type, m.documents, m.failures, m.tokens_in, m.tokens_out,
-    m.documents / m.seconds AS documents_per_s,
-    (m.tokens_in + m.tokens_out) / m.seconds AS tokens_per_s,
-    m.queue_ms[1] AS queue_p50_ms, m.queue_ms[2] AS queue_p95_ms, m.queue_ms[3] AS queue_p99_ms,
-    m.encode_ms[1] AS encode_p50_ms, m.encode_ms[2] AS encode_p95_ms, m.encode_ms[3] AS encode_p99_ms,
-    m.decode_ms[1] AS decode_p50_ms, m.decode_ms[2] AS decode_p95_ms, m.decode_ms[3] AS decode_p99_ms,
-    m.total_ms[1] AS total_p50_ms, m.total_ms[2] AS total_p95_ms, m.total_ms[3] AS total_p99_ms
-FROM (
-    SELECT * FROM l2s.minute
-    UNION ALL
-    SELECT * FROM l2s.count_minutes((SELECT c.until FROM l2s.counted c), 'infinity')) AS m
-JOIN l2s.job_type t ON t.id = m.job_type
-ORDER BY m.minute, t.name;
-COMMENT ON VIEW l2s.throughput IS
-'Finished documents per minute and job type, failed ones included, cancelled ones not. Rates are over
-the part of the minute in which documents were in work. total is from ready to finished. Minutes stay
-when their documents are no longer kept.';
-COMMENT ON COLUMN l2s.throughput.tokens_per_s IS 'Read and written tokens together.';
-
--- Counts minutes that are over, of six hours at most. Two minutes later, so that what commits late is there.
-CREATE FUNCTION l2s.count_past() RETURNS integer
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    since timestamptz;
-    ends  timestamptz := date_trunc('minute', clock_timestamp()) - interval '2 minutes';
-    rows  integer;
-BEGIN
-    SELECT c.until INTO since FROM l2s.counted c FOR UPDATE;
-    IF since = '-infinity' THEN
-        SELECT date_trunc('minute', min(r.finished_at)) INTO since FROM l2s.result r;
-    END IF;
-    IF since IS NULL OR since >= ends THEN
-        RETURN 0;
-    END IF;
-    ends := least(ends, since + interval '6 hours');
-    INSERT INTO l2s.minute SELECT * FROM l2s.count_minutes(since, ends);
-    GET DIAGNOSTICS rows = ROW_COUNT;
-    UPDATE l2s.counted c SET until = ends;
-    RETURN rows;
-END $$;
+-- 9: old documents go, partition by partition.
 
 -- Adds an empty partition to each of the three tables.
 CREATE FUNCTION l2s.add_part(number integer, first_id bigint, after_id bigint) RETURNS void
@@ -126,6 +18,21 @@ BEGIN
     END LOOP;
     INSERT INTO l2s.part VALUES (add_part.number, add_part.first_id, add_part.after_id);
 END $$;
+
+-- The first part; l2s.maintain makes the next.
+SELECT l2s.add_part(0, 0, 100000000);
+UPDATE l2s.part SET opened_at = clock_timestamp();
+
+CREATE FUNCTION l2s.forget_tally() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM l2s.tally t WHERE t.part = OLD.number;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_tally AFTER DELETE ON l2s.part
+    FOR EACH ROW EXECUTE FUNCTION l2s.forget_tally();
 
 -- Drops a part whose documents are all finished and no longer kept, and says what it did; null when
 -- it is too early. Gives up after a second when somebody reads what is to go.
@@ -174,7 +81,7 @@ END $$;
 -- Keeps the tables in shape; workers call it, and one of them does it. Returns a line for each thing
 -- done.
 CREATE FUNCTION l2s.maintain(at_once boolean DEFAULT false) RETURNS SETOF text
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -1,20 +1,6 @@
--- 15: what is read: jobs with groups and tenants, every attempt, batches, groups, and results as a
--- stream.
+-- 10: the views that people read.
 
--- Whether the caller may read the documents of all producers.
-CREATE FUNCTION l2s.sees_all() RETURNS boolean
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN NOT (SELECT s.producers_apart FROM l2s.setting s) OR EXISTS (
-        SELECT FROM pg_roles r
-        WHERE (r.rolname = 'l2s_reader'
-               OR r.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'l2s.queue'::regclass))
-          AND pg_has_role(l2s.caller(), r.oid, 'USAGE'));
-END $$;
-
-CREATE VIEW l2s.jobs WITH (security_barrier) AS
+CREATE VIEW l2s.jobs WITH (security_barrier = false) AS
 SELECT
     d.id,
     t.name AS job_type,
@@ -42,7 +28,8 @@ SELECT
     r.mode, r.model, r.truncated, r.parts,
     d.metadata,
     g.name AS "group",
-    d.tenant
+    d.tenant,
+    r.agreement
 FROM l2s.document d
 JOIN l2s.job_type t ON t.id = d.job_type
 LEFT JOIN l2s.queue q ON q.document_id = d.id
@@ -55,17 +42,45 @@ LEFT JOIN LATERAL (
     WHERE e.document_id = d.id AND r.document_id IS NULL
     ORDER BY e.attempt DESC LIMIT 1) AS last_error ON true
 WHERE (SELECT l2s.sees_all()) OR d.producer = (SELECT l2s.caller());
+COMMENT ON VIEW l2s.jobs IS 'Every job: what it is, how far it is, what came out and how long each stage took.';
 COMMENT ON COLUMN l2s.jobs.state IS
     'waiting, delayed (until run_at), running, cancelling, succeeded, failed (for good: see error) or cancelled';
+COMMENT ON COLUMN l2s.jobs.attempt IS 'Attempts begun; releases by a stopping worker do not count.';
+COMMENT ON COLUMN l2s.jobs.priority IS 'Greater is sooner.';
+COMMENT ON COLUMN l2s.jobs.run_at IS 'Not before this time; after a failed attempt, the time of the next.';
+COMMENT ON COLUMN l2s.jobs.worker IS 'host:pid of the worker that runs or finished it';
+COMMENT ON COLUMN l2s.jobs.error IS 'Why it failed; of an unfinished job, why its last attempt did.';
+COMMENT ON COLUMN l2s.jobs.queue_ms IS 'From ready (enqueued, run_at or retry time) to claimed. The stages after it sum to claimed_at → finished_at.';
+COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'Waiting in the worker, before and after tokenizing, until the encoder took it up.';
+COMMENT ON COLUMN l2s.jobs.encode_ms IS 'Of the whole encoder batch: divide by batch_size before summing.';
+COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
+COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';
+COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';
+COMMENT ON COLUMN l2s.jobs.parts IS 'Parts that a source over the limit was split into; 1 for all others.';
+COMMENT ON COLUMN l2s.jobs.agreement IS
+    'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
+
+-- Nothing is sorted for "the last fifty of l2s.jobs" when the view is merged into the statement.
+-- A security barrier, which keeps a statement's own functions from seeing the rows of others, does
+-- not allow that: there is one only while there is something to be kept apart.
+CREATE FUNCTION l2s.set_jobs_barrier() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('ALTER VIEW l2s.jobs SET (security_barrier = %s)', NEW.producers_apart);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER jobs_barrier AFTER UPDATE OF producers_apart ON l2s.setting
+    FOR EACH ROW EXECUTE FUNCTION l2s.set_jobs_barrier();
 
 CREATE VIEW l2s.attempts AS
 SELECT
     e.document_id AS id, e.attempt, e.kind AS outcome, w.host || ':' || w.pid AS worker,
-    e.lease_id AS batch, coalesce(e.claimed_at, b.claimed_at) AS claimed_at, e.failed_at AS ended_at,
+    e.lease_id AS batch, e.claimed_at, e.failed_at AS ended_at,
     e.reason AS error, e.tokens_in, e.tokens_out, e.batch_size, e.queue_ms, e.tokenize_ms,
     e.batch_wait_ms, e.encode_ms, e.handoff_ms, e.decode_ms, e.writeback_ms, e.mode, e.model
 FROM l2s.attempt_error e
-LEFT JOIN l2s.batch b ON b.lease_id = e.lease_id
 LEFT JOIN l2s.worker w ON w.id = e.worker_id
 UNION ALL
 SELECT
@@ -82,13 +97,13 @@ was not heard of again) or cancelled, with the time of each stage; see l2s.jobs 
 
 CREATE VIEW l2s.batches AS
 SELECT
-    b.lease_id AS batch, w.host || ':' || w.pid AS worker, m.name AS model, b.lane, b.outcome,
+    b.lease_id AS batch, w.host || ':' || w.pid AS worker, m.name AS model, b.length_class, b.outcome,
     b.claimed_at, b.closed_at, b.documents, b.succeeded, b.retried, b.failed, b.cancelled,
     b.tokens_in, b.tokens_out, extract(epoch FROM b.closed_at - b.claimed_at) * 1000 AS total_ms,
     b.tokenize_ms, b.encode_ms, b.handoff_ms, b.decode_ms
 FROM l2s.batch b
 LEFT JOIN l2s.worker w ON w.id = b.worker_id
-LEFT JOIN l2s.reader m ON m.id = b.reader;
+LEFT JOIN l2s.encoder m ON m.id = b.encoder;
 COMMENT ON VIEW l2s.batches IS
 'What was claimed together: what became of it, and how long its stages took; see l2s.batch for these.';
 
@@ -116,68 +131,28 @@ COMMENT ON VIEW l2s.groups IS 'How far each group is. Ask for one by name: count
 COMMENT ON COLUMN l2s.groups.finished_at IS
     'When its last document was found finished; null again when more are enqueued.';
 
--- Transactions write results at the same time and commit in any order: a key by time or sequence
--- would pass over what commits late. This one is the transaction's id, and nothing is shown before
--- every transaction with a smaller id has ended. So a long writing transaction anywhere in the
--- server holds the stream up, and loses nothing of it.
-CREATE FUNCTION l2s.completed(
-    after text DEFAULT NULL, "group" text DEFAULT NULL, documents integer DEFAULT 1000
-) RETURNS TABLE (
-    key text, id bigint, job_type text, state text, output text, error text,
-    finished_at timestamptz, tokens_in integer, tokens_out integer
-)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-AS $$
-#variable_conflict use_column
-DECLARE
-    past xid8 := '0';
-    seen bigint := 0;
-    rest xid8 := pg_snapshot_xmin(pg_current_snapshot());
-    runs bigint[];
-    page bigint[];
-    all_producers boolean := l2s.sees_all();
-BEGIN
-    IF after IS NOT NULL THEN
-        IF after !~ '^[0-9]{1,19}-[0-9]{1,18}$' THEN
-            RAISE EXCEPTION 'expected after to be a key of l2s.completed, got %', quote_literal(after)
-                USING ERRCODE = 'invalid_parameter_value';
-        END IF;
-        past := split_part(after, '-', 1)::xid8;
-        seen := split_part(after, '-', 2)::bigint;
-    END IF;
-    IF "group" IS NULL THEN
-        page := ARRAY(
-            SELECT r.document_id FROM l2s.result r
-            WHERE (r.written_in, r.document_id) > (past, seen) AND r.written_in < rest
-              AND (all_producers OR EXISTS (
-                  SELECT FROM l2s.document d
-                  WHERE d.id = r.document_id AND d.producer = l2s.caller()))
-            ORDER BY r.written_in, r.document_id LIMIT completed.documents);
-    ELSE
-        runs := l2s.group_ids("group");
-        page := ARRAY(
-            SELECT s.document_id FROM unnest(runs) AS run(id)
-            CROSS JOIN LATERAL (
-                SELECT r.written_in, r.document_id FROM l2s.result r
-                WHERE r.group_id = run.id AND (r.written_in, r.document_id) > (past, seen)
-                  AND r.written_in < rest
-                  AND (all_producers OR EXISTS (
-                      SELECT FROM l2s.document d
-                      WHERE d.id = r.document_id AND d.producer = l2s.caller()))
-                ORDER BY r.group_id, r.written_in, r.document_id LIMIT completed.documents) AS s
-            ORDER BY s.written_in, s.document_id LIMIT completed.documents);
-    END IF;
-    RETURN QUERY
-    SELECT
-        r.written_in || '-' || r.document_id, r.document_id, t.name,
-        CASE WHEN r.succeeded THEN 'succeeded' WHEN r.cancelled THEN 'cancelled' ELSE 'failed' END,
-        r.output, r.error, r.finished_at, r.tokens_in, r.tokens_out
-    FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
-    WHERE r.document_id = ANY (page)
-    ORDER BY r.written_in, r.document_id;
-END $$;
-COMMENT ON FUNCTION l2s.completed IS
-'At most `documents` finished documents, of a group or all, in the order of their completion, from
-behind a key on: keep the key of the last row, and pass it to the next call. None is ever left out.';
+CREATE VIEW l2s.throughput AS
+SELECT
+    m.minute, t.name AS job_type, m.documents, m.failures, m.tokens_in, m.tokens_out,
+    m.documents / m.seconds AS documents_per_s,
+    (m.tokens_in + m.tokens_out) / m.seconds AS tokens_per_s,
+    m.queue_ms[1] AS queue_p50_ms, m.queue_ms[2] AS queue_p95_ms, m.queue_ms[3] AS queue_p99_ms,
+    m.encode_ms[1] AS encode_p50_ms, m.encode_ms[2] AS encode_p95_ms, m.encode_ms[3] AS encode_p99_ms,
+    m.decode_ms[1] AS decode_p50_ms, m.decode_ms[2] AS decode_p95_ms, m.decode_ms[3] AS decode_p99_ms,
+    m.total_ms[1] AS total_p50_ms, m.total_ms[2] AS total_p95_ms, m.total_ms[3] AS total_p99_ms,
+    s.documents AS shadowed, s.agreement / s.documents AS agreement
+FROM (
+    SELECT * FROM l2s.minute
+    UNION ALL
+    SELECT * FROM l2s.count_minutes((SELECT c.until FROM l2s.counted c), 'infinity')) AS m
+JOIN l2s.job_type t ON t.id = m.job_type
+LEFT JOIN l2s.shadow_minute s ON s.minute = m.minute AND s.job_type = m.job_type
+ORDER BY m.minute, t.name;
+COMMENT ON VIEW l2s.throughput IS
+'Finished documents per minute and job type, failed ones included, cancelled ones not. Rates are over
+the part of the minute in which documents were in work. total is from ready to finished. Minutes stay
+when their documents are no longer kept.';
+COMMENT ON COLUMN l2s.throughput.tokens_per_s IS 'Read and written tokens together.';
+COMMENT ON COLUMN l2s.throughput.shadowed IS 'Of the documents, those that the large model wrote too.';
+COMMENT ON COLUMN l2s.throughput.agreement IS
+    'Their mean agreement: ROUGE-L between both outputs, 0 to 1. It sinks when what comes in is no longer what the small model was trained on.';

@@ -17,6 +17,20 @@ package enum KernelBenchmark {
         package let openBLAS: Double
         /// Gigabytes of weights per second.
         package let gigabytes: Double
+        /// Of what one core makes of the format beside its first-level cache.
+        package let share: Double
+    }
+
+    /// 10⁹ multiplications and additions per second of one core: of float32 in its registers, of the
+    /// others beside its first-level cache.
+    package struct Peaks: Sendable, Codable {
+        package let float32: Double
+        package let bfloat16: Double
+        package let int8: Double
+
+        fileprivate func peak(_ format: l2s_format) -> Double {
+            format == L2S_F32 ? float32 : format == L2S_BF16 ? bfloat16 : int8
+        }
     }
 
     /// [inner → columns] of t5-small and t5-base: attention, feed-forward both ways, head.
@@ -26,7 +40,7 @@ package enum KernelBenchmark {
     static let rowCounts = [1, 4, 8, 32, 256, 2_048]
 
     /// - Parameter report: called with each result as it is there.
-    package static func run(repetitions: Int, report: (Result) -> Void) {
+    package static func run(repetitions: Int, peaks: Peaks, report: (Result) -> Void) {
         openblas_set_num_threads(1)
         for (inner, columns) in shapes {
             let weights = Weights(inner: inner, columns: columns)
@@ -53,12 +67,14 @@ package enum KernelBenchmark {
                 let operations = 2 * Double(rows * inner * columns)
                 for format in Weights.formats {
                     let time = median(times[format.name] ?? [])
+                    let rate = operations / time / 1e9
                     report(
                         Result(
                             level: weights.level, format: format.name, inner: inner,
-                            columns: columns, rows: rows, gigaOperations: operations / time / 1e9,
+                            columns: columns, rows: rows, gigaOperations: rate,
                             openBLAS: operations / median(times["openblas"] ?? []) / 1e9,
-                            gigabytes: Double(inner * columns) * format.bytes / time / 1e9))
+                            gigabytes: Double(inner * columns) * format.bytes / time / 1e9,
+                            share: rate / peaks.peak(format.code)))
                 }
             }
         }
@@ -93,9 +109,7 @@ package enum KernelBenchmark {
         return 2 * Double(size * size * size) / median(Array(times.dropFirst())) / 1e9
     }
 
-    /// 10⁹ multiplications and additions per second of one core, of float32 in its registers, and
-    /// of int8 beside its first-level cache.
-    package static func multiplyAddPeaks(repetitions: Int) -> (float32: Double, int8: Double) {
+    package static func multiplyAddPeaks(repetitions: Int) -> Peaks {
         guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number))?.pointee else {
             preconditionFailure("\(KernelLevel.chosen) does not run here")
         }
@@ -105,10 +119,10 @@ package enum KernelBenchmark {
             return operations / median(times) / 1e9
         }
         let rounds = 1 << 20
-        return (
-            rate(operations: 512 * Double(rounds)) { _ = kernels.multiply_add(rounds) },
-            rate(operations: 786_432 * 2_048) { _ = kernels.multiply_add_int8(2_048) }
-        )
+        return Peaks(
+            float32: rate(operations: 512 * Double(rounds)) { _ = kernels.multiply_add(rounds) },
+            bfloat16: rate(operations: 393_216 * 2_048) { _ = kernels.multiply_add_bf16(2_048) },
+            int8: rate(operations: 786_432 * 2_048) { _ = kernels.multiply_add_int8(2_048) })
     }
 
     /// Gigabytes per second that one core reads of a block far larger than its caches.
@@ -147,9 +161,13 @@ private final class Weights {
         }
         self.kernels = kernels.pointee
         let count = l2s_packed_count(inner, columns)
-        memory = [count * 4, count * 2, count + 4 * columns, columns * 4 + 128, columns * 4 + 128]
-            .map { .allocate(byteCount: $0, alignment: 64) }
-        scratch = .allocate(byteCount: l2s_int8_scratch_bytes(inner), alignment: 64)
+        memory = [
+            count * 4, count * 2 + 4 * columns, count + 4 * columns, columns * 4 + 128,
+            columns * 4 + 128,
+        ]
+        .map { .allocate(byteCount: $0, alignment: 64) }
+        let bytes = [L2S_BF16, L2S_INT8].map { l2s_scratch_bytes($0, .max, inner) }.max() ?? 0
+        scratch = .allocate(byteCount: bytes, alignment: 64)
         l2s_pack_rows(plain, inner, columns, inner, memory[0].assumingMemoryBound(to: Float.self))
         l2s_pack_rows_bf16(
             plain, inner, columns, inner, memory[1].assumingMemoryBound(to: UInt16.self))

@@ -33,11 +33,12 @@ void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, 
 
 void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner,
                         uint16_t *packed) {
-    for (size_t first = 0; first < columns; first += L2S_PANEL, packed += inner * L2S_PANEL)
+    const size_t even = (inner + 1) / 2 * 2;
+    for (size_t first = 0; first < columns; first += L2S_PANEL, packed += even * L2S_PANEL)
         for (size_t j = 0; j < L2S_PANEL; j++)
-            for (size_t k = 0; k < inner; k++)
-                packed[k * L2S_PANEL + j] =
-                    first + j < columns ? bf16_of(w[(first + j) * ldw + k]) : 0;
+            for (size_t k = 0; k < even; k++)
+                packed[(k / 2 * L2S_PANEL + j) * 2 + k % 2] =
+                    first + j < columns && k < inner ? bf16_of(w[(first + j) * ldw + k]) : 0;
 }
 
 void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
@@ -63,14 +64,31 @@ void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner
     }
 }
 
-size_t l2s_int8_scratch_bytes(size_t inner) { return 96 * ((inner + 3) / 4 * 4); }
+size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner) {
+    if (format == L2S_F32) return 0;
+    // Up to 256 rows of whole lines and one line between them; see lines.inc.
+    const size_t bytes = format == L2S_BF16 ? 2 * inner : inner;
+    const size_t held = rows < 256 ? (rows + 15) / 16 * 16 : 256;
+    const size_t lines = held * ((bytes + 63) / 64 + 1) * 64;
+    // 96 rows of cells; see int8.inc.
+    const size_t cells = 96 * ((inner + 3) / 4 * 4);
+    return format == L2S_INT8 && cells > lines ? cells : lines;
+}
+
+size_t l2s_product_scratch_bytes(size_t inner, size_t columns) {
+    // 256 lines and the panels of a block of b, in whole tiles; see product.inc.
+    const size_t depth = inner < 1024 ? (inner + 31) / 32 * 32 : 1024;
+    const size_t width = columns < 2048 ? (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL : 2048;
+    return 256 * (2 * depth + 64) + 2 * depth * width;
+}
 
 static size_t element_bytes(l2s_format format) {
     return format == L2S_F32 ? 4 : format == L2S_BF16 ? 2 : 1;
 }
 
 size_t l2s_cache_key_bytes(const l2s_cache *c) {
-    size_t width = c->format == L2S_INT8 ? (c->head_width + 3) / 4 * 4 : c->head_width;
+    const size_t multiple = c->format == L2S_INT8 ? 4 : c->format == L2S_BF16 ? 2 : 1;
+    const size_t width = (c->head_width + multiple - 1) / multiple * multiple;
     return c->heads * c->capacity * width * element_bytes(c->format);
 }
 

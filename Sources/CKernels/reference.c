@@ -23,8 +23,11 @@ static float quant_at(const void *panels, size_t inner, size_t k, size_t column)
 
 static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
     if (b->format == L2S_INT8) return quant_at(b->panels, inner, k, column) * b->scales[column];
-    size_t i = (column / L2S_PANEL * inner + k) * L2S_PANEL + column % L2S_PANEL;
-    return b->format == L2S_BF16 ? bf16_at(b->panels, i) : ((const float *)b->panels)[i];
+    size_t panel = column / L2S_PANEL, place = column % L2S_PANEL;
+    if (b->format == L2S_BF16)
+        return bf16_at(b->panels,
+                       ((panel * ((inner + 1) / 2) + k / 2) * L2S_PANEL + place) * 2 + k % 2);
+    return ((const float *)b->panels)[(panel * inner + k) * L2S_PANEL + place];
 }
 
 // What quantisation makes of x in a row whose largest magnitude is `top`.
@@ -141,12 +144,35 @@ static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cach
         }
 }
 
+static float rounded_to_bf16(float x) {
+    uint32_t w;
+    memcpy(&w, &x, sizeof w);
+    uint16_t high = (uint16_t)((w + 0x7fff + (w >> 16 & 1)) >> 16);
+    return bf16_at(&high, 0);
+}
+
+static void product_bf16(const l2s_operand *a, const l2s_operand *b, size_t rows, size_t inner,
+                         size_t columns, float scale, int accumulate, float *c, size_t ldc,
+                         void *scratch) {
+    (void)scratch;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < columns; j++) {
+            double s = accumulate ? c[r * ldc + j] : 0;
+            for (size_t k = 0; k < inner; k++) {
+                float x = a->values[a->transposed ? k * a->stride + r : r * a->stride + k];
+                float y = b->values[b->transposed ? j * b->stride + k : k * b->stride + j];
+                s += (double)rounded_to_bf16(scale * x) * rounded_to_bf16(y);
+            }
+            c[r * ldc + j] = (float)s;
+        }
+}
+
 #include "reference_training.inc"
 
 static const l2s_kernels reference = {
-    matmul, rms_norm, layer_norm, softmax, gated_gelu, 0, 0, highest, attend, 0,
+    matmul, rms_norm, layer_norm, softmax, gated_gelu, 0, 0, 0, highest, attend, 0,
     rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
-    dropout, cross_entropy, adamw,
+    dropout, cross_entropy, adamw, product_bf16,
 };
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

@@ -17,10 +17,7 @@ struct KernelBench: AsyncParsableCommand {
         let machine: Machine
         /// Read from memory by one core.
         let gigabytes: Double
-        /// 10⁹ multiplications and additions per second of float32 in one core's registers.
-        let gigaOperations: Double
-        /// Of int8, beside its first-level cache.
-        let int8GigaOperations: Double
+        let peaks: KernelBenchmark.Peaks
         let products: [KernelBenchmark.Result]
     }
 
@@ -41,18 +38,19 @@ struct KernelBench: AsyncParsableCommand {
             Console.print(
                 "one core reads \(bandwidth.rounded(digits: 1)) GB/s from memory and makes "
                     + "\(peaks.float32.rounded(digits: 0)) GFLOP/s of float32 in registers, "
+                    + "\(peaks.bfloat16.rounded(digits: 0)) of bfloat16, "
                     + "\(peaks.int8.rounded(digits: 0)) GOP/s of int8\n\n"
-                    + "[inner → columns]   rows  format    GFLOP/s  OpenBLAS  ratio  GB/s of weights"
+                    + "[inner → columns]   rows  format    GFLOP/s  share  OpenBLAS  ratio"
+                    + "  GB/s of weights"
             )
         }
         var products: [KernelBenchmark.Result] = []
-        KernelBenchmark.run(repetitions: repetitions) { result in
+        KernelBenchmark.run(repetitions: repetitions, peaks: peaks) { result in
             products.append(result)
             if !output.json { Console.print(line(result)) }
         }
         let report = Report(
-            machine: machine, gigabytes: bandwidth, gigaOperations: peaks.float32,
-            int8GigaOperations: peaks.int8, products: products)
+            machine: machine, gigabytes: bandwidth, peaks: peaks, products: products)
         try output.save(report)
         if output.json { try Console.printJSON(report) }
     }
@@ -62,6 +60,7 @@ struct KernelBench: AsyncParsableCommand {
         return "[\(result.inner) → \(result.columns)]".padded(to: 18)
             + "\(result.rows)".padded(to: 6, .right) + "  " + result.format.padded(to: 8)
             + result.gigaOperations.rounded(digits: 1).padded(to: 9, .right)
+            + "\((result.share * 100).rounded(digits: 0)) %".padded(to: 7, .right)
             + result.openBLAS.rounded(digits: 1).padded(to: 10, .right)
             + ratio.rounded(digits: 2).padded(to: 7, .right)
             + result.gigabytes.rounded(digits: 1).padded(to: 17, .right)

@@ -47,11 +47,13 @@ import Testing
         let kernels = try Self.kernels(level)
         var random = Random(1)
         for round in 0..<40 {
-            // Every sum of tiles, also of the widest, of 12 rows.
-            let rows = round + 1
+            // Every sum of tiles, also of the widest, of 12, 16 and 32 rows; and several blocks.
+            let rows = round < 36 ? round + 1 : random.int(37...600)
             let inner = random.int(1...700)
             let columns = round % 10 == 0 ? random.int(500...1_100) : random.int(1...150)
-            let a = random.floats(rows * inner)
+            let unrounded = random.floats(rows * inner)
+            let rounds = format == .bfloat16 && level.roundsToBFloat16
+            let a = rounds ? unrounded.map(\.roundedToBFloat16) : unrounded
             let bias = random.floats(columns)
             let start = random.floats(rows * columns)
             let weights = PackedMatrix(
@@ -59,7 +61,8 @@ import Testing
                 format: format)
             let accumulate: Int32 = round % 2 == 0 ? 1 : 0
             let activation = [L2S_NONE, L2S_RELU, L2S_GELU][round % 3]
-            let scratch = FloatBuffer(count: l2s_int8_scratch_bytes(inner) / 4)
+            let scratch = FloatBuffer(
+                count: l2s_scratch_bytes(format.code, rows, inner) / 4)
             var found = start
             var expected = start
             weights.withKernelView {
@@ -71,6 +74,15 @@ import Testing
                     activation, nil)
             }
             expectClose(found, expected, terms: inner)
+            if rounds {
+                var again = start
+                weights.withKernelView {
+                    kernels.matmul(
+                        unrounded, inner, rows, inner, $0, columns, &again, columns, accumulate,
+                        bias, activation, scratch.base)
+                }
+                #expect(again == found, "rounded before or by the kernel, seed \(Self.seed)")
+            }
             // A row alone has the same bits as in company.
             let row = random.int(0...rows - 1)
             var alone = Array(start[row * columns..<(row + 1) * columns])
@@ -312,6 +324,13 @@ import Testing
             x[random.int(0...x.count - 1)] = .nan
             #expect(kernels.highest(x, x.count) == Self.twin.highest(x, x.count))
         }
+    }
+}
+
+extension Float {
+    /// The nearest bfloat16, the even one of two.
+    fileprivate var roundedToBFloat16: Float {
+        Float(bitPattern: (bitPattern + 0x7FFF + (bitPattern >> 16 & 1)) & 0xFFFF_0000)
     }
 }
 

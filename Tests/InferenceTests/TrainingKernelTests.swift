@@ -21,6 +21,46 @@ import Testing
             "off by \(worst), seed \(KernelTests.seed)")
     }
 
+    private static let levelsWithBFloat16 = KernelTests.levels.filter(\.roundsToBFloat16)
+
+    @Test(arguments: levelsWithBFloat16)
+    func productsOfBothForms(level: KernelLevel) throws {
+        let kernels = try Self.kernels(level)
+        var random = KernelTests.Random(15)
+        for round in 0..<48 {
+            // Beyond one block of lines, of inner steps and of columns, in turn.
+            let rows = round % 12 == 0 ? random.int(257...600) : random.int(1...90)
+            let inner = round % 12 == 1 ? random.int(1_025...2_100) : random.int(1...200)
+            let columns = round % 12 == 2 ? random.int(2_049...2_200) : random.int(1...100)
+            let (left, right) = (round % 2 == 0, round % 4 < 2)
+            let strides = (
+                (left ? rows : inner) + random.int(0...3),
+                (right ? inner : columns) + random.int(0...3)
+            )
+            let a = random.floats((left ? inner : rows) * strides.0)
+            let b = random.floats((right ? columns : inner) * strides.1)
+            let start = random.floats(rows * columns)
+            let scratch = FloatBuffer(count: l2s_product_scratch_bytes(inner, columns) / 4)
+            let results = [kernels, Self.twin].map { kernels in
+                var c = start
+                a.withUnsafeBufferPointer { a in
+                    b.withUnsafeBufferPointer { b in
+                        var x = l2s_operand(
+                            values: a.baseAddress, stride: strides.0, transposed: left ? 1 : 0)
+                        var y = l2s_operand(
+                            values: b.baseAddress, stride: strides.1, transposed: right ? 1 : 0)
+                        kernels.product_bf16(
+                            &x, &y, rows, inner, columns, 0.3, Int32(round % 3 == 0 ? 1 : 0), &c,
+                            columns, scratch.base)
+                    }
+                }
+                return c
+            }
+            expectClose(
+                results[0], results[1], within: 0.4 * Float.ulpOfOne * Float(inner) + 6e-6)
+        }
+    }
+
     @Test(arguments: KernelTests.levels)
     func norms(level: KernelLevel) throws {
         let kernels = try Self.kernels(level)

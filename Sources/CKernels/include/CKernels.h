@@ -15,9 +15,13 @@ typedef enum { L2S_NONE = 0, L2S_RELU = 1, L2S_GELU = 2 } l2s_activation;
 
 typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2 } l2s_format;
 
-// Packed weights [inner → columns]. int8: panels are [inner / 4][32][4] bytes, inner padded to a
-// multiple of four with zeros; column j of the matrix is q · scales[j]; sums[j] is the sum of its
-// quants (a whole number). Scales and sums are padded to whole panels.
+// Packed weights [inner → columns]. Panels of fewer bits consist of cells of four bytes, which hold
+// neighbouring inner steps of one column: bf16 [inner / 2][32][2], int8 [inner / 4][32][4], with inner
+// padded by zeros. int8: column j of the matrix is q · scales[j]; sums[j] is the sum of its quants (a
+// whole number). Scales and sums are padded to whole panels.
+//
+// The levels with bf16 instructions (AVX512_BF16, AMX) round the other operand of bf16 weights to
+// bf16, too, to the nearest, ties to even; sums are float32 at every level.
 typedef struct {
     l2s_format format;
     const void *panels;
@@ -43,6 +47,8 @@ typedef enum {
     L2S_AVX512 = 2,
     L2S_AVX512_VNNI = 3,
     L2S_NEON_DOTPROD = 4,
+    L2S_AVX512_BF16 = 5,
+    L2S_AMX = 6,
 } l2s_level;
 
 // One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101). The corrections are 1 − β^step.
@@ -50,10 +56,17 @@ typedef struct {
     float rate, beta1, beta2, epsilon, decay, gradient_scale, mean_correction, square_correction;
 } l2s_adamw;
 
+// A matrix of floats, row-major, whose rows lie `stride` apart.
+typedef struct {
+    const float *values;
+    size_t stride;
+    int transposed;
+} l2s_operand;
+
 typedef struct l2s_kernels {
     // c[rows, columns] (+)= a[rows, inner] · b + bias, then the activation.
-    // `accumulate`: add to what c holds. `bias` may be null. scratch: for int8 only,
-    // l2s_int8_scratch_bytes(inner) on a 64-byte boundary.
+    // `accumulate`: add to what c holds. `bias` may be null. scratch: l2s_scratch_bytes(format, rows,
+    // inner) on a 64-byte boundary.
     void (*matmul)(const float *a, size_t lda, size_t rows, size_t inner, const l2s_matrix *b,
                    size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
                    l2s_activation activation, void *scratch);
@@ -76,8 +89,10 @@ typedef struct l2s_kernels {
 
     // 256 · rounds multiplications and as many additions in registers: what products are held to.
     float (*multiply_add)(size_t rounds);
-    // The same for int8: 393,216 · rounds of each, by operands in the first-level cache.
+    // The same for int8 and bf16: 393,216 · rounds and 196,608 · rounds of each, by operands in the
+    // first-level cache.
     int32_t (*multiply_add_int8)(size_t rounds);
+    float (*multiply_add_bf16)(size_t rounds);
 
     // The largest of x; NaN never is.
     float (*highest)(const float *x, size_t count);
@@ -118,10 +133,20 @@ typedef struct l2s_kernels {
                           float smoothing, float scale, float *losses);
     void (*adamw)(float *value, const float *gradient, float *mean, float *square, size_t count,
                   l2s_adamw settings);
+    // c[rows, columns] (+)= scale · a · b, where a is [rows, inner] and b [inner, columns] unless they
+    // are transposed. scale · a and b are rounded to bf16, sums are float32. Null at levels without
+    // bf16 instructions. scratch: l2s_product_scratch_bytes on a 64-byte boundary. Its rows' bits may
+    // depend on the number of rows, unlike those of all else.
+    void (*product_bf16)(const l2s_operand *a, const l2s_operand *b, size_t rows, size_t inner,
+                         size_t columns, float scale, int accumulate, float *c, size_t ldc,
+                         void *scratch);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.
 const l2s_kernels *l2s_kernels_for(l2s_level level);
+// Whether AVX512-BF16 is faster than float32 here: on AMD's processors it is, Intel's take twice as long
+// over one of its instructions. By the maker, not by a clock, for it decides which bits come out.
+int l2s_has_fast_bf16(void);
 // The naive twins that each level is tested against.
 const l2s_kernels *l2s_reference_kernels(void);
 
@@ -135,7 +160,9 @@ void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, 
 void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner, uint16_t *packed);
 void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
                         float *scales, float *sums);
-size_t l2s_int8_scratch_bytes(size_t inner);
+// Bytes of scratch that a product with weights of that format takes at any level.
+size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner);
+size_t l2s_product_scratch_bytes(size_t inner, size_t columns);
 // Bytes of a cache's keys, of its values, and (both together) of its scales.
 size_t l2s_cache_key_bytes(const l2s_cache *cache);
 size_t l2s_cache_value_bytes(const l2s_cache *cache);

@@ -5,6 +5,8 @@ internal import Foundation
 package enum KernelLevel: String, Sendable, CaseIterable {
     case portable, avx2, avx512
     case avx512VNNI = "avx512-vnni"
+    case avx512BF16 = "avx512-bf16"
+    case amx
     case neonDotprod = "neon-dotprod"
 
     var code: l2s_level {
@@ -13,6 +15,8 @@ package enum KernelLevel: String, Sendable, CaseIterable {
         case .avx2: L2S_AVX2
         case .avx512: L2S_AVX512
         case .avx512VNNI: L2S_AVX512_VNNI
+        case .avx512BF16: L2S_AVX512_BF16
+        case .amx: L2S_AMX
         case .neonDotprod: L2S_NEON_DOTPROD
         }
     }
@@ -20,10 +24,15 @@ package enum KernelLevel: String, Sendable, CaseIterable {
     /// By which CKernels knows it.
     package var number: UInt32 { code.rawValue }
 
+    /// Whether what is multiplied with bfloat16 weights is rounded to bfloat16, too.
+    package var roundsToBFloat16: Bool { self == .avx512BF16 || self == .amx }
+
     package var isAvailable: Bool { l2s_kernels_for(code) != nil }
 
-    /// The best of this machine.
-    package static let best = allCases.last { $0.isAvailable } ?? .portable
+    /// The best of this machine. AVX512-BF16 is not where it is the slower way to multiply.
+    package static let best =
+        allCases.last { $0.isAvailable && ($0 != .avx512BF16 || l2s_has_fast_bf16() != 0) }
+        ?? .portable
 
     /// Names the level to compute with where it is not to be the best.
     package static let variable = "L2S_KERNELS"

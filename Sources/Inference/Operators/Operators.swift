@@ -31,9 +31,8 @@ enum Operators {
                 && input.count == output.count,
             "[\(input.count), \(input.width)] · [\(weights.inner), \(weights.columns)]")
         workspace.scope {
-            let scratch =
-                weights.format == .int8
-                ? workspace.rows(1, l2s_int8_scratch_bytes(input.width) / 4).base : nil
+            let bytes = l2s_scratch_bytes(weights.format.code, input.count, input.width)
+            let scratch = bytes > 0 ? workspace.rows(1, bytes / 4).base : nil
             weights.withKernelView { matrix in
                 kernels.matmul(
                     input.base, input.stride, input.count, input.width, matrix, weights.columns,

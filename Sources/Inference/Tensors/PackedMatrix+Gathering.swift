@@ -13,11 +13,7 @@ extension PackedMatrix {
             panels: WeightBytes(count: size.panels),
             scales: scales.map { _ in WeightBytes(count: size.columns) },
             sums: sums.map { _ in WeightBytes(count: size.columns) })
-        // int8 keeps four rows of a column side by side: cells of as many bytes as one float.
-        switch format {
-        case .float32, .int8: gathered.copyCells(of: chosen, from: self, as: UInt32.self)
-        case .bfloat16: gathered.copyCells(of: chosen, from: self, as: UInt16.self)
-        }
+        gathered.copyCells(of: chosen, from: self)
         for (target, source) in [(gathered.scales, scales), (gathered.sums, sums)] {
             guard let target, let source else { continue }
             let floats = source.start.assumingMemoryBound(to: Float.self)
@@ -28,11 +24,20 @@ extension PackedMatrix {
         return gathered
     }
 
-    private func copyCells<Cell>(of chosen: [Int], from source: PackedMatrix, as _: Cell.Type) {
+    private var stepsPerCell: Int {
+        switch format {
+        case .float32: 1
+        case .bfloat16: 2
+        case .int8: 4
+        }
+    }
+
+    private func copyCells(of chosen: [Int], from source: PackedMatrix) {
         let panel = L2S_PANEL
-        let rows = format == .int8 ? (inner + 3) / 4 : inner
-        let old = source.panels.start.assumingMemoryBound(to: Cell.self)
-        let new = panels.mutable(as: Cell.self)
+        // A cell is one float, two steps of bfloat16 or four of int8.
+        let rows = (inner + stepsPerCell - 1) / stepsPerCell
+        let old = source.panels.start.assumingMemoryBound(to: UInt32.self)
+        let new = panels.mutable(as: UInt32.self)
         for (column, oldColumn) in chosen.enumerated() {
             let from = old + oldColumn / panel * panel * rows + oldColumn % panel
             let to = new + column / panel * panel * rows + column % panel

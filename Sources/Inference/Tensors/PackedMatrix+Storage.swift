@@ -16,11 +16,15 @@ extension PackedMatrix {
         }
     }
 
-    /// Panels, [panels, inner][32], for int8 [panels, inner / 4][32][4].
+    /// Panels, [panels, inner][32], for bfloat16 [panels, inner / 2][32][2], for int8
+    /// [panels, inner / 4][32][4].
     private static func panelShape(inner: Int, columns: Int, format: WeightFormat) -> [Int] {
         let panels = (columns + panelWidth - 1) / panelWidth
-        return format == .int8
-            ? [panels, (inner + 3) / 4, panelWidth, 4] : [panels, inner, panelWidth]
+        return switch format {
+        case .float32: [panels, inner, panelWidth]
+        case .bfloat16: [panels, (inner + 1) / 2, panelWidth, 2]
+        case .int8: [panels, (inner + 3) / 4, panelWidth, 4]
+        }
     }
 
     /// The parts to write. Each is a multiple of 64 bytes long.

@@ -85,7 +85,7 @@ struct PackedMatrix: Sendable {
         let padded = (columns + panel - 1) / panel * panel
         return switch format {
         case .float32: (padded * inner * 4, 0)
-        case .bfloat16: (padded * inner * 2, 0)
+        case .bfloat16: (padded * ((inner + 1) / 2 * 4), 0)
         case .int8: (padded * ((inner + 3) / 4 * 4), padded * 4)
         }
     }

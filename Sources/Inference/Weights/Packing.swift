@@ -27,8 +27,11 @@ package struct Packing: Sendable, Equatable {
 
     /// Changes with the keys and the names of tensors.
     static let version = "3"
-    /// Of all matrices, as CKernels.h describes it. One layout serves every instruction set.
-    static let layout = "panel\(PackedMatrix.panelWidth) little-endian"
+    /// The layout of all matrices, as CKernels.h describes it, which serves every instruction set. That
+    /// of bfloat16 was another before its inner steps were paired.
+    static func layout(_ format: WeightFormat) -> String {
+        "panel\(PackedMatrix.panelWidth)\(format == .bfloat16 ? " paired" : "") little-endian"
+    }
 
     private enum Key {
         static let version = "l2s.version"
@@ -68,7 +71,6 @@ extension Packing {
             }
         }
         try expect(Key.version, Self.version)
-        try expect(Key.layout, Self.layout)
         guard let format = WeightFormat(rawValue: metadata[Key.dtype] ?? "") else {
             throw PackingError(
                 path: weights.path,
@@ -77,6 +79,7 @@ extension Packing {
                     expected: WeightFormat.allCases.map(\.rawValue).joined(separator: " or "),
                     found: metadata[Key.dtype] ?? "nothing"))
         }
+        try expect(Key.layout, Self.layout(format))
         func words(_ key: String) -> [String] {
             (metadata[key] ?? "").split(separator: " ").map(String.init)
         }
@@ -115,7 +118,7 @@ extension Packing {
     /// What `init` reads.
     var metadata: [String: String] {
         var metadata = [
-            Key.version: Self.version, Key.layout: Self.layout, Key.dtype: format.rawValue,
+            Key.version: Self.version, Key.layout: Self.layout(format), Key.dtype: format.rawValue,
             Key.parts: parts.joined(separator: " "), Key.source: source, Key.checksum: checksum,
             Key.float32: float32.joined(separator: " "),
             Key.embeddings: embeddings.joined(separator: " "),

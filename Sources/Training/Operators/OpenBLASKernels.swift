@@ -21,7 +21,7 @@ package enum OpenBLASKernels {
         switch level {
         case .portable, .neonDotprod: nil
         case .avx2: "Haswell"
-        case .avx512, .avx512VNNI: "SkylakeX"
+        case .avx512, .avx512VNNI, .avx512BF16, .amx: "SkylakeX"
         }
     }
 }

@@ -37,11 +37,23 @@ static void compare(const char *what, const float *found, const float *expected,
         }
 }
 
+// To bf16 and back, as levels with such instructions do.
+static void round_to_bf16(float *x, size_t count) {
+    uint16_t *packed = aligned_alloc(64, 2 * 2 * L2S_PANEL * sizeof(uint16_t));
+    for (size_t i = 0; i < count; i++) {
+        l2s_pack_rows_bf16(x + i, 1, 1, 1, packed);
+        uint32_t bits = (uint32_t)packed[0] << 16;
+        memcpy(x + i, &bits, sizeof bits);
+    }
+    free(packed);
+}
+
 static void matmul(const l2s_kernels *level, const l2s_kernels *twin, l2s_format format) {
-    size_t rows = between(1, 30), inner = between(1, 300), columns = between(1, 150);
+    size_t rows = between(1, 70), inner = between(1, 300), columns = between(1, 150);
     size_t padded = (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
     float *a = numbers(rows * inner), *w = numbers(columns * inner), *bias = numbers(columns);
     float *found = numbers(rows * columns), *expected = numbers(rows * columns);
+    if (format == L2S_BF16) round_to_bf16(a, rows * inner);
     memcpy(expected, found, rows * columns * sizeof(float));
     float *panels = numbers(padded * (inner + 4)), *scales = numbers(padded), *sums = numbers(padded);
     if (format == L2S_F32) l2s_pack_rows(w, inner, columns, inner, panels);
@@ -49,7 +61,7 @@ static void matmul(const l2s_kernels *level, const l2s_kernels *twin, l2s_format
     if (format == L2S_INT8)
         l2s_pack_rows_int8(w, inner, columns, inner, (int8_t *)panels, scales, sums);
     l2s_matrix b = {format, panels, scales, sums};
-    float *scratch = numbers(l2s_int8_scratch_bytes(inner) / 4);
+    float *scratch = numbers(l2s_scratch_bytes(format, rows, inner) / 4);
     level->matmul(a, inner, rows, inner, &b, columns, found, columns, 1, bias, L2S_GELU, scratch);
     twin->matmul(a, inner, rows, inner, &b, columns, expected, columns, 1, bias, L2S_GELU, 0);
     compare("matmul", found, expected, rows * columns, 3e-5);

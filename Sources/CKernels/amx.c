@@ -1,0 +1,28 @@
+// Intel's matrix extensions, from Sapphire Rapids on. Few rows do not fill a tile: int8 takes them by
+// AVX512-VNNI, with the same exact sums.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#pragma clang attribute push(                                                            \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512bf16,"    \
+                          "amx-tile,amx-int8,amx-bf16,avx2,fma"))),                      \
+    apply_to = function)
+#define LEVEL amx
+#define ROWS 12
+#define VECTORS 2
+#define INT8_OFFSET 128
+#define INT8_TILE int8_tile_amx
+#define BF16_PRODUCTS "tiles.inc"
+// Rows from which on int8 is multiplied by tiles.
+#define INT8_TILES_FROM 2
+
+// Unsigned by signed bytes: x carries an offset, see int8.inc.
+static inline __attribute__((always_inline)) __m512i int8_dot(__m512i sums, __m512i x, __m512i b) {
+    return _mm512_dpbusd_epi32(sums, x, b);
+}
+
+#include "int8_avx512.inc"
+#include "kernels.inc"
+#pragma clang attribute pop
+#endif

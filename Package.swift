@@ -91,7 +91,7 @@ let package = Package(
             resources: [.embedInCode("page.html")]),
         module("Settings", ["Jobs", yaml]),
         module("Checkpoints", isHot: true),
-        module("Tokenizers", ["CSentencePiece"]),
+        module("Tokenizers", ["CSentencePiece"], isHot: true),
 
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"], isHot: true),

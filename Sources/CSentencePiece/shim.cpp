@@ -76,6 +76,20 @@ int64_t l2s_spm_encode(const l2s_spm *spm, const char *text, size_t size, int32_
     }
 }
 
+int64_t l2s_spm_encode_pieces(const l2s_spm *spm, const char *text, size_t size, char **pieces) {
+    *pieces = nullptr;
+    try {
+        if (size >= longest) return -1;
+        std::vector<std::string> found;
+        if (!spm->processor.Encode(std::string_view(text, size), &found).ok()) return -1;
+        std::string all;
+        for (const auto &piece : found) all.append(piece.c_str(), std::strlen(piece.c_str()) + 1);
+        return hand_out<char>(all.data(), all.size(), pieces);
+    } catch (...) {
+        return -1;
+    }
+}
+
 int64_t l2s_spm_decode(const l2s_spm *spm, const int32_t *ids, size_t count, char **text) {
     *text = nullptr;
     try {

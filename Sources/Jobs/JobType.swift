@@ -204,7 +204,11 @@ package struct PromptTemplate: Sendable, Equatable {
         suffix = String(parts[1])
     }
 
-    package func prompt(for document: some StringProtocol) -> String {
-        prefix + document + suffix
+    /// The prompt of a document, as stretches of one text: those that the template holds, and those
+    /// that came with the document.
+    package func segments(
+        for document: some StringProtocol
+    ) -> [(text: String, isTemplate: Bool)] {
+        [(prefix, true), (String(document), false), (suffix, true)]
     }
 }

@@ -237,8 +237,7 @@ private struct Opening {
     /// The job type's `decoder_prompt` as a model's tokens.
     private mutating func decoderPrompt(_ jobType: JobType, model: String) throws -> [Int32] {
         guard let text = jobType.decoderPrompt else { return [] }
-        // The end token of a text would end the output before it began.
-        return try tokenizer(path(model)).encode(text).dropLast()
+        return try tokenizer(path(model)).encode([.template(text)], ends: .none)
     }
 
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
@@ -275,14 +274,13 @@ private struct Opening {
         }
     }
 
-    /// What one proposes the other must take for the same: by the file of the tokenizer, the rows
+    /// What one proposes the other must take for the same: by the pieces of the tokenizer, the rows
     /// of the vocabulary and the kind of model.
-    private func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
+    private mutating func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
         let folders = [path(jobType.encoder), path(jobType.slm ?? "")]
-        let files = folders.map { FileManager.default.contents(atPath: $0 + "/spiece.model") }
-        guard let file = files[0], file == files[1] else {
+        guard try tokenizer(folders[0]).hasSamePieces(as: tokenizer(folders[1])) else {
             throw Refused(
-                "expected \(folders[1]) to have the tokenizer of \(folders[0]) (spiece.model), "
+                "expected \(folders[1]) to have the tokenizer of \(folders[0]), "
                     + "since it proposes tokens in speculative mode, found another")
         }
         let rows = [large, small].map { decoders[$0].model.head.columns }
@@ -301,10 +299,16 @@ private struct Opening {
     private func check(_ route: Route) throws {
         let encoder = encoders[route.encoder]
         let limits = route.jobType.limits
-        guard route.promptTokenizer.vocabularySize <= encoder.vocabularyRows else {
+        // Tokens beyond the model's rows are for what no text says, such as images.
+        let template = route.jobType.prompt.segments(for: "").map {
+            PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
+        }
+        let largest = max(
+            Int32(route.promptTokenizer.textVocabularySize - 1),
+            route.promptTokenizer.encode(template, ends: .both).max() ?? -1)
+        guard largest < encoder.vocabularyRows else {
             throw InferenceError.tokenOutsideVocabulary(
-                path: encoder.path, token: Int32(route.promptTokenizer.vocabularySize - 1),
-                rows: encoder.vocabularyRows)
+                path: encoder.path, token: largest, rows: encoder.vocabularyRows)
         }
         for generator in [route.generator, route.largeGenerator].compactMap(\.self) {
             let model = decoders[generator.decoder].model

@@ -33,7 +33,7 @@ extension Route {
                 "expected the document to hold text, "
                     + "found only white space and control characters")
         }
-        let tokens = promptTokenizer.encode(jobType.prompt.prompt(for: text))
+        let tokens = promptTokens(for: text)
         if tokens.count <= limits.sourceTokens, !tokens.isEmpty {
             return Preparation(prompts: [Prompt(encoder: encoder, tokens: tokens)])
         }
@@ -44,7 +44,7 @@ extension Route {
                     + "(limits.source_tokens), found \(tokens.count); shorten the document, or set "
                     + "limits.overflow of the job type to truncate or split")
         case .truncate:
-            let tail = promptTokenizer.encode(jobType.prompt.suffix)
+            let tail = promptTail
             let kept = try budget(besides: tail.count)
             let prompt = Prompt(encoder: encoder, tokens: Array(tokens.prefix(kept)) + tail)
             return Preparation(prompts: [prompt], truncated: true)
@@ -55,19 +55,31 @@ extension Route {
     }
 
     private func split(_ text: String) throws(RejectedDocument) -> [[Int32]] {
-        let frame = promptTokenizer.encode(jobType.prompt.prompt(for: "")).count
+        let frame = promptTokens(for: "").count
         // Pieces cost a token or two more alone than joined; a joined part never costs more.
         let splitter = SentenceSplitter(
-            cost: { promptTokenizer.encode(String($0)).count },
+            cost: { promptTokenizer.encode([.document(String($0))], ends: .closing).count },
             budget: try budget(besides: frame))
         return splitter.split(text)
             .filter { $0.unicodeScalars.contains(where: \.isVisible) }
             .map { part in
-                let tokens = promptTokenizer.encode(jobType.prompt.prompt(for: part))
+                let tokens = promptTokens(for: part)
                 guard tokens.count > jobType.limits.sourceTokens else { return tokens }
-                let tail = promptTokenizer.encode(jobType.prompt.suffix)
+                let tail = promptTail
                 return Array(tokens.prefix(jobType.limits.sourceTokens - tail.count)) + tail
             }
+    }
+
+    private func promptTokens(for text: String) -> [Int32] {
+        promptTokenizer.encode(
+            jobType.prompt.segments(for: text).map {
+                PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
+            }, ends: .both)
+    }
+
+    /// What follows the document.
+    private var promptTail: [Int32] {
+        promptTokenizer.encode([.template(jobType.prompt.suffix)], ends: .closing)
     }
 
     private func budget(besides frame: Int) throws(RejectedDocument) -> Int {

@@ -1,11 +1,39 @@
+/// A stretch of a prompt, and who wrote it.
+package struct PromptSegment: Sendable, Equatable {
+    package let text: String
+    /// Text of a job file may spell special tokens; that of a document never becomes one.
+    package let isTemplate: Bool
+
+    package init(text: String, isTemplate: Bool) {
+        self.text = text
+        self.isTemplate = isTemplate
+    }
+
+    package static func template(_ text: String) -> PromptSegment {
+        PromptSegment(text: text, isTemplate: true)
+    }
+
+    package static func document(_ text: String) -> PromptSegment {
+        PromptSegment(text: text, isTemplate: false)
+    }
+}
+
+/// Which of the tokens that a model gets at the ends of a text are added.
+package enum TextEnds: Sendable {
+    case both
+    /// Those at the end, for a text that goes on from another.
+    case closing
+    case none
+}
+
 /// Text ↔ the ids of one model's vocabulary.
 package protocol Tokenizer: Sendable {
-    /// The ids of a text, as the model was trained to read it: with the end token for
-    /// SentencePiece (T5), without one for byte-level BPE (GPT-2).
+    /// The ids of a prompt, which is read as one text.
     ///
-    /// Names of special tokens in a text ("</s>") are text like any other: a document cannot
-    /// bring control tokens of its own. Cost: about linear in the text.
-    func encode(_ text: String) -> [Int32]
+    /// Names of special tokens ("</s>", "<|im_end|>") are text where a document has them: it
+    /// cannot bring control tokens of its own. In a template they are these tokens. An opening
+    /// token that a template spells itself is not doubled. Cost: about linear in the text.
+    func encode(_ prompt: [PromptSegment], ends: TextEnds) -> [Int32]
 
     /// The text of ids. Special ids and ids outside the vocabulary are skipped; bytes that are
     /// not UTF-8 become U+FFFD.
@@ -17,23 +45,26 @@ package protocol Tokenizer: Sendable {
 
     /// One more than the largest id. A model's embedding may have more rows.
     var vocabularySize: Int { get }
+
+    /// One more than the largest id that the text of a document can become.
+    var textVocabularySize: Int { get }
+
+    /// By id: its piece, as the tokenizer's own file spells it; nil for ids that are not in use.
+    var pieces: [String?] { get }
+
+    /// What kind of tokenizer it is, for a person.
+    var kind: String { get }
 }
 
-/// Opens the tokenizer of a model folder, whichever of the known kinds it is.
-///
-/// - Throws: `TokenizerError`.
-package func openTokenizer(folder: String) throws -> any Tokenizer {
-    if fileExists(folder + "/spiece.model") {
-        return try SentencePieceTokenizer(path: folder + "/spiece.model")
+extension Tokenizer {
+    /// Whether both give the same ids the same pieces, byte for byte.
+    package func hasSamePieces(as other: any Tokenizer) -> Bool {
+        pieces.elementsEqual(other.pieces) { one, other in
+            one.map { Array($0.utf8) } == other.map { Array($0.utf8) }
+        }
     }
-    if fileExists(folder + "/vocab.json"), fileExists(folder + "/merges.txt") {
-        return try ByteLevelTokenizer(
-            vocabulary: folder + "/vocab.json", merges: folder + "/merges.txt")
-    }
-    if fileExists(folder + "/tokenizer.json") {
-        return try ByteLevelTokenizer(tokenizerJSON: folder + "/tokenizer.json")
-    }
-    throw TokenizerError(
-        path: folder,
-        problem: .noneOf(files: ["spiece.model", "vocab.json with merges.txt", "tokenizer.json"]))
+
+    /// The ids of a document's text, as the model was trained to read it: with the tokens that it
+    /// gets at the ends.
+    package func encode(_ text: String) -> [Int32] { encode([.document(text)], ends: .both) }
 }

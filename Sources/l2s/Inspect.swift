@@ -34,8 +34,7 @@ struct Inspect: AsyncParsableCommand {
         facts.append(
             (
                 "tokenizer",
-                (tokenizer is SentencePieceTokenizer ? "SentencePiece" : "byte-level BPE")
-                    + ", \(tokenizer.vocabularySize.grouped) ids"
+                "\(tokenizer.kind), \(tokenizer.vocabularySize.grouped) ids"
             ))
         facts.append(("modes", modes(folder, manifest)))
 

@@ -1,3 +1,4 @@
+import Foundation
 import Jobs
 import TestSupport
 import Testing
@@ -161,7 +162,9 @@ import Testing
         }
         try scratch.copy(fixture: "golden/\(name)/llm")
         try scratch.copy(fixture: "golden/\(name)/slm")
-        _ = try scratch.write("slm/spiece.model", "another".utf8)
+        let other = Fixtures.path("tokenizers/composed/t5.json")
+        try FileManager.default.removeItem(atPath: scratch.path + "/slm/spiece.model")
+        _ = try scratch.write("slm/tokenizer.json", Data(contentsOf: URL(filePath: other)))
         var pair = try self.type("pair", .speculative)
         pair.llm = scratch.path + "/llm"
         pair.slm = scratch.path + "/slm"

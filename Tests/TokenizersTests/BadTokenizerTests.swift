@@ -23,15 +23,18 @@ import Tokenizers
 
     @Test func missing() {
         #expect(
-            openFolder() == "\(folder.path): expected a tokenizer in the folder (spiece.model, or "
-                + "vocab.json with merges.txt, or tokenizer.json), found none; copy it from where "
-                + "the model came from")
+            openFolder()
+                == "\(folder.path): expected a tokenizer in the folder (tokenizer.json, or "
+                + "spiece.model, or vocab.json with merges.txt, or source.spm with target.spm and "
+                + "vocab.json), found none; copy it from where the model came from")
     }
 
     @Test func opensWhatIsThere() throws {
         try folder.copy(fixture: "tokenizers/byte-level/tokenizer.json")
         #expect(try openTokenizer(folder: folder.path).vocabularySize == 1_257)
         try folder.copy(fixture: "golden/t5-v1.0/llm/spiece.model")
+        #expect(openFolder().contains("take both files from one model"))
+        try FileManager.default.removeItem(atPath: folder.path + "/tokenizer.json")
         #expect(try openTokenizer(folder: folder.path).vocabularySize == 1_500)
     }
 
@@ -84,7 +87,7 @@ import Tokenizers
         #expect(
             try openPair(vocabulary: "{\"x y\": 7, " + text.dropFirst()).contains("several for one")
         )
-        #expect(try openPair(vocabulary: "{").contains("expected a JSON object of ids"))
+        #expect(try openPair(vocabulary: "{").contains("found no such JSON"))
         #expect(try openPair(vocabulary: "{\"a\": 0}").contains("every byte"))
     }
 
@@ -94,15 +97,26 @@ import Tokenizers
         let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
         let message = try openPair(vocabulary: "{\"x y\": \(id), " + text.dropFirst())
         #expect(
-            message.contains("expected ids from 0") || message.contains("expected a JSON object"))
+            message.contains("expected ids from 0") || message.contains("found no such JSON"))
     }
 
     @Test(arguments: [
-        ("\"use_regex\":true", "\"use_regex\":false", "pre_tokenizer.use_regex"),
-        ("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer"),
+        ("\"normalizer\":null", "\"normalizer\":{\"type\":\"Lowercase\"}", "normalizer"),
         ("\"type\":\"BPE\"", "\"type\":\"WordPiece\"", "model.type"),
-        ("\"byte_fallback\":false", "\"byte_fallback\":true", "model.byte_fallback"),
-        ("\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges"),
+        ("\"dropout\":null", "\"dropout\":0.1", "model.dropout"),
+        (
+            "\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"</w>\"",
+            "model.end_of_word_suffix"
+        ),
+        (
+            "\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Bert\"",
+            "pre_tokenizer"
+        ),
+        ("\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"CTC\"", "decoder"),
+        (
+            "\"post_processor\":{\"type\":\"ByteLevel\"", "\"post_processor\":{\"type\":\"Other\"",
+            "post_processor"
+        ),
     ])
     func unsupportedSetting(from: String, to: String, field: String) throws {
         let path = Fixtures.path("tokenizers/byte-level/tokenizer.json")
@@ -116,8 +130,28 @@ import Tokenizers
         #expect(openFolder().contains("expected \(field) to be"))
     }
 
-    @Test func tokenizerJSONOfAnotherKind() throws {
-        try folder.write("tokenizer.json", "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}".utf8)
-        #expect(openFolder().contains("expected a tokenizer.json with a BPE model"))
+    @Test(arguments: [
+        ("{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", "a list of pieces and scores"),
+        ("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[1,2]]}}", "a piece and its score"),
+        ("{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", "below 1, got 7"),
+        ("{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "model.merges to be a list"),
+        (
+            "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
+            "expected ids from 0"
+        ),
+        ("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[\"a\"]}}", "to hold two parts"),
+        ("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[\"a b\"]}}", "found no \"a\""),
+        ("{\"added_tokens\":[{\"id\":0}],\"model\":{\"vocab\":{}}}", "a content and an id"),
+        ("{}", "with a model"), ("[1", "found no such JSON"), ("", "a value at byte 0"),
+        ("{\"model\":{\"vocab\":{\"a\":\"\\ud800\"}}}", "a pair of surrogates"),
+    ])
+    func tokenizerJSONThatIsNone(text: String, reason: String) throws {
+        try folder.write("tokenizer.json", text.utf8)
+        #expect(openFolder().contains(reason), "\(openFolder())")
+    }
+
+    @Test func nestingIsBounded() throws {
+        try folder.write("tokenizer.json", String(repeating: "[", count: 1_000_000).utf8)
+        #expect(openFolder().contains("expected at most 64 levels"))
     }
 }

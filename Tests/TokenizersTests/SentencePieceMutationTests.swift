@@ -22,9 +22,9 @@ import Tokenizers
             for index in start..<min(start + length, bytes.count) {
                 bytes[index] = UInt8.random(in: 0...255, using: &random)
             }
-            let path = try folder.write("\(mutation).model", bytes)
+            let path = try folder.write("spiece.model", bytes)
             do {
-                let tokenizer = try SentencePieceTokenizer(path: path)
+                let tokenizer = try openTokenizer(folder: folder.path)
                 let ids = tokenizer.encode(text)
                 #expect(!ids.isEmpty, "seed \(Self.seed), mutation \(mutation)")
                 _ = tokenizer.decode(ids)

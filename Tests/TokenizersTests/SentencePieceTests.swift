@@ -1,13 +1,18 @@
 import FoundationEssentials
 import TestSupport
 import Testing
-import Tokenizers
+
+@testable import Tokenizers
 
 @Suite struct SentencePieceTests {
-    private static let path = Fixtures.path("golden/t5-v1.0/llm/spiece.model")
+    private func open(chunkBytes: Int = 65_536) throws -> ComposedTokenizer {
+        let folder = TokenizerFolder(path: Fixtures.path("golden/t5-v1.0/llm"))
+        return ComposedTokenizer(
+            try folder.sentencePiece(folder.path + "/spiece.model", chunkBytes: chunkBytes))
+    }
 
     @Test func agreesWithReference() throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         let cases = try ReferenceCases("spiece-cases.json")
         #expect(tokenizer.vocabularySize == 1_500)
         #expect(cases.texts.count > 180)
@@ -43,32 +48,44 @@ import Tokenizers
     }
 
     @Test func skipsIDsThatAreNoText() throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         let ids = tokenizer.encode("plain text")
         #expect(tokenizer.decode([0, -1, .min, .max, 1_500, 2] + ids + [0]) == "plain text")
         #expect(tokenizer.decode([]) == "")
     }
 
     @Test func namesOfSpecialTokensAreText() throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         let ids = tokenizer.encode("a </s> <pad> b")
         #expect(ids.filter { $0 < 2 } == [1])
         #expect(ids.last == 1)
+    }
+
+    /// T5 numbers its sentinels from the last row down.
+    @Test func promptsMaySpellSentinels() throws {
+        let tokenizer = try open()
+        let ids = tokenizer.encode(
+            [.template("<extra_id_0> a </s>"), .document(" <extra_id_1> b")], ends: .both)
+        #expect(ids.first == 1_599)
+        #expect(ids.filter { $0 > 1_499 }.count == 1)
+        #expect(ids.filter { $0 == 1 }.count == 2)
+        #expect(tokenizer.decode(ids).hasPrefix("a"))
+        #expect(tokenizer.vocabularySize == 1_500)
     }
 
     /// Cutting between words changes no id.
     @Test func cutsLongTextsWithoutATrace() throws {
         let cases = try ReferenceCases("spiece-cases.json")
         let text = cases.texts.map(\.text).joined(separator: " and ")
-        let whole = try SentencePieceTokenizer(path: Self.path, chunkBytes: .max).encode(text)
+        let whole = try open(chunkBytes: .max).encode(text)
         for chunk in [1, 10, 1_000] {
-            let cut = try SentencePieceTokenizer(path: Self.path, chunkBytes: chunk).encode(text)
+            let cut = try open(chunkBytes: chunk).encode(text)
             #expect(cut == whole, "chunks of \(chunk) bytes")
         }
     }
 
     @Test func longTexts() throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         let sentence = "The quick brown fox jumps over the lazy dog. "
         let one = tokenizer.encode(sentence).dropLast()
         let count = 10_000_000 / sentence.utf8.count
@@ -78,7 +95,7 @@ import Tokenizers
     }
 
     @Test func anyTextIsSafe() throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         var random = SeededRandom(seed: 1_729)
         for _ in 0..<300 {
             let text = random.text(scalars: 40)
@@ -89,7 +106,7 @@ import Tokenizers
     }
 
     @Test func encodesOnManyThreadsAtOnce() async throws {
-        let tokenizer = try SentencePieceTokenizer(path: Self.path)
+        let tokenizer = try open()
         let texts = try ReferenceCases("spiece-cases.json").texts
         await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<8 {

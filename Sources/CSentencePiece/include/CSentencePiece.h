@@ -37,6 +37,10 @@ const char *l2s_spm_piece(const l2s_spm *spm, int32_t id);
 // The ids of `size` bytes of UTF-8. Returns their number, and in `ids` an array for l2s_spm_free;
 // -1 on failure (out of memory, text of a gigabyte or more).
 int64_t l2s_spm_encode(const l2s_spm *spm, const char *text, size_t size, int32_t **ids);
+// The pieces of `size` bytes of UTF-8, as the text spells them where the model does not know them,
+// each ended by 0. Returns their length together, and in `pieces` an array for l2s_spm_free; -1 on
+// failure.
+int64_t l2s_spm_encode_pieces(const l2s_spm *spm, const char *text, size_t size, char **pieces);
 // The text of `count` ids, each 0 <= id < l2s_spm_size. Returns its length in bytes (UTF-8, not
 // terminated), and in `text` an array for l2s_spm_free; -1 on failure.
 int64_t l2s_spm_decode(const l2s_spm *spm, const int32_t *ids, size_t count, char **text);

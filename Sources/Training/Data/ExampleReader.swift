@@ -48,7 +48,7 @@ package struct ExampleReader: Sendable {
         }
         var result = Examples()
         var refusals: [Refusal] = []
-        let suffix = promptTokenizer.encode(recipe.prompt.suffix)
+        let suffix = promptTokenizer.encode([.template(recipe.prompt.suffix)], ends: .closing)
         var start = bytes.startIndex
         var line = 0
         while start < bytes.endIndex {
@@ -79,13 +79,16 @@ package struct ExampleReader: Sendable {
     private func add(
         _ pair: (source: String, target: String), to result: inout Examples, suffix: [Int32]
     ) {
-        var target = outputTokenizer.encode(pair.target)
+        var target = outputTokenizer.encode([.document(pair.target)], ends: .closing)
         if target.last != endID { target.append(endID) }
         guard target.count <= recipe.data.targetTokens else {
             result.leftOut += 1
             return
         }
-        var source = promptTokenizer.encode(recipe.prompt.prompt(for: pair.source))
+        var source = promptTokenizer.encode(
+            recipe.prompt.segments(for: pair.source).map {
+                PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
+            }, ends: .both)
         // As a worker cuts: what follows the document is kept.
         let limit = max(recipe.data.sourceTokens, suffix.count + 1)
         if source.count > limit {

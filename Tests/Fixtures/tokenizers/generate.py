@@ -82,4 +82,5 @@ def main():
     write("spiece-cases.json", cases(chosen, spm.encode, lambda i: spm.decode([x for x in i if x not in special]), spm.vocab_size()))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ enum SentencePieceCheck {
         }
     }
 
-    private static func isSafeTable(_ table: UnsafeRawBufferPointer) -> Bool {
+    static func isSafeTable(_ table: UnsafeRawBufferPointer) -> Bool {
         // No rules at all.
         if table.isEmpty { return true }
         guard table.count > 4 else { return false }

@@ -2,13 +2,13 @@ import CSentencePiece
 import FoundationEssentials
 
 /// SentencePiece through the system's library, as T5, mT5 and their kin use it.
-package final class SentencePieceTokenizer: Tokenizer {
+final class SentencePieceModel: Sendable {
     /// The open model: immutable, so every thread may use it. Owned, closed in `deinit`.
     private nonisolated(unsafe) let model: OpaquePointer
-    private let endID: Int32
-    private let unknownID: Int32
+    let endID: Int32
+    let unknownID: Int32
     /// By id: whether the piece is text, not a special token.
-    private let isText: [Bool]
+    let isText: [Bool]
     /// Bytes from which on a text is cut at spaces; nil when this model's pieces span words.
     private let chunkBytes: Int?
 
@@ -20,8 +20,8 @@ package final class SentencePieceTokenizer: Tokenizer {
     ///
     /// - Parameter chunkBytes: texts longer than this are cut, at the next space between words.
     /// - Throws: `TokenizerError`.
-    package init(path: String, chunkBytes: Int = 65_536) throws {
-        let data = try readTokenizerFile(path)
+    init(path: String, chunkBytes: Int = 65_536) throws {
+        let data = try readTokenizerBytes(path)
         guard data.withUnsafeBytes(SentencePieceCheck.isSafe) else {
             throw TokenizerError(
                 path: path,
@@ -57,12 +57,14 @@ package final class SentencePieceTokenizer: Tokenizer {
 
     deinit { l2s_spm_close(model) }
 
-    package var vocabularySize: Int { isText.count }
+    /// By id: its piece, as the model spells it.
+    var spelling: [String] {
+        isText.indices.map { String(cString: l2s_spm_piece(model, Int32($0))) }
+    }
 
-    package func encode(_ text: String) -> [Int32] {
-        var text = text
-        var ids: [Int32] = []
-        text.withUTF8 { bytes in
+    /// Appends the ids of valid UTF-8, without any at the ends.
+    func append(_ text: [UInt8], to ids: inout [Int32]) {
+        text.withUnsafeBufferPointer { bytes in
             var rest = bytes[...]
             while !rest.isEmpty {
                 let end = chunkBytes.flatMap { wordBoundary(in: rest, after: $0) } ?? rest.endIndex
@@ -70,26 +72,65 @@ package final class SentencePieceTokenizer: Tokenizer {
                 rest = rest[end...]
             }
         }
-        ids.append(endID)
-        return ids
     }
 
-    package func decode(_ ids: [Int32]) -> String {
-        let pieces = ids.filter { id in isText.indices.contains(Int(id)) && isText[Int(id)] }
+    /// Appends the ids that `vocabulary` gives to the pieces of valid UTF-8.
+    func append(
+        _ text: [UInt8], vocabulary: PieceTable, unknownID: Int32, to ids: inout [Int32]
+    ) {
+        text.withUnsafeBytes { bytes in
+            var found: UnsafeMutablePointer<CChar>?
+            let count = l2s_spm_encode_pieces(
+                model, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count, &found)
+            defer { l2s_spm_free(found) }
+            guard count >= 0, let found else { return ids.append(unknownID) }
+            let pieces = UnsafeRawBufferPointer(start: found, count: Int(count))
+            for piece in Array(pieces).split(separator: 0) {
+                ids.append(vocabulary.id(of: piece) ?? unknownID)
+            }
+        }
+    }
+
+    /// The text of ids.
+    ///
+    /// - Parameter added: by id, the texts of tokens beside the model's own. A word behind one
+    ///   keeps the blank in front of it.
+    func decode(_ ids: [Int32], added: [[UInt8]?]) -> String {
+        var text: [UInt8] = []
+        var run: [Int32] = []
+        var isFirst = true
+        func flush() {
+            guard let first = run.first else { return }
+            if !isFirst, l2s_spm_piece(model, first).map(Self.startsWithMark) == true {
+                text.append(UInt8(ascii: " "))
+            }
+            text += decoded(run)
+            isFirst = false
+            run = []
+        }
+        for id in ids {
+            if added.indices.contains(Int(id)), let other = added[Int(id)] {
+                flush()
+                text += other
+                isFirst = false
+            } else if isText.indices.contains(Int(id)), isText[Int(id)] {
+                run.append(id)
+            }
+        }
+        flush()
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func startsWithMark(_ piece: UnsafePointer<CChar>) -> Bool {
+        String(cString: piece).hasPrefix("\u{2581}")
+    }
+
+    private func decoded(_ pieces: [Int32]) -> [UInt8] {
         var text: UnsafeMutablePointer<CChar>?
         let count = l2s_spm_decode(model, pieces, pieces.count, &text)
         defer { l2s_spm_free(text) }
-        guard count > 0, let text else { return "" }
-        return String(
-            decoding: UnsafeRawBufferPointer(start: text, count: Int(count)), as: UTF8.self)
-    }
-
-    package func ids(ofPieces pieces: [String]) -> [Int32?] {
-        var idOfPiece: [String: Int32] = [:]
-        for id in isText.indices.map(Int32.init) {
-            idOfPiece[String(cString: l2s_spm_piece(model, id))] = id
-        }
-        return pieces.map { idOfPiece[$0] }
+        guard count > 0, let text else { return [] }
+        return Array(UnsafeRawBufferPointer(start: text, count: Int(count)))
     }
 
     private func appendIDs(of text: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]) {
@@ -104,7 +145,7 @@ package final class SentencePieceTokenizer: Tokenizer {
     }
 }
 
-extension SentencePieceTokenizer {
+extension SentencePieceModel {
     /// Whether "a b" is always cut like "a" and "b": no piece reaches over a space, and white
     /// space around a text is dropped and replaced by one mark in front of it.
     private static func keepsWordsApart(_ model: OpaquePointer, ids: Range<Int32>) -> Bool {

@@ -79,6 +79,7 @@ let package = Package(
         .target(
             name: "CSentencePiece",
             linkerSettings: [.linkedLibrary("sentencepiece")]),
+        .target(name: "CICU", linkerSettings: [.linkedLibrary("icuuc")]),
 
         // Leaves.
         module("Jobs"),
@@ -91,7 +92,7 @@ let package = Package(
             resources: [.embedInCode("page.html")]),
         module("Settings", ["Jobs", yaml]),
         module("Checkpoints", isHot: true),
-        module("Tokenizers", ["CSentencePiece"], isHot: true),
+        module("Tokenizers", ["CSentencePiece", "CICU"], isHot: true),
 
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"], isHot: true),

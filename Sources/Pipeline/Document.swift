@@ -124,12 +124,16 @@ final class Document: @unchecked Sendable {
                 reason: "expected the output within \(limit) (timeout), but it was not ready"))
     }
 
+    /// In the shape of the document.
+    private func joined(_ outputs: [String]) -> String {
+        preparation?.split?.joined(outputs) ?? outputs.joined(separator: " ")
+    }
+
     /// Nil until all parts are written.
     private var output: FinishedDocument? {
         let written = responses.compactMap(\.self)
         guard written.count == responses.count else { return nil }
-        let output = written.map { $0.generator.tokenizer.decode($0.response.tokens) }
-            .joined(separator: " ")
+        let output = joined(written.map { $0.generator.tokenizer.decode($0.response.tokens) })
         measurements.model = written.map(\.generator.model)
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
             .joined(separator: " + ")
@@ -137,7 +141,7 @@ final class Document: @unchecked Sendable {
         measurements.leastConfidence = confidence?.least
         let shadows = shadows.compactMap(\.self)
         if isShadowed, shadows.count == responses.count, let large = route.largeGenerator {
-            let other = shadows.map { large.tokenizer.decode($0.tokens) }.joined(separator: " ")
+            let other = joined(shadows.map { large.tokenizer.decode($0.tokens) })
             measurements.agreement = ROUGE.agreement(output, other)
         }
         return finish(.succeeded(output: output, tokens: written.flatMap(\.response.tokens)))

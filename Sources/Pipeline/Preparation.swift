@@ -6,6 +6,8 @@ struct Preparation {
     /// One prompt, or several where the document was split. None is empty.
     var prompts: [Prompt]
     var truncated = false
+    /// How the parts stood in the text; nil for a document that is one.
+    var split: SplitText?
 }
 
 extension Route {
@@ -49,25 +51,29 @@ extension Route {
             let prompt = Prompt(encoder: encoder, tokens: Array(tokens.prefix(kept)) + tail)
             return Preparation(prompts: [prompt], truncated: true)
         case .split:
+            let split = try split(text)
             return Preparation(
-                prompts: try split(text).map { Prompt(encoder: encoder, tokens: $0) })
+                prompts: split.parts.map {
+                    Prompt(encoder: encoder, tokens: fittingTokens(for: $0.text))
+                }, split: split)
         }
     }
 
-    private func split(_ text: String) throws(RejectedDocument) -> [[Int32]] {
+    private func split(_ text: String) throws(RejectedDocument) -> SplitText {
         let frame = promptTokens(for: "").count
         // Pieces cost a token or two more alone than joined; a joined part never costs more.
-        let splitter = SentenceSplitter(
-            cost: { promptTokenizer.encode([.document(String($0))], ends: .closing).count },
-            budget: try budget(besides: frame))
-        return splitter.split(text)
-            .filter { $0.unicodeScalars.contains(where: \.isVisible) }
-            .map { part in
-                let tokens = promptTokens(for: part)
-                guard tokens.count > jobType.limits.sourceTokens else { return tokens }
-                let tail = promptTail
-                return Array(tokens.prefix(jobType.limits.sourceTokens - tail.count)) + tail
-            }
+        return TextSplitter(
+            cost: { promptTokenizer.encode([.document(String($0))], ends: .none).count },
+            budget: try budget(besides: frame), keepsLines: true
+        ).split(text)
+    }
+
+    /// A single character may take more tokens than there are.
+    private func fittingTokens(for part: String) -> [Int32] {
+        let tokens = promptTokens(for: part)
+        guard tokens.count > jobType.limits.sourceTokens else { return tokens }
+        let tail = promptTail
+        return Array(tokens.prefix(jobType.limits.sourceTokens - tail.count)) + tail
     }
 
     private func promptTokens(for text: String) -> [Int32] {
@@ -100,11 +106,12 @@ struct RejectedDocument: Error {
 }
 
 extension Unicode.Scalar {
-    /// Neither white space nor a control or format character.
-    fileprivate var isVisible: Bool {
-        switch properties.generalCategory {
-        case .control, .format, .surrogate, .unassigned, .privateUse, .lineSeparator,
-            .paragraphSeparator, .spaceSeparator:
+    /// Neither white space nor a control or format character: the same as `l2s.enqueue` takes for
+    /// text.
+    var isVisible: Bool {
+        switch value {
+        case 0...0x20, 0x7F...0xA0, 0xAD, 0x1680, 0x2000...0x200F, 0x2028...0x202F,
+            0x205F...0x206F, 0x3000, 0xFEFF:
             false
         default: true
         }

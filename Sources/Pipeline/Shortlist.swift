@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Tokenizers
 
 /// The tokens that a job type's outputs may be made of, from a file: on each line the number of a
@@ -25,9 +26,11 @@ struct Shortlist {
         guard let text = String(bytes: data, encoding: .utf8) else {
             throw error("UTF-8", "other bytes")
         }
-        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-            .enumerated().filter { !$0.element.isEmpty }
-            .map { (number: $0.offset + 1, text: String($0.element)) }
+        let lines = text.withoutByteOrderMark.split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        )
+        .enumerated().filter { !$0.element.isEmpty }
+        .map { (number: $0.offset + 1, text: String($0.element)) }
         guard !lines.isEmpty else { throw error("at least one token", "none") }
         let ids = tokenizer.ids(ofPieces: lines.map(\.text))
         var tokens: [Int32] = []

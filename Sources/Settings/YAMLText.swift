@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Jobs
 import Yams
 
 /// The tree of a YAML text. Yams' errors carry the whole text; only what and where is passed on.
@@ -59,5 +60,5 @@ func text(ofFile path: String) throws(Refusals) -> String {
     guard let text = String(bytes: bytes, encoding: .utf8) else {
         throw refusal("UTF-8", "bytes that are not")
     }
-    return text
+    return String(text.withoutByteOrderMark)
 }

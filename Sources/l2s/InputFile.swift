@@ -97,7 +97,9 @@ struct InputFile: ~Copyable {
         let chunk: [UInt8] = try await withCheckedThrowingContinuation { continuation in
             queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
         }
-        pending += chunk
+        // Some editors put a byte order mark in front of a file; it is no text.
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        pending += bytesRead == 0 && chunk.starts(with: mark) ? Array(chunk.dropFirst(3)) : chunk
         bytesRead += chunk.count
         atEnd = chunk.isEmpty
         return !atEnd

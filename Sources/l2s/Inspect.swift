@@ -36,6 +36,7 @@ struct Inspect: AsyncParsableCommand {
                 "tokenizer",
                 "\(tokenizer.kind), \(tokenizer.vocabularySize.grouped) ids"
             ))
+        if let prompt = try chatPrompt(folder.path) { facts.append(("chat prompt", prompt)) }
         facts.append(("modes", modes(folder, manifest)))
 
         var parts = try PartSizes(folder.weights, packing)
@@ -59,6 +60,19 @@ struct Inspect: AsyncParsableCommand {
         ])
         for row in parts.rows { table.add(row) }
         Console.print(table.lines.joined(separator: "\n"))
+    }
+
+    /// The model's chat template around a document, as a job file's `prompt` takes it; or why not.
+    private func chatPrompt(_ folder: String) throws -> String? {
+        do {
+            guard let chat = try chatTemplate(folder: folder) else { return nil }
+            let prompt = try chat.template.prompt("{document}", tokens: chat.tokens)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .withoutEscapingSlashes
+            return String(decoding: try encoder.encode(prompt), as: UTF8.self)
+        } catch let error as ChatTemplateError {
+            return "not rendered: \(error)"
+        }
     }
 
     private struct Report: Encodable {

@@ -6,6 +6,7 @@ let importTable: [(module: String, imports: Set<String>)] = [
     ("COpenBLAS", []),
     ("CLibpq", []),
     ("CSentencePiece", []),
+    ("CICU", []),
     ("Jobs", []),
     ("Scoring", []),
     ("Plots", []),
@@ -16,7 +17,7 @@ let importTable: [(module: String, imports: Set<String>)] = [
     ),
     ("Settings", ["Jobs", "Yams"]),
     ("Checkpoints", []),
-    ("Tokenizers", ["CSentencePiece"]),
+    ("Tokenizers", ["CSentencePiece", "CICU"]),
     ("Inference", ["CKernels", "Checkpoints"]),
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
     (

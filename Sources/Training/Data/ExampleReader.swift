@@ -49,7 +49,8 @@ package struct ExampleReader: Sendable {
         var result = Examples()
         var refusals: [Refusal] = []
         let suffix = promptTokenizer.encode([.template(recipe.prompt.suffix)], ends: .closing)
-        var start = bytes.startIndex
+        // Some editors put a byte order mark in front of a file; it is no text.
+        var start = bytes.startIndex + (bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)
         var line = 0
         while start < bytes.endIndex {
             let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex

@@ -1,0 +1,66 @@
+internal import FoundationEssentials
+
+/// A model's chat template: how a conversation is spelled for it. Templates are Jinja, of which
+/// what ChatML, Llama 3 and Gemma templates use is known here; the rest is refused by its name.
+///
+/// Source: huggingface/transformers, utils/chat_template_utils.py (blocks are trimmed as there).
+package struct ChatTemplate: Sendable {
+    private let nodes: [TemplateNode]
+
+    /// - Throws: `ChatTemplateError`.
+    package init(_ text: String) throws(ChatTemplateError) {
+        var parser = TemplateParser(try TemplateLexer(text).tokens())
+        nodes = try parser.template()
+    }
+
+    /// The prompt that asks for an answer to one message of the user.
+    ///
+    /// - Parameters:
+    ///   - message: what the user says, such as the place of a document.
+    ///   - tokens: the texts of `bos_token`, `eos_token` and their kin, by these names.
+    /// - Throws: `ChatTemplateError`.
+    package func prompt(
+        _ message: String, tokens: [String: String] = [:]
+    ) throws(ChatTemplateError) -> String {
+        var run = TemplateRun(
+            variables: [
+                "messages": .list([
+                    .map([("role", .text("user")), ("content", .text(message))])
+                ]),
+                "add_generation_prompt": .flag(true), "tools": .none, "documents": .none,
+            ])
+        for (name, text) in tokens { run.variables[name] = .text(text) }
+        try run.write(nodes)
+        return run.output
+    }
+}
+
+/// What of a chat template cannot be rendered.
+package struct ChatTemplateError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// The chat template of a model folder: chat_template.jinja, or that of tokenizer_config.json. Nil
+/// when it has none.
+///
+/// - Throws: `TokenizerError`, `ChatTemplateError`.
+package func chatTemplate(
+    folder: String
+) throws -> (template: ChatTemplate, tokens: [String: String])? {
+    let settings = folder + "/tokenizer_config.json"
+    let tree = fileExists(settings) ? try JSONTree(file: settings) : nil
+    var tokens: [String: String] = [:]
+    for name in ["bos_token", "eos_token", "pad_token", "unk_token"] {
+        tokens[name] = tree?[name]?.text ?? tree?[name]?["content"]?.text
+    }
+    let file = folder + "/chat_template.jinja"
+    if fileExists(file) {
+        let text = String(decoding: try readTokenizerBytes(file), as: UTF8.self)
+        return (try ChatTemplate(text), tokens)
+    }
+    let listed = tree?["chat_template"]
+    let named = listed?.list?.first { $0["name"]?.text == "default" }?["template"]
+    guard let text = listed?.text ?? named?.text else { return nil }
+    return (try ChatTemplate(text), tokens)
+}

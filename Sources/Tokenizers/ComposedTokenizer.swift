@@ -31,6 +31,8 @@ package struct ComposedTokenizer: Tokenizer {
     private let normalizedTokens: AddedTokenFinder
     private let caches = WordCachePool()
     private let specialIDs: Set<Int32>
+    /// Of these, those that name the language of a text: a template that starts with one sets it.
+    private let languageIDs: Set<Int32>
     /// A mark that words may be cut at, since no piece reaches from another character to it.
     private let wordMark: [UInt8]?
     package let vocabularySize: Int
@@ -46,6 +48,8 @@ package struct ComposedTokenizer: Tokenizer {
             normalize: { text in normalizers.reduce(text) { $1.apply(to: $0) } })
         let special = Set(parts.added.filter(\.isSpecial).map(\.id))
         specialIDs = special
+        languageIDs = Set(
+            parts.added.filter { $0.isSpecial && $0.namesLanguage }.map(\.id))
         wordMark = Self.wordMark(of: parts.model)
         vocabularySize = parts.spelling.count
         textVocabularySize =
@@ -77,8 +81,19 @@ package struct ComposedTokenizer: Tokenizer {
             }
         }
         var ids = ends == .both ? parts.opening : []
-        let pieces = rawTokens.split(text, 0..<text.count, templates: templates)
-        if let first = pieces.first, case .token(let id) = first, ids == [id] { ids = [] }
+        var pieces = rawTokens.split(text, 0..<text.count, templates: templates)
+        var closing = parts.closing
+        if case .token(let id)? = pieces.first {
+            if ids == [id] || languageIDs.contains(id) && languageIDs.isSuperset(of: ids) {
+                ids = []
+            }
+            // Some models take the language of a text behind it.
+            if languageIDs.contains(id), let place = closing.firstIndex(where: languageIDs.contains)
+            {
+                closing[place] = id
+                pieces.removeFirst()
+            }
+        }
         caches.with { cache in
             for piece in pieces {
                 switch piece {
@@ -93,7 +108,7 @@ package struct ComposedTokenizer: Tokenizer {
                 }
             }
         }
-        if ends != .none { ids += parts.closing }
+        if ends != .none { ids += closing }
         return ids
     }
 

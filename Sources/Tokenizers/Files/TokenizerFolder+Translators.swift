@@ -30,7 +30,7 @@ extension TokenizerFolder {
     }
 
     /// A JSON object of pieces and their ids.
-    private func numbered(
+    func numbered(
         _ list: String
     ) throws -> (spelling: [String?], vocabulary: PieceTable) {
         func malformed(_ reason: String) -> TokenizerError {
@@ -54,7 +54,7 @@ extension TokenizerFolder {
         return (spelling, vocabulary)
     }
 
-    private func id(
+    func id(
         _ piece: String, _ vocabulary: PieceTable, in list: String
     ) throws -> Int32 {
         guard let id = vocabulary.id(of: Array(piece.utf8)[...]) else {

@@ -11,7 +11,7 @@ struct TokenizerFolder {
 
     private static let known = [
         "tokenizer.json", "spiece.model", "vocab.json with merges.txt",
-        "source.spm with target.spm and vocab.json",
+        "source.spm with target.spm and vocab.json", "sentencepiece.bpe.model",
     ]
 
     func file(_ name: String) -> String? {
@@ -31,7 +31,14 @@ struct TokenizerFolder {
                 guard case .unsupported = error.problem, spiece != nil else { throw error }
             }
         }
-        if let spiece { return ComposedTokenizer(try sentencePiece(spiece)) }
+        if let spiece {
+            return ComposedTokenizer(
+                try isPegasus ? pegasus(spiece) : sentencePiece(spiece))
+        }
+        if let spiece = file("sentencepiece.bpe.model") {
+            return ComposedTokenizer(
+                try file("vocab.json").map { try m2m100(spiece, $0) } ?? fairseq(spiece))
+        }
         if let vocabulary = file("vocab.json"), let merges = file("merges.txt") {
             return ComposedTokenizer(
                 try added(to: bytePair(vocabulary: vocabulary, merges: merges)))
@@ -202,7 +209,7 @@ struct TokenizerFolder {
         return parts
     }
 
-    private func listedTokens() throws -> [AddedToken] {
+    func listedTokens() throws -> [AddedToken] {
         func checked(_ id: Int?, _ content: String?, in file: String) throws -> (Int32, String) {
             guard let id, (0...BytePairFile.largestID).contains(id), let content, !content.isEmpty
             else {

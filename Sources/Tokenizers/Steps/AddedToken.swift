@@ -13,6 +13,23 @@ struct AddedToken: Sendable, Equatable {
     var isNormalized = false
 }
 
+extension AddedToken {
+    /// Spelled as M2M100 (`__it__`), mBART (`it_IT`) or NLLB (`ita_Latn`) spell languages.
+    var namesLanguage: Bool {
+        let parts = content.split(separator: "_", omittingEmptySubsequences: false)
+        func isWord(_ part: Substring, _ lengths: ClosedRange<Int>) -> Bool {
+            lengths.contains(part.count) && part.allSatisfy { $0.isASCII && $0.isLetter }
+        }
+        switch parts.count {
+        case 2: return isWord(parts[0], 2...3) && isWord(parts[1], 2...4)
+        case 5:
+            return isWord(parts[2], 2...3)
+                && parts.indices.allSatisfy { $0 == 2 || parts[$0].isEmpty }
+        default: return false
+        }
+    }
+}
+
 /// Finds added tokens in a text: the leftmost first, of several the longest.
 ///
 /// Source: huggingface/tokenizers, tokenizer/added_vocabulary.rs.

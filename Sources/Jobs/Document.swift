@@ -75,6 +75,8 @@ package struct Measurements: Sendable, Equatable {
     /// Parts that a document over the token limit was split into; 1 for all others.
     package var parts = 1
     package var truncated = false
+    /// Parts whose output ended at `limits.new_tokens`, without an end token.
+    package var cutOffParts = 0
     package var tokenize = Duration.zero
     /// Waiting in the engine, before and after it is tokenized, until the encoder takes it up, or
     /// until the states are there that it shares.

@@ -86,6 +86,9 @@ final class Document: @unchecked Sendable {
         } else {
             responses[encoded.part.index] = (encoded.generator, response)
             measurements.tokensOut += response.tokens.count
+            if encoded.generator.cutsOff(response, at: route.jobType.limits.newTokens) {
+                measurements.cutOffParts += 1
+            }
             measurements.drafted += response.drafted
             measurements.accepted += response.accepted
             measurements.batchWait = inboxWait + encoded.batchWait

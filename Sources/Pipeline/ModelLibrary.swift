@@ -296,9 +296,12 @@ private struct Opening {
         }
     }
 
-    private func check(_ route: Route) throws {
+    private mutating func check(_ route: Route) throws {
         let encoder = encoders[route.encoder]
         let limits = route.jobType.limits
+        warnings += route.jobType.prompt.warnings(
+            tokenizer: route.promptTokenizer, folder: encoder.path
+        ).map { "job type \(route.jobType.name): \($0)" }
         // Tokens beyond the model's rows are for what no text says, such as images.
         let template = route.jobType.prompt.segments(for: "").map {
             PromptSegment(text: $0.text, isTemplate: $0.isTemplate)

@@ -58,12 +58,15 @@ struct GeneratedLine: Encodable, Sendable {
     var timings: Timings?
     /// Only where it is true.
     var truncated: Bool?
+    /// Only where it is true: the output ended at the limit of new tokens.
+    var cutOff: Bool?
     /// Only where there is more than one.
     var parts: Int?
     var error: String?
 
     enum CodingKeys: String, CodingKey {
         case index, text, timings, truncated, parts, error
+        case cutOff = "cut_off"
         case tokenIDs = "token_ids"
     }
 
@@ -80,6 +83,7 @@ struct GeneratedLine: Encodable, Sendable {
             tokenIDs = tokens
             timings = Timings(finished.measurements)
             truncated = finished.measurements.truncated ? true : nil
+            cutOff = finished.measurements.cutOffParts > 0 ? true : nil
             parts = finished.measurements.parts > 1 ? finished.measurements.parts : nil
         case .rejected(let reason), .failed(let reason):
             error = "line \(index + 1): \(reason)"

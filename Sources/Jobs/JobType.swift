@@ -89,6 +89,9 @@ extension JobType {
         case truncate
         /// The document is split by sentences into parts that fit; the outputs are joined.
         case split
+        /// The document is split, and the outputs together are put through the models again, until
+        /// they fit into one prompt: its output is that of the document.
+        case reduce
     }
 
     package struct Limits: Sendable, Equatable {

@@ -11,6 +11,11 @@ final class Document: @unchecked Sendable {
     let deliver: @Sendable (FinishedDocument) -> Void
     let deadline: ContinuousClock.Instant
     private let submitted: ContinuousClock.Instant
+    /// What is read: the document, then the outputs of its parts where they are reduced.
+    private var text: String
+    /// How often outputs of parts became a text to read.
+    private var rounds = 0
+    private var goesOn = false
     /// From submitted until a lane tokenized it.
     private var inboxWait = Duration.zero
     var measurements = Measurements()
@@ -33,6 +38,7 @@ final class Document: @unchecked Sendable {
         deliver: @escaping @Sendable (FinishedDocument) -> Void
     ) {
         self.source = source
+        text = source.text
         self.route = route
         self.submitted = submitted
         self.deliver = deliver
@@ -50,21 +56,28 @@ final class Document: @unchecked Sendable {
         like other: Document?, clock: ContinuousClock
     ) throws(RejectedDocument) -> [Part] {
         let start = clock.now
-        inboxWait = submitted.duration(to: start)
+        if rounds == 0 { inboxWait = submitted.duration(to: start) }
         let preparation: Preparation
-        if let other, let made = other.preparation, other.source.text == source.text,
-            route.prepares(like: other.route)
+        if let other, let made = other.preparation, rounds == 0, other.rounds == 0,
+            other.text == text, route.prepares(like: other.route)
         {
             preparation = made
         } else {
-            preparation = try route.prepare(source.text)
+            preparation = try route.prepare(text)
+        }
+        if rounds > 0, preparation.prompts.count >= responses.count {
+            throw RejectedDocument(
+                "expected the outputs of the parts to be shorter together than the document "
+                    + "(limits.overflow: reduce), but \(responses.count) parts became "
+                    + "\(preparation.prompts.count); lower limits.new_tokens or raise "
+                    + "limits.source_tokens of the job type")
         }
         self.preparation = preparation
         let now = clock.now
-        measurements.tokenize = start.duration(to: now)
+        measurements.tokenize += start.duration(to: now)
         measurements.truncated = preparation.truncated
-        measurements.parts = preparation.prompts.count
-        measurements.tokensIn = preparation.prompts.reduce(0) { $0 + $1.tokens.count }
+        measurements.parts = preparation.prompts.count + (rounds > 0 ? measurements.parts : 0)
+        measurements.tokensIn += preparation.prompts.reduce(0) { $0 + $1.tokens.count }
         responses = preparation.prompts.map { _ in nil }
         shadows = isShadowed ? preparation.prompts.map { _ in nil } : []
         return preparation.prompts.enumerated().map { index, prompt in
@@ -98,7 +111,23 @@ final class Document: @unchecked Sendable {
             measurements.decode = encoded.decode + part.admitted.duration(to: now)
             note(response.confidence)
         }
-        return shadows.contains { $0 == nil } ? nil : output
+        guard !shadows.contains(where: { $0 == nil }) else { return nil }
+        guard isReduced, let outputs else { return output }
+        text = outputs.joined(separator: "\n")
+        rounds += 1
+        goesOn = true
+        return nil
+    }
+
+    /// Whether the outputs of parts are still to become one.
+    private var isReduced: Bool {
+        route.jobType.limits.overflow == .reduce && responses.count > 1
+    }
+
+    /// Whether it is to be prepared again, for the outputs of its parts. Says so once.
+    func takesAnotherRound() -> Bool {
+        defer { goesOn = false }
+        return goesOn
     }
 
     /// The part again, for the large model: the small one was unsure of its response.
@@ -120,7 +149,7 @@ final class Document: @unchecked Sendable {
 
     /// Nothing can be late but the comparison: then the output is there.
     func timeOut() -> FinishedDocument {
-        if let output { return output }
+        if !isReduced, let output { return output }
         let limit = route.jobType.timeout
         return finish(
             .failed(
@@ -130,6 +159,13 @@ final class Document: @unchecked Sendable {
     /// In the shape of the document.
     private func joined(_ outputs: [String]) -> String {
         preparation?.split?.joined(outputs) ?? outputs.joined(separator: " ")
+    }
+
+    /// Of all parts; nil until they are written.
+    private var outputs: [String]? {
+        let written = responses.compactMap(\.self)
+        guard written.count == responses.count else { return nil }
+        return written.map { $0.generator.tokenizer.decode($0.response.tokens) }
     }
 
     /// Nil until all parts are written.

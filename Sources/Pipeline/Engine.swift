@@ -298,6 +298,8 @@ final class Engine: @unchecked Sendable {
                     schedule.handedOn([again])
                 } else if let whole = part.document.complete(part, response: response, at: now) {
                     finished.append((part.document, whole))
+                } else if part.document.takesAnotherRound() {
+                    schedule.submitted([part.document])
                 }
                 note(part, response)
             }

@@ -44,13 +44,13 @@ extension Route {
             throw RejectedDocument(
                 "expected the prompt to be at most \(limits.sourceTokens) tokens "
                     + "(limits.source_tokens), found \(tokens.count); shorten the document, or set "
-                    + "limits.overflow of the job type to truncate or split")
+                    + "limits.overflow of the job type to truncate, split or reduce")
         case .truncate:
             let tail = promptTail
             let kept = try budget(besides: tail.count)
             let prompt = Prompt(encoder: encoder, tokens: Array(tokens.prefix(kept)) + tail)
             return Preparation(prompts: [prompt], truncated: true)
-        case .split:
+        case .split, .reduce:
             let split = try split(text)
             return Preparation(
                 prompts: split.parts.map {
@@ -64,7 +64,7 @@ extension Route {
         // Pieces cost a token or two more alone than joined; a joined part never costs more.
         return TextSplitter(
             cost: { promptTokenizer.encode([.document(String($0))], ends: .none).count },
-            budget: try budget(besides: frame), keepsLines: true
+            budget: try budget(besides: frame), keepsLines: jobType.limits.overflow == .split
         ).split(text)
     }
 

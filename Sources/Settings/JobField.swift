@@ -109,7 +109,8 @@ enum Fields {
         "The output does not end before this many tokens.")
     static let overflow = Field(
         "limits.overflow", Quantity<JobType.Overflow>.choice(), fallback: "fail",
-        "A document with more tokens fails, is cut off, or is split by sentence and joined again.")
+        "A document with more tokens fails, is cut off, is split by sentence and joined again, or is "
+            + "split and its outputs are read again until they are one.")
 
     static let concurrentDocuments = Field(
         "limits.concurrent_documents", .wholeNumber(1...1_000_000),

@@ -96,6 +96,41 @@ import Testing
         #expect((split.tokens?.count ?? 0) > (truncated.tokens?.count ?? .max))
     }
 
+    /// The outputs of the parts are a document, whose output is that of the whole.
+    @Test func reducesWhatIsTooLong() async throws {
+        let text = (1...12).map { "Sentence number \($0) describes a package." }
+            .joined(separator: " ")
+        var splitting = try goldenType("t5-v1.0")
+        splitting.name = "splitting"
+        splitting.limits.sourceTokens = 40
+        splitting.limits.newTokens = 4
+        splitting.limits.overflow = .split
+        var reducing = splitting
+        reducing.name = "reducing"
+        reducing.limits.overflow = .reduce
+        var endless = reducing
+        endless.name = "endless"
+        endless.limits.newTokens = 60
+        endless.limits.minimumNewTokens = 60
+        let pipeline = Pipeline(
+            library: try ModelLibrary(
+                jobTypes: [splitting, reducing, endless], modelsFolder: "/"),
+            settings: Self.settings[2])
+        defer { pipeline.stop() }
+        let finished = await pipeline.process([
+            SourceDocument(id: 1, jobType: "splitting", text: text),
+            SourceDocument(id: 2, jobType: "reducing", text: text),
+            SourceDocument(id: 3, jobType: "endless", text: text),
+        ])
+        let parts = try #require(finished[1])
+        let reduced = try #require(finished[2])
+        #expect(parts.measurements.parts > 1)
+        #expect(reduced.measurements.parts == parts.measurements.parts + 1)
+        #expect(reduced.measurements.tokensIn > parts.measurements.tokensIn)
+        #expect((reduced.tokens?.count ?? .max) <= 4)
+        #expect(finished[3]?.reason.contains("limits.overflow: reduce") == true)
+    }
+
     @Test func aDocumentOverItsTimeFailsAndMayBeRetried() async throws {
         var type = try goldenType("t5-v1.0")
         type.timeout = .zero

@@ -40,7 +40,7 @@ package enum DecoderCut {
             try SafetensorsWriter.write(
                 tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
             try text.write(to: URL(filePath: folder + "/config.json"))
-            for name in ["spiece.model", SoftPrompt.fileName] {
+            for name in ModelFolder.tokenizerFiles + [SoftPrompt.fileName] {
                 try NewFolder.copy(name, from: model.path, to: folder)
             }
         }

@@ -168,7 +168,8 @@ package struct ComposedTokenizer: Tokenizer {
 
     package func decode(_ ids: [Int32]) -> String {
         if case .sentencePiece(let model) = parts.model {
-            return model.decode(ids, added: parts.output.textOfID)
+            return model.decode(
+                ids.filter { !specialIDs.contains($0) }, added: parts.output.textOfID)
         }
         return parts.output.text(of: ids)
     }

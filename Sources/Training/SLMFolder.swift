@@ -9,11 +9,6 @@ package enum SLMFolder {
     /// For the `shortlist` of a job file.
     static let shortlistFile = "shortlist.txt"
 
-    private static let tokenizerFiles = [
-        "spiece.model", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json",
-    ]
-
     /// Writes the folder whole or not at all.
     ///
     /// - Parameters:
@@ -40,7 +35,7 @@ package enum SLMFolder {
                 to: folder + "/config.json")
             try SafetensorsWriter.write(
                 weights, metadata: ["format": "pt"], to: folder + "/model.safetensors")
-            for name in tokenizerFiles {
+            for name in ModelFolder.tokenizerFiles {
                 try NewFolder.copy(name, from: start.tokenizerFolder, to: folder)
             }
             try NewFolder.write(

@@ -64,7 +64,7 @@ struct Generate: AsyncParsableCommand {
                 + "the model has positions for.", valueName: "n"))
     var maxSourceTokens: Int?
 
-    @Option(help: "What happens to a document with more tokens: fail, truncate or split.")
+    @Option(help: "What happens to a document with more tokens: fail, truncate, split or reduce.")
     var overflow = JobType.Overflow.fail
 
     @Option(

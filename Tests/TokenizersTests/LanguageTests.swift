@@ -24,7 +24,9 @@ import Tokenizers
         let tokenizer = try openTokenizer(folder: Fixtures.path("tokenizers/m2m100"))
         let cases = try cases()
         #expect(cases.count > 100)
-        for one in cases where !Self.controls.contains(where: one.text.contains) {
+        // No text of a database holds NUL.
+        for one in cases
+        where !Self.controls.contains(where: one.text.contains) && !one.text.contains("\0") {
             let prompt = [
                 PromptSegment.template("__\(one.language)__"), .document(one.text),
             ]

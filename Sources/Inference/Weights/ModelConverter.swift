@@ -24,12 +24,11 @@ package enum ModelConverter {
     }
 
     /// Files that make a model folder besides its weights. What they say is passed on unread.
-    private static let companions = [
-        "config.json", "generation_config.json", "spiece.model", "tokenizer.json",
-        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-        "merges.txt", "l2s.json", "projector.safetensors", SoftPrompt.fileName,
-        "README.md", "LICENSE",
-    ]
+    private static let companions =
+        [
+            "config.json", "generation_config.json", "l2s.json", "projector.safetensors",
+            SoftPrompt.fileName, "README.md", "LICENSE",
+        ] + ModelFolder.tokenizerFiles
 
     /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:
     /// the model is loaded once, all of it in memory.

@@ -255,7 +255,7 @@ struct GGUFVocabulary {
         }
         if removesBlanks {
             normalizers += [
-                .strip(left: true, right: true), .replaceBlankRuns([UInt8(ascii: " ")]),
+                .trimBlanks, .replaceBlankRuns([UInt8(ascii: " ")]),
             ]
         }
         let vocabulary = zip(listed.tokens, listed.scores).map { (piece: $0, score: Double($1)) }

@@ -121,7 +121,7 @@ extension TokenizerFolder {
             added: special, opening: isAtEnd ? [] : source,
             closing: [end] + (isAtEnd ? source : []),
             output: OutputText(
-                rule: .trimmed, spelling: spelling, special: special.map(\.id), joinsBytes: false),
+                rule: .trimmed, spelling: spelling, special: special.map(\.id), joinsBytes: true),
             spelling: spelling, kind: "SentencePiece with ids of its own")
     }
 

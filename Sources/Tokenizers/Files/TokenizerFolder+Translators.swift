@@ -25,7 +25,7 @@ extension TokenizerFolder {
                 added: special, closing: [endID],
                 output: OutputText(
                     rule: .trimmed, spelling: spelling,
-                    special: special.map(\.id) + tags.map { Int32($0) }, joinsBytes: false),
+                    special: special.map(\.id) + tags.map { Int32($0) }, joinsBytes: true),
                 hasLanguageTags: true, spelling: spelling, kind: "SentencePiece with vocab.json"))
     }
 

@@ -9,6 +9,8 @@ enum Normalizer: Sendable {
     /// Each run of two blanks and more, by this text.
     case replaceBlankRuns([UInt8])
     case strip(left: Bool, right: Bool)
+    /// Blanks at the ends are dropped, and no other white space.
+    case trimBlanks
     case unicode(Form)
     case precompiled(PrecompiledRules)
 
@@ -20,6 +22,7 @@ enum Normalizer: Sendable {
         case .replace(let pattern, let content): Self.replace(pattern, with: content, in: text)
         case .replaceBlankRuns(let content): Self.replaceBlankRuns(content, in: text)
         case .strip(let left, let right): Self.strip(text, left: left, right: right)
+        case .trimBlanks: Self.trimBlanks(text)
         case .unicode(let form): Self.normalize(text, form)
         case .precompiled(let rules): rules.apply(to: text)
         }
@@ -64,6 +67,14 @@ enum Normalizer: Sendable {
             }
         }
         return replaced
+    }
+
+    private static func trimBlanks(_ text: [UInt8]) -> [UInt8] {
+        let blank = UInt8(ascii: " ")
+        guard let first = text.firstIndex(where: { $0 != blank }),
+            let last = text.lastIndex(where: { $0 != blank })
+        else { return [] }
+        return Array(text[first...last])
     }
 
     private static func strip(_ text: [UInt8], left: Bool, right: Bool) -> [UInt8] {

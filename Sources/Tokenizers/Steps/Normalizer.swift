@@ -22,7 +22,7 @@ enum Normalizer: Sendable {
         case .replace(let pattern, let content): Self.replace(pattern, with: content, in: text)
         case .replaceBlankRuns(let content): Self.replaceBlankRuns(content, in: text)
         case .strip(let left, let right): Self.strip(text, left: left, right: right)
-        case .trimBlanks: Self.trimBlanks(text)
+        case .trimBlanks: Self.withoutBlanksAround(text)
         case .unicode(let form): Self.normalize(text, form)
         case .precompiled(let rules): rules.apply(to: text)
         }
@@ -69,7 +69,7 @@ enum Normalizer: Sendable {
         return replaced
     }
 
-    private static func trimBlanks(_ text: [UInt8]) -> [UInt8] {
+    private static func withoutBlanksAround(_ text: [UInt8]) -> [UInt8] {
         let blank = UInt8(ascii: " ")
         guard let first = text.firstIndex(where: { $0 != blank }),
             let last = text.lastIndex(where: { $0 != blank })

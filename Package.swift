@@ -85,7 +85,7 @@ let package = Package(
         module("Jobs"),
         module("Scoring", isHot: true),
         module("Plots"),
-        module("Telemetry", [logging, tracing]),
+        module("Telemetry", ["Jobs", logging, tracing]),
         // Apart, because only the worker needs HTTP: it costs minutes to compile.
         module(
             "Watch", ["Telemetry", logging, lifecycle, http, httpTypes, nio],
@@ -125,6 +125,9 @@ let package = Package(
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),
 
+        // How both programs end.
+        module("Programs", ["Settings", "Pipeline", "PostgresJobs", "Postgres"]),
+
         // The daemon and the composition roots.
         module("Worker", ["Jobs", "Telemetry", logging, lifecycle]),
         module(
@@ -142,13 +145,14 @@ let package = Package(
         program(
             "l2s-worker",
             [
-                "L2SWorker", "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings",
-                "Telemetry", arguments, logging,
+                "L2SWorker", "Programs", "Worker", "Watch", "PostgresJobs", "Settings", "Telemetry",
+                arguments, logging,
             ]),
         program(
             "l2s",
             [
-                "Benchmarks", "Evaluation", "Pipeline", "Scoring", "Inference", "Tokenizers",
+                "Benchmarks", "Programs", "Evaluation", "Pipeline", "Scoring", "Inference",
+                "Tokenizers",
                 "Checkpoints",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
                 "Training", "Plots", arguments,
@@ -166,7 +170,7 @@ let package = Package(
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
         tests("ScoringTests", ["Scoring", "TestSupport"]),
         tests("SettingsTests", ["Settings", "Jobs", "TestSupport"]),
-        tests("TelemetryTests", ["Telemetry", logging]),
+        tests("TelemetryTests", ["Telemetry", "Jobs", logging]),
         tests("PostgresTests", ["Postgres", "LocalPostgres", "TestSupport"]),
         tests(
             "PostgresJobsTests",

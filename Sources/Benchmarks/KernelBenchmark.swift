@@ -80,7 +80,7 @@ package enum KernelBenchmark {
         }
     }
 
-    /// Of one call, over enough calls to last some milliseconds.
+    /// The time of one call, measured over enough calls to last some milliseconds.
     private static func seconds(
         _ rows: Int, _ inner: Int, _ columns: Int, _ body: () -> Void
     ) -> Double {

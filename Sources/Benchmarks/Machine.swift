@@ -7,7 +7,7 @@ package struct Machine: Sendable, Codable {
     package let cores: Int
     /// The instruction set that the kernels use.
     package let kernels: String
-    /// Of the last minute, before the benchmark began: other work makes figures worthless.
+    /// The load average of the minute before the benchmark: other work makes figures worthless.
     package let load: Double
 
     /// This machine, now.

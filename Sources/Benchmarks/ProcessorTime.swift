@@ -13,7 +13,8 @@ package enum ProcessorTime {
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
-    /// Of its threads whose names begin so, which may be as many as it likes but must not end.
+    /// The processor time of the threads whose names begin with `prefix`. New threads may come, but
+    /// none may end between two looks.
     package static func ofThreads(named prefix: String, of process: Int32) throws -> Duration {
         let folder = "/proc/\(process)/task"
         guard let threads = try? FileManager.default.contentsOfDirectory(atPath: folder) else {

@@ -22,7 +22,7 @@ package struct TrainingBenchmark {
         package let spreadMilliseconds: [Double]
         /// Source and target tokens.
         package let tokensPerSecond: Double
-        /// Of the first step, to compare with a peer's.
+        /// The loss of the first step, to compare with a peer's.
         package let firstLoss: Double
     }
 

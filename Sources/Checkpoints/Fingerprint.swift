@@ -34,7 +34,7 @@ package struct Fingerprint: Sendable {
 }
 
 extension [TensorBytes] {
-    /// Of every byte, tensor after tensor. Cost: all of them are read, some gigabytes a second.
+    /// A checksum of every byte, tensor after tensor. It reads all of them, some gigabytes a second.
     package var checksum: String {
         var fingerprint = Fingerprint()
         for tensor in self {
@@ -45,10 +45,10 @@ extension [TensorBytes] {
 }
 
 extension WeightFile {
-    /// That of all tensors in the order in which they lie in the file.
+    /// The checksum of all tensors in the order in which they lie in the file.
     package var checksum: String { tensorsInOrder.checksum }
 
-    /// Of a tensor, this much is looked at in each of `fingerprintSlices` places.
+    /// A fingerprint looks at this much of a tensor in each of `fingerprintSlices` places.
     private static let sliceBytes = 4096
     private static let fingerprintSlices = 16
 

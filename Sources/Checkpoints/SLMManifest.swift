@@ -19,7 +19,8 @@ package struct SLMManifest: Sendable, Equatable {
     package let llm: String
     package let fusion: Fusion
     package let promptEmbedding: PromptEmbedding
-    /// Of the large model that the small one was trained with. Nil in folders that do not tell.
+    /// The fingerprint of the large model that the small one was trained with; nil in folders that do
+    /// not have it.
     package let llmFingerprint: String?
 
     /// The large model's folder, as it can be opened.

@@ -8,7 +8,7 @@ package struct StoredTensor: Sendable {
     /// Position in `file`, checked against its size and `shape` when the header was read.
     let bytes: Range<Int>
 
-    /// Of the file that holds it.
+    /// The path of the file that holds it.
     package var path: String { file.path }
 
     /// Elements.

@@ -45,7 +45,7 @@ package struct WeightFile: Sendable {
     /// Sorted. Includes tensors in formats that `tensor(_:)` refuses.
     package var names: [String] { places.keys.sorted() }
 
-    /// Of all tensors.
+    /// Size of all tensors.
     package var byteCount: Int { places.values.reduce(0) { $0 + $1.entry.bytes.count } }
 
     package func contains(_ name: String) -> Bool { places[name] != nil }
@@ -84,7 +84,7 @@ package struct WeightFile: Sendable {
             owner: place.file)
     }
 
-    /// Of a single file, by where they begin.
+    /// The tensors of a single file, in the order in which they lie in it.
     var tensorsInOrder: [TensorBytes] {
         places.sorted { $0.value.entry.bytes.lowerBound < $1.value.entry.bytes.lowerBound }
             .compactMap { try? bytes(of: $0.key) }

@@ -22,7 +22,7 @@ package struct EvaluationReport: Sendable, Encodable {
         package let failures: Int
         package let tokensIn: Int
         package let tokensOut: Int
-        /// Of one thread.
+        /// Times of one thread.
         package let prepareMsPerDocument: Double
         package let encodeMsPerDocument: Double
         package let decodeMsPerDocument: Double

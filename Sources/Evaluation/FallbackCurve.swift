@@ -2,9 +2,9 @@
 /// least sure of replaced by the LLM's. Made of two runs, without running again.
 package struct FallbackCurve: Sendable, Encodable {
     package struct Point: Sendable, Encodable {
-        /// Of the documents, by the LLM.
+        /// The share of documents that the LLM writes.
         package let share: Double
-        /// Below which they fall back.
+        /// Documents whose confidence is below this fall back.
         package let threshold: Double
         package let score: Double
     }

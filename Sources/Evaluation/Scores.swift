@@ -34,7 +34,7 @@ package struct Scores: Sendable {
         self.chrf = chrf
     }
 
-    /// Those of `other` for the documents that it is taken for.
+    /// These scores, with those of `other` in place of `documents`.
     package func replacing(_ documents: Set<Int>, by other: Scores) -> Scores {
         func mixed<Value>(_ own: [Value], _ others: [Value]) -> [Value] {
             own.indices.map { documents.contains($0) ? others[$0] : own[$0] }

@@ -85,7 +85,9 @@ package final class EvaluationRun {
             for index in runs.indices {
                 let document = await process(pairs[pair...pair], runs[index].variant)
                 let measured = document.first?.measurements ?? Measurements()
-                let time = measured.tokenize + measured.encode + measured.handoff + measured.decode
+                let time =
+                    measured.stages.tokenize + measured.stages.encode + measured.stages.handoff
+                    + measured.stages.decode
                 runs[index].alone.append((measured.tokensOut, time / .milliseconds(1)))
             }
         }

@@ -30,38 +30,14 @@ package struct Claim: Sendable, Equatable {
     package let encoder: String
     package let lengthClass: LengthClass
     /// In order of priority and age; never empty.
-    package let documents: [ClaimedDocument]
+    package let documents: [SourceDocument]
 
     package init(
-        lease: LeaseID, encoder: String, lengthClass: LengthClass, documents: [ClaimedDocument]
+        lease: LeaseID, encoder: String, lengthClass: LengthClass, documents: [SourceDocument]
     ) {
         self.lease = lease
         self.encoder = encoder
         self.lengthClass = lengthClass
         self.documents = documents
-    }
-}
-
-package struct ClaimedDocument: Sendable, Equatable {
-    package let id: Int64
-    package let jobType: String
-    package let text: String
-    /// 1 for the first; releases are not counted.
-    package let attempt: Int
-    /// The trace that it belongs to, as its enqueuer wrote it: unread.
-    package let traceparent: String?
-
-    package init(
-        id: Int64, jobType: String, text: String, attempt: Int, traceparent: String? = nil
-    ) {
-        self.id = id
-        self.jobType = jobType
-        self.text = text
-        self.attempt = attempt
-        self.traceparent = traceparent
-    }
-
-    package var source: SourceDocument {
-        SourceDocument(id: id, jobType: jobType, text: text, traceparent: traceparent)
     }
 }

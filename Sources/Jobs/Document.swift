@@ -1,16 +1,21 @@
 /// A document as the engine takes it.
-package struct SourceDocument: Sendable {
+package struct SourceDocument: Sendable, Equatable {
     /// The job's id in its store, or any number that the caller tells its documents apart by.
     package let id: Int64
     package let jobType: String
     package let text: String
+    /// 1 for the first; releases are not counted.
+    package let attempt: Int
     /// The W3C trace context that its spans continue, if it is one.
     package let traceparent: String?
 
-    package init(id: Int64, jobType: String, text: String, traceparent: String? = nil) {
+    package init(
+        id: Int64, jobType: String, text: String, attempt: Int = 1, traceparent: String? = nil
+    ) {
         self.id = id
         self.jobType = jobType
         self.text = text
+        self.attempt = attempt
         self.traceparent = traceparent
     }
 }
@@ -61,10 +66,6 @@ package enum EncodeSource: Sendable, Equatable {
 }
 
 /// Counts and stage times of one document in one attempt.
-///
-/// `encode` is the time of the whole encoder batch, the same value for each of its prompts: divide
-/// before summing. It is zero for a document that shares the states of another, or whose states the
-/// prompt cache had.
 package struct Measurements: Sendable, Equatable {
     package var mode = ""
     package var model = ""
@@ -77,23 +78,16 @@ package struct Measurements: Sendable, Equatable {
     package var truncated = false
     /// Parts whose output ended at `limits.new_tokens`, without an end token.
     package var cutOffParts = 0
-    package var tokenize = Duration.zero
-    /// Waiting in the engine, before and after it is tokenized, until the encoder takes it up, or
-    /// until the states are there that it shares.
-    package var batchWait = Duration.zero
-    package var encode = Duration.zero
-    /// From encoded until a decoder takes the document up.
-    package var handoff = Duration.zero
-    package var decode = Duration.zero
+    package var stages = StageTimes()
     /// Tokens that the small model proposed in `speculative` mode, and those of them that the large
     /// one took.
     package var drafted = 0
     package var accepted = 0
-    /// Where the SLM's tokens were measured for a fallback: the geometric mean of their
-    /// probabilities, and the least.
+    /// The geometric mean of the probabilities of the SLM's tokens, and the least of them, where a
+    /// fallback asks for them.
     package var confidence: Double?
     package var leastConfidence: Double?
-    /// Of a document that the LLM wrote too (`shadow`): ROUGE-L between both outputs, 0 to 1.
+    /// ROUGE-L between both outputs, 0 to 1, of a document that the LLM wrote too (`shadow`).
     package var agreement: Double?
 
     package init() {}

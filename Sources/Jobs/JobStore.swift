@@ -13,8 +13,10 @@ package protocol JobStore: Sendable {
     func claim(_ request: ClaimRequest) async throws -> Claim?
 
     /// Heartbeat: to be called several times per lease duration, and without leases too.
+    ///
+    /// - Parameter load: kept for operators until the next heartbeat; nil where nothing measures it.
     func renew(
-        _ worker: WorkerID, leases: [LeaseID], draining: Bool
+        _ worker: WorkerID, leases: [LeaseID], draining: Bool, load: WorkerLoad?
     ) async throws -> HeartbeatReply
 
     /// Writes back all or a part of a batch; the lease closes with its last document.

@@ -7,7 +7,7 @@ package enum LengthClass: Int, Sendable, CaseIterable {
     /// Workers crashed with them twice or more: one in a batch.
     case alone
 
-    /// Of `tokens` estimated at enqueue: bytes / 4.
+    /// The class of a document of so many tokens, which are estimated at enqueue as bytes / 4.
     package init(tokens: Int) {
         switch tokens {
         case ...128: self = .upTo128

@@ -20,10 +20,10 @@ package struct CompletionReceipt: Sendable, Equatable {
 }
 
 package struct HeartbeatReply: Sendable, Equatable {
-    /// Of the leases asked for, those that the worker still owns: work on all others is in vain.
+    /// The leases asked for that the worker still owns. Work on all others is in vain.
     package let owned: Set<LeaseID>
-    /// Of these leases: documents that are to end as cancelled. To be given back, or finished all
-    /// the same: the store drops what came out.
+    /// Documents of these leases that are to end as cancelled. They may be given back or finished all
+    /// the same: the store drops their outputs.
     package let cancelled: [LeaseID: Set<Int64>]
 
     package init(owned: Set<LeaseID>, cancelled: [LeaseID: Set<Int64>] = [:]) {

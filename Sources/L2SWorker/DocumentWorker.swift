@@ -71,7 +71,7 @@ public final class DocumentWorker: Service {
         let metrics = WorkerMetrics(version: Version.current, jobTypes: jobTypes.map(\.name))
         store = PostgresJobStore(
             database, listening: try settings.listenURL.map(connection),
-            load: { meter.read() }, onPolling: { logger.emit(.pollsOnly) })
+            onPolling: { logger.emit(.pollsOnly) })
         worker = WorkerService(
             configuration: WorkerConfiguration(
                 description: WorkerDescription(
@@ -81,7 +81,8 @@ public final class DocumentWorker: Service {
                 pollInterval: settings.pollInterval, drainTimeout: settings.drainTimeout,
                 stopsWhenEmpty: stopsWhenEmpty, threads: settings.threads,
                 decoders: settings.decoders),
-            store: store, processor: pipeline, logger: logger, metrics: metrics)
+            store: store, processor: pipeline, load: { meter.read() }, logger: logger,
+            metrics: metrics)
         let server = settings.httpAddress.map { address in
             let dashboard = Dashboard(database)
             return WatchServer(

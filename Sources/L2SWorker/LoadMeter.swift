@@ -1,5 +1,5 @@
+internal import Jobs
 internal import Pipeline
-internal import PostgresJobs
 internal import Synchronization
 
 /// Turns what the pipeline did since its start into what it did since the last look.

@@ -25,7 +25,7 @@ final class Document: @unchecked Sendable {
     let isShadowed: Bool
     /// Per part, once it is written.
     private var responses: [(generator: Generator, response: Response)?] = []
-    /// Likewise, by the large model for comparison.
+    /// Per part, what the large model wrote for comparison, once it is written.
     private var shadows: [Response?] = []
     private var confidence: Confidence?
     /// By index in the library: what a prompt's states are made of.
@@ -74,7 +74,7 @@ final class Document: @unchecked Sendable {
         }
         self.preparation = preparation
         let now = clock.now
-        measurements.tokenize += start.duration(to: now)
+        measurements.stages.tokenize += start.duration(to: now)
         measurements.truncated = preparation.truncated
         measurements.parts = preparation.prompts.count + (rounds > 0 ? measurements.parts : 0)
         measurements.tokensIn += preparation.prompts.reduce(0) { $0 + $1.tokens.count }
@@ -104,11 +104,12 @@ final class Document: @unchecked Sendable {
             }
             measurements.drafted += response.drafted
             measurements.accepted += response.accepted
-            measurements.batchWait = inboxWait + encoded.batchWait
-            measurements.encode = encoded.encode
+            measurements.stages.batchWait = inboxWait + encoded.batchWait
+            measurements.stages.encode = encoded.encode
             measurements.encodeSource = encoded.source
-            measurements.handoff = encoded.handoff + encoded.finished.duration(to: part.admitted)
-            measurements.decode = encoded.decode + part.admitted.duration(to: now)
+            measurements.stages.handoff =
+                encoded.handoff + encoded.finished.duration(to: part.admitted)
+            measurements.stages.decode = encoded.decode + part.admitted.duration(to: now)
             note(response.confidence)
         }
         guard !shadows.contains(where: { $0 == nil }) else { return nil }

@@ -15,7 +15,7 @@ final class Engine: @unchecked Sendable {
     private var schedule: Schedule
     private var isStopping = false
     private var lanes = 0
-    /// Of what was done; the rest is filled in when it is asked for.
+    /// Counters only; `statistics` adds the current lengths of the queues.
     private var done = PipelineStatistics()
     /// Accepted and neither delivered nor withdrawn.
     private var documents = 0

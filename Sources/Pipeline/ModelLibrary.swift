@@ -81,7 +81,8 @@ private struct Opening {
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
     private var encoderOfKey: [String: Int] = [:]
-    /// Likewise; a folder's decoder alone and the same behind a projector are two decoders.
+    /// By folder, number type and use: a folder's decoder alone and the same behind a projector are
+    /// two decoders.
     private var decoderOfKey: [String: Int] = [:]
     /// By encoder and folder of the small model.
     private var projectorOfKey: [String: Int] = [:]

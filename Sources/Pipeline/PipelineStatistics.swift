@@ -5,7 +5,7 @@ package struct PipelineStatistics: Sendable, Equatable {
     package var capacity = 0
     /// Accepted and neither delivered nor withdrawn.
     package var documents = 0
-    /// Of them: not tokenized yet.
+    /// Documents that are not tokenized yet.
     package var waiting = 0
     /// Tokenized parts that wait for the encoder.
     package var prepared = 0
@@ -26,7 +26,7 @@ package struct PipelineStatistics: Sendable, Equatable {
     /// Parts written by the large model because the small one was unsure, and for comparison.
     package var fallbackParts = 0
     package var shadowParts = 0
-    /// Of all lanes together.
+    /// Time that all lanes together spent on each kind of work.
     package var preparing = Duration.zero
     package var encoding = Duration.zero
     package var decodingTime = Duration.zero

@@ -266,6 +266,6 @@ struct Schedule {
 }
 
 extension [EncodedPart] {
-    /// Of decoders, that they take together.
+    /// The rows of a decoder that these parts take together.
     fileprivate var rows: Int { reduce(0) { $0 + $1.route.rows } }
 }

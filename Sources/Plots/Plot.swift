@@ -51,7 +51,7 @@ package struct Plot: Sendable {
     }
 
     private static let (left, top, bottom) = (70.0, 44.0, 54.0)
-    /// Of the area within the axes.
+    /// Width and height of the area within the axes.
     private static let (breadth, depth) = (460.0, 322.0)
     private static let end = left + breadth
     private static let floor = top + depth

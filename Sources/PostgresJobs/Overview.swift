@@ -1,3 +1,5 @@
+package import Jobs
+
 /// The queue and its workers at one moment. Times are in seconds, but where a name ends in `Ms`.
 /// Ids, names, numbers and the reasons of failures: no text of a document.
 package struct Overview: Sendable, Encodable {
@@ -7,9 +9,9 @@ package struct Overview: Sendable, Encodable {
         package let waiting: Int
         package let delayed: Int
         package let running: Int
-        /// Of those that run: to end as soon as their workers hear of it.
+        /// Running documents that end as soon as their workers hear of it.
         package let cancelling: Int
-        /// Estimated, of what waits.
+        /// Tokens of the waiting documents, estimated.
         package let tokensWaiting: Int
         /// Nil when nothing waits.
         package let oldestWaitingS: Double?
@@ -100,7 +102,7 @@ package struct Overview: Sendable, Encodable {
 
     package static let mostGroups = 8
 
-    /// Of the server's clock, since 1970.
+    /// Seconds since 1970 by the server's clock.
     package let time: Double
     /// What `finished` and the latest tokens are over: the last minute, or since the work in it
     /// began when that is less.
@@ -111,9 +113,9 @@ package struct Overview: Sendable, Encodable {
     /// Newest first, at most `mostGroups`.
     package let groups: [Group]
     package let workers: [Worker]
-    /// Of an hour, oldest first; ten seconds in which nothing finished are left out.
+    /// The last hour, oldest first. Intervals of ten seconds in which nothing finished are left out.
     package internal(set) var points: [Point]
-    /// Of the last minute's documents; empty when there is none.
+    /// Stage times of the last minute's documents; empty when there is none.
     package let stages: [Stage]
     /// Newest first.
     package let recent: [Recent]

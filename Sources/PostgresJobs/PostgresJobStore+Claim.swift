@@ -29,7 +29,7 @@ extension Claim {
         self.init(
             lease: LeaseID(try first.value("lease_id")), encoder: encoder, lengthClass: lengthClass,
             documents: try rows.map { row in
-                ClaimedDocument(
+                SourceDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),
                     text: try row.value("body"), attempt: try row.value("attempt"),
                     traceparent: try row.optional("traceparent"))

@@ -62,11 +62,7 @@ extension RowsText {
             row.add(measured.encodeSource?.batchSize ?? 0)
             row.add(measured.parts)
             row.add(measured.truncated)
-            row.addMilliseconds(measured.tokenize)
-            row.addMilliseconds(measured.batchWait)
-            row.addMilliseconds(measured.encode)
-            row.addMilliseconds(measured.handoff)
-            row.addMilliseconds(measured.decode)
+            for stage in measured.stages.all { row.addMilliseconds(stage.time) }
         }
     }
 }

@@ -3,7 +3,7 @@ import Postgres
 
 extension PostgresJobStore {
     package func renew(
-        _ worker: WorkerID, leases: [LeaseID], draining: Bool
+        _ worker: WorkerID, leases: [LeaseID], draining: Bool, load: WorkerLoad? = nil
     ) async throws -> HeartbeatReply {
         try await heartbeat.run { connection in
             let rows = try await connection.query(
@@ -12,7 +12,7 @@ extension PostgresJobStore {
                 LEFT JOIN LATERAL unnest(h.cancelled) AS c(id) ON true
                 """,
                 [.int(worker.value), .ints(leases.map(\.value)), .bool(draining)])
-            if let load = load?() {
+            if let load {
                 try await connection.query(
                     "SELECT l2s.tell_load($1, $2)",
                     [.int(worker.value), .text(load.json)])
@@ -68,5 +68,17 @@ extension PostgresJobStore {
     package func finishGroups(atOnce: Bool) async throws -> Int {
         let call = atOnce ? "SELECT l2s.settle_groups()" : "SELECT l2s.finish_groups()"
         return try await work.run { try await $0.query(call).single() }
+    }
+}
+
+extension WorkerLoad {
+    /// As `l2s.worker.load` keeps it.
+    fileprivate var json: String {
+        JSONText.object([
+            ("lanes", .int(lanes)), ("lanes_busy", .double(lanesBusy)),
+            ("documents", .int(documents)), ("prepared", .int(prepared)),
+            ("handoff", .int(handoff)), ("handoff_capacity", .int(handoffCapacity)),
+            ("decoding", .int(decoding)), ("batch_fill", batchFill.map { .double($0) } ?? .null),
+        ]).description
     }
 }

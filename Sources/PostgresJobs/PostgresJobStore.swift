@@ -9,8 +9,6 @@ package struct PostgresJobStore: JobStore {
     let work: ReconnectingConnection
     let heartbeat: ReconnectingConnection
     let listen: ReconnectingConnection
-    /// Told with every heartbeat.
-    let load: (@Sendable () -> WorkerLoad)?
 
     /// Connects with the first call.
     ///
@@ -19,9 +17,8 @@ package struct PostgresJobStore: JobStore {
     ///   - onPolling: told with each connection that no notification will come on.
     package init(
         _ settings: ConnectionSettings, listening: ConnectionSettings? = nil,
-        load: (@Sendable () -> WorkerLoad)? = nil, onPolling: (@Sendable () -> Void)? = nil
+        onPolling: (@Sendable () -> Void)? = nil
     ) {
-        self.load = load
         work = ReconnectingConnection(settings)
         heartbeat = ReconnectingConnection(settings)
         listen = ReconnectingConnection(listening ?? settings) {

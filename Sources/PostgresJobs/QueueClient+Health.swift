@@ -48,9 +48,9 @@ extension QueueClient {
 package struct QueueHealth: Sendable {
     /// The database's clock, in seconds since 1970.
     package let time: Double
-    /// Of the whole server.
+    /// Connections of the whole server.
     package let connections: Int
-    /// Those that superusers have for themselves left out.
+    /// Without those that are reserved for superusers.
     package let connectionLimit: Int
     package let hasDocuments: Bool
     /// Since the tables were maintained, in seconds; nil: never.

@@ -1,7 +1,9 @@
+import Jobs
 import Postgres
 
 extension QueueClient {
-    /// How it goes, without a look at what is long done: about as dear as counting the queue.
+    /// The queue and its workers now. It does not look at old results, so it costs about as much as
+    /// counting the queue.
     ///
     /// Times are compared with that of the statement: no index finds what is later than
     /// clock_timestamp(), which may change from row to row.

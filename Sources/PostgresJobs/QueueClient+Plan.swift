@@ -65,7 +65,7 @@ package struct WorkPlan: Sendable, Encodable {
     package let doneInS: Double?
     /// Until the time asked for; negative when it is over.
     package let leftS: Double?
-    /// Of those documents by that time.
+    /// How many of the documents will be done by then.
     package let doneByThen: Int?
 
     fileprivate init(_ row: Row) throws {

@@ -15,7 +15,7 @@ extension QueueClient {
         ).map(CompletedDocument.init)
     }
 
-    /// Those of these documents that are finished, by id.
+    /// The results of these documents, by id; those that are not finished are left out.
     package func results(_ ids: [Int64]) async throws -> [CompletedDocument] {
         try await connection.query(
             """

@@ -48,7 +48,7 @@ package struct DocumentTrace: Sendable, Encodable {
         package let at: Double
         /// Such as `encode`; a stage's time is its start.
         package let name: String
-        /// Of a stage.
+        /// How long a stage took.
         package var milliseconds: Double?
         package var attempt: Int?
         package var worker: String?

@@ -11,10 +11,10 @@ package struct BLEU: Sendable, Equatable {
     private var matches = [Int](repeating: 0, count: orders)
     private var totals = [Int](repeating: 0, count: orders)
 
-    /// Of an empty corpus.
+    /// The counts of an empty corpus.
     package init() {}
 
-    /// Of one segment.
+    /// The counts of one segment.
     package init(hypothesis: String, reference: String) {
         var vocabulary = Vocabulary()
         let hypothesis = vocabulary.numbers(of: Self.tokens(hypothesis))

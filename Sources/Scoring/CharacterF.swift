@@ -2,7 +2,7 @@
 /// PyPI's sacreBLEU 2.6.0 computes chrF2, for one reference.
 package struct CharacterF: Sendable, Equatable {
     private static let orders = 6
-    /// Of recall, against precision.
+    /// The weight of recall against precision.
     private static let weight = 4.0
 
     /// By order.
@@ -10,10 +10,10 @@ package struct CharacterF: Sendable, Equatable {
     private var reference = [Int](repeating: 0, count: orders)
     private var matches = [Int](repeating: 0, count: orders)
 
-    /// Of an empty corpus.
+    /// The counts of an empty corpus.
     package init() {}
 
-    /// Of one segment.
+    /// The counts of one segment.
     package init(hypothesis: String, reference: String) {
         let (written, wanted) = (Self.elements(hypothesis), Self.elements(reference))
         for order in 1...Self.orders {

@@ -16,7 +16,7 @@ package enum ROUGE {
     }
 
     package struct Scores: Sendable, Equatable {
-        /// Of words, of pairs of words, and of the longest common subsequence.
+        /// ROUGE-1 (words), ROUGE-2 (pairs of words) and ROUGE-L (the longest common subsequence).
         package let one: Score
         package let two: Score
         package let longest: Score

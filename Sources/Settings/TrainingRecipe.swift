@@ -49,7 +49,7 @@ extension TrainingRecipe {
         case gpt2
         /// A T5 that reads by itself, without a large model.
         case wholeT5 = "whole_t5"
-        /// Likewise.
+        /// A GPT-2 that reads by itself, without a large model.
         case wholeGPT2 = "whole_gpt2"
 
         package var readsByItself: Bool { self == .wholeT5 || self == .wholeGPT2 }
@@ -87,7 +87,7 @@ extension TrainingRecipe {
         package let headWidth: Int
         package let heads: Int
         package let feedForward: Int
-        /// Of the decoder.
+        /// Layers of the decoder.
         package let layers: Int
         package let encoderLayers: Int
         package let positions: Int

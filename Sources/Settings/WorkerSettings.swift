@@ -36,9 +36,6 @@ package struct WorkerSettings: Sendable, Equatable {
     /// Default: text.
     package var logFormat: LogFormat
 
-    /// A lease survives two renewals that fail.
-    package var renewalInterval: Duration { leaseDuration / 3 }
-
     /// swift-log's levels, by the same names.
     package enum LogLevel: String, Sendable, CaseIterable {
         case trace, debug, info, notice, warning, error, critical

@@ -1,10 +1,10 @@
 import Foundation
 package import Logging
 
-/// Makes every logger of the process write lines of `format` to standard error. Call once, first.
-package func startLogging(level: Logger.Level, format: LogFormat) {
+/// Makes every logger of the process write lines to standard error. Call once, first.
+package func startLogging(level: Logger.Level, form: LineLogHandler.Form) {
     LoggingSystem.bootstrap { _ in
-        LineLogHandler(level: level, format: format) { line in
+        LineLogHandler(level: level, form: form) { line in
             // One write per line keeps lines whole. A log that cannot be written stops nothing.
             try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
         }
@@ -13,18 +13,25 @@ package func startLogging(level: Logger.Level, format: LogFormat) {
 
 /// An event as one line of text or JSON. Keys are in alphabetical order.
 package struct LineLogHandler: LogHandler {
+    package enum Form: Sendable {
+        /// `2026-01-02T03:04:05.678Z info batch finished documents=12 encode_ms=41.5`
+        case text
+        /// `{"time":"…","level":"info","message":"batch finished","documents":12,"encode_ms":41.5}`
+        case json
+    }
+
     package var logLevel: Logger.Level
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
-    private let format: LogFormat
+    private let form: Form
     private let write: @Sendable (String) -> Void
 
     /// - Parameter write: takes a line with its newline; called from any thread.
     package init(
-        level: Logger.Level, format: LogFormat, write: @escaping @Sendable (String) -> Void
+        level: Logger.Level, form: Form, write: @escaping @Sendable (String) -> Void
     ) {
         logLevel = level
-        self.format = format
+        self.form = form
         self.write = write
     }
 
@@ -40,7 +47,7 @@ package struct LineLogHandler: LogHandler {
             .merging(event.metadata ?? [:]) { $1 }
             .sorted { $0.key < $1.key }
         let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-        switch format {
+        switch form {
         case .text:
             let words = fields.map { " \($0.key)=\($0.value.text)" }.joined()
             write("\(time) \(event.level) \(event.message.description.onOneLine)\(words)\n")

@@ -26,8 +26,7 @@ package enum WorkerEvent: Sendable, Equatable {
     case leasesRescued(leases: Int, documents: Int)
     /// Each of its last documents crashed its worker: nobody takes more of it until it is resumed.
     case jobTypePaused(jobType: String)
-    /// Documents that a worker does not wait for that stops when the queue is empty: of a later time,
-    /// and of paused job types.
+    /// Documents that `--until-empty` left behind: scheduled for later, or of a paused job type.
     case leftForLater(scheduled: Int, paused: Int)
     /// Partitions begun or dropped, in the store's words.
     case maintained(what: String)
@@ -66,7 +65,7 @@ package struct BatchTimes: Sendable, Equatable {
     package var handoff = Duration.zero
     package var decode = Duration.zero
     package var completion = Duration.zero
-    /// From claimed to written back.
+    /// From claimed to completed.
     package var total = Duration.zero
 
     package init() {}

@@ -8,7 +8,7 @@ package import Telemetry
 /// `/metrics` for Prometheus, `/healthz` and `/readyz` for a supervisor, and a page for people.
 package final class WatchServer: Service {
     package struct Answers: Sendable {
-        /// Of `/metrics`.
+        /// What `/metrics` answers.
         var metrics: @Sendable () -> [MetricFamily]
         /// Whether the worker takes work.
         var isReady: @Sendable () -> Bool

@@ -26,15 +26,15 @@ struct BatchTally {
         case .failed where willRetry: counts.retried += 1
         case .failed, .rejected: counts.failed += 1
         }
-        let measured = document.measurements
+        let (measured, stages) = (document.measurements, document.measurements.stages)
         counts.tokensIn += measured.tokensIn
         counts.tokensOut += measured.tokensOut
         var end = delivered
-        decode.widen(length: measured.decode, movingBack: &end)
-        handoff.widen(length: measured.handoff, movingBack: &end)
-        encode.widen(length: measured.encode, movingBack: &end)
-        end -= measured.batchWait
-        tokenize.widen(length: measured.tokenize, movingBack: &end)
+        decode.widen(length: stages.decode, movingBack: &end)
+        handoff.widen(length: stages.handoff, movingBack: &end)
+        encode.widen(length: stages.encode, movingBack: &end)
+        end -= stages.batchWait
+        tokenize.widen(length: stages.tokenize, movingBack: &end)
     }
 
     mutating func written(from start: Instant, to end: Instant) {

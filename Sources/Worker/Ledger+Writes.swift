@@ -3,7 +3,7 @@ internal import Telemetry
 
 extension Ledger {
     enum Write {
-        case complete(LeaseID, [Delivered])
+        case complete(LeaseID, [DocumentRecord])
         case release(LeaseID, [Int64])
 
         var lease: LeaseID {
@@ -56,13 +56,15 @@ extension Ledger {
         if !batch.returned.isEmpty { return batch.tally.claimed }
         guard let first = batch.delivered.first else { return nil }
         // Nothing to wait for.
-        if batch.running.isEmpty || batch.delivered.count >= writeDocuments { return first.time }
-        return first.time + writeDelay
+        if batch.running.isEmpty || batch.delivered.count >= writeDocuments {
+            return first.delivered
+        }
+        return first.delivered + writeDelay
     }
 
     /// - Parameter start: when the write was sent for the first time.
     mutating func recorded(
-        _ delivered: [Delivered], of lease: LeaseID, _ receipt: CompletionReceipt,
+        _ delivered: [DocumentRecord], of lease: LeaseID, _ receipt: CompletionReceipt,
         from start: Instant, to end: Instant
     ) -> [Action] {
         var actions: [Action] = []
@@ -74,18 +76,18 @@ extension Ledger {
         recordedDocuments += receipt.recorded.count + receipt.retried.count
         let retried = Set(receipt.retried)
         let written = retried.union(receipt.recorded)
-        for delivered in delivered where written.contains(delivered.document.id) {
-            let willRetry = retried.contains(delivered.document.id)
+        for delivered in delivered where written.contains(delivered.id) {
+            let willRetry = retried.contains(delivered.id)
             batches[lease]?.tally.add(
-                delivered.document, delivered: delivered.time, willRetry: willRetry)
-            switch delivered.document.outcome {
+                delivered.finished, delivered: delivered.delivered, willRetry: willRetry)
+            switch delivered.finished.outcome {
             case .succeeded: break
             case .failed(let reason), .rejected(let reason):
                 actions.append(
                     .emit(
                         .documentFailed(
-                            id: delivered.document.id, jobType: delivered.entry.jobType,
-                            attempt: delivered.entry.attempt, reason: reason,
+                            id: delivered.id, jobType: delivered.claimed.jobType,
+                            attempt: delivered.claimed.attempt, reason: reason,
                             willRetry: willRetry)))
             }
         }

@@ -20,26 +20,11 @@ struct Ledger {
         case close
     }
 
-    /// A document of a claim without its text.
-    struct Entry {
-        let jobType: String
-        let attempt: Int
-        let traceparent: String?
-        /// From asked until answered.
-        let claim: Range<Instant>
-    }
-
-    struct Delivered {
-        let document: FinishedDocument
-        let entry: Entry
-        let time: Instant
-    }
-
     struct Batch {
         /// In the engine.
-        var running: [Int64: Entry]
-        /// Out of the engine, to be written back.
-        var delivered: [Delivered] = []
+        var running: [Int64: ClaimedDocument]
+        /// Out of the engine, to be completed.
+        var delivered: [DocumentRecord] = []
         /// To be given back to the store.
         var returned: [Int64] = []
         var tally: BatchTally
@@ -84,13 +69,13 @@ struct Ledger {
         let ids = Set(claim.documents.map(\.id))
         let lost = batches.filter { _, batch in
             batch.running.keys.contains(where: ids.contains)
-                || batch.delivered.contains { ids.contains($0.document.id) }
+                || batch.delivered.contains { ids.contains($0.id) }
         }
         let actions = lost.keys.sorted { $0.value < $1.value }.flatMap { lose($0) }
         batches[claim.lease] = Batch(
             running: Dictionary(
                 claim.documents.map { document in
-                    let entry = Entry(
+                    let entry = ClaimedDocument(
                         jobType: document.jobType, attempt: document.attempt,
                         traceparent: document.traceparent, claim: asked..<max(asked, now))
                     return (document.id, entry)
@@ -113,7 +98,7 @@ struct Ledger {
             return []
         }
         batches[lease]?.delivered.append(
-            Delivered(document: document, entry: entry, time: now))
+            DocumentRecord(entry, document, delivered: now))
         return nextWriteDue == before ? [] : [.lookAtWrites]
     }
 

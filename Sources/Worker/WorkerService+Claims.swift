@@ -67,7 +67,7 @@ extension WorkerService {
             let claim = answer
         else { return false }
         act { $0.claimed(claim, asked: asked, now: time.now()) }
-        processor.submit(claim.documents.map(\.source)) { [self] document in
+        processor.submit(claim.documents) { [self] document in
             act { $0.delivered(document, of: claim.lease, now: time.now()) }
         }
         return true

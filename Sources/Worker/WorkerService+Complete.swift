@@ -33,7 +33,7 @@ extension WorkerService {
     ) async throws -> Bool {
         switch write {
         case .complete(let lease, let delivered):
-            let documents = delivered.map(\.document)
+            let documents = delivered.map(\.finished)
             let receipt = try await ask(.work, "write back") {
                 try await $0.complete(lease, documents)
             }
@@ -41,8 +41,10 @@ extension WorkerService {
             let end = time.now()
             let retried = Set(receipt.retried)
             let written = retried.union(receipt.recorded)
-            let records = delivered.filter { written.contains($0.document.id) }
-                .map { DocumentRecord($0, willRetry: retried.contains($0.document.id)) }
+            var records = delivered.filter { written.contains($0.id) }
+            for index in records.indices {
+                records[index].willRetry = retried.contains(records[index].id)
+            }
             tell(records, completion: start..<max(start, end))
             act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):
@@ -75,37 +77,5 @@ extension WorkerService {
         guard !held(\.isEmpty), time.now() < deadline else { return false }
         await settled.wait(until: deadline, time)
         return true
-    }
-}
-
-extension DocumentRecord {
-    fileprivate init(_ delivered: Ledger.Delivered, willRetry: Bool) {
-        let (outcome, reason): (Outcome, String?) =
-            switch delivered.document.outcome {
-            case .succeeded: (.succeeded, nil)
-            case .failed(let reason): (willRetry ? .retried : .failed, reason)
-            case .rejected(let reason): (.rejected, reason)
-            }
-        let entry = delivered.entry
-        self.init(
-            jobType: entry.jobType, outcome: outcome, claim: entry.claim,
-            delivered: delivered.time)
-        id = delivered.document.id
-        attempt = entry.attempt
-        self.reason = reason
-        traceparent = entry.traceparent
-        let measured = delivered.document.measurements
-        mode = measured.mode
-        model = measured.model
-        batchSize = measured.encodeSource?.batchSize
-        encodeSource = measured.encodeSource?.word
-        tokensIn = measured.tokensIn
-        tokensOut = measured.tokensOut
-        tokenize = measured.tokenize
-        batchWait = measured.batchWait
-        encode = measured.encode
-        handoff = measured.handoff
-        decode = measured.decode
-        agreement = measured.agreement
     }
 }

@@ -8,7 +8,7 @@ extension WorkerService {
             let leases = held(\.leases)
             let isDraining = currentProgress != .working
             let reply = try await ask(.heartbeat, "renew leases") {
-                try await $0.renew(worker, leases: leases, draining: isDraining)
+                try await $0.renew(worker, leases: leases, draining: isDraining, load: load())
             }
             guard let reply else { continue }
             act { $0.renewed(leases, reply, sent: sent) }

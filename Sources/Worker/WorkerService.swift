@@ -14,6 +14,8 @@ package final class WorkerService: Service {
     let configuration: WorkerConfiguration
     let store: any JobStore
     let processor: any DocumentProcessor
+    /// Asked for with every heartbeat.
+    let load: @Sendable () -> WorkerLoad?
     let logger: Logger
     private let metrics: WorkerMetrics?
     let time: TimeSource
@@ -39,12 +41,14 @@ package final class WorkerService: Service {
 
     package init(
         configuration: WorkerConfiguration, store: any JobStore,
-        processor: any DocumentProcessor, logger: Logger, metrics: WorkerMetrics? = nil,
+        processor: any DocumentProcessor, load: @escaping @Sendable () -> WorkerLoad? = { nil },
+        logger: Logger, metrics: WorkerMetrics? = nil,
         time: TimeSource = .system
     ) {
         self.configuration = configuration
         self.store = store
         self.processor = processor
+        self.load = load
         self.logger = logger
         self.metrics = metrics
         self.time = time

@@ -3,6 +3,7 @@ import Foundation
 import L2SWorker
 import Logging
 import PostgresJobs
+import Programs
 import Settings
 import Telemetry
 
@@ -60,7 +61,7 @@ struct WorkerCommand: AsyncParsableCommand {
             try await work(settings())
         } catch {
             try? FileHandle.standardError.write(
-                contentsOf: Data("l2s-worker: \(error.words)\n".utf8))
+                contentsOf: Data("l2s-worker: \(error.description)\n".utf8))
             throw ExitCode(error.status.rawValue)
         }
     }
@@ -68,7 +69,7 @@ struct WorkerCommand: AsyncParsableCommand {
     private func work(_ settings: WorkerSettings) async throws(Failure) {
         startLogging(
             level: Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info,
-            format: LogFormat(rawValue: settings.logFormat.rawValue) ?? .text)
+            form: settings.logFormat == .json ? .json : .text)
         do {
             let worker = try DocumentWorker(
                 settings, stopsWhenEmpty: untilEmpty, logger: Logger(label: "l2s-worker"))
@@ -103,7 +104,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 RawSettings(flags: flags, environment: info.environment),
                 cores: info.activeProcessorCount)
         } catch {
-            throw Failure(.usage, error.description)
+            throw Failure(error.description, .usage)
         }
     }
 }

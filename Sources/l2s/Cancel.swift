@@ -1,5 +1,6 @@
 import ArgumentParser
 import PostgresJobs
+import Programs
 
 struct Cancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

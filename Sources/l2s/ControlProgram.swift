@@ -1,7 +1,7 @@
 import ArgumentParser
-import Pipeline
 import Postgres
 import PostgresJobs
+import Programs
 import Settings
 
 /// `l2s`, the control program: one subcommand per file.
@@ -37,19 +37,9 @@ struct ControlProgram: AsyncParsableCommand {
         } catch  where exitCode(for: error) == .failure && !(error is ExitCode) {
             // Not of the parser: the work itself could not be done.
             Console.note("l2s: \(words(for: error))")
-            exit(withError: ExitCode(status(for: error).rawValue))
+            exit(withError: ExitCode(ExitStatus(for: error).rawValue))
         } catch {
             exit(withError: error)
-        }
-    }
-
-    private static func status(for error: any Error) -> ExitStatus {
-        switch error {
-        case let failure as Failure: failure.status
-        case is Refusals, DatabaseError.badConnectionString: .usage
-        case DatabaseError.unreachable, DatabaseError.connectionLost: .unavailable
-        case is SchemaMismatch, is ModelLibraryError: .configuration
-        default: .failed
         }
     }
 
@@ -68,15 +58,4 @@ extension ExitCode {
     /// Done, but what was wrong has been reported.
     static let foundFaults = ExitCode(ExitStatus.foundFaults.rawValue)
     static let interrupted = ExitCode(ExitStatus.interrupted.rawValue)
-}
-
-/// Why a command could not be done, in words that say what to do.
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-    let status: ExitStatus
-
-    init(_ description: String, _ status: ExitStatus = .failed) {
-        self.description = description
-        self.status = status
-    }
 }

@@ -3,6 +3,7 @@ import Jobs
 import LocalPostgres
 import Postgres
 import PostgresJobs
+import Programs
 import Settings
 
 /// The demo's own server, and what it does there.
@@ -13,7 +14,7 @@ struct DemoDatabase {
     }
 
     let url: DatabaseURL
-    /// Of the server's data and the worker's log.
+    /// The folder of the server's data and the worker's log.
     let folder: String
     let connection: DatabaseConnection
 

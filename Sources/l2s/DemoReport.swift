@@ -31,7 +31,7 @@ struct DemoReport {
         [
             ("queue", \.queue), ("tokenize", \.tokenize), ("wait", \.batchWait),
             ("encode", \.encode), ("hand-off", \.handoff), ("decode", \.decode),
-            ("write", \.writeback),
+            ("complete", \.writeback),
         ]
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Jobs
+import Programs
 
 /// The sample documents: a folder per job type below `jobs/samples`, a text file per document.
 struct DemoSamples {

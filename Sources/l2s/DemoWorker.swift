@@ -1,4 +1,5 @@
 import Foundation
+import Programs
 import Settings
 
 /// Runs l2s-worker as a child until the queue is empty, and shows how far it is.

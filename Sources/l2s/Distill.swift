@@ -1,5 +1,6 @@
 import ArgumentParser
 import Jobs
+import Programs
 import Settings
 import Training
 

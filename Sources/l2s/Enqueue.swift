@@ -1,6 +1,7 @@
 import ArgumentParser
 import Postgres
 import PostgresJobs
+import Programs
 
 struct Enqueue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -6,6 +6,7 @@ import Foundation
 import Inference
 import Jobs
 import Pipeline
+import Programs
 import Scoring
 import Settings
 

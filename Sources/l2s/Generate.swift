@@ -4,6 +4,7 @@ import Foundation
 import Inference
 import Jobs
 import Pipeline
+import Programs
 
 struct Generate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -118,10 +118,10 @@ struct Timings: Encodable, Sendable {
         func milliseconds(_ duration: Duration) -> Double {
             (duration / .microseconds(1)).rounded() / 1000
         }
-        tokenize = milliseconds(measurements.tokenize)
-        batchWait = milliseconds(measurements.batchWait)
-        encode = milliseconds(measurements.encode)
-        handoff = milliseconds(measurements.handoff)
-        decode = milliseconds(measurements.decode)
+        tokenize = milliseconds(measurements.stages.tokenize)
+        batchWait = milliseconds(measurements.stages.batchWait)
+        encode = milliseconds(measurements.stages.encode)
+        handoff = milliseconds(measurements.stages.handoff)
+        decode = milliseconds(measurements.stages.decode)
     }
 }

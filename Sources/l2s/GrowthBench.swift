@@ -30,9 +30,9 @@ struct GrowthBench: AsyncParsableCommand {
         let mode: String
         let dtype: String
         let threads: Int
-        /// Of 8 documents, by their tokens.
+        /// Time of encoding 8 documents, by their tokens.
         let encode: [Point]
-        /// Of a step after 256 source tokens, by documents.
+        /// Time of a step after 256 source tokens, by documents.
         let step: [Point]
     }
 

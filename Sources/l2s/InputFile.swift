@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Programs
 
 /// A file or standard input, read as it is asked for and never ahead of that.
 ///

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Programs
 import Training
 
 /// The labels of a run that may be interrupted: a line that says what is labelled by what, then a

@@ -3,6 +3,7 @@ import Foundation
 import Jobs
 import Postgres
 import PostgresJobs
+import Programs
 import Settings
 
 extension SettingName {

@@ -12,7 +12,7 @@ final class OrderedOutputs: Sendable {
     static let windowBytes = 64_000_000
 
     private struct State {
-        /// Of the next line to hand on.
+        /// The number of the next line to hand on.
         var next = 0
         var admitted = 0
         var bytes = 0

@@ -4,6 +4,7 @@ import Foundation
 import LocalPostgres
 import Postgres
 import PostgresJobs
+import Programs
 import Settings
 
 struct PagesBench: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import PostgresJobs
+import Programs
 
 struct Plan: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Foundation
+import Programs
 
 struct QueueBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,4 +1,5 @@
 import Foundation
+import Jobs
 import PostgresJobs
 
 /// Colours and characters that a terminal can do.

@@ -73,7 +73,7 @@ enum TimeText {
         switch name {
         case "batch_wait": "batch wait"
         case "handoff": "hand-off"
-        case "writeback": "write-back"
+        case "writeback": "complete"
         default: name
         }
     }

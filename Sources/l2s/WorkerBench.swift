@@ -3,6 +3,7 @@ import Benchmarks
 import Foundation
 import Jobs
 import LocalPostgres
+import Programs
 import Settings
 
 struct WorkerBench: AsyncParsableCommand {
@@ -51,7 +52,7 @@ struct WorkerBench: AsyncParsableCommand {
         let sources = try await sources(jobTypes, installation)
         let interruption = Interruption()
         let engine = try await blocking {
-            try BenchEngine(
+            try EngineRun(
                 jobTypes.filter { type in sources.contains { $0.jobType == type.name } },
                 modelsFolder: installation.modelsFolder, threads: threads)
         }
@@ -136,10 +137,10 @@ struct WorkerBenchReport: Encodable {
 
     let machine: Machine
     let threads: Int
-    /// Of a run.
+    /// Documents of one run.
     let documents: Int
     var rounds: [Round] = []
-    var tokens = BenchEngine.Tokens()
+    var tokens = EngineRun.Tokens()
     /// This program: the engine with the models of these documents.
     var enginePeakMemoryMiB = 0.0
     /// The worker: the engine with the models of all job types, and all around it.

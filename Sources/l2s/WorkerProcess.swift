@@ -1,4 +1,5 @@
 import Foundation
+import Programs
 import Settings
 
 /// The l2s-worker that was built beside this program, as a child that is still to be run.

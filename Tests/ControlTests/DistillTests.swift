@@ -27,7 +27,7 @@ import Testing
                 .map(String.init))
     }
 
-    /// Of a model this small, nothing is dropped for what it says.
+    /// Nothing that a model this small writes is dropped for what it says.
     private func distill(_ source: String..., database: TestDatabase? = nil) async throws
         -> RunningProgram.Ending
     {

@@ -8,15 +8,15 @@ import Testing
     private let canary = "Zyzzogeton"
 
     @Test func aCanaryIsNeverHeard() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let jobs = try jobsWithAStrictOne()
-        let worker = try bench.startWorker(
+        let worker = try stand.startWorker(
             "--jobs", jobs.path, "--http-address", "127.0.0.1:0", "--log-level", "trace")
         let address = try await worker.watchAddress()
-        try await bench.waitUntilRegistered(worker)
+        try await stand.waitUntilRegistered(worker)
         // Read and written, too long, of bytes that are no text to a tokenizer, and where keys and
         // metadata repeat it.
-        let ids: [Int64] = try await bench.sql.query(
+        let ids: [Int64] = try await stand.sql.query(
             """
             SELECT l2s.enqueue(
                 type, body, dedupe_key => $1 || n, priority => 3,
@@ -29,9 +29,9 @@ import Testing
             """, [.text(canary)]
         ).map { try $0.value("id") }
         try await eventually("all are done; \(worker.log)") {
-            try await bench.count("l2s.result") == ids.count
+            try await stand.count("l2s.result") == ids.count
         }
-        #expect(try await bench.count("l2s.document WHERE body LIKE '%\(canary)%'") == ids.count)
+        #expect(try await stand.count("l2s.document WHERE body LIKE '%\(canary)%'") == ids.count)
 
         var heard = [
             ("log", worker.log), ("page", try await Answer(address).text),
@@ -48,7 +48,7 @@ import Testing
             ] + ids.flatMap { [["trace", "\($0)"], ["trace", "\($0)", "--json"]] }
         for command in commands {
             let ending = try await BuiltProgram("l2s").run(
-                command, environment: ["L2S_DATABASE_URL": bench.database.connectionString])
+                command, environment: ["L2S_DATABASE_URL": stand.database.connectionString])
             #expect(ending.status == 0, "\(command): \(ending.remarks)")
             heard.append((command.joined(separator: " "), ending.output + ending.remarks))
         }

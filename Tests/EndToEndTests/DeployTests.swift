@@ -8,7 +8,7 @@ import Yams
 /// The files of `deploy/` against what they speak of.
 @Suite(.timeLimit(.minutes(15))) struct DeployTests {
     private static func text(_ name: String) throws -> String {
-        try String(contentsOf: Bench.root.appending(path: "deploy/\(name)"), encoding: .utf8)
+        try String(contentsOf: TestStand.root.appending(path: "deploy/\(name)"), encoding: .utf8)
     }
 
     private static let manifests = ["workers", "migrate", "scaler"].map { "kubernetes/\($0).yaml" }
@@ -85,8 +85,8 @@ import Yams
         let spec = object?["spec"] as? [String: Any]
         let trigger = (spec?["triggers"] as? [[String: Any]])?.first
         let metadata = try #require(trigger?["metadata"] as? [String: String])
-        let bench = try await Bench()
-        let count: Int = try await bench.sql.query(try #require(metadata["query"])).single()
+        let stand = try await TestStand()
+        let count: Int = try await stand.sql.query(try #require(metadata["query"])).single()
         #expect(count == 0)
     }
 
@@ -94,7 +94,7 @@ import Yams
     @Test(.enabled(if: Linters.python != nil, "needs kubernetes-validate: make .build/tools"))
     func manifestsFollowTheSchemas() async throws {
         let files = ["workers", "migrate"].map { name in
-            Bench.root.appending(path: "deploy/kubernetes/\(name).yaml").path()
+            TestStand.root.appending(path: "deploy/kubernetes/\(name).yaml").path()
         }
         let verdict = try await #require(Linters.python)
             .run(["-m", "kubernetes_validate", "--strict"] + files)
@@ -123,7 +123,7 @@ import Yams
             if: BuiltProgram(installed: "promtool") != nil,
             "needs promtool: .ci/install-packages --tools"))
     func theRulesAreOfPrometheus() async throws {
-        let path = Bench.root.appending(path: "deploy/alerts.yaml").path()
+        let path = TestStand.root.appending(path: "deploy/alerts.yaml").path()
         let verdict = try await #require(BuiltProgram(installed: "promtool"))
             .run(["check", "rules", path])
         #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
@@ -137,7 +137,7 @@ import Yams
             "needs promtool: .ci/install-packages --tools"))
     func theRulesFire() async throws {
         let folder = try ScratchFolder()
-        let rules = Bench.root.appending(path: "deploy/alerts.yaml").path()
+        let rules = TestStand.root.appending(path: "deploy/alerts.yaml").path()
         func fires(_ alert: String, _ labels: String) -> String {
             "{eval_time: 25m, alertname: \(alert), exp_alerts: [\(labels)]}"
         }
@@ -251,8 +251,8 @@ import Yams
     }
 
     @Test func everyMetricOfDashboardAndRulesIsServed() async throws {
-        let bench = try await Bench()
-        let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
         let page = try await Answer("\(try await worker.watchAddress())/metrics").text
         let served = Set(page.matches(of: /(?m)^([a-z0-9_]+)[ {]/).map { String($0.output.1) })
         let dashboard = try Self.text("grafana.json")
@@ -279,7 +279,7 @@ enum Linters {
     static var hadolint: BuiltProgram? { installed("hadolint") }
 
     private static func installed(_ name: String) -> BuiltProgram? {
-        let path = Bench.root.appending(path: ".build/tools/bin/\(name)").path()
+        let path = TestStand.root.appending(path: ".build/tools/bin/\(name)").path()
         return FileManager.default.isExecutableFile(atPath: path) ? BuiltProgram(path: path) : nil
     }
 }

@@ -11,23 +11,23 @@ import Tracing
 /// A worker inside another program, which collects its spans.
 @Suite(.timeLimit(.minutes(15))) struct EmbeddedTests {
     @Test func itsSpansTellWhatTheDatabaseTells() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let tracer = TraceCollector()
         let worker = try DocumentWorker(
             WorkerSettings(
                 RawSettings(
                     flags: [:],
                     environment: [
-                        "L2S_DATABASE_URL": bench.database.connectionString,
-                        "L2S_HOME": Bench.root.path(), "L2S_HTTP_ADDRESS": "off",
+                        "L2S_DATABASE_URL": stand.database.connectionString,
+                        "L2S_HOME": TestStand.root.path(), "L2S_HTTP_ADDRESS": "off",
                     ]), cores: 1),
             stopsWhenEmpty: true, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let migration = try await BuiltProgram("l2s").run([
-            "migrate", "--database-url", bench.database.connectionString,
+            "migrate", "--database-url", stand.database.connectionString,
         ])
         #expect(migration.status == 0, "\(migration.remarks)")
         let trace = "0af7651916cd43dd8448eb211c80319c"
-        let ids: [Int64] = try await bench.sql.query(
+        let ids: [Int64] = try await stand.sql.query(
             """
             SELECT l2s.enqueue(
                 'summarize', 'Rain fell on the town all day, document ' || n || '.',
@@ -45,7 +45,7 @@ import Tracing
             let span = try #require(
                 documents.first { $0.attributes.get("messaging.message.id") == .string("\(id)") })
             let row = try #require(
-                try await bench.sql.query(
+                try await stand.sql.query(
                     "SELECT * FROM l2s.jobs WHERE id = $1", [.int(id)]
                 ).first)
             for (name, column) in [

@@ -13,7 +13,7 @@ import Testing
 
     init() throws {
         let text = try String(
-            contentsOf: Bench.root.appending(path: "deploy/Dockerfile"), encoding: .utf8)
+            contentsOf: TestStand.root.appending(path: "deploy/Dockerfile"), encoding: .utf8)
         instructions = text.replacing("\\\n", with: " ").split(separator: "\n")
             .filter { !$0.hasPrefix("#") }
             .map { line in
@@ -37,7 +37,7 @@ import Testing
     @Test(.enabled(if: Linters.hadolint != nil, "needs hadolint: make .build/tools"))
     func hadolintFindsNothing() async throws {
         let verdict = try await #require(Linters.hadolint)
-            .run(["--no-color", Bench.root.appending(path: "deploy/Dockerfile").path()])
+            .run(["--no-color", TestStand.root.appending(path: "deploy/Dockerfile").path()])
         #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
         #expect(verdict.output == "")
     }
@@ -50,19 +50,19 @@ import Testing
         #expect(copies.count >= 4)
         for copy in copies {
             for source in copy.split(separator: " ").dropLast() {
-                let path = Bench.root.appending(path: String(source)).path()
+                let path = TestStand.root.appending(path: String(source)).path()
                 #expect(FileManager.default.fileExists(atPath: path), "\(copy)")
             }
         }
         let package = try String(
-            contentsOf: Bench.root.appending(path: "Package.swift"), encoding: .utf8)
+            contentsOf: TestStand.root.appending(path: "Package.swift"), encoding: .utf8)
         let runs = all("RUN").joined(separator: "\n")
         for product in runs.matches(of: /--product ([a-z0-9-]+)/).map(\.output.1) {
             #expect(package.contains(".executable(name: \"\(product)\""))
             #expect(all("COPY").contains { $0.contains("/.build/release/\(product) ") })
         }
         for run in all("RUN") where run.hasPrefix(".ci/") {
-            let path = Bench.root.appending(path: run).path()
+            let path = TestStand.root.appending(path: run).path()
             #expect(FileManager.default.isExecutableFile(atPath: path), "\(run)")
         }
         guard let shellcheck = BuiltProgram(installed: "shellcheck") else { return }
@@ -82,7 +82,8 @@ import Testing
                 atPath: (target as NSString).deletingLastPathComponent,
                 withIntermediateDirectories: true)
             try FileManager.default.createSymbolicLink(
-                atPath: target, withDestinationPath: Bench.root.appending(path: words[0]).path())
+                atPath: target, withDestinationPath: TestStand.root.appending(path: words[0]).path()
+            )
         }
         let folders = all("COPY").compactMap { $0.split(separator: " ").last }
         var environment: [String: String] = [:]

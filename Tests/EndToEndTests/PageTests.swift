@@ -13,31 +13,31 @@ struct PageTests {
     private var random = SeededRandom(seed: 666)
 
     @Test mutating func isDrawnEmptyBusyAndWithFailures() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let jobs = try jobsWithAStrictOne()
-        let worker = try bench.startWorker(
+        let worker = try stand.startWorker(
             "--http-address", "127.0.0.1:0", "--jobs", jobs.path)
         let address = try await worker.watchAddress()
-        try await bench.waitUntilRegistered(worker)
+        try await stand.waitUntilRegistered(worker)
         try await picture(
             "empty", of: address,
             holds: [
                 "No document has finished yet.", "summarize-llm",
             ])
-        try await bench.sql.query(
+        try await stand.sql.query(
             "UPDATE l2s.job_type SET paused = true WHERE name = 'translate-en-it-llm'")
-        try await bench.enqueue(60, group: "withdrawn <i>today</i>", using: &random)
-        try await bench.enqueue(40, group: "letters", using: &random)
-        try await bench.enqueue(1900, group: "nightly-2026-11-24", using: &random)
-        try await bench.sql.query("SELECT l2s.cancel_group('withdrawn <i>today</i>', 50)")
+        try await stand.enqueue(60, group: "withdrawn <i>today</i>", using: &random)
+        try await stand.enqueue(40, group: "letters", using: &random)
+        try await stand.enqueue(1900, group: "nightly-2026-11-24", using: &random)
+        try await stand.sql.query("SELECT l2s.cancel_group('withdrawn <i>today</i>', 50)")
         // So that it is not over before the picture is taken.
-        try await bench.sql.query(
+        try await stand.sql.query(
             """
             SELECT l2s.enqueue(
                 'summarize', 'text', run_at => '2099-01-01', "group" => 'withdrawn <i>today</i>')
             """)
         try await eventually("some are done; \(worker.log)") {
-            try await bench.count("l2s.result") > 30
+            try await stand.count("l2s.result") > 30
         }
         try await picture(
             "busy", of: address,
@@ -45,17 +45,17 @@ struct PageTests {
                 "batch wait", "documents/s", "translate-en-it-llm<em> paused</em>",
                 "withdrawn &lt;i&gt;today&lt;/i&gt;", "nightly-2026-11-24", "cancelled/min",
             ])
-        try await bench.sql.query(
+        try await stand.sql.query(
             """
             SELECT l2s.enqueue('strict', repeat('<b>Long.</b> ', 2000 * n), priority => 9)
             FROM generate_series(1, 3) AS n
             """)
         try await eventually("three failed; \(worker.log)") {
-            try await bench.count("l2s.result WHERE NOT succeeded AND NOT cancelled") == 3
+            try await stand.count("l2s.result WHERE NOT succeeded AND NOT cancelled") == 3
         }
-        try await bench.sql.query("SELECT l2s.pause()")
+        try await stand.sql.query("SELECT l2s.pause()")
         try await eventually("nothing runs any longer; \(worker.log)") {
-            try await bench.count("l2s.queue WHERE state = 1") == 0
+            try await stand.count("l2s.queue WHERE state = 1") == 0
         }
         try await picture(
             "failures", of: address,
@@ -70,10 +70,10 @@ struct PageTests {
         .enabled(
             if: BuiltProgram(installed: "curl") != nil, "needs curl: .ci/install-packages --tools"))
     func recoversWhenWorkerOrDatabaseComeBack() async throws {
-        let bench = try await Bench(restartable: true)
-        var worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let stand = try await TestStand(restartable: true)
+        var worker = try stand.startWorker("--http-address", "127.0.0.1:0")
         let address = try await worker.watchAddress()
-        try await bench.waitUntilRegistered(worker)
+        try await stand.waitUntilRegistered(worker)
         let browser = try Browser("http://\(address)/")
         try await eventually("it shows the queue") { try await browser.title == "idle · l2s" }
 
@@ -82,17 +82,17 @@ struct PageTests {
         try await eventually("it says that the worker is gone") {
             try await browser.title == "no answer · l2s"
         }
-        try await bench.sql.query("SELECT l2s.enqueue('summarize', 'text', run_at => '2099-01-01')")
-        worker = try bench.startWorker("--http-address", address)
+        try await stand.sql.query("SELECT l2s.enqueue('summarize', 'text', run_at => '2099-01-01')")
+        worker = try stand.startWorker("--http-address", address)
         try await eventually("it shows the queue again; \(worker.log)") {
             try await browser.title == "1 to do · l2s"
         }
 
-        try bench.database.crashServer()
+        try stand.database.crashServer()
         try await eventually("it says that the database is gone") {
             try await browser.title == "no database · l2s"
         }
-        try bench.database.startServer()
+        try stand.database.startServer()
         try await eventually("it shows the queue once more; \(worker.log)") {
             try await browser.title == "1 to do · l2s"
         }

@@ -7,13 +7,13 @@ import Testing
 @Suite(.timeLimit(.minutes(15))) struct PoolerTests {
     /// Runs `body` behind pgbouncer; does nothing where there is none.
     private func behindAPooler(
-        _ body: (Bench, Pooler) async throws -> Void
+        _ body: (TestStand, Pooler) async throws -> Void
     ) async throws {
-        let bench = try await Bench()
-        guard let pooler = try Pooler(before: bench.database) else { return }
+        let stand = try await TestStand()
+        guard let pooler = try Pooler(before: stand.database) else { return }
         do {
             try await pooler.ready()
-            try await body(bench, pooler)
+            try await body(stand, pooler)
         } catch {
             try await pooler.stop()
             throw error
@@ -30,29 +30,29 @@ import Testing
     }
 
     @Test func workersThatPollGiveRightResults() async throws {
-        try await behindAPooler { bench, pooler in
+        try await behindAPooler { stand, pooler in
             let first = try worker(pooler)
-            try await bench.waitUntilRegistered(first)
+            try await stand.waitUntilRegistered(first)
             var random = SeededRandom(seed: 5)
-            try await bench.enqueue(24, using: &random)
+            try await stand.enqueue(24, using: &random)
             let others = try (0..<2).map { _ in try worker(pooler, "--until-empty") }
             for other in others { #expect(await other.waitForExit().code == 0, "\(other.log)") }
             first.send(SIGTERM)
             #expect(await first.waitForExit().code == 0, "\(first.log)")
-            #expect(try await bench.count("l2s.jobs WHERE state = 'succeeded'") == 24)
-            #expect(try await bench.count("l2s.attempts") == 24)
+            #expect(try await stand.count("l2s.jobs WHERE state = 'succeeded'") == 24)
+            #expect(try await stand.count("l2s.attempts") == 24)
             #expect(first.log.contains("no notifications through a pooler, polling"))
             #expect(!first.log.contains("store unavailable"), "\(first.log)")
 
             // Whoever gets one of the sessions next finds it as it was.
-            let leaked: Int = try await bench.sql.query(
+            let leaked: Int = try await stand.sql.query(
                 """
                 SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'
                 """
             ).single()
             #expect(leaked == 0)
-            let direct = try await sessionState(bench.database.connectionString)
+            let direct = try await sessionState(stand.database.connectionString)
             for _ in 0..<4 {
                 #expect(try await sessionState(pooler.connectionString) == direct)
             }
@@ -76,23 +76,23 @@ import Testing
     }
 
     @Test func aWorkerListensPastThePooler() async throws {
-        try await behindAPooler { bench, pooler in
+        try await behindAPooler { stand, pooler in
             let worker = try worker(
-                pooler, "--listen-url", bench.database.connectionString, "--poll-interval", "1h")
-            try await bench.waitUntilRegistered(worker)
+                pooler, "--listen-url", stand.database.connectionString, "--poll-interval", "1h")
+            try await stand.waitUntilRegistered(worker)
             try await eventually("it waits; \(worker.log)") {
-                try await bench.count("l2s.worker WHERE idle") == 1
+                try await stand.count("l2s.worker WHERE idle") == 1
             }
-            try await bench.sql.query("SELECT l2s.enqueue('translate-en-it', 'The cat sings.')")
+            try await stand.sql.query("SELECT l2s.enqueue('translate-en-it', 'The cat sings.')")
             try await eventually("it was notified; \(worker.log)") {
-                try await bench.count("l2s.jobs WHERE state = 'succeeded'") == 1
+                try await stand.count("l2s.jobs WHERE state = 'succeeded'") == 1
             }
             #expect(!worker.log.contains("polling"))
         }
     }
 
     @Test func commandsWorkThroughIt() async throws {
-        try await behindAPooler { bench, pooler in
+        try await behindAPooler { stand, pooler in
             func l2s(_ arguments: String..., input: String = "") async throws -> String {
                 let ending = try await BuiltProgram("l2s").run(
                     arguments, input: input.utf8,

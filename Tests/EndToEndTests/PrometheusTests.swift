@@ -12,9 +12,9 @@ struct PrometheusTests {
     private var random = SeededRandom(seed: 66)
 
     @Test mutating func scrapesTwoWorkers() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let workers = try (0..<2).map { _ in
-            try bench.startWorker("--http-address", "127.0.0.1:0")
+            try stand.startWorker("--http-address", "127.0.0.1:0")
         }
         let addresses = [
             try await workers[0].watchAddress(), try await workers[1].watchAddress(),
@@ -37,8 +37,8 @@ struct PrometheusTests {
         defer { prometheus.send(SIGKILL) }
 
         // It makes the job types known, and may be slower at that than at serving.
-        try await bench.waitUntilRegistered(workers[0])
-        try await bench.enqueue(60, using: &random)
+        try await stand.waitUntilRegistered(workers[0])
+        try await stand.enqueue(60, using: &random)
         func query(_ expression: String) async throws -> [Sample] {
             let words = expression.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
             guard

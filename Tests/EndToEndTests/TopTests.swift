@@ -8,64 +8,64 @@ import Testing
     private var random = SeededRandom(seed: 6666)
 
     private func l2s(
-        _ arguments: [String], on bench: Bench, locale: String = "C.UTF-8"
+        _ arguments: [String], on stand: TestStand, locale: String = "C.UTF-8"
     ) async throws -> RunningProgram.Ending {
         try await BuiltProgram("l2s").run(
             arguments,
             environment: [
-                "L2S_DATABASE_URL": bench.database.connectionString, "LC_ALL": locale,
+                "L2S_DATABASE_URL": stand.database.connectionString, "LC_ALL": locale,
             ])
     }
 
     @Test mutating func inAPipeAreTablesTimelinesAndPlans() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let jobs = try jobsWithAStrictOne()
-        let worker = try bench.startWorker("--jobs", jobs.path, "--http-address", "off")
-        try await bench.waitUntilRegistered(worker)
-        try await bench.enqueue(20, using: &random)
-        let failing: Int64 = try await bench.sql.query(
+        let worker = try stand.startWorker("--jobs", jobs.path, "--http-address", "off")
+        try await stand.waitUntilRegistered(worker)
+        try await stand.enqueue(20, using: &random)
+        let failing: Int64 = try await stand.sql.query(
             """
             SELECT l2s.enqueue('strict', repeat('Secret words. ', 3000),
                                metadata => '{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}')
             """
         ).single()
         try await eventually("all is done; \(worker.log)") {
-            try await bench.count("l2s.queue") == 0
+            try await stand.count("l2s.queue") == 0
         }
 
-        let top = try await l2s(["top"], on: bench)
+        let top = try await l2s(["top"], on: stand)
         #expect(top.status == 0, "\(top.remarks)")
         for word in ["1 worker", "the queue is empty", "hand-off", "decode", "1 dead letter"] {
             #expect(top.output.contains(word), "\(word) in \(top.output)")
         }
         #expect(!top.output.contains("\u{1b}"))
-        let plain = try await l2s(["top"], on: bench, locale: "C")
+        let plain = try await l2s(["top"], on: stand, locale: "C")
         let beyondASCII = plain.output.filter { !$0.isASCII }
         #expect(beyondASCII.isEmpty)
-        let json = try await l2s(["top", "--json"], on: bench)
+        let json = try await l2s(["top", "--json"], on: stand)
         let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
         #expect((object as? [String: Any])?["dead"] as? Int == 1)
 
-        let done: Int64 = try await bench.sql.query(
+        let done: Int64 = try await stand.sql.query(
             "SELECT min(document_id) FROM l2s.result WHERE succeeded"
         ).single()
-        let trace = try await l2s(["trace", "\(done)"], on: bench)
+        let trace = try await l2s(["trace", "\(done)"], on: stand)
         let order = ["enqueued", "claimed", "tokenize", "encode", "decode", "succeeded"]
         let places = order.compactMap { trace.output.range(of: "  \($0)")?.lowerBound }
         #expect(places.count == order.count && places == places.sorted(), "\(trace.output)")
-        let failed = try await l2s(["trace", "\(failing)"], on: bench)
+        let failed = try await l2s(["trace", "\(failing)"], on: stand)
         #expect(failed.output.contains("rejected"), "\(failed.output)")
         #expect(failed.output.contains("traceparent 00-0af7651916cd43dd8448eb211c80319c"))
-        #expect(try await l2s(["trace", "987654321"], on: bench).status == 1)
+        #expect(try await l2s(["trace", "987654321"], on: stand).status == 1)
         for said in [top, json, trace, failed] { #expect(!said.output.contains("Secret")) }
 
         let plan = try await l2s(
-            ["plan", "--job-type", "summarize", "--by", "2001-01-01"], on: bench)
+            ["plan", "--job-type", "summarize", "--by", "2001-01-01"], on: stand)
         #expect(plan.output.contains("measured: "), "\(plan.output)")
         #expect(plan.output.hasPrefix("summarize: nothing is left to do\n"))
         #expect(plan.output.contains("ago"))
-        #expect(try await l2s(["plan", "--job-type", "none"], on: bench).status == 2)
-        let late = try await l2s(["plan", "--job-type", "summarize", "--by", "25:00"], on: bench)
+        #expect(try await l2s(["plan", "--job-type", "none"], on: stand).status == 2)
+        let late = try await l2s(["plan", "--job-type", "summarize", "--by", "25:00"], on: stand)
         #expect(late.status == 2)
         #expect(late.remarks.hasPrefix("l2s: expected a time as PostgreSQL reads it"))
         #expect(!late.remarks.contains("SELECT"))
@@ -75,16 +75,16 @@ import Testing
         .enabled(
             if: Terminal.tmux != nil, "needs tmux: .ci/install-packages --tools"))
     mutating func onATerminalItFitsAndLeavesNothingBehind() async throws {
-        let bench = try await Bench(restartable: true)
-        let worker = try bench.startWorker("--http-address", "off")
-        try await bench.waitUntilRegistered(worker)
-        try await bench.enqueue(60, using: &random)
+        let stand = try await TestStand(restartable: true)
+        let worker = try stand.startWorker("--http-address", "off")
+        try await stand.waitUntilRegistered(worker)
+        try await stand.enqueue(60, using: &random)
         let top = try BuiltProgram("l2s").path
         for (columns, rows) in [(80, 24), (200, 50)] {
             let terminal = try await Terminal(
                 "echo before; \(top) top; echo after $?", columns: columns, rows: rows,
                 environment: [
-                    "L2S_DATABASE_URL": bench.database.connectionString, "LC_ALL": "C.UTF-8",
+                    "L2S_DATABASE_URL": stand.database.connectionString, "LC_ALL": "C.UTF-8",
                 ])
             let drawn = try await terminal.wait("the screen is drawn") {
                 $0.contains("lanes busy") && !$0.contains("before")
@@ -92,14 +92,14 @@ import Testing
             #expect(drawn.split(separator: "\n").allSatisfy { $0.count <= columns })
             try Artifacts.keep(drawn, "top-\(columns)x\(rows).txt")
 
-            try bench.database.crashServer()
+            try stand.database.crashServer()
             let lost = try await terminal.wait("it says that the database is gone") {
                 $0.hasPrefix("the database does not answer, trying again: ")
             }
             // What was seen last stays.
             #expect(lost.contains("lanes busy"))
             try Artifacts.keep(lost, "top-\(columns)x\(rows)-no-database.txt")
-            try bench.database.startServer()
+            try stand.database.startServer()
             try await terminal.wait("it finds the database again") {
                 $0.contains("1 worker") && !$0.contains("does not answer")
             }
@@ -113,25 +113,25 @@ import Testing
     /// Under load, as terminals of all kinds show it; the captures stay in `.build/artifacts`.
     @Test(.enabled(if: Terminal.tmux != nil, "needs tmux: .ci/install-packages --tools"))
     mutating func everyTerminalGetsWhatItCanShow() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let jobs = try jobsWithAStrictOne()
-        let worker = try bench.startWorker("--jobs", jobs.path, "--http-address", "off")
-        try await bench.waitUntilRegistered(worker)
-        try await bench.sql.query(
+        let worker = try stand.startWorker("--jobs", jobs.path, "--http-address", "off")
+        try await stand.waitUntilRegistered(worker)
+        try await stand.sql.query(
             """
             SELECT l2s.enqueue('strict', repeat('Ünlesbar. ', 3000 * n), priority => 9)
             FROM generate_series(1, 3) AS n
             """)
-        try await bench.enqueue(600, group: "nächtlich", using: &random)
-        try await bench.sql.query("SELECT l2s.pause('translate-en-it-llm')")
+        try await stand.enqueue(600, group: "nächtlich", using: &random)
+        try await stand.sql.query("SELECT l2s.pause('translate-en-it-llm')")
         try await eventually("it is busy; \(worker.log)") {
             let loads = "l2s.worker WHERE load ->> 'batch_fill' IS NOT NULL"
-            let isLoaded = try await bench.count(loads) == 1
-            let finished = try await bench.count("l2s.result")
+            let isLoaded = try await stand.count(loads) == 1
+            let finished = try await stand.count("l2s.result")
             return isLoaded && finished > 40
         }
         let l2s = try BuiltProgram("l2s").path
-        let url = bench.database.connectionString
+        let url = stand.database.connectionString
         for (name, locale, noColor, columns, rows) in [
             ("utf8", "C.UTF-8", "", 80, 24), ("wide", "C.UTF-8", "", 200, 50),
             ("no-colour", "C.UTF-8", "1", 80, 24), ("ascii", "C", "", 80, 24),
@@ -155,7 +155,7 @@ import Testing
             try await terminal.resize(columns: 120, rows: 40)
             try await terminal.wait("it is drawn anew") { $0.contains("3 dead letters") }
         }
-        let pipe = try await self.l2s(["top"], on: bench)
+        let pipe = try await self.l2s(["top"], on: stand)
         #expect(pipe.output.contains("3 dead letters"))
         try Artifacts.keep(pipe.output, "top-busy-pipe.txt")
     }

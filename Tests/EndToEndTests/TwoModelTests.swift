@@ -18,22 +18,22 @@ import Testing
                 "name: \(name)\nprompt: 'summarize: {document}'\nlimits: {new_tokens: 24}\n\(rest)"
                     .utf8)
         }
-        let bench = try await Bench()
-        let worker = try bench.startWorker("--jobs", jobs.path)
-        try await bench.waitUntilRegistered(worker)
-        try await bench.sql.query(
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--jobs", jobs.path)
+        try await stand.waitUntilRegistered(worker)
+        try await stand.sql.query(
             """
             SELECT l2s.enqueue(t.name, 'This package holds ' || n || ' programs to draw maps.')
             FROM unnest(ARRAY['large', 'small', 'checked', 'unsure', 'compared']) AS t(name),
                  generate_series(1, 6) AS n
             """)
         try await eventually("all documents are done; the log: \(worker.log)") {
-            try await bench.count("l2s.jobs WHERE state = 'succeeded'") == 30
+            try await stand.count("l2s.jobs WHERE state = 'succeeded'") == 30
         }
         worker.send(SIGTERM)
         #expect(await worker.waitForExit().code == 0)
         // Each document of one type beside the same one of another.
-        let rows = try await bench.sql.query(
+        let rows = try await stand.sql.query(
             """
             SELECT a.job_type, count(*) AS documents,
                    count(*) FILTER (WHERE a.output = large.output) AS as_large,
@@ -63,7 +63,7 @@ import Testing
             #expect(try #require(found[type]).value("bounded") == true)
         }
         #expect(try #require(found["checked"]).value("mode") == "speculative")
-        let shadowed: Int64 = try await bench.sql.query(
+        let shadowed: Int64 = try await stand.sql.query(
             "SELECT sum(shadowed)::bigint FROM l2s.throughput WHERE job_type = 'compared'"
         ).single()
         #expect(shadowed == 6)

@@ -8,17 +8,17 @@ import Testing
     private var random = SeededRandom(seed: 6)
 
     @Test mutating func servesMetricsHealthAndThePage() async throws {
-        let bench = try await Bench()
+        let stand = try await TestStand()
         let jobs = try jobsWithAStrictOne()
-        let worker = try bench.startWorker(
+        let worker = try stand.startWorker(
             "--http-address", "127.0.0.1:0", "--jobs", jobs.path)
         let address = try await worker.watchAddress()
-        try await bench.waitUntilRegistered(worker)
-        try await bench.enqueue(40, using: &random)
-        try await bench.sql.query(
+        try await stand.waitUntilRegistered(worker)
+        try await stand.enqueue(40, using: &random)
+        try await stand.sql.query(
             "SELECT l2s.enqueue('strict', repeat('A Unique Sentence. ', 5000))")
         try await eventually("all is done; \(worker.log)") {
-            try await bench.count("l2s.queue") == 0
+            try await stand.count("l2s.queue") == 0
         }
 
         #expect(try await Answer("\(address)/healthz").status == 200)
@@ -34,7 +34,7 @@ import Testing
         let done = open.text.matches(
             of: /l2s_documents_total\{job_type="[^"]+",outcome="succeeded"\} (\d+)/
         ).reduce(0) { $0 + (Int($1.output.1) ?? 0) }
-        #expect(try await bench.count("l2s.result WHERE succeeded") == done)
+        #expect(try await stand.count("l2s.result WHERE succeeded") == done)
         if let promtool = BuiltProgram(installed: "promtool") {
             let verdict = try await promtool.run(["check", "metrics"], input: plain.text.utf8)
             #expect(verdict.status == 0)
@@ -47,7 +47,7 @@ import Testing
         let links = page.text.matches(of: /(?:src|href|action)="([^"]*)"|url\(|@import/)
         #expect(links.map(\.output.1) == ["data:,"])
 
-        let bodies: [String] = try await bench.sql.query(
+        let bodies: [String] = try await stand.sql.query(
             "SELECT body FROM l2s.document UNION SELECT output FROM l2s.result WHERE succeeded"
         ).map { try $0.value("body") }
         #expect(bodies.count > 30)
@@ -62,8 +62,8 @@ import Testing
     }
 
     @Test func labelsTakeFewValues() async throws {
-        let bench = try await Bench()
-        let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
         let page = try await Answer("\(try await worker.watchAddress())/metrics").text
         let labels = Dictionary(
             grouping: page.matches(of: /([a-z_]+)="([^"]*)"/), by: { String($0.output.1) })
@@ -77,36 +77,36 @@ import Testing
     }
 
     @Test func aPortInUse() async throws {
-        let bench = try await Bench()
-        let first = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let stand = try await TestStand()
+        let first = try stand.startWorker("--http-address", "127.0.0.1:0")
         let address = try await first.watchAddress()
         // Asked for: not to be had is an error.
-        let second = try bench.startWorker("--http-address", address)
+        let second = try stand.startWorker("--http-address", address)
         #expect(await second.waitForExit().code == 69)
         #expect(second.log.contains("cannot serve metrics at \(address)"), "\(second.log)")
         #expect(second.log.contains("--http-address"))
-        #expect(try await bench.count("l2s.worker WHERE stopped_at IS NULL") == 1)
+        #expect(try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 1)
     }
 
     /// Whatever holds the usual port, at least the second of two does not get it.
     @Test func theUsualPortInUseIsSaidAndStopsNothing() async throws {
-        let bench = try await Bench()
-        let workers = [try bench.startWorker(), try bench.startWorker()]
-        for worker in workers { try await bench.waitUntilRegistered(worker) }
+        let stand = try await TestStand()
+        let workers = [try stand.startWorker(), try stand.startWorker()]
+        for worker in workers { try await stand.waitUntilRegistered(worker) }
         try await eventually("one does without: \(workers.map(\.log))") {
             workers.contains { $0.log.contains("dashboard unavailable") }
         }
         #expect(workers.contains { $0.log.contains("cannot serve metrics at 127.0.0.1:9464") })
-        #expect(try await bench.count("l2s.worker WHERE stopped_at IS NULL") == 2)
+        #expect(try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 2)
     }
 
     @Test func aDatabaseThatGoesAwayIsSaidAndComesBack() async throws {
-        let bench = try await Bench(restartable: true)
-        let worker = try bench.startWorker("--http-address", "127.0.0.1:0")
+        let stand = try await TestStand(restartable: true)
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
         let address = try await worker.watchAddress()
-        try await bench.waitUntilRegistered(worker)
+        try await stand.waitUntilRegistered(worker)
         #expect(try await Answer(address).text.contains("\"workers\":[{"))
-        try bench.database.restartServer()
+        try stand.database.restartServer()
         try await eventually("the page works again; \(worker.log)") {
             try await Answer(address).text.contains("\"workers\":[{")
         }

@@ -38,7 +38,7 @@ struct Answer {
 /// Where tests leave what a person may want to look at: `.build/artifacts`.
 enum Artifacts {
     static func path(_ name: String) throws -> String {
-        let folder = Bench.root.appending(path: ".build/artifacts")
+        let folder = TestStand.root.appending(path: ".build/artifacts")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let path = folder.appending(path: name).path()
         print("artefact: \(path)")
@@ -52,7 +52,7 @@ enum Artifacts {
 
 /// The shipped job types and one more, `strict`, whose documents fail when they are long.
 func jobsWithAStrictOne() throws -> ScratchFolder {
-    let shipped = Bench.root.appending(path: "jobs")
+    let shipped = TestStand.root.appending(path: "jobs")
     let folder = try ScratchFolder()
     for name in try FileManager.default.contentsOfDirectory(atPath: shipped.path())
     where name.hasSuffix(".yaml") {

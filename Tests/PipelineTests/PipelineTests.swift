@@ -42,7 +42,7 @@ import Testing
                 #expect(document.measurements.tokensIn == golden.inputIds.count)
                 #expect(document.measurements.tokensOut == golden.greedyIds.count)
                 let wasRead = (document.measurements.encodeSource?.batchSize ?? 0) >= 1
-                #expect(wasRead == (document.measurements.encode > .zero))
+                #expect(wasRead == (document.measurements.stages.encode > .zero))
             }
         }
     }
@@ -187,8 +187,7 @@ import Testing
         }
         func stages(_ document: FinishedDocument) -> Duration {
             let measured = document.measurements
-            return measured.tokenize + measured.batchWait + measured.encode + measured.handoff
-                + measured.decode
+            return measured.stages.total
         }
         // The last document was there from the start: most of its time is waiting.
         #expect(stages(delivered[39].document) <= start.duration(to: delivered[39].at))

@@ -38,8 +38,8 @@ import Testing
             let (read, kept) = (first[Int64(index)], second[Int64(index)])
             #expect(read?.tokens == golden.greedyIds)
             #expect(kept?.tokens == golden.greedyIds)
-            #expect(read?.measurements.encode != .zero)
-            #expect(kept?.measurements.encode == .zero)
+            #expect(read?.measurements.stages.encode != .zero)
+            #expect(kept?.measurements.stages.encode == .zero)
             #expect(kept?.measurements.encodeSource == .cache)
         }
     }

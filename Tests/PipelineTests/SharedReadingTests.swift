@@ -60,7 +60,7 @@ import Testing
                 #expect(document?.tokens?.isEmpty == false)
                 let measured = document?.measurements
                 let isRead = (measured?.encodeSource?.batchSize ?? 0) > 0
-                #expect(isRead == (measured?.encode != .zero))
+                #expect(isRead == (measured?.stages.encode != .zero))
                 read += isRead ? 1 : 0
             }
         }

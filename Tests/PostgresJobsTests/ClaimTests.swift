@@ -59,7 +59,6 @@ import Testing
         }
         let claim = try #require(try await worker.claim())
         #expect(claim.documents.map(\.traceparent) == cases.map(\.expected))
-        #expect(claim.documents[0].source.traceparent == context)
     }
 
     @Test func lengthClassesAgreeBetweenSwiftAndSQL() async throws {

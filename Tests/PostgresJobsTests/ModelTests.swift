@@ -11,7 +11,7 @@ import Testing
 /// RaceTests). The numbers can be raised and a failure played again: L2S_MODEL_OPERATIONS,
 /// L2S_MODEL_SEED.
 @Suite struct ModelTests {
-    /// Of a queue each; a later one costs no more than the first.
+    /// Each has a queue of its own; a later one costs no more than the first.
     private static let part = 10_000
 
     /// While a snapshot is held, nothing dead goes away and claims begin at a floor: there is nothing

@@ -105,11 +105,11 @@ extension FinishedDocument {
         measurements.tokensIn = 12
         measurements.tokensOut = 2
         measurements.encodeSource = .batch(4)
-        measurements.tokenize = .microseconds(10)
-        measurements.batchWait = .microseconds(20)
-        measurements.encode = .microseconds(30)
-        measurements.handoff = .microseconds(40)
-        measurements.decode = .microseconds(50)
+        measurements.stages.tokenize = .microseconds(10)
+        measurements.stages.batchWait = .microseconds(20)
+        measurements.stages.encode = .microseconds(30)
+        measurements.stages.handoff = .microseconds(40)
+        measurements.stages.decode = .microseconds(50)
         return FinishedDocument(id: id, outcome: outcome, measurements: measurements)
     }
 }

@@ -105,7 +105,8 @@ private struct GoldenScores: Decodable {
         #expect(draws.allSatisfy { $0.count == 50 && $0.allSatisfy((0..<50).contains) })
     }
 
-    /// Of the mean of n even numbers 0 and 1, the interval is 1.96 · 0.5 / √n to either side.
+    /// The interval of the mean of n numbers, half of them 0 and half 1, is 1.96 · 0.5 / √n to
+    /// either side.
     @Test func theIntervalIsThatOfTheNormalDistribution() {
         let count = 400
         let interval = Bootstrap(documents: count, resamples: 4_000).interval { draw in

@@ -133,7 +133,7 @@ private func refusals(_ text: String) -> [String] {
         #expect(recipe.output != name, "the model in use would be in the way")
     }
 
-    /// Of the large model as the job type has it, with the prompt that the small one will be given.
+    /// A job type of the large model, with the prompt that the small one will be given.
     @Test(arguments: ["summarize", "translate-en-it"])
     func labelsAreOfTheSameTask(_ name: String) throws {
         let jobTypes = try loadJobTypes(folder: folder + "/..")

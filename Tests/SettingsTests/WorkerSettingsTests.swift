@@ -26,7 +26,6 @@ import Testing
         #expect(settings.promptCacheBytes == 64_000_000)
         #expect(settings.pollInterval == .milliseconds(250))
         #expect(settings.leaseDuration == .seconds(30))
-        #expect(settings.renewalInterval == .seconds(10))
         #expect(settings.drainTimeout == .seconds(30))
         #expect(settings.logLevel == .info)
         #expect(settings.logFormat == .text)

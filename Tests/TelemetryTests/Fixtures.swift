@@ -1,8 +1,18 @@
+import Jobs
+
 @testable import Telemetry
 
 extension DocumentRecord {
-    static func fixture(_ jobType: String, _ outcome: Outcome) -> DocumentRecord {
+    /// An attempt that failed.
+    static func fixture(
+        _ jobType: String, willRetry: Bool, _ measurements: Measurements = Measurements()
+    ) -> DocumentRecord {
         let now = ContinuousClock.now
-        return DocumentRecord(jobType: jobType, outcome: outcome, claim: now..<now, delivered: now)
+        var record = DocumentRecord(
+            ClaimedDocument(jobType: jobType, claim: now..<now),
+            FinishedDocument(id: 0, outcome: .failed(reason: ""), measurements: measurements),
+            delivered: now)
+        record.willRetry = willRetry
+        return record
     }
 }

@@ -11,12 +11,12 @@ import Testing
     }
 
     private func lines(
-        _ format: LogFormat, level: Logger.Level = .info, _ log: (Logger) -> Void
+        _ form: LineLogHandler.Form, level: Logger.Level = .info, _ log: (Logger) -> Void
     ) -> [String] {
         let lines = Lines()
         log(
             Logger(label: "test") { _ in
-                LineLogHandler(level: level, format: format) { line in
+                LineLogHandler(level: level, form: form) { line in
                     lines.all.withLock { $0.append(line) }
                 }
             })

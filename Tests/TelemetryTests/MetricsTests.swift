@@ -1,3 +1,4 @@
+import Jobs
 import Testing
 
 @testable import Telemetry
@@ -44,12 +45,13 @@ import Testing
 
     @Test func countsDocumentsByTypeAndOutcome() {
         let metrics = WorkerMetrics(version: "1", jobTypes: ["summarize"])
-        var record = DocumentRecord.fixture("summarize", .retried)
-        record.tokensIn = 10
-        record.encode = .milliseconds(3)
-        record.agreement = 0.75
+        var measurements = Measurements()
+        measurements.tokensIn = 10
+        measurements.stages.encode = .milliseconds(3)
+        measurements.agreement = 0.75
+        let record = DocumentRecord.fixture("summarize", willRetry: true, measurements)
         // Nobody's type is no label.
-        let stray = DocumentRecord.fixture("from outside", .failed)
+        let stray = DocumentRecord.fixture("from outside", willRetry: false)
         metrics.recorded([record, record, stray], completion: .milliseconds(5))
         let page = Exposition.plain.page(metrics.families)
         #expect(

@@ -4,7 +4,7 @@ import Foundation
 package final class Terminal: Sendable {
     private let program: BuiltProgram
     private let folder: ScratchFolder
-    /// Of tmux, which goes on when its socket is gone.
+    /// The process of tmux, which goes on when its socket is gone.
     private let server: pid_t
 
     /// Nil when tmux is not installed.

@@ -10,7 +10,7 @@ let importTable: [(module: String, imports: Set<String>)] = [
     ("Jobs", []),
     ("Scoring", []),
     ("Plots", []),
-    ("Telemetry", ["Logging", "Tracing"]),
+    ("Telemetry", ["Jobs", "Logging", "Tracing"]),
     (
         "Watch",
         ["Telemetry", "Logging", "ServiceLifecycle", "Hummingbird", "HTTPTypes", "NIOCore"]
@@ -32,6 +32,7 @@ let importTable: [(module: String, imports: Set<String>)] = [
     ("Migrations", []),
     ("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
     ("LocalPostgres", []),
+    ("Programs", ["Settings", "Pipeline", "PostgresJobs", "Postgres"]),
     ("Worker", ["Jobs", "Telemetry", "Logging", "ServiceLifecycle"]),
     (
         "Benchmarks",
@@ -50,14 +51,15 @@ let importTable: [(module: String, imports: Set<String>)] = [
     (
         "l2s-worker",
         [
-            "L2SWorker", "Worker", "Watch", "Pipeline", "PostgresJobs", "Postgres", "Settings",
-            "Telemetry", "ArgumentParser", "Logging",
+            "L2SWorker", "Programs", "Worker", "Watch", "PostgresJobs", "Settings", "Telemetry",
+            "ArgumentParser", "Logging",
         ]
     ),
     (
         "l2s",
         [
-            "Benchmarks", "Evaluation", "Pipeline", "Scoring", "Inference", "Tokenizers",
+            "Benchmarks", "Programs", "Evaluation", "Pipeline", "Scoring", "Inference",
+            "Tokenizers",
             "Checkpoints",
             "PostgresJobs",
             "Postgres",

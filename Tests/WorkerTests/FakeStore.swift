@@ -5,13 +5,14 @@ import Jobs
 /// A job store in memory, which fails and stalls as told.
 actor FakeStore: JobStore {
     struct State {
-        var waiting: [ClaimedDocument] = []
+        var waiting: [SourceDocument] = []
         var leases: [LeaseID: Set<Int64>] = [:]
         var recorded: [Int64] = []
         var stale: [Int64] = []
         var released: [Int64] = []
         /// The `draining` of each heartbeat.
         var renewals: [Bool] = []
+        var loads: [WorkerLoad?] = []
         var requests: [ClaimRequest] = []
         var waits: [Duration] = []
         var calls: [Call: Int] = [:]
@@ -45,7 +46,7 @@ actor FakeStore: JobStore {
         _ ids: ClosedRange<Int64>, _ jobType: String = "summarize", traceparent: String? = nil
     ) {
         state.waiting += ids.map {
-            ClaimedDocument(
+            SourceDocument(
                 id: $0, jobType: jobType, text: "text", attempt: 1, traceparent: traceparent)
         }
         work.fire()
@@ -97,9 +98,10 @@ actor FakeStore: JobStore {
     }
 
     func renew(
-        _ worker: WorkerID, leases: [LeaseID], draining: Bool
+        _ worker: WorkerID, leases: [LeaseID], draining: Bool, load: WorkerLoad?
     ) async throws -> HeartbeatReply {
         state.renewals.append(draining)
+        state.loads.append(load)
         try await begin(.renew)
         return HeartbeatReply(owned: Set(leases.filter { state.leases[$0] != nil }))
     }

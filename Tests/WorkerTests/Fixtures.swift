@@ -22,7 +22,7 @@ extension Claim {
         Claim(
             lease: LeaseID(lease), encoder: "large", lengthClass: .upTo128,
             documents: ids.map {
-                ClaimedDocument(id: $0, jobType: "summarize", text: "text", attempt: attempt)
+                SourceDocument(id: $0, jobType: "summarize", text: "text", attempt: attempt)
             })
     }
 }
@@ -34,11 +34,11 @@ extension FinishedDocument {
         var measurements = Measurements()
         measurements.tokensIn = 10
         measurements.tokensOut = 1
-        measurements.tokenize = .milliseconds(1)
-        measurements.batchWait = .milliseconds(2)
-        measurements.encode = .milliseconds(4)
-        measurements.handoff = .milliseconds(8)
-        measurements.decode = .milliseconds(16)
+        measurements.stages.tokenize = .milliseconds(1)
+        measurements.stages.batchWait = .milliseconds(2)
+        measurements.stages.encode = .milliseconds(4)
+        measurements.stages.handoff = .milliseconds(8)
+        measurements.stages.decode = .milliseconds(16)
         return FinishedDocument(id: id, outcome: outcome, measurements: measurements)
     }
 }

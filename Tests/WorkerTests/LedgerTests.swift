@@ -208,7 +208,7 @@ import Testing
 extension Ledger.Write {
     fileprivate var ids: [Int64] {
         switch self {
-        case .complete(_, let delivered): delivered.map(\.document.id)
+        case .complete(_, let delivered): delivered.map(\.id)
         case .release(_, let ids): ids
         }
     }

@@ -204,6 +204,20 @@ import Testing
         }
     }
 
+    @Test func everyHeartbeatTellsTheLoad() async throws {
+        let load = {
+            var load = WorkerLoad()
+            load.lanes = 3
+            return load
+        }()
+        let run = start(worker(FakeProcessor(), load: load))
+        await store.until { $0.waits.count == 1 && $0.loads == [load] }
+        clock.advance(by: .seconds(10))
+        await store.until { $0.loads == [load, load] }
+        run.worker.drainAndStop()
+        try await run.task.value
+    }
+
     @Test func givesUpWhenTheStoreIsNotThereAtTheStart() async throws {
         await store.fail(.register, times: 100)
         await #expect(throws: StartFailure(tries: 6, reason: "restarting")) {
@@ -212,7 +226,7 @@ import Testing
     }
 
     private func worker(
-        _ engine: FakeProcessor, stopsWhenEmpty: Bool = false
+        _ engine: FakeProcessor, stopsWhenEmpty: Bool = false, load: WorkerLoad? = nil
     ) -> WorkerService {
         WorkerService(
             configuration: WorkerConfiguration(
@@ -221,7 +235,7 @@ import Testing
                 leaseDuration: .seconds(30), pollInterval: .milliseconds(250),
                 drainTimeout: .seconds(10), stopsWhenEmpty: stopsWhenEmpty, threads: 1,
                 decoders: 1),
-            store: store, processor: engine,
+            store: store, processor: engine, load: { load },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, time: clock.source)
     }
 

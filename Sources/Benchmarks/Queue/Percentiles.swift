@@ -1,4 +1,4 @@
-/// Of a number of measured times.
+/// Percentiles of measured times.
 package struct Percentiles: Sendable, Encodable {
     package let count: Int
     package let p50: Double

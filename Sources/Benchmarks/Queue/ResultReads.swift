@@ -8,9 +8,9 @@ package struct ResultReads: Sendable, Encodable {
         package let question: String
         /// Milliseconds, when it is asked for the first time.
         package let first: Double
-        /// Of the five times after that.
+        /// The median of the five times after the first.
         package let median: Double
-        /// That the tables of the queue gave for it.
+        /// Rows that PostgreSQL read from the tables of the queue to answer it.
         package let rows: Int
     }
 

@@ -41,7 +41,7 @@ package struct DecodingOptions: Sendable, Equatable {
 package struct Response: Sendable, Equatable {
     /// With the end token where one was written.
     package let tokens: [Int32]
-    /// Of beam search; nil for greedy and sampling.
+    /// The score of beam search; nil for greedy choices and sampling.
     package let score: Float?
     /// Nil unless it was asked for.
     package var confidence: Confidence?

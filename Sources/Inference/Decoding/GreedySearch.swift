@@ -29,7 +29,7 @@ struct GreedySearch {
     }
 
     private var nextToken: Int32 { written.last ?? firstInput }
-    /// Of the next pass, each a token of `row`.
+    /// The tokens of the next pass, all of them for `row`.
     var inputs: [Int32] { [nextToken] + proposals }
 
     /// Per input, the tokens that may not follow it.

@@ -18,7 +18,7 @@ package protocol DecoderModel: Sendable {
     func step(
         _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace)
 
-    /// Of the token at `position` of the response to a prompt of `sourceTokens`, by `head`.
+    /// What the token at `position` of the response to a prompt of `sourceTokens` costs with `head`.
     func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost
 }
 

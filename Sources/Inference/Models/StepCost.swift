@@ -2,8 +2,8 @@
 package struct StepCost: Sendable, Equatable {
     /// Multiplications and additions: two per weight, and those of attention.
     package private(set) var operations = 0.0
-    /// Of weights, keys and values, when one document is written at a time. Norms and biases, less
-    /// than a thousandth of it, are left out.
+    /// Bytes of weights, keys and values that are read when one document is written at a time. Norms
+    /// and biases, less than a thousandth of it, are left out.
     package private(set) var bytes = 0.0
 
     /// - Parameter positions: that each layer attends to, over all its attentions.

@@ -6,7 +6,7 @@ package enum ModelConverter {
     package struct Summary: Sendable {
         package let packing: Packing
         package let matrices: Int
-        /// Of packed.safetensors.
+        /// Size of packed.safetensors.
         package let bytes: Int
     }
 

@@ -2,9 +2,9 @@
 package struct PackingError: Error, Equatable, Sendable, CustomStringConvertible {
     package enum Problem: Equatable, Sendable {
         case packedAs(WeightFormat, wanted: WeightFormat)
-        /// Of another version, another layout, or damaged.
+        /// The file has another version or layout, or is damaged.
         case metadata(key: String, expected: String, found: String)
-        /// Not as the model's configuration has it.
+        /// A matrix is not as the model's configuration has it.
         case matrix(name: String, what: String, expected: String, found: String)
         case alreadyPacked(WeightFormat)
         case nothingToPack

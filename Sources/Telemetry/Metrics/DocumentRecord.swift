@@ -1,4 +1,26 @@
-/// One attempt at a document whose end is in the store.
+package import Jobs
+
+/// What a worker keeps of a claimed document while the engine has its text.
+package struct ClaimedDocument: Sendable {
+    package let jobType: String
+    package let attempt: Int
+    /// As its enqueuer wrote it: unread.
+    package let traceparent: String?
+    /// From when the worker asked until it got the batch.
+    package let claim: Range<ContinuousClock.Instant>
+
+    package init(
+        jobType: String, attempt: Int = 1, traceparent: String? = nil,
+        claim: Range<ContinuousClock.Instant>
+    ) {
+        self.jobType = jobType
+        self.attempt = attempt
+        self.traceparent = traceparent
+        self.claim = claim
+    }
+}
+
+/// One attempt at a document that the engine is done with.
 package struct DocumentRecord: Sendable {
     package enum Outcome: String, Sendable, CaseIterable {
         case succeeded
@@ -10,53 +32,43 @@ package struct DocumentRecord: Sendable {
         case rejected
     }
 
-    package var jobType: String
-    package var outcome: Outcome
-    package var id: Int64 = 0
-    package var attempt = 1
-    /// Of an outcome other than success.
-    package var reason: String?
-    /// As its enqueuer wrote it: unread.
-    package var traceparent: String?
-    package var mode = ""
-    package var model = ""
-    /// Where its states came from: `batch`, `shared` or `cache`; nil where there are none.
-    package var encodeSource: String?
-    /// Prompts in the encoder's batch; nil where none counts for the document.
-    package var batchSize: Int?
-    package var tokensIn = 0
-    package var tokensOut = 0
-    package var tokenize = Duration.zero
-    package var batchWait = Duration.zero
-    /// Of the whole encoder batch.
-    package var encode = Duration.zero
-    package var handoff = Duration.zero
-    package var decode = Duration.zero
-    /// Of a document that the LLM wrote too: ROUGE-L between both outputs, 0 to 1.
-    package var agreement: Double?
-
-    /// From when the worker asked until it got the batch.
-    package var claim: Range<ContinuousClock.Instant>
+    package let claimed: ClaimedDocument
+    package let finished: FinishedDocument
     /// When the engine was done with it.
-    package var delivered: ContinuousClock.Instant
+    package let delivered: ContinuousClock.Instant
+    /// What the store made of an attempt that failed.
+    package var willRetry = false
 
     package init(
-        jobType: String, outcome: Outcome, claim: Range<ContinuousClock.Instant>,
+        _ claimed: ClaimedDocument, _ finished: FinishedDocument,
         delivered: ContinuousClock.Instant
     ) {
-        self.jobType = jobType
-        self.outcome = outcome
-        self.claim = claim
+        self.claimed = claimed
+        self.finished = finished
         self.delivered = delivered
     }
 
-    /// The stages that it came to, by the names of the metrics' label.
-    var stages: [(String, Duration)] {
-        [
-            ("tokenize", tokenize), ("batch_wait", batchWait), ("encode", encode),
-            ("handoff", handoff), ("decode", decode),
-        ].filter { $0.1 > .zero }
+    package var id: Int64 { finished.id }
+    package var measurements: Measurements { finished.measurements }
+
+    package var outcome: Outcome {
+        switch finished.outcome {
+        case .succeeded: .succeeded
+        case .failed: willRetry ? .retried : .failed
+        case .rejected: .rejected
+        }
     }
 
-    static let stageNames = ["tokenize", "batch_wait", "encode", "handoff", "decode"]
+    /// Why it did not succeed; nil where it did.
+    package var reason: String? {
+        switch finished.outcome {
+        case .succeeded: nil
+        case .failed(let reason), .rejected(let reason): reason
+        }
+    }
+
+    /// The stages that it came to.
+    var stages: [(name: String, time: Duration)] {
+        measurements.stages.all.filter { $0.time > .zero }
+    }
 }

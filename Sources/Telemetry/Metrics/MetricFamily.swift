@@ -37,7 +37,7 @@ package struct MetricFamily: Sendable, Equatable {
         self.init(kind, name, help, [([], value)])
     }
 
-    /// Of durations, in seconds.
+    /// A family of histograms of durations, in seconds.
     init(
         _ name: String, _ help: String,
         _ histograms: [(labels: [(name: String, value: String)], histogram: Histogram)]

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Synchronization
 
 /// What a worker has done since its start, counted for Prometheus.
@@ -13,7 +14,7 @@ package final class WorkerMetrics: Sendable {
         var shadowed = 0
         var agreement = 0.0
         var stages = Dictionary(
-            uniqueKeysWithValues: DocumentRecord.stageNames.map { ($0, Histogram()) })
+            uniqueKeysWithValues: StageTimes.names.map { ($0, Histogram()) })
     }
 
     private struct State {
@@ -79,16 +80,18 @@ package final class WorkerMetrics: Sendable {
             state.completion.observe(completion)
             // A type that is not known adds nothing: labels stay bounded.
             for document in documents {
-                guard var work = state.work.removeValue(forKey: document.jobType) else { continue }
+                guard var work = state.work.removeValue(forKey: document.claimed.jobType) else {
+                    continue
+                }
                 work.outcomes[document.outcome, default: 0] += 1
-                work.tokensIn += document.tokensIn
-                work.tokensOut += document.tokensOut
-                if let agreement = document.agreement {
+                work.tokensIn += document.measurements.tokensIn
+                work.tokensOut += document.measurements.tokensOut
+                if let agreement = document.measurements.agreement {
                     work.shadowed += 1
                     work.agreement += agreement
                 }
                 for (stage, duration) in document.stages { work.stages[stage]?.observe(duration) }
-                state.work[document.jobType] = work
+                state.work[document.claimed.jobType] = work
             }
         }
     }
@@ -135,7 +138,7 @@ package final class WorkerMetrics: Sendable {
                 "l2s_stage_duration_seconds",
                 "Time of a document in each stage; encode is that of its whole batch.",
                 work.flatMap { type, work in
-                    DocumentRecord.stageNames.map { stage in
+                    StageTimes.names.map { stage in
                         (
                             [("job_type", type), ("stage", stage)],
                             work.stages[stage, default: Histogram()]

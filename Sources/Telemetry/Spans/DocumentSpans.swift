@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Tracing
 
 /// What a tracer is told of attempts that ended: a span each, within it one for the claim, for
@@ -24,27 +25,28 @@ package enum DocumentSpans {
         to tracer: some Tracer, _ clock: WallClock
     ) {
         let span = tracer.startSpan(
-            "process \(document.jobType)", context: context(document), ofKind: .consumer,
-            at: clock.timestamp(document.claim.lowerBound))
+            "process \(document.claimed.jobType)", context: context(document), ofKind: .consumer,
+            at: clock.timestamp(document.claimed.claim.lowerBound))
+        let measured = document.measurements
         span.updateAttributes { attributes in
             attributes["messaging.system"] = "l2s"
             attributes["messaging.operation.type"] = "process"
-            attributes["messaging.destination.name"] = document.jobType
+            attributes["messaging.destination.name"] = document.claimed.jobType
             attributes["messaging.message.id"] = String(document.id)
-            attributes["gen_ai.request.model"] = document.model
-            attributes["gen_ai.usage.input_tokens"] = document.tokensIn
-            attributes["gen_ai.usage.output_tokens"] = document.tokensOut
-            attributes["l2s.mode"] = document.mode
-            attributes["l2s.attempt"] = document.attempt
+            attributes["gen_ai.request.model"] = measured.model
+            attributes["gen_ai.usage.input_tokens"] = measured.tokensIn
+            attributes["gen_ai.usage.output_tokens"] = measured.tokensOut
+            attributes["l2s.mode"] = measured.mode
+            attributes["l2s.attempt"] = document.claimed.attempt
             attributes["l2s.outcome"] = document.outcome.rawValue
-            if let size = document.batchSize { attributes["l2s.batch_size"] = size }
-            if let source = document.encodeSource { attributes["l2s.encode_source"] = source }
+            if let size = measured.encodeSource?.batchSize { attributes["l2s.batch_size"] = size }
+            if let source = measured.encodeSource?.word { attributes["l2s.encode_source"] = source }
         }
         if let reason = document.reason {
             span.setStatus(SpanStatus(code: .error, message: reason))
         }
         let parts =
-            [("claim", document.claim)] + document.placedStages + [("complete", completion)]
+            [("claim", document.claimed.claim)] + document.placedStages + [("complete", completion)]
         for (name, time) in parts {
             let isCall = name == "claim" || name == "complete"
             tracer.startSpan(
@@ -55,10 +57,10 @@ package enum DocumentSpans {
         span.end(at: clock.timestamp(completion.upperBound))
     }
 
-    /// That of the enqueuer, as far as the instruments understand it.
+    /// The context of the enqueuer, as far as the instruments understand it.
     private static func context(_ document: DocumentRecord) -> ServiceContext {
         var context = ServiceContext.topLevel
-        if let parent = document.traceparent.flatMap(TraceParent.init) {
+        if let parent = document.claimed.traceparent.flatMap(TraceParent.init) {
             InstrumentationSystem.instrument.extract(
                 ["traceparent": parent.text], into: &context, using: DictionaryExtractor())
         }

@@ -76,7 +76,7 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     /// Uniform in 0 ..< 1.
     package mutating func unit() -> Float { Float(next() >> 40) * 0x1p-24 }
 
-    /// Of the standard normal distribution, by Box and Muller.
+    /// A number of the standard normal distribution, by Box and Muller.
     package mutating func normal() -> Float {
         let radius = (-2 * log(1 - unit())).squareRoot()
         return radius * cos(2 * .pi * unit())

@@ -11,10 +11,10 @@ package struct StateCache: Sendable {
     /// The file, which other trainings on the same prompts and LLM use too.
     package let path: String
     private let file: RowFile
-    /// Of each prompt's first row, and of the end.
+    /// The index of each prompt's first row, and the index after the last row.
     private let starts: [Int]
 
-    /// Tokens that one thread reads in one tape.
+    /// Tokens that one thread reads in one pass.
     private static let passTokens = 4096
 
     /// Opens the states of `prompts` in `folder`, computing what is not there. A run that was

@@ -9,7 +9,7 @@ struct FeedForward {
     let inner: Linear
     let outer: Linear
     let activation: Activation
-    /// Of the activation's output.
+    /// Width of the activation's output.
     let width: Int
     /// T5 drops inner activations, GPT-2 does not.
     let dropsInner: Bool

@@ -4,14 +4,14 @@ internal import Inference
 /// logits of a batch, rows · vocabulary, never exist as a whole.
 struct ResponseLoss {
     let weight: Weight
-    /// Of the logits, as a tied head of T5 v1.0 scales them.
+    /// The factor of the logits: a tied head of T5 v1.0 scales them.
     let scale: Float
     /// At most so many logits at a time: 16 MB, while a product still has rows enough.
     private static let logits = 4_194_304
 
     struct Settings {
         let labelSmoothing: Float
-        /// Of the loss: one over the number of tokens that it is the mean of.
+        /// The factor of the loss: one over the number of tokens that it is the mean of.
         let scale: Float
     }
 

@@ -4,7 +4,7 @@ internal import Settings
 
 /// config.json of the model to be trained, as transformers and the worker read it.
 enum ConfigurationText {
-    /// Of new weights of the recipe's sizes.
+    /// The configuration of new weights with the recipe's sizes.
     ///
     /// - Parameters:
     ///   - vocabulary: rows of the embedding.
@@ -37,7 +37,7 @@ enum ConfigurationText {
         ])
     }
 
-    /// Of a folder's model, or of a part of it.
+    /// The configuration of a folder's model, or of a part of it.
     ///
     /// - Parameters:
     ///   - decoderLayers: how many are kept; nil for all.

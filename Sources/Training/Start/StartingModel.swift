@@ -17,7 +17,7 @@ package struct StartingModel: Sendable {
     package let additions: [NamedTensor]
     /// What transformers misses in a T5 without an encoder, whose norm it keeps.
     let untrained: [NamedTensor]
-    /// Of the outputs.
+    /// The tokenizer of the outputs.
     package let tokenizer: any Tokenizer
     let tokenizerFolder: String
 

@@ -24,7 +24,7 @@ package final class ParameterLayout {
     package private(set) var parameters: [Parameter] = []
     /// Floats of each flat array.
     package private(set) var count = 0
-    /// Of tensors that are placed from now on.
+    /// Whether tensors that are placed from now on stay as they are.
     var freezes: Bool
 
     init(freezes: Bool) { self.freezes = freezes }

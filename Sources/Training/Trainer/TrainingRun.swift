@@ -137,7 +137,7 @@ package struct TrainingRun {
         try folder.remove()
     }
 
-    /// Of everything that the weights of a step depend on.
+    /// A hash of everything that the weights of a step depend on.
     private static func identity(
         _ recipe: TrainingRecipe, _ layout: ParameterLayout, _ examples: [TrainingExample]
     ) -> String {

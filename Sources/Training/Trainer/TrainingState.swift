@@ -9,7 +9,7 @@ struct TrainingPosition: Codable, Equatable {
     var epoch = 0
     /// Batches of the epoch that are done.
     var batch = 0
-    /// Of training, over all runs.
+    /// The time of training, over all runs.
     var seconds = 0.0
     var bestLoss: Double?
     var bestStep = 0
@@ -21,7 +21,7 @@ struct TrainingPosition: Codable, Equatable {
 /// The folder beside the output that a training lives in until it is done.
 struct TrainingFolder {
     let path: String
-    /// Of the recipe and the model: another one's state is refused.
+    /// A hash of the recipe and the model: another one's state is refused.
     let identity: String
 
     private var state: String { path + "/state.safetensors" }

@@ -14,11 +14,11 @@ import Testing
 
     /// One worker through all cuts, each in the middle of its work: it goes on by itself.
     @Test func connectionsAreReset() async throws {
-        let bench = try await FaultBench()
-        let network = try CuttableNetwork(to: bench.database.socket)
+        let stand = try await FaultStand()
+        let network = try CuttableNetwork(to: stand.database.socket)
         defer { network.end() }
-        let worker = try bench.startWorker(url: network.url(of: bench.database))
-        try await bench.waitUntilRegistered(worker)
+        let worker = try stand.startWorker(url: network.url(of: stand.database))
+        try await stand.waitUntilRegistered(worker)
         for (words, isAfter) in Self.cuts {
             // Outages are told once: the one before must be over.
             try await eventually("the worker is well; log: \(worker.log)") {
@@ -26,43 +26,43 @@ import Testing
             }
             let outages = worker.log.count(of: "unavailable")
             network.cut(.init(words: words, isAfter: isAfter, state: .reset))
-            try await bench.enqueue(50)
+            try await stand.enqueue(50)
             try await eventually("\(words) is sent; log: \(worker.log)") { network.isCut }
             try await eventually("the worker notices; log: \(worker.log)") {
                 worker.log.count(of: "unavailable") > outages
             }
             network.change(to: .open)
-            try await bench.waitUntilEmpty([worker])
+            try await stand.waitUntilEmpty([worker])
         }
-        await bench.stop([worker])
-        try await bench.expectEveryDocumentFinishedOnce()
+        await stand.stop([worker])
+        try await stand.expectEveryDocumentFinishedOnce()
     }
 
     /// Half-open silence: another worker takes over while the first hears nothing, and what the
     /// first had sent arrives when the documents are no longer its own.
     @Test(.enabled(if: FaultRun.isLong), arguments: cuts.map(\.words), [false, true])
     func nothingGetsThrough(words: String, isAfter: Bool) async throws {
-        let bench = try await FaultBench()
-        let network = try CuttableNetwork(to: bench.database.socket)
+        let stand = try await FaultStand()
+        let network = try CuttableNetwork(to: stand.database.socket)
         defer { network.end() }
-        let cut = try bench.startWorker(url: network.url(of: bench.database))
-        try await bench.waitUntilRegistered(cut)
+        let cut = try stand.startWorker(url: network.url(of: stand.database))
+        try await stand.waitUntilRegistered(cut)
         network.cut(.init(words: words, isAfter: isAfter, state: .silent))
-        try await bench.enqueue(200)
+        try await stand.enqueue(200)
         try await eventually("\(words) is sent; log: \(cut.log)") { network.isCut }
-        let other = try bench.startWorker()
-        try await bench.waitUntilEmpty([other])
+        let other = try stand.startWorker()
+        try await stand.waitUntilEmpty([other])
         // A statement may take 30 s, its way 5 s, a new connection 5 s: then it is given up. An
         // outage is told once, by whichever of its connections is first.
         try await eventually("the worker notices; log: \(cut.log)") {
             cut.log.contains("unavailable")
         }
         network.change(to: .open)
-        await bench.stop([other])
-        try await bench.enqueue(200)
-        try await bench.waitUntilEmpty([cut])
-        await bench.stop([cut])
-        try await bench.expectEveryDocumentFinishedOnce()
+        await stand.stop([other])
+        try await stand.enqueue(200)
+        try await stand.waitUntilEmpty([cut])
+        await stand.stop([cut])
+        try await stand.expectEveryDocumentFinishedOnce()
     }
 }
 

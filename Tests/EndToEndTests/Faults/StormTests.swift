@@ -23,18 +23,18 @@ import Testing
     /// Blows fall at random moments, counted in results, so that between two something is done.
     private func storm(documents: Int, workers count: Int) async throws {
         var random = SeededRandom(seed: seed)
-        let bench = try await FaultBench(restartable: true)
-        var workers = try (0..<count).map { _ in try bench.startWorker() }
-        for worker in workers { try await bench.waitUntilRegistered(worker) }
+        let stand = try await FaultStand(restartable: true)
+        var workers = try (0..<count).map { _ in try stand.startWorker() }
+        for worker in workers { try await stand.waitUntilRegistered(worker) }
         var blows: [String: Int] = [:]
         var finished = 0
         while finished < documents {
             let target = min(documents, finished + Int.random(in: 150...650, using: &random))
             try await eventually("\(target) documents are done", within: .seconds(120)) {
-                finished = try await bench.count("l2s.result")
-                let waiting = bench.documents - finished
-                if bench.documents < documents, waiting < 1_500 {
-                    try await bench.enqueue(min(500, documents - bench.documents))
+                finished = try await stand.count("l2s.result")
+                let waiting = stand.documents - finished
+                if stand.documents < documents, waiting < 1_500 {
+                    try await stand.enqueue(min(500, documents - stand.documents))
                 }
                 return finished >= target
             }
@@ -48,16 +48,16 @@ import Testing
                 let victim = Int.random(in: 0..<workers.count, using: &random)
                 workers[victim].send(SIGKILL)
                 #expect(await workers[victim].waitForExit().code == nil, "\(workers[victim].log)")
-                workers[victim] = try bench.startWorker()
+                workers[victim] = try stand.startWorker()
             case .connection:
-                try await bench.ask(
+                try await stand.ask(
                     """
                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE application_name = 'l2s-worker' ORDER BY random() LIMIT 1
                     """)
             case .backend:
                 // The server takes this for a crash of its own and starts all over.
-                let rows = try await bench.ask(
+                let rows = try await stand.ask(
                     """
                     SELECT pid FROM pg_stat_activity
                     WHERE application_name = 'l2s-worker' ORDER BY random() LIMIT 1
@@ -66,19 +66,19 @@ import Testing
                     kill(Int32(pid), SIGKILL)
                 }
             case .server:
-                try bench.database.restartServer()
+                try stand.database.restartServer()
             }
         }
-        try await bench.waitUntilEmpty(workers)
+        try await stand.waitUntilEmpty(workers)
         // One that is asked to stop before it listens to signals just ends.
-        for worker in workers { try await bench.waitUntilRegistered(worker) }
-        await bench.stop(workers)
+        for worker in workers { try await stand.waitUntilRegistered(worker) }
+        await stand.stop(workers)
         // Four crashes of its workers make a dead letter, deserved or not: of innocents hit by
         // chance there is less than one in a hundred runs of 30,000.
-        let dead = try await bench.count("l2s.result WHERE NOT succeeded")
+        let dead = try await stand.count("l2s.result WHERE NOT succeeded")
         #expect(dead <= documents / 100_000, "innocent dead letters")
-        try await bench.expectEveryDocumentFinishedOnce(deadLetters: dead)
-        let crashes = try await bench.count("l2s.batch WHERE outcome = 'expired'")
+        try await stand.expectEveryDocumentFinishedOnce(deadLetters: dead)
+        let crashes = try await stand.count("l2s.batch WHERE outcome = 'expired'")
         print("StormTests: \(blows), \(crashes) leases ran out, \(dead) innocents dead-lettered")
     }
 }

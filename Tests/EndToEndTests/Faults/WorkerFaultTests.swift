@@ -6,21 +6,21 @@ import Testing
 /// What befalls workers one at a time.
 @Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(10))) struct WorkerFaultTests {
     @Test func aWorkerThatIsFrozenBeyondItsLeaseWritesNothingStale() async throws {
-        let bench = try await FaultBench()
-        let frozen = try bench.startWorker()
-        try await bench.waitUntilRegistered(frozen)
+        let stand = try await FaultStand()
+        let frozen = try stand.startWorker()
+        try await stand.waitUntilRegistered(frozen)
         let address = try await frozen.watchAddress()
-        try await bench.enqueue(2_000)
-        try await bench.waitUntilInABatch(frozen)
+        try await stand.enqueue(2_000)
+        try await stand.waitUntilInABatch(frozen)
         frozen.send(SIGSTOP)
-        let other = try bench.startWorker()
-        try await bench.waitUntilEmpty([other])
+        let other = try stand.startWorker()
+        try await stand.waitUntilEmpty([other])
         let results = "SELECT md5(string_agg(r::text, ',' ORDER BY document_id)) FROM l2s.result r"
-        let before: String = try await bench.ask(results).single()
+        let before: String = try await stand.ask(results).single()
 
         // Thawed, it must not hear from its heartbeat first what became of its lease: its writes
         // shall be refused, not withheld.
-        let lock = try await bench.database.connect()
+        let lock = try await stand.database.connect()
         try await lock.query("BEGIN")
         try await lock.query(
             "SELECT FROM l2s.worker WHERE pid = \(frozen.processID) FOR UPDATE")
@@ -33,44 +33,44 @@ import Testing
         }
         try await lock.query("ROLLBACK")
         #expect(frozen.log.contains("stale writes refused"))
-        #expect(try await bench.ask(results).single() == before)
+        #expect(try await stand.ask(results).single() == before)
 
         // It works on, without help.
-        await bench.stop([other])
-        try await bench.enqueue(100)
-        try await bench.waitUntilEmpty([frozen])
-        await bench.stop([frozen])
-        try await bench.expectEveryDocumentFinishedOnce()
+        await stand.stop([other])
+        try await stand.enqueue(100)
+        try await stand.waitUntilEmpty([frozen])
+        await stand.stop([frozen])
+        try await stand.expectEveryDocumentFinishedOnce()
         #expect(
-            try await bench.count(
+            try await stand.count(
                 "l2s.result r JOIN l2s.worker w ON w.id = r.worker_id "
                     + "WHERE w.pid = \(frozen.processID)") > 0)
     }
 
     @Test(arguments: FaultRun.isLong ? [(1, 300), (4, 2_000)] : [(1, 300)])
     func aPoisonDocumentIsIsolatedAndDies(poison: Int, innocents: Int) async throws {
-        let bench = try await FaultBench()
-        try await bench.enqueuePoisoned(poison, among: innocents) { try bench.startWorker() }
+        let stand = try await FaultStand()
+        try await stand.enqueuePoisoned(poison, among: innocents) { try stand.startWorker() }
         let ids =
             "(SELECT d.id FROM l2s.document d JOIN l2s.job_type t ON t.id = d.job_type "
             + "WHERE t.name = 'slow')"
         #expect(
-            try await bench.count("l2s.result WHERE NOT succeeded AND document_id IN \(ids)")
+            try await stand.count("l2s.result WHERE NOT succeeded AND document_id IN \(ids)")
                 == poison)
         // A crash kills what else was in the batch too, but no more than 4 are any document's.
         #expect(
-            try await bench.count(
+            try await stand.count(
                 "(SELECT FROM l2s.attempt_error WHERE kind = 'crashed' "
                     + "GROUP BY document_id HAVING count(*) > 4) AS more") == 0)
         #expect(
-            try await bench.count(
+            try await stand.count(
                 "l2s.attempt_error WHERE kind = 'crashed' AND document_id IN \(ids)")
                 == 4 * poison)
-        try await bench.expectEveryDocumentFinishedOnce(deadLetters: poison)
+        try await stand.expectEveryDocumentFinishedOnce(deadLetters: poison)
     }
 }
 
-extension FaultBench {
+extension FaultStand {
     /// Runs until all is finished; whoever takes up a poison document is killed and replaced.
     fileprivate func enqueuePoisoned(
         _ poison: Int, among innocents: Int, _ start: () throws -> WorkerProgram

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 
 /// A database with sample documents, and workers on the shipped job types and models.
-struct Bench {
+struct TestStand {
     let database: TestDatabase
     let sql: DatabaseConnection
 

@@ -3,9 +3,10 @@ import Jobs
 import Pipeline
 import Postgres
 import PostgresJobs
+import Programs
 
 /// The engine as a worker has it, without a queue.
-final class BenchEngine: Sendable {
+final class EngineRun: Sendable {
     struct Tokens: Encodable {
         var read = 0
         var written = 0

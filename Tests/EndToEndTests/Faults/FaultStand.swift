@@ -20,7 +20,7 @@ extension Trait where Self == ConditionTrait {
 
 /// A database with documents that are quickly done, by the real engine on a tiny model, and workers
 /// with short leases.
-final class FaultBench {
+final class FaultStand {
     let database: TestDatabase
     private var connection: DatabaseConnection
     private let jobs: ScratchFolder

@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test test-faults check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
+.PHONY: demo test install deb test-faults check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
     evaluate deps lint format schema
 SOURCES = Package.swift Sources Tests migrations
 
@@ -8,6 +8,20 @@ demo: deps
 	swift build -c release --product l2s
 	swift build -c release --product l2s-worker
 	.build/release/l2s demo
+
+# Both programs without need of a Swift runtime, job files, models, manual pages and completions:
+# make install PREFIX=/opt/l2s. A Debian package of the same: make deb.
+PREFIX = /usr/local
+STATIC = swift build -c release --static-swift-stdlib
+install: deps
+	$(STATIC) --product l2s
+	$(STATIC) --product l2s-worker
+	deploy/install .build/release $(DESTDIR)$(PREFIX)
+
+deb: deps
+	$(STATIC) --product l2s
+	$(STATIC) --product l2s-worker
+	deploy/make-deb .build/release .build/l2s.deb
 
 # Warnings are errors by the settings in Package.swift. The tests start their own PostgreSQL.
 test: deps lint

@@ -7,7 +7,8 @@ package struct Installation: Sendable, Equatable {
 
     /// The folders by the first of: `--jobs` and `--models`; `$L2S_JOBS` and `$L2S_MODELS`; `jobs`
     /// and `models` in `$L2S_HOME`; in the nearest folder above the running program that holds
-    /// both; in `/usr/local/share/l2s`; in `/usr/share/l2s`.
+    /// both; in `share/l2s` beside the program's `bin`; in `/usr/local/share/l2s`; in
+    /// `/usr/share/l2s`.
     ///
     /// - Parameter program: the real path of the running program.
     /// - Throws: a refusal that says which folders were looked at, or which given one is missing.
@@ -64,7 +65,13 @@ package struct Installation: Sendable, Equatable {
             path = path[..<slash]
             candidates.append(String(path))
         }
-        candidates += ["/usr/local/share/l2s", "/usr/share/l2s"]
+        // Where `make install` puts them beside its bin.
+        let shared = ["/usr/local/share/l2s", "/usr/share/l2s"]
+        if let bin = candidates.first, bin.hasSuffix("/bin") {
+            let beside = bin.dropLast("bin".count) + "share/l2s"
+            if !shared.contains(beside) { candidates.append(beside) }
+        }
+        candidates += shared
         if let found = candidates.first(where: holdsBoth) { return found }
         let places = candidates.map { $0.isEmpty ? "/" : $0 }.joined(separator: ", ")
         throw Refusals([

@@ -26,6 +26,19 @@ import Testing
         }
     }
 
+    @Test func whatIsSharedBesideTheProgramIsFound() throws {
+        try withTree { root in
+            for folder in ["jobs", "models"] {
+                try FileManager.default.createDirectory(
+                    atPath: "\(root)/prefix/share/l2s/\(folder)", withIntermediateDirectories: true)
+            }
+            let found = try Installation(
+                RawSettings(flags: [:], environment: [:]), program: "\(root)/prefix/bin/l2s")
+            #expect(found.jobsFolder == "\(root)/prefix/share/l2s/jobs")
+            #expect(found.modelsFolder == "\(root)/prefix/share/l2s/models")
+        }
+    }
+
     @Test func whatIsGivenGoesFirst() throws {
         try withTree { root in
             let raw = RawSettings(
@@ -53,8 +66,9 @@ import Testing
         }
         #expect(
             refusals.description.hasPrefix(
-                "expected one of /nowhere/bin, /nowhere, /, /usr/local/share/l2s, /usr/share/l2s "
-                    + "to be a folder that holds jobs and models"))
+                "expected one of /nowhere/bin, /nowhere, /, /nowhere/share/l2s, "
+                    + "/usr/local/share/l2s, /usr/share/l2s to be a folder that holds jobs and models"
+            ))
     }
 
     @Test func theRunningProgramIsKnown() {

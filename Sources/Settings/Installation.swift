@@ -68,7 +68,7 @@ package struct Installation: Sendable, Equatable {
         // Where `make install` puts them beside its bin.
         let shared = ["/usr/local/share/l2s", "/usr/share/l2s"]
         if let bin = candidates.first, bin.hasSuffix("/bin") {
-            let beside = bin.dropLast("bin".count) + "share/l2s"
+            let beside = String(bin.dropLast("bin".count)) + "share/l2s"
             if !shared.contains(beside) { candidates.append(beside) }
         }
         candidates += shared

@@ -18,7 +18,7 @@ struct PagesBench: AsyncParsableCommand {
             of the worker's threads without its lanes, which compute whatever time there is, and of \
             the database connection that the page looks through. What the readers of the pages take, \
             which are this program, is not the worker's cost.
-            """)
+            """, shouldDisplay: false)
 
     @Option(help: "Pages that are open at a time, 1 to 100.")
     var pages = 50

@@ -12,7 +12,7 @@ struct ModesBench: AsyncParsableCommand {
         discussion: """
             ceiling: the bytes that a step of llm reads for one document, as a multiple of those \
             that a step of hybrid reads.
-            """)
+            """, shouldDisplay: false)
 
     @OptionGroup var model: BenchModel
     @OptionGroup var load: BenchLoad

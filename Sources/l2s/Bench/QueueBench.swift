@@ -11,7 +11,7 @@ struct QueueBench: AsyncParsableCommand {
             On a PostgreSQL of its own that is deleted afterwards, with fsync and synchronous_commit \
             on, on the disk of --folder. Sections: \
             \(Section.allCases.map(\.rawValue).joined(separator: ", ")).
-            """)
+            """, shouldDisplay: false)
 
     enum Section: String, CaseIterable, ExpressibleByArgument {
         case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, results, steady

@@ -6,7 +6,8 @@ import Training
 struct KernelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",
-        abstract: "Time matrix products on one core, beside OpenBLAS and the machine's floors.")
+        abstract: "Time matrix products on one core, beside OpenBLAS and the machine's floors.",
+        shouldDisplay: false)
 
     @Option(help: "Runs to take the median of.")
     var repetitions = 5

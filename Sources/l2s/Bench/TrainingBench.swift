@@ -10,7 +10,7 @@ struct TrainingBench: AsyncParsableCommand {
         discussion: """
             The states of the LLM are computed once, as `l2s train` has them on the disk, or in \
             every step with --uncached. `make bench-training` does the same work with PyTorch.
-            """)
+            """, shouldDisplay: false)
 
     @Option(help: "An SLM folder with l2s.json.")
     var model: String

@@ -12,7 +12,7 @@ struct GrowthBench: AsyncParsableCommand {
         discussion: """
             Writes growth.svg and the numbers that made it, growth.json. The dashed line is growth \
             in proportion to the first point.
-            """)
+            """, shouldDisplay: false)
 
     @OptionGroup var model: BenchModel
 

@@ -7,12 +7,15 @@ import Jobs
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the engine, the queue and a worker on this machine.",
+        abstract: "Measure the engine and a worker on this machine.",
         discussion: """
             Figures are medians; the machine is named on top. Quote ratios taken in one run, not \
             single figures: other work on the machine changes them all. \(KernelLevel.variable) in \
             the environment names another instruction set than the best one here, which is one of \
             \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
+
+            What maintainers measure is there, too: modes, kernels, growth, training, queue and \
+            pages; `l2s bench queue --help` and so on say more.
             """,
         subcommands: [
             EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self,

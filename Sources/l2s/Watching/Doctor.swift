@@ -97,7 +97,9 @@ struct Doctor: AsyncParsableCommand {
         if var maps = try? InputFile(path: "/proc/self/maps") {
             while case .bytes(let line)? = try? await maps.nextLine() {
                 let file = String(decoding: line, as: UTF8.self).split(separator: "/").last ?? ""
-                let isWanted = ["libpq.so", "libsentencepiece.so", "libicuuc.so"].contains { file.hasPrefix($0) }
+                let isWanted = ["libpq.so", "libsentencepiece.so", "libicuuc.so"].contains {
+                    file.hasPrefix($0)
+                }
                 if isWanted, !found.contains(String(file)) { found.append(String(file)) }
             }
         }

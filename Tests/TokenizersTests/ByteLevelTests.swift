@@ -1,3 +1,4 @@
+import FoundationEssentials
 import TestSupport
 import Testing
 
@@ -51,6 +52,24 @@ import Testing
         let ids = tokenizer.encode("a<|endoftext|>b")
         #expect(!ids.contains(0))
         #expect(tokenizer.decode(ids) == "a<|endoftext|>b")
+    }
+
+    /// SmolLM2's vocabulary has no U+0004: the library reads it as nothing.
+    @Test func bytesWithoutAnEntryAreNothing() throws {
+        let scratch = try ScratchFolder()
+        for name in ["vocab.json", "merges.txt"] {
+            try scratch.copy(fixture: "tokenizers/byte-level/" + name)
+        }
+        let whole = try openTokenizer(folder: scratch.path)
+        let path = scratch.path + "/vocab.json"
+        let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+        let missing = try #require(whole.ids(ofPieces: ["Ą"])[0])
+        let cut = text.replacing(#/"(Ą|\\u0104)": ?\d+, ?/#, with: "")
+        #expect(cut != text)
+        try scratch.write("vocab.json", cut.utf8)
+        let tokenizer = try openTokenizer(folder: scratch.path)
+        #expect(whole.encode("a\u{4}b").contains(missing))
+        #expect(tokenizer.encode("a\u{4}b") == whole.encode("a\u{4}b").filter { $0 != missing })
     }
 
     @Test func everyTextSurvives() throws {

@@ -29,7 +29,11 @@ struct BytePairFile {
             ignoresMerges: ignoresMerges, specialIDs: special)
         if isByteLevel {
             model.idOfByte = (UInt8.min...UInt8.max).map { pieces.id(of: [$0]) ?? -1 }
-            if model.unknownID == nil, let byte = model.idOfByte.firstIndex(of: -1) {
+            // Published vocabularies lack bytes that no training text had, such as control
+            // characters: they are read as nothing, there as here.
+            let printable = 0x20...0x7E
+            if model.unknownID == nil, let byte = printable.first(where: { model.idOfByte[$0] < 0 })
+            {
                 throw missing(String(ByteAlphabet.scalarOfByte[byte]))
             }
         } else if hasByteFallback {
@@ -83,8 +87,9 @@ struct BytePairFile {
 
     private func missing(_ piece: String) -> Problem {
         Problem(
-            reason: "expected the vocabulary to hold every byte and all that its merges join "
-                + "and make, found no \(String(piece.prefix(60)).debugDescription)")
+            reason: "expected the vocabulary to hold every printable ASCII character and all "
+                + "that its merges join and make, found no \(String(piece.prefix(60)).debugDescription)"
+        )
     }
 }
 

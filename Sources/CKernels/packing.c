@@ -102,8 +102,36 @@ size_t l2s_cache_scale_bytes(const l2s_cache *c) {
     return c->format == L2S_INT8 ? 2 * c->heads * c->capacity * sizeof(float) : 0;
 }
 
-// Scores of up to 12 rows; for int8 12 bytes of digits a position and of quants a head's column.
-size_t l2s_attend_scratch(size_t rows, const l2s_cache *c) {
-    if (c->format != L2S_INT8) return c->capacity;
-    return ((rows < 12 ? rows : 12) + 3) * c->capacity + (c->head_width + 3) / 4 * 12;
+void l2s_cache_copy(const l2s_cache *target, const l2s_cache *source, size_t count) {
+    // Whole panels of positions: those of the keys are as long in every cache.
+    const size_t positions = (count + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
+    const size_t keys = l2s_cache_key_bytes(source) / source->heads;
+    const size_t target_keys = l2s_cache_key_bytes(target) / target->heads;
+    const size_t values = l2s_cache_value_bytes(source) / source->heads;
+    const size_t target_values = l2s_cache_value_bytes(target) / target->heads;
+    // int8 values are panels of 32 columns each, the others rows.
+    const size_t columns = source->head_width + L2S_PANEL - 1;
+    const size_t parts = source->format == L2S_INT8 ? columns / L2S_PANEL : 1;
+    for (size_t h = 0; h < source->heads; h++) {
+        memcpy((char *)target->keys + h * target_keys, (const char *)source->keys + h * keys,
+               keys / source->capacity * positions);
+        for (size_t p = 0; p < parts; p++)
+            memcpy((char *)target->values + h * target_values + p * target_values / parts,
+                   (const char *)source->values + h * values + p * values / parts,
+                   values / parts / source->capacity * positions);
+        if (source->format != L2S_INT8) continue;
+        memcpy(target->key_scales + h * target->capacity, source->key_scales + h * source->capacity,
+               positions * sizeof(float));
+        memcpy(target->value_scales + h * target->capacity,
+               source->value_scales + h * source->capacity, positions * sizeof(float));
+    }
+}
+
+// Of up to 12 queries their scores, themselves and what they give; for int8 12 bytes of digits a
+// position and of quants a head's column.
+size_t l2s_attend_scratch(size_t rows, size_t group, const l2s_cache *c) {
+    size_t queries = rows * group < 12 ? rows * group : 12;
+    size_t floats = queries * (c->capacity + 2 * c->head_width);
+    if (c->format != L2S_INT8) return floats;
+    return floats + 3 * c->capacity + (c->head_width + 3) / 4 * 12;
 }

@@ -99,6 +99,27 @@ static void gated_gelu(float *gate, const float *up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gelu(gate[i]) * up[i];
 }
 
+static void gated_silu(float *gate, const float *up, size_t count) {
+    for (size_t i = 0; i < count; i++) gate[i] = (float)(gate[i] / (1 + exp(-gate[i])) * up[i]);
+}
+
+static void soft_cap(float *x, size_t count, float scale, float cap) {
+    for (size_t i = 0; i < count; i++) x[i] = (float)(cap * tanh(x[i] * scale));
+}
+
+static void rotate(float *x, size_t stride, size_t rows, size_t heads, size_t width,
+                   const float *angles) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t h = 0; h < heads; h++)
+            for (size_t i = 0; i < width / 2; i++) {
+                float *pair = x + r * stride + h * width + i;
+                double a = pair[0], b = pair[width / 2];
+                double cosine = angles[r * width + i], sine = angles[r * width + width / 2 + i];
+                pair[0] = (float)(a * cosine - b * sine);
+                pair[width / 2] = (float)(b * cosine + a * sine);
+            }
+}
+
 static float highest(const float *x, size_t count) {
     float top = -INFINITY;
     for (size_t i = 0; i < count; i++) top = x[i] > top ? x[i] : top;
@@ -122,24 +143,33 @@ static void round_weights(float *weights, const float *scales, size_t length) {
         weights[t] = top > 0 ? rintf(weights[t] * (16383 / top)) * (top / 16383) : 0;
 }
 
-static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cache *c, size_t length,
-                   float scale, const float *bias, size_t bias_stride, ptrdiff_t bias_step,
-                   float *scratch, float *out, size_t ldo) {
+static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cache *c,
+                   const l2s_attention *a, float *scratch, float *out, size_t ldo) {
     for (size_t r = 0; r < rows; r++)
-        for (size_t h = 0; h < c->heads; h++) {
+        for (size_t head = 0; head < c->heads * a->group; head++) {
+            const size_t h = head / a->group, width = c->head_width;
             const char *keys = (const char *)c->keys + h * l2s_cache_key_bytes(c) / c->heads;
             l2s_matrix k = {c->format, keys, c->key_scales ? c->key_scales + h * c->capacity : 0, 0};
-            const float *own = bias ? bias + h * bias_stride + (ptrdiff_t)r * bias_step : 0;
-            matmul(queries + r * ldq + h * c->head_width, ldq, 1, c->head_width, &k, length, scratch,
+            matmul(queries + r * ldq + head * width, ldq, 1, width, &k, a->length, scratch,
                    c->capacity, 0, 0, L2S_NONE, 0);
-            softmax(scratch, c->capacity, 1, length, scale, own, 0);
+            for (size_t t = 0; t < a->length; t++) {
+                size_t p = a->position + r;
+                float score = scratch[t] * a->scale;
+                if (a->cap != 0) score = (float)(a->cap * tanh(score / a->cap));
+                if (a->bias)
+                    score += a->bias[(ptrdiff_t)(head * a->bias_stride + t) +
+                                     (ptrdiff_t)r * a->bias_step];
+                int sees = t <= p ? p - t <= a->before : t - p <= a->after;
+                scratch[t] = sees ? score : -INFINITY;
+            }
+            softmax(scratch, c->capacity, 1, a->length, 1, 0, 0);
             if (c->format == L2S_INT8)
-                round_weights(scratch, c->value_scales + h * c->capacity, length);
-            for (size_t i = 0; i < c->head_width; i++) {
+                round_weights(scratch, c->value_scales + h * c->capacity, a->length);
+            for (size_t i = 0; i < width; i++) {
                 double s = 0;
-                for (size_t t = 0; t < length; t++)
+                for (size_t t = 0; t < a->length; t++)
                     s += (double)scratch[t] * value_at(c, h, t, i);
-                out[r * ldo + h * c->head_width + i] = (float)s;
+                out[r * ldo + head * width + i] = (float)s;
             }
         }
 }
@@ -170,7 +200,8 @@ static void product_bf16(const l2s_operand *a, const l2s_operand *b, size_t rows
 #include "reference_training.inc"
 
 static const l2s_kernels reference = {
-    matmul, rms_norm, layer_norm, softmax, gated_gelu, 0, 0, 0, highest, attend, 0,
+    matmul, rms_norm, layer_norm, softmax, gated_gelu, gated_silu, soft_cap, rotate, 0, 0, 0,
+    highest, attend, 0,
     rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
     dropout, cross_entropy, adamw, product_bf16,
 };

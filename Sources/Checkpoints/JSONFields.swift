@@ -184,6 +184,17 @@ extension JSONFields {
         return ids
     }
 
+    func wholes(_ name: String, in range: ClosedRange<Int>) throws -> [Int]? {
+        guard has(name) else { return nil }
+        guard case .list(let values) = values[name], values.count <= range.upperBound,
+            values.allSatisfy(range.contains)
+        else {
+            throw refuse(
+                name, "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return values
+    }
+
     func id(_ name: String, default fallback: Int32) throws -> Int32 {
         Int32(try whole(name, in: 0...Int(Int32.max), default: Int(fallback)))
     }

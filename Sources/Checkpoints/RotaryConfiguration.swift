@@ -108,8 +108,13 @@ package struct RotaryConfiguration: Sendable, Equatable {
             1
             / (try scalar.map { try fields.number($0, in: 1e-3...1e6, default: 256) }
             ?? Float(headWidth)).squareRoot()
-        attentionCap = try Self.cap("attn_logit_softcapping", fields, family, default: 50)
-        logitCap = try Self.cap("final_logit_softcapping", fields, family, default: 30)
+        // Gemma 3 has the field, too, and its attention pays no heed to it.
+        attentionCap =
+            family == .gemma2 ? try Self.cap("attn_logit_softcapping", fields, default: 50) : nil
+        logitCap =
+            family.isGemma
+            ? try Self.cap("final_logit_softcapping", fields, default: family == .gemma2 ? 30 : nil)
+            : nil
         embeddingScale = family.isGemma ? Float(width).squareRoot() : 1
         tiesEmbeddings = try fields.flag("tie_word_embeddings") ?? family.isGemma
         beginID = fields.has("bos_token_id") ? try fields.id("bos_token_id", default: 0) : nil
@@ -146,14 +151,11 @@ package struct RotaryConfiguration: Sendable, Equatable {
         return .silu
     }
 
-    /// Gemma 2 caps unless its file says null; Gemma 3 does not unless its file says so.
+    /// Nil where the file says null, or says nothing and none is usual.
     private static func cap(
-        _ name: String, _ fields: JSONFields, _ family: Family, default usual: Float
+        _ name: String, _ fields: JSONFields, default usual: Float?
     ) throws -> Float? {
-        guard family.isGemma else { return nil }
-        guard fields.has(name) else {
-            return family == .gemma2 && !fields.holds(name) ? usual : nil
-        }
+        guard fields.has(name) else { return fields.holds(name) ? nil : usual }
         return try fields.number(name, in: 1e-3...1e6)
     }
 }

@@ -5,6 +5,9 @@ package struct SLMManifest: Sendable, Equatable {
         case add
         case replace
         case crossAttention = "cross_attention"
+        /// Nothing is projected: the small model is some of the large one's layers, trained further,
+        /// and goes on from the keys and values that the reading left in those.
+        case layers
     }
 
     /// Whose embedding the prompt's ids are looked up in.
@@ -19,6 +22,12 @@ package struct SLMManifest: Sendable, Equatable {
     package let llm: String
     package let fusion: Fusion
     package let promptEmbedding: PromptEmbedding
+    /// The layer of a decoder-only LLM after which its states are taken, counted from 1, without the
+    /// final norm unless it is the last; nil for the last.
+    package let llmLayer: Int?
+    /// With the fusion `layers`: those that the small model is made of, counted from 0, ascending.
+    /// Else empty.
+    package let layers: [Int]
     /// The fingerprint of the large model that the small one was trained with; nil in folders that do
     /// not have it.
     package let llmFingerprint: String?
@@ -27,6 +36,11 @@ package struct SLMManifest: Sendable, Equatable {
     package var llmPath: String { llm.hasPrefix("/") ? llm : folder + "/" + llm }
 
     package static let fileName = "l2s.json"
+    /// What in it names layers.
+    package static let layerFields = "llm_layer and layers"
+
+    /// Layers of the LLM that its reading goes through; nil for all.
+    package var llmDepth: Int? { layers.last.map { $0 + 1 } ?? llmLayer }
 
     /// Whether a folder is that of a small model: one with a manifest.
     package static func exists(in folder: String) -> Bool {
@@ -39,7 +53,7 @@ package struct SLMManifest: Sendable, Equatable {
             throw CheckpointError(path: folder, problem: .noneOf(files: [Self.fileName]))
         }
         let fields = try JSONFields(path: folder + "/" + Self.fileName)
-        _ = try fields.whole("format", in: 1...1)
+        let format = try fields.whole("format", in: 1...2)
         self.folder = folder
         llm = try fields.text("llm")
         guard !llm.isEmpty, !llm.utf8.contains(0) else {
@@ -47,6 +61,24 @@ package struct SLMManifest: Sendable, Equatable {
         }
         fusion = try fields.choice("fusion")
         promptEmbedding = try fields.choice("prompt_embedding", default: .slm)
+        let layerRange = SizeLimit.layers
+        let namesLayers = ["llm_layer", "layers"].first(where: fields.has)
+        if let namesLayers, format < 2 {
+            throw fields.refuse("format", "2, as there is a field \(namesLayers)", "1")
+        }
+        llmLayer =
+            fields.has("llm_layer")
+            ? try fields.whole("llm_layer", in: 1...layerRange.upperBound) : nil
+        layers = try fields.wholes("layers", in: layerRange) ?? []
+        guard layers.isEmpty == (fusion != .layers), layers.isEmpty || llmLayer == nil,
+            zip(layers, layers.dropFirst()).allSatisfy(<)
+        else {
+            throw fields.refuse(
+                "layers",
+                fusion == .layers
+                    ? "an ascending list of the LLM's layers, and no llm_layer"
+                    : "absent, as the fusion is not layers", "\(layers)")
+        }
         llmFingerprint = fields.has("llm_fingerprint") ? try fields.text("llm_fingerprint") : nil
     }
 }

@@ -78,6 +78,8 @@ private struct Opening {
     var decoders: [ModelLibrary.Decoder] = []
     var projectors: [Projector] = [.identity]
     var warnings: [String] = []
+    /// Layers that an encoder and a decoder share are loaded once.
+    private let pool = WeightPool()
     private var folders: [String: ModelFolder] = [:]
     /// By folder and number type.
     private var encoderOfKey: [String: Int] = [:]
@@ -94,7 +96,8 @@ private struct Opening {
 
     mutating func route(for jobType: JobType) throws -> Route {
         let format = WeightFormat(jobType.dtype)
-        let encoder = try encoder(path(jobType.encoder), format: format)
+        let encoder = try encoder(
+            path(jobType.encoder), format: format, depth: try depth(for: jobType))
         let route: Route
         switch jobType.mode {
         case .llm, .slm:
@@ -105,17 +108,17 @@ private struct Opening {
                 largeGenerator: nil)
         case .hybrid:
             let small = try smallModel(jobType, encoder: encoder)
-            let needsLarge = jobType.fallback != nil || jobType.shadow > 0
             route = Route(
                 jobType: jobType, encoder: encoder,
                 promptTokenizer: try tokenizer(path(jobType.encoder)),
                 generator: Generator(
                     model: jobType.decoder, decoder: small.decoder, projector: small.projector,
                     head: try head(of: small.decoder, jobType, model: jobType.decoder),
-                    tokenizer: try tokenizer(path(jobType.decoder)),
-                    decoderPrompt: try decoderPrompt(jobType, model: jobType.decoder)),
+                    tokenizer: try tokenizer(small.tokens),
+                    decoderPrompt: try decoderPrompt(jobType, folder: small.tokens)),
                 draftModel: nil,
-                largeGenerator: needsLarge ? try ownGenerator(jobType.encoder, jobType) : nil)
+                largeGenerator: jobType.needsLargeGenerator
+                    ? try ownGenerator(jobType.encoder, jobType) : nil)
         case .speculative:
             let small = try smallModel(jobType, encoder: encoder)
             let large = try ownGenerator(jobType.decoder, jobType)
@@ -137,30 +140,41 @@ private struct Opening {
     private mutating func ownGenerator(_ model: String, _ jobType: JobType) throws -> Generator {
         let format = WeightFormat(jobType.dtype)
         let own = try folder(path(model))
-        let decoder = try decoder("\(format) own \(own.path)") {
-            ModelLibrary.Decoder(model: try Decoders.own(own, format: format))
+        let decoder = try decoder("\(format) own \(own.path)") { [pool] in
+            ModelLibrary.Decoder(model: try Decoders.own(own, format: format, pool: pool))
         }
         return Generator(
             model: model, decoder: decoder, projector: identityProjector,
             head: try head(of: decoder, jobType, model: model),
             tokenizer: try tokenizer(path(model)),
-            decoderPrompt: try decoderPrompt(jobType, model: model))
+            decoderPrompt: try decoderPrompt(jobType, folder: path(model)))
     }
 
     /// The small model behind the large one.
+    ///
+    /// - Returns: beside it the folder whose tokenizer its tokens are of.
     private mutating func smallModel(
         _ jobType: JobType, encoder: Int
-    ) throws -> (decoder: Int, projector: Int) {
+    ) throws -> (decoder: Int, projector: Int, tokens: String) {
         let format = WeightFormat(jobType.dtype)
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
-        try expectSameFolder(manifest, llm: path(jobType.encoder))
+        let llm = try folder(path(jobType.encoder))
+        try expectSameFolder(manifest, llm: llm.path)
         let projector = try projector(manifest, slm: slm, encoder: encoder)
-        let decoder = try decoder("\(format) hybrid \(slm.path)") {
+        let decoder = try decoder("\(format) hybrid \(slm.path)") { [pool] in
             ModelLibrary.Decoder(
-                model: try Decoders.slm(slm, manifest: manifest, format: format))
+                model: try Decoders.slm(
+                    slm, manifest: manifest, llm: llm, format: format, pool: pool))
         }
-        return (decoder, projector)
+        // Layers of the large model write its tokens.
+        return (decoder, projector, manifest.fusion == .layers ? llm.path : slm.path)
+    }
+
+    /// Layers of a decoder-only LLM that the documents of a job type go through; nil for all.
+    private func depth(for jobType: JobType) throws -> Int? {
+        guard jobType.mode == .hybrid, !jobType.needsLargeGenerator else { return nil }
+        return try SLMManifest(folder: path(jobType.slm ?? "")).llmDepth
     }
 
     /// The same decoder with another to propose, as a decoder of its own: weights are shared.
@@ -190,10 +204,18 @@ private struct Opening {
         return opened
     }
 
-    private mutating func encoder(_ path: String, format: WeightFormat) throws -> Int {
+    private mutating func encoder(
+        _ path: String, format: WeightFormat, depth: Int?
+    ) throws -> Int {
         let key = "\(format) \(path)"
-        if let index = encoderOfKey[key] { return index }
-        encoders.append(try Encoder(folder(path), format: format))
+        if let index = encoderOfKey[key] {
+            if let loaded = encoders[index].depth, loaded < depth ?? .max {
+                encoders[index] = try Encoder(
+                    folder(path), format: format, depth: depth, pool: pool)
+            }
+            return index
+        }
+        encoders.append(try Encoder(folder(path), format: format, depth: depth, pool: pool))
         encoderOfKey[key] = encoders.count - 1
         return encoders.count - 1
     }
@@ -236,9 +258,9 @@ private struct Opening {
     }
 
     /// The job type's `decoder_prompt` as a model's tokens.
-    private mutating func decoderPrompt(_ jobType: JobType, model: String) throws -> [Int32] {
+    private mutating func decoderPrompt(_ jobType: JobType, folder: String) throws -> [Int32] {
         guard let text = jobType.decoderPrompt else { return [] }
-        return try tokenizer(path(model)).encode([.template(text)], ends: .none)
+        return try tokenizer(folder).encode([.template(text)], ends: .none)
     }
 
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
@@ -279,7 +301,9 @@ private struct Opening {
     /// of the vocabulary and the kind of model.
     private mutating func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
         let folders = [path(jobType.encoder), path(jobType.slm ?? "")]
-        guard try tokenizer(folders[0]).hasSamePieces(as: tokenizer(folders[1])) else {
+        // Layers of the large model have its tokens.
+        let isCut = try SLMManifest(folder: folders[1]).fusion == .layers
+        guard try isCut || tokenizer(folders[0]).hasSamePieces(as: tokenizer(folders[1])) else {
             throw Refused(
                 "expected \(folders[1]) to have the tokenizer of \(folders[0]), "
                     + "since it proposes tokens in speculative mode, found another")
@@ -290,10 +314,11 @@ private struct Opening {
                 "expected \(folders[1]) to have the vocabulary of \(folders[0]) in speculative "
                     + "mode, \(rows[0]) rows, found \(rows[1])")
         }
-        guard [large, small].allSatisfy({ decoders[$0].model.maximumPositions == nil }) else {
+        for folder in folders {
+            guard case .gpt2? = self.folders[folder]?.configuration else { continue }
             throw Refused(
-                "expected \(folders[0]) and \(folders[1]) to be T5 models in speculative mode, "
-                    + "found a GPT-2")
+                "expected \(folders[0]) and \(folders[1]) to be other than a GPT-2 in speculative "
+                    + "mode, found a GPT-2 in \(folder)")
         }
     }
 
@@ -339,6 +364,11 @@ private struct Opening {
             }
         }
     }
+}
+
+extension JobType {
+    /// Whether the large model of a hybrid writes, too.
+    fileprivate var needsLargeGenerator: Bool { fallback != nil || shadow > 0 }
 }
 
 extension WeightFormat {

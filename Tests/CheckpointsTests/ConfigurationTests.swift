@@ -176,7 +176,13 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"format": 2, "llm": "../llm", "fusion": "add"}"#, "format"),
+        (#"{"format": 3, "llm": "../llm", "fusion": "add"}"#, "format"),
+        (#"{"format": 1, "llm": "../llm", "fusion": "add", "llm_layer": 3}"#, "format"),
+        (#"{"format": 2, "llm": "../llm", "fusion": "add", "llm_layer": 0}"#, "llm_layer"),
+        (#"{"format": 2, "llm": "../llm", "fusion": "add", "layers": [1]}"#, "layers"),
+        (#"{"format": 2, "llm": "../llm", "fusion": "layers"}"#, "layers"),
+        (#"{"format": 2, "llm": "../llm", "fusion": "layers", "layers": [2, 1]}"#, "layers"),
+        (#"{"format": 2, "llm": "../llm", "fusion": "layers", "layers": [-1]}"#, "layers"),
         (#"{"llm": "../llm", "fusion": "add"}"#, "format"),
         (#"{"format": 1, "fusion": "add"}"#, "llm"),
         (#"{"format": 1, "llm": "", "fusion": "add"}"#, "llm"),

@@ -12,18 +12,21 @@ struct GoldenModel {
 
     /// - Parameter folder: what holds the golden's folders; the fixture unless given.
     init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
-        let folder = folder ?? Fixtures.path("golden/\(name)")
+        let folder = folder ?? Fixtures.model(name)
         let llm = try ModelFolder(path: folder + "/llm")
-        encoder = try Encoder(llm, format: format)
+        let pool = WeightPool()
         guard name.hasPrefix("hybrid") else {
+            encoder = try Encoder(llm, format: format, pool: pool)
             projector = .identity
-            decoder = try Decoders.own(llm, format: format)
+            decoder = try Decoders.own(llm, format: format, pool: pool)
             return
         }
         let slm = try ModelFolder(path: folder + "/slm")
         let manifest = try SLMManifest(folder: slm.path)
+        encoder = try Encoder(llm, format: format, depth: manifest.llmDepth, pool: pool)
         projector = try Projector(manifest, slm: slm, encoder: encoder)
-        decoder = try Decoders.slm(slm, manifest: manifest, format: format)
+        decoder = try Decoders.slm(
+            slm, manifest: manifest, llm: llm, format: format, pool: pool)
     }
 
     /// A T5 that ends its responses with other tokens than its configuration says.

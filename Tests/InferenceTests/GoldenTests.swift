@@ -7,9 +7,10 @@ import Testing
 
 /// Everything in golden/ agrees: alone and in one batch.
 @Suite struct GoldenTests {
-    static let plain = Fixtures.goldens.filter { !$0.hasPrefix("hybrid") }
+    static let all = Fixtures.goldens + Fixtures.rotary + Fixtures.families
+    static let plain = all.filter { !$0.hasPrefix("hybrid") }
 
-    @Test(arguments: plain, [false, true])
+    @Test(arguments: plain.filter { $0.hasPrefix("t5") }, [false, true])
     func encoderStates(name: String, inOneBatch: Bool) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
@@ -28,7 +29,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.goldens)
+    @Test(arguments: all)
     func firstLogits(name: String) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
@@ -39,12 +40,12 @@ import Testing
             }, workspace: workspace)
         let head = model.decoder.head
         let vocabulary = head.columns
-        let hidden = FloatBuffer(count: rows.count * model.decoder.stateWidth)
+        let hidden = FloatBuffer(count: rows.count * model.decoder.hiddenWidth)
         let logits = FloatBuffer(count: rows.count * vocabulary)
         model.decoder.step(
             rows, tokens: rows.map { _ in head.startID }, into: hidden, workspace: workspace)
         head.logits(
-            hidden.rows(width: model.decoder.stateWidth), into: logits.rows(width: vocabulary),
+            hidden.rows(width: model.decoder.hiddenWidth), into: logits.rows(width: vocabulary),
             workspace: workspace)
         for (index, expected) in cases.enumerated() {
             let own = logits.withFloats { Array($0[index * vocabulary..<(index + 1) * vocabulary]) }
@@ -55,7 +56,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.goldens, [false, true])
+    @Test(arguments: all, [false, true])
     func greedy(name: String, inOneBatch: Bool) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
@@ -68,7 +69,7 @@ import Testing
         #expect(responses.map { $0?.tokens } == cases.map(\.greedyIds))
     }
 
-    @Test(arguments: plain, [false, true])
+    @Test(arguments: plain + Fixtures.rotary.filter { $0.hasPrefix("hybrid") }, [false, true])
     func fourBeams(name: String, inOneBatch: Bool) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
@@ -83,7 +84,7 @@ import Testing
     }
 
     /// The same bits, not only the same tokens, whatever rides in the batch.
-    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    @Test(arguments: all, WeightFormat.allCases)
     func batchMatesChangeNothing(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let prompts = try Golden.load(name).cases.map(\.inputIds)

@@ -27,19 +27,19 @@ import Testing
         }
     }
 
-    private static func kernels(_ level: KernelLevel) throws -> l2s_kernels {
+    static func kernels(_ level: KernelLevel) throws -> l2s_kernels {
         try #require(l2s_kernels_for(level.code)).pointee
     }
 
-    private static let twin = l2s_reference_kernels().pointee
+    static let twin = l2s_reference_kernels().pointee
 
     /// Sums of `terms` products of magnitude ≤ 1 differ by rounding only. Partial sums grow with
     /// the root of their terms and so do roundings of them taken together: their deviation is
     /// 0.07 · terms units, and of a million sums one is 5 or 6 of these away.
-    private func expectClose(_ found: [Float], _ expected: [Float], terms: Int) {
+    static func expectClose(_ found: [Float], _ expected: [Float], terms: Int) {
         let tolerance = 0.4 * Float.ulpOfOne * Float(terms) + 6e-6
         let worst = zip(found, expected).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
-        #expect(worst <= tolerance, "seed \(Self.seed)")
+        #expect(worst <= tolerance, "seed \(seed)")
     }
 
     @Test(arguments: levels, WeightFormat.allCases)
@@ -73,7 +73,7 @@ import Testing
                     a, inner, rows, inner, $0, columns, &expected, columns, accumulate, bias,
                     activation, nil)
             }
-            expectClose(found, expected, terms: inner)
+            Self.expectClose(found, expected, terms: inner)
             if rounds {
                 var again = start
                 weights.withKernelView {
@@ -152,92 +152,29 @@ import Testing
             var expected = x
             kernels.rms_norm(x, weight, 1e-6, rows, width, &found)
             Self.twin.rms_norm(x, weight, 1e-6, rows, width, &expected)
-            expectClose(found, expected, terms: width)
+            Self.expectClose(found, expected, terms: width)
             kernels.layer_norm(x, weight, bias, 1e-5, rows, width, &found)
             Self.twin.layer_norm(x, weight, bias, 1e-5, rows, width, &expected)
-            expectClose(found, expected, terms: width)
+            Self.expectClose(found, expected, terms: width)
             (found, expected) = (x, x)
             bias.withUnsafeBufferPointer { bias in
                 let last = bias.baseAddress.map { $0 + rows - 1 }
                 kernels.softmax(&found, width, rows, width, 0.7, last, -1)
                 Self.twin.softmax(&expected, width, rows, width, 0.7, last, -1)
             }
-            expectClose(found, expected, terms: width)
+            Self.expectClose(found, expected, terms: width)
             (found, expected) = (x, x)
             kernels.gated_gelu(&found, weight + weight, min(width, found.count))
             Self.twin.gated_gelu(&expected, weight + weight, min(width, expected.count))
-            expectClose(found, expected, terms: 1)
+            Self.expectClose(found, expected, terms: 1)
+            (found, expected) = (x, x)
+            kernels.gated_silu(&found, weight + weight, min(width, found.count))
+            Self.twin.gated_silu(&expected, weight + weight, min(width, expected.count))
+            Self.expectClose(found, expected, terms: 1)
+            kernels.soft_cap(&found, width, 0.4, 2.5)
+            Self.twin.soft_cap(&expected, width, 0.4, 2.5)
+            Self.expectClose(found, expected, terms: 1)
         }
-    }
-
-    @Test(arguments: levels, WeightFormat.allCases)
-    func attendToACache(level: KernelLevel, format: WeightFormat) throws {
-        let kernels = try Self.kernels(level)
-        var random = Random(4)
-        for round in 0..<14 {
-            let heads = random.int(1...5)
-            let headWidth = [4, 8, 24, 32, 64, 80, 128][round % 7]
-            let width = heads * headWidth
-            let cache = Self.stainedCache(
-                layers: 1, heads: heads, headWidth: headWidth, positions: random.int(1...290),
-                format: format)
-            let length = random.int(1...cache.capacity)
-            let keys = random.floats(length * width)
-            let values = random.floats(length * width)
-            cache.withKernelView(0) { kernels.remember($0, 0, length, keys, values, width) }
-            let rows = random.int(1...14)
-            let queries = random.floats(rows * width)
-            let bias = random.floats(heads * length + rows)
-            var scratch = FloatBuffer(count: 0)
-            var found = [Float](repeating: 0, count: rows * width)
-            var expected = found
-            func attend(_ kernels: l2s_kernels, rows: Range<Int>, into output: inout [Float]) {
-                cache.withKernelView(0) { view in
-                    scratch = FloatBuffer(count: l2s_attend_scratch(rows.count, view))
-                    bias.withUnsafeBufferPointer { bias in
-                        kernels.attend(
-                            Array(queries[rows.lowerBound * width..<rows.upperBound * width]),
-                            width, rows.count, view, length, 0.5,
-                            bias.baseAddress.map { $0 + queries.count / width - rows.lowerBound },
-                            length, -1, scratch.base, &output, width)
-                    }
-                }
-            }
-            attend(kernels, rows: 0..<rows, into: &found)
-            attend(Self.twin, rows: 0..<rows, into: &expected)
-            if format == .int8 {
-                // Weights of attention are whole numbers up to 16,383, and may differ by one.
-                #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 2e-4 }, "\(Self.seed)")
-            } else {
-                expectClose(found, expected, terms: length)
-            }
-            // A row alone has the same bits as in company.
-            let row = random.int(0...rows - 1)
-            var alone = [Float](repeating: 0, count: width)
-            attend(kernels, rows: row..<row + 1, into: &alone)
-            #expect(alone == Array(found[row * width..<(row + 1) * width]))
-        }
-    }
-
-    /// One whose memory an earlier document left full of NaN.
-    private static func stainedCache(
-        layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat
-    ) -> KeyValueCache {
-        let memory = CacheMemory()
-        func cache() -> KeyValueCache {
-            KeyValueCache(
-                layers: layers, heads: heads, headWidth: headWidth, positions: positions,
-                format: format, memory: memory)
-        }
-        let old = cache()
-        for layer in 0..<layers {
-            old.withKernelView(layer) { view in
-                memset(view.pointee.keys, 0xFF, l2s_cache_key_bytes(view))
-                memset(view.pointee.values, 0xFF, l2s_cache_value_bytes(view))
-                memset(view.pointee.key_scales, 0xFF, l2s_cache_scale_bytes(view))
-            }
-        }
-        return cache()
     }
 
     /// Memory of finished documents is used again, and no more of it is kept than was in use.
@@ -256,57 +193,6 @@ import Testing
         #expect(memory.take(60) !== second && third !== first)
         memory.giveBack(third)
         #expect(memory.take(100) === third)
-    }
-
-    /// What a cache is told is what attention reads from it, to the precision of its format.
-    @Test(arguments: levels, WeightFormat.allCases)
-    func rememberKeepsKeysAndValues(level: KernelLevel, format: WeightFormat) throws {
-        let kernels = try Self.kernels(level)
-        var random = Random(6)
-        for _ in 0..<6 {
-            let (heads, headWidth) = (random.int(1...4), random.int(1...70))
-            let width = heads * headWidth
-            let cache = Self.stainedCache(
-                layers: 2, heads: heads, headWidth: headWidth, positions: 70, format: format)
-            let keys = random.floats(70 * width)
-            let values = random.floats(70 * width)
-            // In runs of any lengths, from any place on: int8 keeps four positions together.
-            cache.withKernelView(1) { view in
-                var position = 0
-                while position < 70 {
-                    let run = min(random.int(1...9), 70 - position)
-                    let place = position * width..<(position + run) * width
-                    kernels.remember(
-                        view, position, run, Array(keys[place]), Array(values[place]), width)
-                    position += run
-                }
-            }
-            let queries = random.floats(width, -3...3)
-            var found = [Float](repeating: 0, count: width)
-            cache.withKernelView(1) { view in
-                let scratch = FloatBuffer(count: l2s_attend_scratch(1, view))
-                Self.twin.attend(
-                    queries, width, 1, view, 70, 1, nil, 0, 0, scratch.base, &found, width)
-            }
-            var expected = [Float](repeating: 0, count: width)
-            for head in 0..<heads {
-                let own = head * headWidth..<(head + 1) * headWidth
-                let scores = (0..<70).map { position in
-                    own.reduce(0.0) { $0 + Double(queries[$1] * keys[position * width + $1]) }
-                }
-                let weights = scores.map { exp($0 - (scores.max() ?? 0)) }
-                let total = weights.reduce(0, +)
-                for column in own {
-                    expected[column] = Float(
-                        (0..<70).reduce(0.0) {
-                            $0 + weights[$1] / total * Double(values[$1 * width + column])
-                        })
-                }
-            }
-            let step: Float = [.float32: 1e-5, .bfloat16: 0.02, .int8: 0.1][format] ?? 0
-            let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? 0
-            #expect(worst <= step, "seed \(Self.seed)")
-        }
     }
 
     @Test func argmaxTakesTheFirstOfEquals() {

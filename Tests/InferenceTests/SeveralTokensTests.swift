@@ -5,7 +5,7 @@ import Testing
 
 /// A row that takes several tokens in one pass has the bits of a row that takes them one by one.
 @Suite struct SeveralTokensTests {
-    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func oneByOneAndTogether(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let cases = try Golden.load(name).cases.filter { $0.greedyIds.count > 3 }
@@ -21,7 +21,7 @@ import Testing
     }
 
     /// Tokens that were taken back leave no trace.
-    @Test(arguments: Fixtures.goldens, WeightFormat.allCases)
+    @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func rewinding(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let golden = try #require(Golden.load(name).cases.first { $0.greedyIds.count > 3 })
@@ -45,7 +45,7 @@ extension GoldenModel {
     }
 
     fileprivate func hidden(_ rows: [DecoderRow], _ tokens: [Int32]) -> [Float] {
-        let hidden = FloatBuffer(count: rows.count * decoder.stateWidth)
+        let hidden = FloatBuffer(count: rows.count * decoder.hiddenWidth)
         decoder.step(rows, tokens: tokens, into: hidden, workspace: Workspace())
         return hidden.withFloats { Array($0) }
     }

@@ -13,4 +13,20 @@ package enum Fixtures {
     package static let goldens = [
         "t5-v1.0", "t5-v1.1", "t5-resaved", "hybrid-t5-add", "hybrid-t5-cross", "hybrid-gpt2-add",
     ]
+
+    /// The same for models with rotary positions, which have several folders' kinds of tokenizer.
+    package static let rotary = [
+        "llama", "gemma3", "t5gemma", "hybrid-llama-cross", "hybrid-llama-replace",
+    ]
+
+    /// Decoder-only models without a tokenizer, made and computed by families/generate.py.
+    package static let families = [
+        "llama3", "llama-biases", "mistral", "qwen2", "qwen3", "gemma2", "gemma3-linear",
+        "hybrid-layers",
+    ]
+
+    /// The folder of one of these models, with its expected.json.
+    package static func model(_ name: String) -> String {
+        path((families.contains(name) ? "families/" : "golden/") + name)
+    }
 }

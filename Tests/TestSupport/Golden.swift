@@ -7,6 +7,11 @@ package struct Golden: Decodable {
         package let inputIds: [Int32]
         package let encoderFirst4: [[Float]]?
         package let encoderAbsMean: Float?
+        /// By layer, counted from 1, or `last`.
+        package let layerFirst4: [String: [[Float]]]?
+        /// Of hybrids with a decoder-only LLM.
+        package let llmFirst4: [[Float]]?
+        package let projectedFirst4: [[Float]]?
         package let firstStepTopIds: [Int]
         package let firstStepTopLogits: [Float]
         package let greedyIds: [Int32]
@@ -16,12 +21,12 @@ package struct Golden: Decodable {
 
     package let cases: [Case]
 
-    /// - Parameter name: one of `Fixtures.goldens`.
+    /// - Parameter name: one of `Fixtures.goldens`, `rotary` or `families`.
     package static func load(_ name: String) throws -> Golden {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         let data = try Data(
-            contentsOf: URL(fileURLWithPath: Fixtures.path("golden/\(name)/expected.json")))
+            contentsOf: URL(fileURLWithPath: Fixtures.model(name) + "/expected.json"))
         return try decoder.decode(Golden.self, from: data)
     }
 }

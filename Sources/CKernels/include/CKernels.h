@@ -41,6 +41,19 @@ typedef struct {
     float *key_scales, *value_scales;
 } l2s_cache;
 
+// How query rows attend to the `length` positions that a cache holds. Row r stands at `position` + r
+// among them and sees `before` positions before its own and `after` behind it, SIZE_MAX for all.
+// `group` query heads side by side share one head of the cache. Scores are multiplied by `scale`,
+// become cap · tanh(score / cap) where `cap` is not 0, and get a bias: that of row r and query head h
+// starts at bias + h · bias_stride + r · bias_step; bias may be null.
+typedef struct {
+    size_t length, position, before, after, group;
+    float scale, cap;
+    const float *bias;
+    size_t bias_stride;
+    ptrdiff_t bias_step;
+} l2s_attention;
+
 typedef enum {
     L2S_PORTABLE = 0,
     L2S_AVX2 = 1,
@@ -71,7 +84,7 @@ typedef struct l2s_kernels {
                    size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
                    l2s_activation activation, void *scratch);
 
-    // out[r, :] = x[r, :] · rsqrt(mean(x²) + epsilon) · weight
+    // out[r, :] = x[r, :] · rsqrt(mean(x²) + epsilon) · weight. out may be x.
     void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t rows, size_t width,
                      float *out);
 
@@ -86,6 +99,16 @@ typedef struct l2s_kernels {
 
     // gate[i] = gelu(gate[i]) · up[i]
     void (*gated_gelu)(float *gate, const float *up, size_t count);
+    // gate[i] = gate[i] / (1 + e^−gate[i]) · up[i]
+    void (*gated_silu)(float *gate, const float *up, size_t count);
+    // x[i] = cap · tanh(x[i] · scale)
+    void (*soft_cap)(float *x, size_t count, float scale, float cap);
+
+    // Rotary positions (arXiv 2104.09864), in place: rows of heads · width, `stride` apart. Channels
+    // i and i + width / 2 of every head turn by an angle whose cosine and sine are
+    // angles[r · width + i] and angles[r · width + width / 2 + i].
+    void (*rotate)(float *x, size_t stride, size_t rows, size_t heads, size_t width,
+                   const float *angles);
 
     // 256 · rounds multiplications and as many additions in registers: what products are held to.
     float (*multiply_add)(size_t rounds);
@@ -97,13 +120,11 @@ typedef struct l2s_kernels {
     // The largest of x; NaN never is.
     float (*highest)(const float *x, size_t count);
 
-    // out[r] = softmax(queries[r] · keysᵀ · scale + bias) · values over `length` positions, head by
-    // head; queries and out [rows, heads · head_width], ldq and ldo apart. The bias of row r and
-    // head h starts at bias + h · bias_stride + r · bias_step; bias may be null. An int8 cache is
-    // multiplied in int8. scratch: l2s_attend_scratch(rows, cache) floats on a 64-byte boundary.
+    // out[r] = softmax(scores of queries[r] · keysᵀ) · values, head by head: queries and out
+    // [rows, group · heads · head_width], ldq and ldo apart. An int8 cache is multiplied in int8.
+    // scratch: l2s_attend_scratch(rows, group, cache) floats on a 64-byte boundary.
     void (*attend)(const float *queries, size_t ldq, size_t rows, const l2s_cache *cache,
-                   size_t length, float scale, const float *bias, size_t bias_stride,
-                   ptrdiff_t bias_step, float *scratch, float *out, size_t ldo);
+                   const l2s_attention *attention, float *scratch, float *out, size_t ldo);
 
     // Writes `count` positions from `position` on: key and value [count, heads · head_width],
     // `stride` apart.
@@ -167,7 +188,10 @@ size_t l2s_product_scratch_bytes(size_t inner, size_t columns);
 size_t l2s_cache_key_bytes(const l2s_cache *cache);
 size_t l2s_cache_value_bytes(const l2s_cache *cache);
 size_t l2s_cache_scale_bytes(const l2s_cache *cache);
-size_t l2s_attend_scratch(size_t rows, const l2s_cache *cache);
+// Copies the first `count` positions between caches that differ in nothing but their capacity. What
+// lies behind them in the target is undefined.
+void l2s_cache_copy(const l2s_cache *target, const l2s_cache *source, size_t count);
+size_t l2s_attend_scratch(size_t rows, size_t group, const l2s_cache *cache);
 
 // Keeps the calling thread on the index-th (modulo their number) of the processors that it may run
 // on. Returns 0 where that is not permitted.

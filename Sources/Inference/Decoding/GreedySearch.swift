@@ -85,7 +85,7 @@ extension GreedySearch {
     var unreadBySpeculation: [Int32] {
         guard let speculation else { return [] }
         let sequence = speculation.opening + written + proposals
-        return Array(sequence[speculation.row.position...])
+        return Array(sequence[speculation.row.taken...])
     }
 
     /// The tokens that may not be proposed next.
@@ -104,6 +104,6 @@ struct Speculation {
 
     /// Takes back what it read beyond so many written tokens.
     fileprivate func forget(after written: Int) {
-        row.rewind(by: max(0, row.position - (opening.count - 1 + written)))
+        row.rewind(by: max(0, row.taken - (opening.count - 1 + written)))
     }
 }

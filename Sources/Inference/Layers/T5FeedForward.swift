@@ -25,12 +25,8 @@ struct T5FeedForward: Sendable {
     var matrices: [PackedMatrix] { [inner, outer] }
 
     func apply(to x: Rows, workspace: Workspace) {
-        // As many rows at a time as keep the inner activations in the cache; no piece is small, for
-        // each waits for the first weights from memory.
-        let pieces = max(1, (x.count + 128) / 256)
-        let step = max(1, (x.count + pieces - 1) / pieces)
-        for first in stride(from: 0, to: x.count, by: step) {
-            let block = x.rows(first..<min(first + step, x.count))
+        for own in x.count.pieces(of: 256) {
+            let block = x.rows(own)
             workspace.scope {
                 let normed = workspace.rows(block.count, block.width)
                 let hidden = workspace.rows(block.count, inner.columns)

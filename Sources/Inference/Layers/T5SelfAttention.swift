@@ -131,7 +131,7 @@ struct T5SelfAttention: Sendable {
 
 extension [Range<Int>] {
     /// Neighbours together while they have no more than `rows` rows.
-    fileprivate func grouped(rows: Int) -> [ArraySlice<Range<Int>>] {
+    func grouped(rows: Int) -> [ArraySlice<Range<Int>>] {
         var groups: [ArraySlice<Range<Int>>] = []
         var first = startIndex
         for index in indices

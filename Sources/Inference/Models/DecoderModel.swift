@@ -5,6 +5,8 @@ package protocol DecoderModel: Sendable {
     var head: OutputHead { get }
     /// Width of the prompt states that it takes.
     var stateWidth: Int { get }
+    /// Width of what its head takes.
+    var hiddenWidth: Int { get }
     /// Prompt and response together, where the model has such a limit.
     var maximumPositions: Int? { get }
 
@@ -12,7 +14,7 @@ package protocol DecoderModel: Sendable {
     func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow]
 
     /// One token per row, each joining its row's cache; writes what the head makes the next
-    /// token of to `hidden` [rows, stateWidth]. A row that occurs several times takes that many
+    /// token of to `hidden` [rows, hiddenWidth]. A row that occurs several times takes that many
     /// tokens in one pass, at consecutive positions, each seeing those before it; the bits are
     /// those of as many passes.
     func step(
@@ -22,9 +24,14 @@ package protocol DecoderModel: Sendable {
     func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost
 }
 
+extension DecoderModel {
+    package var hiddenWidth: Int { stateWidth }
+}
+
 /// A prompt as a `DecoderModel` takes it.
 package struct OpenedPrompt: Sendable {
-    /// [tokens, stateWidth]: encoder states, or input embeddings of an SLM that reads by itself.
+    /// [tokens, stateWidth]: encoder states, or input embeddings of an SLM that reads by itself; or
+    /// the keys and values of a reading that the decoder goes on from.
     package let states: PromptStates
     /// At most so many tokens will follow it: those of the decoder's prompt and of the response.
     package let maximumNewTokens: Int

@@ -19,6 +19,8 @@ package final class DecoderRow {
     let source: Source?
     /// Where the next token goes in `cache`.
     private(set) var position: Int
+    /// Where the first token of the response went.
+    private let start: Int
     /// The vector that stands in for the first token's embedding: the last row of a decoder-only
     /// model's prefix.
     var firstInput: FloatBuffer?
@@ -27,6 +29,7 @@ package final class DecoderRow {
         self.cache = cache
         self.source = source
         self.position = position
+        start = position
         self.firstInput = firstInput
     }
 
@@ -42,7 +45,27 @@ package final class DecoderRow {
         position -= count
     }
 
-    func fork() -> DecoderRow {
-        DecoderRow(cache: cache.copy(), source: source, position: position, firstInput: firstInput)
+    /// Tokens of the response, the first input included, that it has taken.
+    var taken: Int { position - start }
+
+    func fork() -> DecoderRow { DecoderRow(forking: self) }
+
+    private init(forking row: DecoderRow) {
+        cache = row.cache.copy()
+        source = row.source
+        position = row.position
+        start = row.start
+        firstInput = row.firstInput
+    }
+}
+
+extension Rows {
+    /// Puts each row's first input in the place of its token's embedding, once.
+    func takeFirstInputs(of rows: [DecoderRow]) {
+        for (index, row) in rows.enumerated() {
+            guard let first = row.firstInput else { continue }
+            self.rows(index..<index + 1).copy(from: first.rows(width: width))
+            row.firstInput = nil
+        }
     }
 }

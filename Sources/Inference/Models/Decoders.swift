@@ -4,20 +4,22 @@ package import Checkpoints
 package enum Decoders {
     /// `llm` and `slm`: the model's own decoder after its own encoder.
     package static func own(
-        _ folder: ModelFolder, format: WeightFormat = .float32
+        _ folder: ModelFolder, format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws -> any DecoderModel {
         switch folder.configuration {
         case .t5: try T5Decoder(folder, format: format)
         case .gpt2: try GPT2Decoder(folder, format: format)
-        case .rotary, .t5gemma:
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
+        case .rotary: try RotaryDecoder(folder, format: format, pool: pool)
+        case .t5gemma: try T5GemmaDecoder(folder, format: format)
         }
     }
 
-    /// `hybrid`: the SLM behind a projector.
+    /// `hybrid`: the SLM behind a projector, or made of the LLM's layers.
+    ///
+    /// - Parameter llm: the large model's folder.
     package static func slm(
-        _ folder: ModelFolder, manifest: SLMManifest, format: WeightFormat = .float32
+        _ folder: ModelFolder, manifest: SLMManifest, llm: ModelFolder,
+        format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws -> any DecoderModel {
         switch (folder.configuration, manifest.fusion) {
         case (.t5, .crossAttention): return try T5Decoder(folder, format: format)
@@ -25,14 +27,23 @@ package enum Decoders {
             return try T5Decoder(
                 folder, ownEncoder: T5Encoder(folder, format: format), format: format)
         case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder, format: format)
-        case (.gpt2, .crossAttention):
+        case (.rotary, .add), (.rotary, .replace):
+            return try RotaryDecoder(folder, format: format, pool: pool)
+        case (.rotary, .layers):
+            return try RotaryDecoder(
+                cut: folder, layers: manifest.layers, of: llm, format: format, pool: pool)
+        case (.gpt2, .crossAttention), (.rotary, .crossAttention), (.t5gemma, _),
+            (.t5, .layers), (.gpt2, .layers):
+            let expected: String =
+                switch manifest.fusion {
+                case .crossAttention: "a T5 SLM"
+                case .layers: "layers of a decoder-only LLM"
+                case .add, .replace: "a T5, a GPT-2 or a decoder-only SLM with rotary positions"
+                }
             throw InferenceError.wrongModel(
                 path: folder.path,
-                expected: "a T5 SLM for the fusion cross_attention of its l2s.json",
-                found: "a GPT-2, which has no cross-attention")
-        case (.rotary, _), (.t5gemma, _):
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
+                expected: expected + " for the fusion \(manifest.fusion.rawValue) of its "
+                    + SLMManifest.fileName, found: folder.configuration.name)
         }
     }
 }

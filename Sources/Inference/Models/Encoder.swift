@@ -4,6 +4,8 @@ package import Checkpoints
 package struct Encoder: Sendable {
     private enum Kind: Sendable {
         case encoder(T5Encoder)
+        case t5gemma(T5GemmaEncoder)
+        case rotary(RotaryEncoder)
         /// A decoder-only model that reads for itself takes its own embeddings as the prefix.
         case embeddings
     }
@@ -15,11 +17,17 @@ package struct Encoder: Sendable {
     /// The folder, for errors.
     package let path: String
 
-    /// Loads the encoder of a T5, or the embedding of a GPT-2 that reads for itself, and the soft
-    /// prompt if the folder has one.
+    /// Loads the encoder of a T5 or T5Gemma, the layers of a decoder-only model, or the embedding of a
+    /// GPT-2 that reads for itself, and the soft prompt if the folder has one.
     ///
+    /// - Parameters:
+    ///   - depth: layers of a decoder-only model that are needed; nil for all. Others are not loaded.
+    ///   - pool: what was opened already.
     /// - Throws: `CheckpointError`; `InferenceError` for a T5 that has only a decoder.
-    package init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
+    package init(
+        _ folder: ModelFolder, format: WeightFormat = .float32, depth: Int? = nil,
+        pool: WeightPool = WeightPool()
+    ) throws {
         path = folder.path
         switch folder.configuration {
         case .t5(let configuration):
@@ -34,12 +42,19 @@ package struct Encoder: Sendable {
         case .gpt2:
             kind = .embeddings
             embedding = try GPT2Decoder.embedding(folder)
-        case .rotary, .t5gemma:
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 or a GPT-2", found: folder.configuration.name)
+        case .rotary(let configuration):
+            let encoder = try RotaryEncoder(
+                pool.rotary(folder, configuration, format: format),
+                depth: min(depth ?? .max, configuration.layers.count))
+            kind = .rotary(encoder)
+            embedding = encoder.embedding
+        case .t5gemma:
+            let encoder = try T5GemmaEncoder(folder, format: format)
+            kind = .t5gemma(encoder)
+            embedding = encoder.embedding
         }
         softPrompt = try SoftPrompt.stored(in: folder.path, width: embedding.width)
-            .map(EmbeddingTable.init)
+            .map { EmbeddingTable($0) }
     }
 
     /// Width of the states.
@@ -50,12 +65,30 @@ package struct Encoder: Sendable {
     /// Multiplications and additions of reading a document: two per weight and token, and those of
     /// attention's two products over all pairs of tokens.
     package func operations(tokens: Int) -> Double {
-        guard case .encoder(let encoder) = kind else { return 0 }
-        let tokens = tokens + softPromptTokens
-        let pairs = Double(tokens * tokens)
-        let configuration = encoder.configuration
-        return 2 * Double(encoder.weightCount) * Double(tokens)
-            + 4 * Double(configuration.encoderLayers * configuration.innerWidth) * pairs
+        let tokens = Double(tokens + softPromptTokens)
+        // Per layer the width of queries, and the share of pairs that see each other.
+        let (weights, width, layers, share): (Int, Int, Int, Double)
+        switch kind {
+        case .embeddings: return 0
+        case .encoder(let encoder):
+            let configuration = encoder.configuration
+            (weights, share) = (encoder.weightCount, 1)
+            (width, layers) = (configuration.innerWidth, configuration.encoderLayers)
+        case .t5gemma(let encoder):
+            let configuration = encoder.configuration
+            (weights, share) = (encoder.weightCount, 1)
+            (width, layers) = (configuration.queryWidth, configuration.layers.count)
+        case .rotary(let encoder):
+            (weights, share) = (encoder.weightCount, 0.5)
+            (width, layers) = (encoder.configuration.queryWidth, encoder.depth)
+        }
+        return 2 * Double(weights) * tokens + 4 * Double(layers * width) * share * tokens * tokens
+    }
+
+    /// Layers of a decoder-only model that are loaded; nil for encoders, which hand over their last
+    /// layer's states.
+    package var depth: Int? {
+        if case .rotary(let encoder) = kind { encoder.depth } else { nil }
     }
 
     /// Tokens must be below this.
@@ -92,8 +125,15 @@ package struct Encoder: Sendable {
                     0..<Int32(softPromptTokens), into: states.rows(document.lowerBound..<start))
                 embedding.gather(prompt.tokens, into: states.rows(start..<document.upperBound))
             }
-            if case .encoder(let encoder) = kind {
+            switch kind {
+            case .embeddings: break
+            case .encoder(let encoder):
                 encoder.encode(states, documents: documents, workspace: workspace)
+            case .t5gemma(let encoder):
+                encoder.encode(states, documents: documents, workspace: workspace)
+            case .rotary(let encoder):
+                return encoder.read(
+                    states, documents: documents, prompts: prompts, workspace: workspace)
             }
             return zip(prompts, documents).map { prompt, document in
                 prompt.projectors.map {

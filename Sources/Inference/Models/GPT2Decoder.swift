@@ -116,12 +116,7 @@ package final class GPT2Decoder: DecoderModel {
         workspace.scope {
             let x = workspace.rows(rows.count, stateWidth)
             embedding.gather(tokens, into: x)
-            for (index, row) in rows.enumerated() {
-                if let first = row.firstInput {
-                    x.rows(index..<index + 1).copy(from: first.rows(width: stateWidth))
-                    row.firstInput = nil
-                }
-            }
+            x.takeFirstInputs(of: rows)
             forward(x, rows: rows, workspace: workspace)
             Operators.layerNorm(
                 x, weight: norm.weight, bias: norm.bias, epsilon: configuration.epsilon,

@@ -8,14 +8,18 @@ package final class OutputHead: Sendable {
     package let endIDs: [Int32]
     /// The token of each column, ascending; nil where column and token are one.
     private let shortlist: [Int32]?
+    /// Logits become cap · tanh(logit / cap), which keeps their order.
+    private let cap: Float?
 
     init(
-        _ weights: PackedMatrix, startID: Int32, endIDs: [Int32], shortlist: [Int32]? = nil
+        _ weights: PackedMatrix, startID: Int32, endIDs: [Int32], shortlist: [Int32]? = nil,
+        cap: Float? = nil
     ) {
         self.weights = weights
         self.startID = startID
         self.endIDs = endIDs
         self.shortlist = shortlist
+        self.cap = cap
     }
 
     /// Logits that a row has.
@@ -45,7 +49,7 @@ package final class OutputHead: Sendable {
         let kept = Set(tokens).union(ends).sorted()
         return OutputHead(
             weights.gathering(kept.map(Int.init)), startID: startID, endIDs: endIDs,
-            shortlist: kept)
+            shortlist: kept, cap: cap)
     }
 
     func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }
@@ -69,6 +73,7 @@ package final class OutputHead: Sendable {
     /// hidden [rows, width] → logits [rows, columns]
     func logits(_ hidden: Rows, into logits: Rows, workspace: Workspace) {
         Operators.multiply(hidden, weights, into: logits, workspace: workspace)
+        if let cap { Operators.softCap(logits, cap: cap) }
     }
 
     /// Makes tokens impossible in one row of logits.

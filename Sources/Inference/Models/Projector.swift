@@ -19,12 +19,35 @@ package struct Projector: Sendable {
         case adapted(EmbeddingTable, weight: PackedMatrix, bias: WeightVector)
     }
 
+    /// What of a reading goes this way.
+    enum Source: Sendable {
+        /// What the model's own decoder takes: an encoder's states, or the keys and values of all
+        /// layers of a decoder-only model.
+        case own
+        /// After a layer of a decoder-only model, counted from 1, without the final norm unless it is
+        /// the last; nil for the last states of any model.
+        case states(afterLayer: Int?)
+        /// Keys and values of layers of a decoder-only model, counted from 0.
+        case caches(ofLayers: [Int])
+    }
+
+    let source: Source
     private let weights: Weights?
 
-    /// The encoder's own decoder writes: states pass unchanged.
-    package static let identity = Projector(weights: nil)
+    /// The encoder's own decoder writes: what it takes passes unchanged.
+    package static let identity = Projector(source: .own, weights: nil)
 
-    private init(weights: Weights?) { self.weights = weights }
+    /// States unchanged.
+    ///
+    /// - Parameter layer: see `Source.states`; at most the encoder's `depth`.
+    package static func states(afterLayer layer: Int? = nil) -> Projector {
+        Projector(source: .states(afterLayer: layer), weights: nil)
+    }
+
+    private init(source: Source, weights: Weights?) {
+        self.source = source
+        self.weights = weights
+    }
 
     /// Loads `projector.safetensors` of an SLM folder.
     ///
@@ -34,6 +57,11 @@ package struct Projector: Sendable {
             throw InferenceError.wrongModel(
                 path: encoder.path, expected: "a large model that reads its prompts' tokens alone",
                 found: SoftPrompt.fileName)
+        }
+        let depth = try manifest.depth(in: encoder)
+        guard manifest.fusion != .layers else {
+            self.init(source: .caches(ofLayers: manifest.layers), weights: nil)
+            return
         }
         // Small, and everything passes through it: it stays in full precision.
         let loader = WeightLoader(
@@ -49,7 +77,7 @@ package struct Projector: Sendable {
         let outer = try linear("projector.out", decoderWidth, inner.weight.columns)
         let addend: Addend
         switch (manifest.fusion, manifest.promptEmbedding) {
-        case (.replace, _), (.crossAttention, _):
+        case (.replace, _), (.crossAttention, _), (.layers, _):
             addend = .none
         case (.add, .slm):
             let table = try slm.embedding
@@ -63,7 +91,9 @@ package struct Projector: Sendable {
             let adapter = try linear("prompt_adapter", decoderWidth, encoder.width)
             addend = .adapted(encoder.embedding, weight: adapter.weight, bias: adapter.bias)
         }
-        weights = Weights(inner: inner, outer: outer, addend: addend)
+        self.init(
+            source: .states(afterLayer: depth),
+            weights: Weights(inner: inner, outer: outer, addend: addend))
     }
 
     /// states [tokens, encoder width] → [tokens, decoder width]
@@ -96,6 +126,28 @@ package struct Projector: Sendable {
     }
 }
 
+extension SLMManifest {
+    /// Layers of the LLM that its reading goes through for the small model.
+    ///
+    /// - Throws: `InferenceError` where the LLM does not have them.
+    fileprivate func depth(in encoder: Encoder) throws -> Int? {
+        let path = folder + "/" + Self.fileName
+        guard let wanted = llmDepth else { return nil }
+        guard let depth = encoder.depth else {
+            throw InferenceError.wrongModel(
+                path: path,
+                expected: "a decoder-only LLM, whose layers \(Self.layerFields) name",
+                found: encoder.path)
+        }
+        guard wanted <= depth else {
+            throw InferenceError.wrongModel(
+                path: path, expected: "layers of the LLM, which has \(depth) (\(encoder.path))",
+                found: "layer \(wanted) counted from 1")
+        }
+        return wanted
+    }
+}
+
 extension ModelConfiguration {
     package var width: Int {
         switch self {
@@ -117,11 +169,12 @@ extension ModelFolder {
             case .t5(let t5): EmbeddingTable(try weights.tokenEmbedding(width: t5.modelWidth))
             case .gpt2: try GPT2Decoder.embedding(self)
             case .rotary(let rotary):
-                EmbeddingTable(try weights.rotaryEmbedding(width: rotary.width))
+                EmbeddingTable(
+                    try weights.rotaryEmbedding(width: rotary.width), scale: rotary.embeddingScale)
             case .t5gemma(let t5gemma):
                 EmbeddingTable(
-                    try weights.tensor(
-                        "model.encoder.embed_tokens.weight", shape: [nil, t5gemma.encoder.width]))
+                    try weights.t5gemmaEmbedding(.encoder, width: t5gemma.encoder.width),
+                    scale: t5gemma.encoder.embeddingScale)
             }
         }
     }

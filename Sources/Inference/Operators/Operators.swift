@@ -63,6 +63,26 @@ enum Operators {
         for row in 0..<rows.count { kernels.gated_gelu(rows[row], rows[row] + half, half) }
     }
 
+    /// rows[r] [gate | up] → its first half becomes silu(gate) · up.
+    static func gatedSilu(_ rows: Rows) {
+        let half = rows.width / 2
+        for row in 0..<rows.count { kernels.gated_silu(rows[row], rows[row] + half, half) }
+    }
+
+    /// Every value x becomes cap · tanh(x / cap).
+    static func softCap(_ rows: Rows, cap: Float) {
+        for row in 0..<rows.count { kernels.soft_cap(rows[row], rows.width, 1 / cap, cap) }
+    }
+
+    /// Turns the heads of each row by the angles of the same row: see `rotate` in CKernels.h.
+    static func rotate(_ rows: Rows, headWidth: Int, angles: Rows) {
+        precondition(
+            angles.count == rows.count && angles.width == headWidth,
+            "[\(angles.count), \(angles.width)] for \(rows.count) rows")
+        kernels.rotate(
+            rows.base, rows.stride, rows.count, rows.width / headWidth, headWidth, angles.base)
+    }
+
     private static func multiply(
         _ input: Rows, _ packed: UnsafePointer<Float>, columns: Int, into output: Rows
     ) {
@@ -72,20 +92,37 @@ enum Operators {
             output.stride, 0, nil, L2S_NONE, nil)
     }
 
-    /// Query rows [rows, heads · headWidth] against the first `length` positions of one layer's
-    /// cache. `bias`: per head, `biasStride` apart, where the first row's begins; each further
-    /// row's begins one place earlier.
+    /// What query rows see of a cache's positions.
+    struct Reach {
+        /// Of the first row; each further row stands one position later.
+        var position = 0
+        /// Positions that a row sees before its own, and behind it.
+        var before = Int.max
+        var after = Int.max
+
+        static let everything = Reach()
+    }
+
+    /// Query rows [rows, group · heads · headWidth] against the first `length` positions of one
+    /// layer's cache; `group` query heads side by side share a head of it. Scores become
+    /// `cap` · tanh(score / `cap`) unless it is nil. `bias`: per head, `biasStride` apart, where the
+    /// first row's begins; each further row's begins one place earlier.
     static func attend(
-        query: Rows, cache: KeyValueCache, layer: Int, length: Int, scale: Float,
-        bias: UnsafePointer<Float>?, biasStride: Int, into output: Rows, workspace: Workspace
+        query: Rows, cache: KeyValueCache, layer: Int, length: Int, reach: Reach = .everything,
+        group: Int = 1, scale: Float, cap: Float? = nil, bias: UnsafePointer<Float>? = nil,
+        biasStride: Int = 0, into output: Rows, workspace: Workspace
     ) {
         precondition(length <= cache.capacity, "\(length) positions of \(cache.capacity)")
+        var attention = l2s_attention(
+            length: length, position: reach.position, before: reach.before, after: reach.after,
+            group: group, scale: scale, cap: cap ?? 0, bias: bias, bias_stride: biasStride,
+            bias_step: -1)
         cache.withKernelView(layer) { view in
             workspace.scope {
-                let scratch = workspace.rows(1, l2s_attend_scratch(query.count, view))
+                let scratch = workspace.rows(1, l2s_attend_scratch(query.count, group, view))
                 kernels.attend(
-                    query.base, query.stride, query.count, view, length, scale, bias, biasStride,
-                    -1, scratch.base, output.base, output.stride)
+                    query.base, query.stride, query.count, view, &attention, scratch.base,
+                    output.base, output.stride)
             }
         }
     }

@@ -81,7 +81,7 @@ package final class DecoderReplica {
             rows += repeatElement(row, count: request.options.decoderPrompt.count)
         }
         guard !rows.isEmpty else { return }
-        hidden = hidden.grown(to: rows.count * model.stateWidth)
+        hidden = hidden.grown(to: rows.count * model.hiddenWidth)
         model.step(rows, tokens: tokens, into: hidden, workspace: workspace)
     }
 
@@ -112,7 +112,7 @@ package final class DecoderReplica {
         let rows = batches.map(\.rows)
         let ranges = rows.map(\.count).consecutiveRanges
         guard let count = ranges.last?.upperBound else { return [] }
-        let width = model.stateWidth
+        let width = model.hiddenWidth
         hidden = hidden.grown(to: count * width)
         model.step(
             Array(rows.joined()), tokens: batches.flatMap(\.nextTokens), into: hidden,

@@ -61,11 +61,11 @@ struct DecodingBatch {
             let rows = zip(going, unread).flatMap { index, tokens in
                 tokens.compactMap { _ in greedy[index].search.speculation?.row }
             }
-            hidden = hidden.grown(to: rows.count * model.stateWidth)
+            hidden = hidden.grown(to: rows.count * model.hiddenWidth)
             model.step(rows, tokens: Array(unread.joined()), into: hidden, workspace: workspace)
-            let states = hidden.rows(width: model.stateWidth)
+            let states = hidden.rows(width: model.hiddenWidth)
             let tokens = workspace.scope {
-                let last = workspace.rows(going.count, model.stateWidth)
+                let last = workspace.rows(going.count, model.hiddenWidth)
                 for (row, range) in unread.map(\.count).consecutiveRanges.enumerated() {
                     last.rows(row..<row + 1).copy(
                         from: states.rows(range.upperBound - 1..<range.upperBound))

@@ -3,9 +3,14 @@ internal import Checkpoints
 /// Token vectors, read row by row from the mapped checkpoint: the table itself is never copied.
 struct EmbeddingTable: Sendable {
     private let tensor: StoredTensor
+    /// Multiplies every vector.
+    private let scale: Float
 
     /// - Precondition: `tensor` is [rows, width].
-    init(_ tensor: StoredTensor) { self.tensor = tensor }
+    init(_ tensor: StoredTensor, scale: Float = 1) {
+        self.tensor = tensor
+        self.scale = scale
+    }
 
     var rows: Int { tensor.shape[0] }
     var width: Int { tensor.shape[1] }
@@ -20,6 +25,8 @@ struct EmbeddingTable: Sendable {
             tensor.read(
                 start..<start + width,
                 into: UnsafeMutableBufferPointer(start: target[row], count: width))
+            guard scale != 1 else { continue }
+            for column in 0..<width { target[row][column] *= scale }
         }
     }
 }

@@ -47,6 +47,10 @@ package final class FloatBuffer: @unchecked Sendable {
         for index in 0..<count { base[index] *= factor }
     }
 
+    func add(_ addend: Float) {
+        for index in 0..<count { base[index] += addend }
+    }
+
     /// [rows, columns] → [columns, rows]
     func transposed(columns: Int) -> FloatBuffer {
         let rows = count / columns

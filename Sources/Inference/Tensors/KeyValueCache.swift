@@ -2,24 +2,29 @@ internal import CKernels
 
 /// Keys and values of one sequence in every layer of a decoder, laid out for the read of a query
 /// row: see `l2s_cache` in CKernels.h.
-final class KeyValueCache {
+///
+/// `@unchecked Sendable`: one that comes without a `CacheMemory` may be shared by threads once it is
+/// no longer written to; the others belong to one replica.
+final class KeyValueCache: @unchecked Sendable {
+    /// Of keys and values.
     let heads: Int
     let headWidth: Int
     /// Positions, a multiple of the kernels' panel.
     let capacity: Int
     let format: WeightFormat
-    private let layers: Int
+    let layers: Int
     /// Per layer keys, values and, in int8, one scale for each key and value of each head.
     private let buffer: FloatBuffer
-    private let memory: CacheMemory
+    private let memory: CacheMemory?
     private let keyBytes: Int
     private let valueBytes: Int
     private let layerBytes: Int
 
-    /// - Parameter memory: where its memory comes from, and goes back to with it.
+    /// - Parameter memory: where its memory comes from, and goes back to with it; nil for memory
+    ///   of its own.
     init(
         layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat,
-        memory: CacheMemory
+        memory: CacheMemory?
     ) {
         let panel = L2S_PANEL
         self.layers = layers
@@ -34,11 +39,12 @@ final class KeyValueCache {
         valueBytes = l2s_cache_value_bytes(&shape)
         layerBytes = keyBytes + valueBytes + l2s_cache_scale_bytes(&shape)
         // Positions are written before they are read.
-        buffer = memory.take(layers * layerBytes / 4)
+        let floats = layers * layerBytes / 4
+        buffer = memory?.take(floats) ?? FloatBuffer(uninitialized: floats)
         self.memory = memory
     }
 
-    deinit { memory.giveBack(buffer) }
+    deinit { memory?.giveBack(buffer) }
 
     /// Lends a layer to a kernel.
     func withKernelView<R>(_ layer: Int, _ body: (UnsafePointer<l2s_cache>) -> R) -> R {
@@ -67,10 +73,31 @@ final class KeyValueCache {
 
     /// Writes positions 0 ..< key.count. key, value: [positions, heads · headWidth].
     func setAll(layer: Int, key: Rows, value: Rows) {
-        precondition(key.count <= capacity, "\(key.count) positions of \(capacity)")
+        set(0, layer: layer, key: key, value: value)
+    }
+
+    /// Writes key.count positions from one on. key, value: [positions, heads · headWidth].
+    func set(_ position: Int, layer: Int, key: Rows, value: Rows) {
+        let positions = position..<position + key.count
+        precondition(positions.upperBound <= capacity, "positions \(positions) of \(capacity)")
         Operators.remember(
-            self, layer: layer, positions: 0..<key.count, key: key.base, value: value.base,
+            self, layer: layer, positions: positions, key: key.base, value: value.base,
             stride: key.stride)
+    }
+
+    /// Bytes of keys and values.
+    var byteCount: Int { layers * layerBytes }
+
+    /// Takes over the first `count` positions of a layer of another cache, which has the same heads
+    /// and format.
+    func copy(_ count: Int, layer: Int, from other: KeyValueCache, layer otherLayer: Int) {
+        precondition(
+            other.heads == heads && other.headWidth == headWidth && other.format == format
+                && count <= min(capacity, other.capacity),
+            "\(count) positions of \(other.heads) heads of \(other.headWidth)")
+        withKernelView(layer) { target in
+            other.withKernelView(otherLayer) { l2s_cache_copy(target, $0, count) }
+        }
     }
 
     func copy() -> KeyValueCache {

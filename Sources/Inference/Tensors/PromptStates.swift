@@ -1,13 +1,18 @@
-/// What the encoder hands over to the decoder: Z (or E + Z), never the encoder's own wide states.
+/// What the encoder hands over to a decoder: states, Z (or E + Z) and never the encoder's own wide
+/// ones where there is a projector, or the keys and values that a decoder-only model's reading left.
 package struct PromptStates: Sendable {
+    /// Vectors that were read.
     package let tokens: Int
+    /// Of the states; 0 where there are none.
     package let width: Int
     let buffer: FloatBuffer
+    /// Nil where states are handed over.
+    let caches: PromptCaches?
 
     init(copying source: Rows) {
-        tokens = source.count
-        width = source.width
-        buffer = FloatBuffer(count: tokens * width)
+        self.init(
+            tokens: source.count, width: source.width,
+            buffer: FloatBuffer(count: source.count * source.width))
         rows.copy(from: source)
     }
 
@@ -17,9 +22,20 @@ package struct PromptStates: Sendable {
         self.tokens = tokens
         self.width = width
         self.buffer = buffer
+        caches = nil
     }
 
-    package var byteCount: Int { buffer.count * MemoryLayout<Float>.stride }
+    init(tokens: Int, caches: PromptCaches) {
+        self.tokens = tokens
+        width = 0
+        buffer = FloatBuffer(count: 0)
+        self.caches = caches
+    }
+
+    /// Of several that share their caches, each counts them.
+    package var byteCount: Int {
+        buffer.count * MemoryLayout<Float>.stride + (caches?.cache.byteCount ?? 0)
+    }
 
     var rows: Rows { buffer.rows(width: width) }
 

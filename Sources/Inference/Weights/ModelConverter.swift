@@ -87,18 +87,36 @@ package enum ModelConverter {
 
     /// Loads each half that the checkpoint has.
     private static func load(_ folder: ModelFolder, by loader: WeightLoader) throws -> [String] {
-        guard case .t5 = folder.configuration else {
-            guard folder.weights.names.contains(where: { $0.contains("h.0.") }) else { return [] }
-            _ = try GPT2Decoder(folder, loader: loader)
-            return ["decoder"]
+        func has(_ names: String) -> Bool {
+            folder.weights.names.contains { $0.hasPrefix(names) }
         }
         var parts: [String] = []
-        if folder.weights.names.contains(where: { $0.hasPrefix("encoder.block.") }) {
-            _ = try T5Encoder(folder, loader: loader)
-            parts.append("encoder")
-        }
-        if folder.weights.names.contains(where: { $0.hasPrefix("decoder.block.") }) {
-            _ = try T5Decoder(folder, loader: loader)
+        switch folder.configuration {
+        case .t5:
+            if has("encoder.block.") {
+                _ = try T5Encoder(folder, loader: loader)
+                parts.append("encoder")
+            }
+            if has("decoder.block.") {
+                _ = try T5Decoder(folder, loader: loader)
+                parts.append("decoder")
+            }
+        case .t5gemma:
+            if has("model.encoder.layers.") {
+                _ = try T5GemmaEncoder(folder, loader: loader)
+                parts.append("encoder")
+            }
+            if has("model.decoder.layers.") {
+                _ = try T5GemmaDecoder(folder, loader: loader)
+                parts.append("decoder")
+            }
+        case .gpt2:
+            guard folder.weights.names.contains(where: { $0.contains("h.0.") }) else { break }
+            _ = try GPT2Decoder(folder, loader: loader)
+            parts.append("decoder")
+        case .rotary(let configuration):
+            guard has("model.layers.") else { break }
+            try RotaryWeights(configuration, loader: loader).loadAll()
             parts.append("decoder")
         }
         return parts

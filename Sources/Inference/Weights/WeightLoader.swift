@@ -42,13 +42,23 @@ struct WeightLoader {
     ///
     /// - Parameter scale: multiplies every weight.
     func matrix(_ names: [String], shape: [Int?], scale: Float = 1) throws -> PackedMatrix {
-        try recorded(names, scale: scale) { name in
+        try matrix(names.map { ($0, shape[0]) }, inner: shape[1], scale: scale)
+    }
+
+    /// Linear layers side by side, each of its own number of columns.
+    func matrix(
+        _ parts: [(name: String, columns: Int?)], inner: Int?, scale: Float = 1
+    ) throws -> PackedMatrix {
+        try recorded(parts.map(\.name), scale: scale) { name in
             if let packing {
+                let columns = parts.compactMap(\.columns)
                 return try packing.matrix(
-                    name, columns: shape[0].map { $0 * names.count }, inner: shape[1],
-                    scale: scale, in: weights)
+                    name, columns: columns.count == parts.count ? columns.reduce(0, +) : nil,
+                    inner: inner, scale: scale, in: weights)
             }
-            return pack(try names.map { try weights.tensor($0, shape: shape) }, scale: scale)
+            return pack(
+                try parts.map { try weights.tensor($0.name, shape: [$0.columns, inner]) },
+                scale: scale)
         }
     }
 
@@ -73,6 +83,27 @@ struct WeightLoader {
 
     func vector(_ name: String, count: Int) throws -> WeightVector {
         WeightVector(buffer: try table(name, shape: [count]))
+    }
+
+    /// Vectors one after the other.
+    func vector(_ parts: [(name: String, count: Int)]) throws -> WeightVector {
+        let whole = FloatBuffer(count: parts.reduce(0) { $0 + $1.count })
+        var filled = 0
+        for part in parts {
+            let own = try table(part.name, shape: [part.count])
+            whole.withFloats(filled..<filled + part.count) { target in
+                own.withFloats { _ = target.update(from: $0) }
+            }
+            filled += part.count
+        }
+        return WeightVector(buffer: whole)
+    }
+
+    /// What a norm multiplies by: its weights, or 1 more where they are stored without that.
+    func norm(_ name: String, count: Int, addsOne: Bool) throws -> WeightVector {
+        let buffer = try table(name, shape: [count])
+        if addsOne { buffer.add(1) }
+        return WeightVector(buffer: buffer)
     }
 
     /// Weights that stay as they are, in float32.

@@ -111,7 +111,7 @@ extension Design {
             switch (manifest.fusion, manifest.promptEmbedding) {
             case (.add, .slm): .decoder
             case (.add, .llm): .adapted
-            case (.replace, _), (.crossAttention, _): .none
+            case (.replace, _), (.crossAttention, _), (.layers, _): .none
             }
         self.init(
             decoder: try Decoder(folder, hasEncoder: manifest.fusion != .crossAttention),

@@ -69,16 +69,19 @@ struct BenchModel: ParsableArguments {
 
     func open(_ settings: EngineBenchmark.Settings) throws -> EngineBenchmark {
         let folder = try ModelFolder(path: model)
+        let pool = WeightPool()
         guard chosenMode == .hybrid else {
             return EngineBenchmark(
-                encoder: try Encoder(folder, format: dtype), projector: .identity,
-                decoder: try Decoders.own(folder, format: dtype), settings: settings)
+                encoder: try Encoder(folder, format: dtype, pool: pool), projector: .identity,
+                decoder: try Decoders.own(folder, format: dtype, pool: pool), settings: settings)
         }
         let manifest = try SLMManifest(folder: model)
-        let encoder = try Encoder(ModelFolder(path: manifest.llmPath), format: dtype)
+        let llm = try ModelFolder(path: manifest.llmPath)
+        let encoder = try Encoder(llm, format: dtype, depth: manifest.llmDepth, pool: pool)
         return EngineBenchmark(
             encoder: encoder, projector: try Projector(manifest, slm: folder, encoder: encoder),
-            decoder: try Decoders.slm(folder, manifest: manifest, format: dtype),
+            decoder: try Decoders.slm(
+                folder, manifest: manifest, llm: llm, format: dtype, pool: pool),
             settings: settings)
     }
 }

@@ -71,21 +71,23 @@ static void matmul(const l2s_kernels *level, const l2s_kernels *twin, l2s_format
 
 static void attend(const l2s_kernels *level, const l2s_kernels *twin, l2s_format format) {
     size_t heads = between(1, 4), width = between(1, 90), capacity = between(1, 8) * L2S_PANEL;
-    size_t length = between(1, capacity), rows = between(1, 14), stride = heads * width;
+    size_t length = between(1, capacity), rows = between(1, length < 14 ? length : 14);
+    size_t group = between(1, 3), cached = heads * width, stride = cached * group;
     l2s_cache cache = {format, heads, width, capacity, 0, 0, 0, 0};
     cache.keys = numbers(l2s_cache_key_bytes(&cache) / 4 + 1);
     cache.values = numbers(l2s_cache_value_bytes(&cache) / 4 + 1);
     cache.key_scales = numbers(heads * capacity);
     cache.value_scales = numbers(heads * capacity);
-    float *keys = numbers(length * stride), *values = numbers(length * stride);
-    float *queries = numbers(rows * stride), *bias = numbers(heads * capacity + rows);
+    float *keys = numbers(length * cached), *values = numbers(length * cached);
+    float *queries = numbers(rows * stride), *bias = numbers(heads * group * capacity + rows);
     float *found = numbers(rows * stride), *expected = numbers(rows * stride);
-    float *scratch = numbers(l2s_attend_scratch(rows, &cache));
-    level->remember(&cache, 0, length, keys, values, stride);
-    level->attend(queries, stride, rows, &cache, length, 0.5f, bias + rows, capacity, -1, scratch,
-                  found, stride);
-    twin->attend(queries, stride, rows, &cache, length, 0.5f, bias + rows, capacity, -1, scratch,
-                 expected, stride);
+    float *scratch = numbers(l2s_attend_scratch(rows, group, &cache));
+    l2s_attention how = {length, between(0, length - rows), SIZE_MAX, SIZE_MAX, group, 0.5f, 0,
+                         bias + rows, capacity, -1};
+    if (between(0, 2)) how.after = 0, how.before = between(0, 40), how.cap = 1.5f;
+    level->remember(&cache, 0, length, keys, values, cached);
+    level->attend(queries, stride, rows, &cache, &how, scratch, found, stride);
+    twin->attend(queries, stride, rows, &cache, &how, scratch, expected, stride);
     compare("attend", found, expected, rows * stride, format == L2S_INT8 ? 2e-4 : 3e-5);
     free(cache.keys), free(cache.values), free(cache.key_scales), free(cache.value_scales);
     free(keys), free(values), free(queries), free(bias), free(found), free(expected), free(scratch);

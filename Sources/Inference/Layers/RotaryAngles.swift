@@ -1,0 +1,39 @@
+internal import Checkpoints
+
+/// The angles of one kind of layer, as many positions as a pass needs at a time.
+struct RotaryAngles: Sendable {
+    /// Of each pair of channels, in radians a position.
+    private let frequencies: [Float]
+
+    init(_ rotation: Rotation, headWidth: Int) {
+        frequencies = rotation.frequencies(headWidth: headWidth)
+    }
+
+    /// Per position a row [cosines | sines], as `Operators.rotate` takes them; in float32, as
+    /// transformers computes them.
+    func rows(at positions: some Collection<Int>, workspace: Workspace) -> Rows {
+        let half = frequencies.count
+        let rows = workspace.rows(positions.count, 2 * half)
+        for (index, position) in positions.enumerated() {
+            for (pair, frequency) in frequencies.enumerated() {
+                let angle = Float(position) * frequency
+                rows[index][pair] = cosine(angle)
+                rows[index][half + pair] = sine(angle)
+            }
+        }
+        return rows
+    }
+}
+
+extension RotaryConfiguration {
+    /// The kinds of rotation that its layers have, each once, and which one each layer has.
+    var rotations: (kinds: [RotaryAngles], ofLayer: [Int]) {
+        var kinds: [Rotation] = []
+        let ofLayer = layers.map { layer in
+            if let known = kinds.firstIndex(of: layer.rotation) { return known }
+            kinds.append(layer.rotation)
+            return kinds.count - 1
+        }
+        return (kinds.map { RotaryAngles($0, headWidth: headWidth) }, ofLayer)
+    }
+}

@@ -1,0 +1,69 @@
+internal import Checkpoints
+
+/// x += o( softmax(q kᵀ · scale) v ), q of the normed x, k and v of an encoder's states; neither is
+/// turned by a position.
+struct RotaryCrossAttention: Sendable {
+    private let norm: WeightVector
+    private let query: Linear
+    /// k and v side by side: [encoder width → 2 · keyValueWidth]
+    private let keyValue: Linear
+    private let output: Linear
+    private let outputNorm: WeightVector?
+    private let configuration: RotaryConfiguration
+
+    /// - Parameter stateWidth: of the encoder.
+    init(_ tensors: RotaryTensors, stateWidth: Int, norm: String, outputNorm: String?) throws {
+        let configuration = tensors.configuration
+        self.configuration = configuration
+        let keys = configuration.keyValueWidth
+        self.norm = try tensors.norm(norm)
+        query = try tensors.linear(
+            [("cross_attn.q_proj", configuration.queryWidth)], inner: configuration.width,
+            hasBias: configuration.hasQueryKeyValueBias)
+        keyValue = try tensors.linear(
+            [("cross_attn.k_proj", keys), ("cross_attn.v_proj", keys)], inner: stateWidth,
+            hasBias: configuration.hasQueryKeyValueBias)
+        output = try tensors.linear(
+            [("cross_attn.o_proj", configuration.width)], inner: configuration.queryWidth,
+            hasBias: configuration.hasOutputBias)
+        self.outputNorm = try outputNorm.map { try tensors.norm($0) }
+    }
+
+    /// Those that every token passes.
+    var matrices: [PackedMatrix] { [query.weight, output.weight] }
+
+    /// Keys and values of a document, once. states: [tokens, stateWidth].
+    func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
+        workspace.scope {
+            let keys = configuration.keyValueWidth
+            let projected = workspace.rows(states.count, keyValue.weight.columns)
+            keyValue.apply(states, into: projected, workspace: workspace)
+            cache.setAll(
+                layer: layer, key: projected.columns(0..<keys),
+                value: projected.columns(keys..<2 * keys))
+        }
+    }
+
+    func step(_ x: Rows, rows: [DecoderRow], layer: Int, workspace: Workspace) {
+        workspace.scope {
+            let normed = workspace.rows(x.count, x.width)
+            let queries = workspace.rows(x.count, configuration.queryWidth)
+            let mixed = workspace.rows(x.count, configuration.queryWidth)
+            Operators.rootMeanSquareNorm(
+                x, weight: norm, epsilon: configuration.epsilon, into: normed)
+            query.apply(normed, into: queries, workspace: workspace)
+            for (index, row) in rows.enumerated() {
+                guard let source = row.source else { continue }
+                let own = index..<index + 1
+                Operators.attend(
+                    query: queries.rows(own), cache: source.cache, layer: layer,
+                    length: source.tokens, group: configuration.group,
+                    scale: configuration.attentionScale, cap: configuration.attentionCap,
+                    into: mixed.rows(own), workspace: workspace)
+            }
+            output.add(
+                mixed, to: x, norm: outputNorm, epsilon: configuration.epsilon,
+                workspace: workspace)
+        }
+    }
+}

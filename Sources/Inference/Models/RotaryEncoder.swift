@@ -1,0 +1,162 @@
+internal import Checkpoints
+
+/// The reading half of a decoder-only model with rotary positions: as many of its layers as are
+/// needed of it, and what each of a prompt's projectors takes on the way through them.
+final class RotaryEncoder: Sendable {
+    let configuration: RotaryConfiguration
+    let embedding: EmbeddingTable
+    private let stack: RotaryStack
+    /// Nil where the last layer is not loaded.
+    private let norm: WeightVector?
+    private let cacheFormat: WeightFormat
+
+    /// - Parameter depth: layers that are loaded.
+    init(_ weights: RotaryWeights, depth: Int) throws {
+        configuration = weights.configuration
+        embedding = weights.embedding
+        cacheFormat = weights.format
+        stack = try weights.stack(depth)
+        norm = depth == configuration.layers.count ? try weights.norm() : nil
+    }
+
+    /// Layers that are loaded.
+    var depth: Int { stack.layers.count }
+
+    /// Weights that every token is multiplied with.
+    var weightCount: Int { stack.matrices.reduce(0) { $0 + $1.count } }
+
+    /// Reads a batch without padding.
+    ///
+    /// - Parameters:
+    ///   - x: input embeddings, the documents below each other at `documents`.
+    ///   - prompts: the tokens of each document, and where its states go.
+    /// - Returns: per prompt, per projector.
+    func read(
+        _ x: Rows, documents: [Range<Int>], prompts: [(tokens: [Int32], projectors: [Projector])],
+        workspace: Workspace
+    ) -> [[PromptStates]] {
+        let readings = zip(prompts, documents).map { prompt, rows in
+            RotaryReading(
+                tokens: prompt.tokens, rows: rows, wants: prompt.projectors.map(want),
+                cacheFormat: cacheFormat, configuration: configuration)
+        }
+        let longest = documents.map(\.count).max() ?? 0
+        let last = readings.map(\.lastLayer).max() ?? 0
+        // What no decoder goes on from is forgotten after each layer.
+        let passing = KeyValueCache(
+            layers: 1, heads: configuration.keyValueHeads, headWidth: configuration.headWidth,
+            positions: longest, format: cacheFormat, memory: workspace.caches)
+        var states = prompts.map { [PromptStates?](repeating: nil, count: $0.projectors.count) }
+        stack.read(
+            x, layers: last, longest: longest,
+            keysOnly: !readings.contains { $0.takesStates(after: last) }, workspace: workspace,
+            documents: { layer in readings.map { $0.place(inLayer: layer, passing: passing) } },
+            after: { layer in
+                for (prompt, reading) in readings.enumerated() {
+                    for (index, want) in reading.wants.enumerated() where want == .states(layer) {
+                        states[prompt][index] = project(
+                            x.rows(reading.rows), after: layer,
+                            by: prompts[prompt].projectors[index], tokens: reading.tokens,
+                            workspace: workspace)
+                    }
+                }
+            })
+        return zip(states, readings).map { states, reading in
+            zip(states, reading.wants).map { $0 ?? reading.caches(for: $1) }
+        }
+    }
+
+    private func want(_ projector: Projector) -> RotaryReading.Want {
+        switch projector.source {
+        case .own: .caches(Array(configuration.layers.indices))
+        case .states(let layer): .states(layer ?? configuration.layers.count)
+        case .caches(let layers): .caches(layers)
+        }
+    }
+
+    /// The last layer's states pass the model's norm, those of the others do not.
+    private func project(
+        _ states: Rows, after layer: Int, by projector: Projector, tokens: [Int32],
+        workspace: Workspace
+    ) -> PromptStates {
+        guard layer == configuration.layers.count, let norm else {
+            return projector.project(states, tokens: tokens, workspace: workspace)
+        }
+        return workspace.scope {
+            let normed = workspace.rows(states.count, states.width)
+            Operators.rootMeanSquareNorm(
+                states, weight: norm, epsilon: configuration.epsilon, into: normed)
+            return projector.project(normed, tokens: tokens, workspace: workspace)
+        }
+    }
+}
+
+/// One prompt while it is read.
+struct RotaryReading {
+    enum Want: Equatable {
+        /// After a layer, counted from 1.
+        case states(Int)
+        /// Of layers, counted from 0.
+        case caches([Int])
+    }
+
+    let tokens: [Int32]
+    let rows: Range<Int>
+    let wants: [Want]
+    /// Of the layers that decoders go on from; nil where none does.
+    private let cache: KeyValueCache?
+    /// Ascending; their places are those in `cache`.
+    private let keptLayers: [Int]
+
+    init(
+        tokens: [Int32], rows: Range<Int>, wants: [Want], cacheFormat: WeightFormat,
+        configuration: RotaryConfiguration
+    ) {
+        self.tokens = tokens
+        self.rows = rows
+        self.wants = wants
+        keptLayers = Set(wants.flatMap(\.layers)).sorted()
+        cache =
+            keptLayers.isEmpty
+            ? nil
+            : KeyValueCache(
+                layers: keptLayers.count, heads: configuration.keyValueHeads,
+                headWidth: configuration.headWidth, positions: rows.count, format: cacheFormat,
+                memory: nil)
+    }
+
+    /// Counted from 1.
+    var lastLayer: Int {
+        wants.map { want in
+            switch want {
+            case .states(let layer): layer
+            case .caches(let layers): (layers.max() ?? 0) + 1
+            }
+        }.max() ?? 0
+    }
+
+    func takesStates(after layer: Int) -> Bool { wants.contains(.states(layer)) }
+
+    /// Where its keys and values of a layer, counted from 0, go.
+    func place(inLayer layer: Int, passing: KeyValueCache) -> RotaryDocument {
+        if let cache, let slot = keptLayers.firstIndex(of: layer) {
+            return RotaryDocument(rows: rows, position: 0, cache: cache, slot: slot, prefix: nil)
+        }
+        return RotaryDocument(rows: rows, position: 0, cache: passing, slot: 0, prefix: nil)
+    }
+
+    func caches(for want: Want) -> PromptStates {
+        guard let cache, let last = tokens.last else {
+            preconditionFailure("\(tokens.count) tokens and no caches")
+        }
+        let slots = want.layers.compactMap { keptLayers.firstIndex(of: $0) }
+        return PromptStates(
+            tokens: rows.count, caches: PromptCaches(cache: cache, slots: slots, lastToken: last))
+    }
+}
+
+extension RotaryReading.Want {
+    fileprivate var layers: [Int] {
+        if case .caches(let layers) = self { layers } else { [] }
+    }
+}

@@ -1,0 +1,94 @@
+internal import Checkpoints
+
+/// A decoder-only model with rotary positions, layer by layer as they are asked for.
+final class RotaryWeights {
+    let configuration: RotaryConfiguration
+    let format: WeightFormat
+    let path: String
+    /// Scaled as reading needs it.
+    let embedding: EmbeddingTable
+    private let loader: WeightLoader
+    /// Gives what this model does not have of its own.
+    private let base: RotaryWeights?
+    /// Nil where the embedding is that of `base`.
+    private let table: StoredTensor?
+    private var loadedLayers: [RotaryLayer] = []
+    private var loadedNorm: WeightVector?
+    private var loadedHead: OutputHead?
+
+    /// - Parameter base: for layers cut out of a model, which may come without an embedding, a final
+    ///   norm and a head.
+    /// - Throws: `CheckpointError` for an embedding that is missing or of another width.
+    init(
+        _ configuration: RotaryConfiguration, loader: WeightLoader, base: RotaryWeights? = nil
+    ) throws {
+        self.configuration = configuration
+        self.loader = loader
+        self.base = base
+        format = loader.format
+        path = loader.weights.path
+        if let base, !loader.contains(RotaryNames.embedding) {
+            table = nil
+            embedding = base.embedding
+        } else {
+            let table = loader.kept(
+                try loader.weights.rotaryEmbedding(width: configuration.width))
+            self.table = table
+            embedding = EmbeddingTable(table, scale: configuration.embeddingScale)
+        }
+    }
+
+    /// The first `count` layers: those beyond them are not loaded.
+    func stack(_ count: Int) throws -> RotaryStack {
+        while loadedLayers.count < count {
+            loadedLayers.append(try RotaryLayer(loader, configuration, index: loadedLayers.count))
+        }
+        return RotaryStack(Array(loadedLayers.prefix(count)), configuration: configuration)
+    }
+
+    /// All that the checkpoint has of the model: layers cut out of one may be alone.
+    func loadAll() throws {
+        _ = try stack(configuration.layers.count)
+        if loader.contains(RotaryNames.norm) || base == nil { _ = try norm() }
+        _ = try head()
+    }
+
+    /// The norm after the last layer.
+    func norm() throws -> WeightVector {
+        if let loadedNorm { return loadedNorm }
+        if let base, !loader.contains(RotaryNames.norm) { return try base.norm() }
+        let norm = try loader.norm(
+            RotaryNames.norm, count: configuration.width, addsOne: configuration.normsAddOne)
+        loadedNorm = norm
+        return norm
+    }
+
+    func head() throws -> OutputHead {
+        if let loadedHead { return loadedHead }
+        let own = configuration.tiesEmbeddings ? RotaryNames.embedding : RotaryNames.head
+        if let base, !loader.contains(own) { return try base.head() }
+        // Responses start with the prompt's last token: a start token has no part in them.
+        let begin = configuration.beginID ?? 0
+        let head = OutputHead(
+            try loader.matrix(own, shape: [nil, configuration.width]),
+            startID: Int(begin) < embedding.rows ? begin : 0, endIDs: configuration.endIDs,
+            cap: configuration.logitCap)
+        try head.checkVocabulary(embedding, path: path)
+        loadedHead = head
+        return head
+    }
+}
+
+/// Names of tensors beside those of layers.
+enum RotaryNames {
+    static let embedding = "model.embed_tokens.weight"
+    static let norm = "model.norm.weight"
+    static let head = "lm_head.weight"
+}
+
+extension WeightFile {
+    /// Token vectors, [rows, width].
+    func rotaryEmbedding(width: Int) throws -> StoredTensor {
+        try tensor(RotaryNames.embedding, shape: [nil, width])
+    }
+}

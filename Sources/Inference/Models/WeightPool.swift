@@ -1,0 +1,22 @@
+internal import Checkpoints
+
+/// Models while they are opened: what several of them use is loaded once. A decoder-only model reads
+/// and writes with the same layers, and a small one may be made of a large one's.
+///
+/// Not thread-safe, and not needed any more once the models are open.
+package final class WeightPool {
+    private var rotary: [String: RotaryWeights] = [:]
+
+    package init() {}
+
+    func rotary(
+        _ folder: ModelFolder, _ configuration: RotaryConfiguration, format: WeightFormat
+    ) throws -> RotaryWeights {
+        let key = "\(format) \(folder.path)"
+        if let open = rotary[key] { return open }
+        let opened = try RotaryWeights(
+            configuration, loader: WeightLoader(folder, format: format))
+        rotary[key] = opened
+        return opened
+    }
+}

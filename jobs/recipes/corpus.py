@@ -1,22 +1,35 @@
-"""Builds the corpus of the default models from Debian's own package descriptions.
+"""Builds the corpus of the default models from texts that Debian distributes, by package name.
 
-    python3 jobs/recipes/corpus.py FOLDER
+    python3 jobs/recipes/corpus.py FOLDER [--descriptions-only]
 
-Source: the Translation-<language> indexes that apt keeps for a Debian release; needs Debian, apt and
-lz4. A long description and its synopsis make a summarization pair, a paragraph and its translation
-by the Debian Description Translation Project a translation pair. The texts are free software, each
-under the licence of its package. Packages whose names share a stem stay in one split.
+Needs Debian, apt, dpkg-deb and lz4; downloads about 100 MB, or 40 MB with `--descriptions-only`.
+Sources, each free software under the licence of its package:
 
-Writes FOLDER/summarize.* and FOLDER/translate-en-it.*, each with
+    Translation-<language>      the descriptions of all packages, which apt itself keeps. A long
+                                description and its synopsis make a summarization pair, a paragraph
+                                and its translation by the Debian Description Translation Project a
+                                translation pair. Each under its package's licence.
+    libreoffice-help-<language> paragraphs that have the same id on the same page. MPL-2.0.
+    debian-handbook             paragraphs of pages that have as many in both languages.
+                                GPL-2+ or CC-BY-SA-3.0.
+
+Packages whose names share a stem, and all of a page, stay in one split. Nothing is twice in the corpus:
+a source that two texts share goes to the split that comes first of test, valid and train.
+
+Writes FOLDER/summarize.* and FOLDER/translate-en-<it|fr|de>.*, each with
 
     documents.jsonl   {"document": …} for `l2s distill documents`
     train.jsonl       {"source": …, "target": …}: what people wrote
-    valid.jsonl       the same, of other packages
+    valid.jsonl       the same, of other packages and pages
+    test.jsonl        likewise; nothing is ever trained or chosen by it
+
+and FOLDER/README.md with the counts.
 """
 
 import collections
 import glob
 import hashlib
+import html
 import json
 import os
 import random
@@ -26,11 +39,15 @@ import sys
 import tempfile
 
 
+LANGUAGES = ["it", "fr", "de"]
+SPLITS = ["test", "valid", "train"]
+
+
 def fetch(lists):
     os.makedirs(f"{lists}/partial", exist_ok=True)
     configuration = f"{lists}/apt.conf"
     with open(configuration, "w") as file:
-        file.write('#clear Acquire::Languages;\nAcquire::Languages { "en"; "it"; };\n')
+        file.write('#clear Acquire::Languages;\nAcquire::Languages { "en"; "it"; "fr"; "de"; };\n')
     subprocess.run(
         ["apt-get", "-q", "-c", configuration, "-o", f"Dir::State::Lists={lists}", "update"],
         check=True, stdout=subprocess.DEVNULL)
@@ -67,8 +84,75 @@ def parts(description):
 def split(package):
     prefix = r"^(lib|python3?-|golang-|node-|ruby-|r-cran-|haskell-|fonts-)"
     stem = re.split(r"[-_0-9.+]", re.sub(prefix, "", package))[0] or package
+    return split_of(stem)
+
+
+def split_of(stem):
     number = int(hashlib.md5(stem.encode()).hexdigest(), 16) % 1000
     return "test" if number < 10 else "valid" if number < 20 else "train"
+
+
+def unpack(package, folder):
+    """Downloads and unpacks a package; returns where its files are, or nothing if it cannot be had."""
+    target = os.path.join(folder, package)
+    done = subprocess.run(
+        ["apt-get", "-q", "download", package], cwd=folder, capture_output=True, text=True)
+    files = glob.glob(f"{folder}/{package}_*.deb")
+    if done.returncode != 0 or not files:
+        print(f"corpus.py: {package} cannot be had: {done.stderr.strip()[-200:]}", file=sys.stderr)
+        return None
+    subprocess.run(["dpkg-deb", "-x", files[0], target], check=True)
+    return target
+
+
+def plain(markup):
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split())
+
+
+def is_pair(source, target):
+    """Whether the two may say the same: long enough, of lengths that agree, and not the same text."""
+    if source == target or min(len(source), len(target)) < 3:
+        return False
+    return len(source) <= 25 or 0.5 < len(target) / len(source) < 2.2
+
+
+def help_pages(folder):
+    """Page → id → text."""
+    pages = {}
+    for path in glob.glob(f"{folder}/usr/share/libreoffice/help/*/text/**/*.html", recursive=True):
+        with open(path, encoding="utf8", errors="replace") as file:
+            text = file.read().split('id="DEBUG"')[0]
+        found = re.findall(
+            r'<(p|h[1-6])\b[^>]*\bid="((?:par|hd)_id\w+)"[^>]*>(.*?)</\1>', text, re.S)
+        pages[path.split("/text/", 1)[1]] = {key: plain(body) for _, key, body in found}
+    return pages
+
+
+def help_translations(english, other):
+    for page, paragraphs in english.items():
+        for key, source in paragraphs.items():
+            target = other.get(page, {}).get(key, "")
+            # Shorter ones are names of buttons.
+            if len(source.split()) >= 4 and is_pair(source, target):
+                yield split_of("libreoffice/" + page), source, target
+
+
+def handbook_translations(folder, language):
+    root = f"{folder}/usr/share/doc/debian-handbook/html"
+    for path in sorted(glob.glob(f"{root}/en-US/*.html")):
+        pages = [path, path.replace("/en-US/", f"/{language}-{language.upper()}/")]
+        if not os.path.exists(pages[1]):
+            continue
+        found = []
+        for page in pages:
+            with open(page, encoding="utf8", errors="replace") as file:
+                found.append(
+                    [plain(body) for body in re.findall(
+                        r'<div class="para">(.*?)</div>', file.read(), re.S)])
+        if len(found[0]) == len(found[1]):
+            for source, target in zip(*found):
+                if len(source.split()) >= 4 and is_pair(source, target):
+                    yield split_of("handbook/" + os.path.basename(path)), source, target
 
 
 def summaries(english):
@@ -78,7 +162,7 @@ def summaries(english):
         body = " ".join(paragraphs)
         if len(body) >= 80 and len(synopsis) >= 8 and (synopsis, body) not in seen:
             seen.add((synopsis, body))
-            yield package, body, synopsis
+            yield split(package), body, synopsis
 
 
 def translations(english, other):
@@ -91,20 +175,26 @@ def translations(english, other):
         if len(body) == len(other_body):
             pairs += zip(body, other_body)
         for source, target in pairs:
-            if source == target or (source, target) in seen or min(len(source), len(target)) < 3:
-                continue
             # A paragraph that was split or joined in translation is no pair.
-            if len(source) > 25 and not 0.5 < len(target) / len(source) < 2.2:
-                continue
+            if (source, target) not in seen and is_pair(source, target):
+                seen.add((source, target))
+                yield split(package), source, target
+
+
+def write(folder, task, origins):
+    """Writes the files of a task; returns the lines that tell of it."""
+    pairs = [(origin, *pair) for origin, found in origins.items() for pair in found]
+    rows, splits, counts = collections.defaultdict(list), {}, collections.Counter()
+    for _, name, source, _ in pairs:
+        splits[source] = min(splits.get(source, "train"), name, key=SPLITS.index)
+    seen = set()
+    for origin, _, source, target in pairs:
+        name = splits[source]
+        if (source, target) not in seen:
             seen.add((source, target))
-            yield package, source, target
-
-
-def write(folder, task, pairs):
-    rows = collections.defaultdict(list)
-    for package, source, target in pairs:
-        rows[split(package)].append((source, target))
-    for name in ("train", "valid"):
+            rows[name].append((source, target))
+            counts[origin, name] += 1
+    for name in SPLITS:
         random.Random(1).shuffle(rows[name])
         with open(f"{folder}/{task}.{name}.jsonl", "w") as file:
             for source, target in rows[name]:
@@ -113,14 +203,19 @@ def write(folder, task, pairs):
     with open(f"{folder}/{task}.documents.jsonl", "w") as file:
         for source in dict.fromkeys(source for source, _ in rows["train"]):
             file.write(json.dumps({"document": source}, ensure_ascii=False) + "\n")
-    print(task, *(f"{len(rows[name])} {name}" for name in ("train", "valid")))
+    print(task, *(f"{len(rows[name])} {name}" for name in SPLITS), flush=True)
+    return [
+        f"| {task} | {origin} | " + " | ".join(str(counts[origin, name]) for name in SPLITS) + " |"
+        for origin in origins]
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+    arguments = [word for word in sys.argv[1:] if word != "--descriptions-only"]
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.exit(__doc__)
-    folder = sys.argv[1]
+    folder = arguments[0]
     os.makedirs(folder, exist_ok=True)
+    lines = ["| task | from | test | valid | train |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as lists:
         # apt reads as a user of its own.
         os.chmod(lists, 0o755)
@@ -128,8 +223,22 @@ def main():
         english = load(lists, "en")
         if not english:
             sys.exit("corpus.py: apt brought no Translation-en index; is this Debian?")
-        write(folder, "summarize", summaries(english))
-        write(folder, "translate-en-it", translations(english, load(lists, "it")))
+        lines += write(folder, "summarize", {"descriptions": summaries(english)})
+        handbook = pages = None
+        if len(arguments) == len(sys.argv) - 1:
+            handbook = unpack("debian-handbook", lists)
+            english_help = unpack("libreoffice-help-en-us", lists)
+            pages = english_help and help_pages(english_help)
+        for language in LANGUAGES:
+            origins = {"descriptions": translations(english, load(lists, language))}
+            own_help = pages and unpack(f"libreoffice-help-{language}", lists)
+            if own_help:
+                origins["LibreOffice help"] = help_translations(pages, help_pages(own_help))
+            if handbook:
+                origins["Debian handbook"] = handbook_translations(handbook, language)
+            lines += write(folder, f"translate-en-{language}", origins)
+    with open(f"{folder}/README.md", "w") as file:
+        file.write("# Pairs of each split, by jobs/recipes/corpus.py\n\n" + "\n".join(lines) + "\n")
 
 
 main()

@@ -37,6 +37,7 @@ package struct ModelLibrary: Sendable {
             }
         }
         encoders = opening.encoders
+        for route in routes.values { encoders[route.encoder].share(route.promptBeginning) }
         decoders = opening.decoders
         projectors = opening.projectors
         self.routes = routes

@@ -19,6 +19,12 @@ extension Route {
             && mine.sourceTokens == others.sourceTokens && mine.overflow == others.overflow
     }
 
+    /// The tokens that every prompt begins with, whatever the document.
+    var promptBeginning: [Int32] {
+        let (one, other) = (promptTokens(for: "a"), promptTokens(for: "Zz 9."))
+        return zip(one, other).prefix { $0 == $1 }.map(\.0)
+    }
+
     /// Checks a document against the limits of its type and turns it into prompts.
     ///
     /// - Throws: `RejectedDocument`: no attempt could succeed.

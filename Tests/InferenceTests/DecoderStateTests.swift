@@ -67,6 +67,42 @@ import Testing
         #expect(shallow == deep)
     }
 
+    /// A beginning that was read once for all prompts leaves the bits of one read with each.
+    @Test(arguments: ["llama", "gemma3", "mistral"], WeightFormat.allCases)
+    func aSharedBeginningChangesNothing(name: String, format: WeightFormat) throws {
+        let folder = try ModelFolder(path: Fixtures.model(name) + "/llm")
+        let golden = try Golden.load(name).cases.map(\.inputIds)
+        let beginning = Array(golden.joined().prefix(21))
+        // Prompts that begin so, one that is nothing else, and others.
+        let prompts = golden.map { beginning + $0 } + [beginning] + golden
+        let projectors: [Projector] = [
+            .states(afterLayer: 1), .states(), .identity,
+        ]
+        let decoder = try Decoders.own(folder, format: format)
+        func read(_ beginnings: [[Int32]]) throws -> (states: [[Float]], scores: [Float?]) {
+            let encoder = try Encoder(folder, format: format)
+            for beginning in beginnings { encoder.share(beginning) }
+            let read = encoder.encode(prompts.map { ($0, projectors) }, workspace: Workspace())
+            let states = read.flatMap { own in own[..<2].map { $0.withFloats { Array($0) } } }
+            let replica = DecoderReplica(model: decoder)
+            replica.admit(
+                read.enumerated().map {
+                    .init(
+                        id: $0, states: $1[2],
+                        options: DecodingOptions(maximumNewTokens: 6, beams: 2))
+                })
+            var scores = [Float?](repeating: nil, count: prompts.count)
+            while replica.count > 0 {
+                for (id, response) in replica.step() { scores[id] = response.score }
+            }
+            return (states, scores)
+        }
+        let expected = try read([])
+        let found = try read([Array(beginning.prefix(9)), beginning])
+        #expect(found.states == expected.states)
+        #expect(found.scores == expected.scores && !found.scores.contains(nil))
+    }
+
     @Test func aLayerBeyondTheLargeModelIsRefused() throws {
         let copy = try ScratchFolder()
         try copy.copy(fixture: "golden/hybrid-llama-cross")

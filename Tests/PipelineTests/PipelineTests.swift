@@ -16,14 +16,16 @@ import Testing
     /// order, at once.
     @Test(arguments: settings)
     func agreesWithTheGoldensWhateverTheBatches(settings: PipelineSettings) async throws {
+        let names = Fixtures.goldens + Fixtures.rotary
         let library = try ModelLibrary(
-            jobTypes: Fixtures.goldens.map { try goldenType($0) }, modelsFolder: "/")
+            jobTypes: names.map { try goldenType($0) }, modelsFolder: "/")
         let pipeline = Pipeline(library: library, settings: settings)
         defer { pipeline.stop() }
         let seed = SeededRandom.newSeed()
         var random = SeededRandom(seed: seed)
-        let cases = try Fixtures.goldens.flatMap { name in
-            try Golden.load(name).cases.map { (name, $0) }
+        let cases = try names.flatMap { name in
+            // What spells a special token is text here, and was that token for transformers.
+            try Golden.load(name).cases.filter { !$0.document.contains("<") }.map { (name, $0) }
         }
         let order = (0..<2 * cases.count).shuffled(using: &random)
         let finished = await pipeline.process(

@@ -85,6 +85,12 @@ package struct Encoder: Sendable {
         return 2 * Double(weights) * tokens + 4 * Double(layers * width) * share * tokens * tokens
     }
 
+    /// Promises that many prompts begin with these tokens: a decoder-only model reads them once for
+    /// all. What is handed over has the same bits as without.
+    package func share(_ beginning: [Int32]) {
+        if case .rotary(let encoder) = kind { encoder.beginnings.add(beginning) }
+    }
+
     /// Layers of a decoder-only model that are loaded; nil for encoders, which hand over their last
     /// layer's states.
     package var depth: Int? {

@@ -9,6 +9,7 @@ final class RotaryEncoder: Sendable {
     /// Nil where the last layer is not loaded.
     private let norm: WeightVector?
     private let cacheFormat: WeightFormat
+    let beginnings = SharedBeginnings()
 
     /// - Parameter depth: layers that are loaded.
     init(_ weights: RotaryWeights, depth: Int) throws {
@@ -35,10 +36,18 @@ final class RotaryEncoder: Sendable {
         _ x: Rows, documents: [Range<Int>], prompts: [(tokens: [Int32], projectors: [Projector])],
         workspace: Workspace
     ) -> [[PromptStates]] {
-        let readings = zip(prompts, documents).map { prompt, rows in
+        let shared = zip(prompts, documents).map { prompt, rows in
+            // With a soft prompt before it, a prompt begins otherwise.
+            rows.count == prompt.tokens.count
+                ? beginnings.find(for: prompt.tokens) { read($0, workspace: workspace) } : nil
+        }
+        let unread = zip(documents, shared).map { $0.count - ($1?.tokens.count ?? 0) }
+        let x = x.ends(of: documents, lengths: unread, workspace: workspace)
+        let readings = zip(zip(prompts, shared), unread.consecutiveRanges).map { prompt, rows in
             RotaryReading(
-                tokens: prompt.tokens, rows: rows, wants: prompt.projectors.map(want),
-                cacheFormat: cacheFormat, configuration: configuration)
+                tokens: prompt.0.tokens, beginning: prompt.1, rows: rows,
+                wants: prompt.0.projectors.map(want), cacheFormat: cacheFormat,
+                configuration: configuration)
         }
         let longest = documents.map(\.count).max() ?? 0
         let last = readings.map(\.lastLayer).max() ?? 0
@@ -55,9 +64,8 @@ final class RotaryEncoder: Sendable {
                 for (prompt, reading) in readings.enumerated() {
                     for (index, want) in reading.wants.enumerated() where want == .states(layer) {
                         states[prompt][index] = project(
-                            x.rows(reading.rows), after: layer,
-                            by: prompts[prompt].projectors[index], tokens: reading.tokens,
-                            workspace: workspace)
+                            reading, states: x, after: layer,
+                            by: prompts[prompt].projectors[index], workspace: workspace)
                     }
                 }
             })
@@ -76,18 +84,66 @@ final class RotaryEncoder: Sendable {
 
     /// The last layer's states pass the model's norm, those of the others do not.
     private func project(
-        _ states: Rows, after layer: Int, by projector: Projector, tokens: [Int32],
+        _ reading: RotaryReading, states x: Rows, after layer: Int, by projector: Projector,
         workspace: Workspace
     ) -> PromptStates {
-        guard layer == configuration.layers.count, let norm else {
-            return projector.project(states, tokens: tokens, workspace: workspace)
+        workspace.scope {
+            var states = x.rows(reading.rows)
+            if let beginning = reading.beginning {
+                states = workspace.rows(reading.length, x.width)
+                states.copy(from: beginning.states[layer - 1].rows(width: x.width))
+                states.rows(reading.position..<reading.length).copy(from: x.rows(reading.rows))
+            }
+            if layer == configuration.layers.count, let norm {
+                let normed = workspace.rows(states.count, states.width)
+                Operators.rootMeanSquareNorm(
+                    states, weight: norm, epsilon: configuration.epsilon, into: normed)
+                states = normed
+            }
+            return projector.project(states, tokens: reading.tokens, workspace: workspace)
         }
-        return workspace.scope {
-            let normed = workspace.rows(states.count, states.width)
-            Operators.rootMeanSquareNorm(
-                states, weight: norm, epsilon: configuration.epsilon, into: normed)
-            return projector.project(normed, tokens: tokens, workspace: workspace)
+    }
+
+    /// Reads a beginning that prompts share, through all layers that are loaded.
+    private func read(_ tokens: [Int32], workspace: Workspace) -> SharedBeginnings.Reading {
+        workspace.scope {
+            let x = workspace.rows(tokens.count, configuration.width)
+            embedding.gather(tokens, into: x)
+            let cache = KeyValueCache(
+                layers: depth, heads: configuration.keyValueHeads,
+                headWidth: configuration.headWidth, positions: tokens.count, format: cacheFormat,
+                memory: nil)
+            var states: [FloatBuffer] = []
+            stack.read(
+                x, layers: depth, longest: tokens.count, keysOnly: false, workspace: workspace,
+                documents: {
+                    [
+                        RotaryDocument(
+                            rows: 0..<tokens.count, position: 0, cache: cache, slot: $0, prefix: nil
+                        )
+                    ]
+                },
+                after: { _ in
+                    let buffer = FloatBuffer(count: tokens.count * configuration.width)
+                    buffer.rows(width: configuration.width).copy(from: x)
+                    states.append(buffer)
+                })
+            return SharedBeginnings.Reading(tokens: tokens, cache: cache, states: states)
         }
+    }
+}
+
+extension Rows {
+    /// The last `lengths` rows of each document, below each other: itself where that is all.
+    fileprivate func ends(
+        of documents: [Range<Int>], lengths: [Int], workspace: Workspace
+    ) -> Rows {
+        guard documents.map(\.count) != lengths else { return self }
+        let ends = workspace.rows(lengths.reduce(0, +), width)
+        for (document, (length, range)) in zip(documents, zip(lengths, lengths.consecutiveRanges)) {
+            ends.rows(range).copy(from: rows(document.upperBound - length..<document.upperBound))
+        }
+        return ends
     }
 }
 
@@ -101,6 +157,9 @@ struct RotaryReading {
     }
 
     let tokens: [Int32]
+    /// What of it was read before.
+    let beginning: SharedBeginnings.Reading?
+    /// Of the pass: those behind the beginning.
     let rows: Range<Int>
     let wants: [Want]
     /// Of the layers that decoders go on from; nil where none does.
@@ -109,10 +168,11 @@ struct RotaryReading {
     private let keptLayers: [Int]
 
     init(
-        tokens: [Int32], rows: Range<Int>, wants: [Want], cacheFormat: WeightFormat,
-        configuration: RotaryConfiguration
+        tokens: [Int32], beginning: SharedBeginnings.Reading?, rows: Range<Int>, wants: [Want],
+        cacheFormat: WeightFormat, configuration: RotaryConfiguration
     ) {
         self.tokens = tokens
+        self.beginning = beginning
         self.rows = rows
         self.wants = wants
         keptLayers = Set(wants.flatMap(\.layers)).sorted()
@@ -121,7 +181,8 @@ struct RotaryReading {
             ? nil
             : KeyValueCache(
                 layers: keptLayers.count, heads: configuration.keyValueHeads,
-                headWidth: configuration.headWidth, positions: rows.count, format: cacheFormat,
+                headWidth: configuration.headWidth,
+                positions: rows.count + (beginning?.tokens.count ?? 0), format: cacheFormat,
                 memory: nil)
     }
 
@@ -137,12 +198,17 @@ struct RotaryReading {
 
     func takesStates(after layer: Int) -> Bool { wants.contains(.states(layer)) }
 
+    /// Of its first row in its sequence.
+    var position: Int { beginning?.tokens.count ?? 0 }
+    /// Vectors that are read, the beginning's included.
+    var length: Int { position + rows.count }
+
     /// Where its keys and values of a layer, counted from 0, go.
     func place(inLayer layer: Int, passing: KeyValueCache) -> RotaryDocument {
-        if let cache, let slot = keptLayers.firstIndex(of: layer) {
-            return RotaryDocument(rows: rows, position: 0, cache: cache, slot: slot, prefix: nil)
-        }
-        return RotaryDocument(rows: rows, position: 0, cache: passing, slot: 0, prefix: nil)
+        let slot = cache == nil ? nil : keptLayers.firstIndex(of: layer)
+        return RotaryDocument(
+            rows: rows, position: position, cache: slot == nil ? passing : cache ?? passing,
+            slot: slot ?? 0, prefix: beginning.map { ($0.cache, layer) })
     }
 
     func caches(for want: Want) -> PromptStates {
@@ -151,7 +217,7 @@ struct RotaryReading {
         }
         let slots = want.layers.compactMap { keptLayers.firstIndex(of: $0) }
         return PromptStates(
-            tokens: rows.count, caches: PromptCaches(cache: cache, slots: slots, lastToken: last))
+            tokens: length, caches: PromptCaches(cache: cache, slots: slots, lastToken: last))
     }
 }
 

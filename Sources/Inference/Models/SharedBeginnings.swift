@@ -1,0 +1,50 @@
+internal import Synchronization
+
+/// Tokens that many prompts begin with, read once for all of them: a causal model's keys, values and
+/// states of these do not depend on what follows.
+final class SharedBeginnings: Sendable {
+    /// What reading a beginning left. Not written to any more.
+    struct Reading: Sendable {
+        let tokens: [Int32]
+        /// Keys and values of every layer.
+        let cache: KeyValueCache
+        /// After every layer, without the final norm: [tokens, width] each.
+        let states: [FloatBuffer]
+    }
+
+    private struct State {
+        /// Longest first.
+        var known: [[Int32]] = []
+        var read: [[Int32]: Reading] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// Shorter ones are not worth a copy.
+    private static let fewest = 4
+
+    func add(_ tokens: [Int32]) {
+        guard tokens.count >= Self.fewest else { return }
+        state.withLock { state in
+            guard !state.known.contains(tokens) else { return }
+            state.known.append(tokens)
+            state.known.sort { $0.count > $1.count }
+        }
+    }
+
+    /// The longest known beginning of a prompt, which has more tokens than that; nil for none.
+    ///
+    /// - Parameter read: is called once for each beginning; others wait for it.
+    func find(for prompt: [Int32], read: ([Int32]) -> Reading) -> Reading? {
+        state.withLock { state in
+            let beginning = state.known.first {
+                $0.count < prompt.count && prompt.starts(with: $0)
+            }
+            guard let beginning else { return nil }
+            if let known = state.read[beginning] { return known }
+            let reading = read(beginning)
+            state.read[beginning] = reading
+            return reading
+        }
+    }
+}

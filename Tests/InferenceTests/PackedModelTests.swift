@@ -7,9 +7,7 @@ import Testing
 
 /// A model that was packed ahead of time is the model that is packed while it is read.
 @Suite struct PackedModelTests {
-    private static let wholeModels = GoldenTests.all.filter { $0 != "hybrid-layers" }
-
-    @Test(arguments: wholeModels, WeightFormat.allCases)
+    @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func sameBitsAsPackingAtLoad(name: String, format: WeightFormat) throws {
         let packed = try PackedGolden(name, format)
         let fresh = try GoldenModel(name, format: format)
@@ -30,7 +28,7 @@ import Testing
     }
 
     /// Nothing is copied: pages are shared with whoever maps the file.
-    @Test(arguments: wholeModels, WeightFormat.allCases)
+    @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func matricesLieInTheMapping(name: String, format: WeightFormat) throws {
         let packed = try PackedGolden(name, format)
         for path in packed.models {
@@ -129,7 +127,9 @@ extension ModelFolder {
         let parts = try Packing(weights).parts
         switch configuration {
         case .gpt2: _ = try GPT2Decoder(self, loader: loader)
-        case .rotary(let rotary): try RotaryWeights(rotary, loader: loader).loadAll()
+        case .rotary(let rotary):
+            try RotaryWeights.loadAll(
+                rotary, loader: loader, isCut: SLMManifest.exists(in: path))
         case .t5:
             if parts.contains("encoder") { _ = try T5Encoder(self, loader: loader) }
             if parts.contains("decoder") { _ = try T5Decoder(self, loader: loader) }

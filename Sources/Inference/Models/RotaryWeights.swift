@@ -46,11 +46,27 @@ final class RotaryWeights {
         return RotaryStack(Array(loadedLayers.prefix(count)), configuration: configuration)
     }
 
-    /// All that the checkpoint has of the model: layers cut out of one may be alone.
-    func loadAll() throws {
-        _ = try stack(configuration.layers.count)
-        if loader.contains(RotaryNames.norm) || base == nil { _ = try norm() }
-        _ = try head()
+    /// All that the checkpoint has of a model.
+    ///
+    /// - Parameter isCut: layers cut out of a larger one, which may be alone.
+    static func loadAll(
+        _ configuration: RotaryConfiguration, loader: WeightLoader, isCut: Bool
+    ) throws {
+        guard isCut, !loader.contains(RotaryNames.embedding) else {
+            let weights = try RotaryWeights(configuration, loader: loader)
+            _ = (try weights.stack(configuration.layers.count), try weights.norm())
+            _ = try weights.head()
+            return
+        }
+        for index in configuration.layers.indices {
+            _ = try RotaryLayer(loader, configuration, index: index)
+        }
+        if loader.contains(RotaryNames.norm) {
+            _ = try loader.vector(RotaryNames.norm, count: configuration.width)
+        }
+        if loader.contains(RotaryNames.head) {
+            _ = try loader.matrix(RotaryNames.head, shape: [nil, configuration.width])
+        }
     }
 
     /// The norm after the last layer.

@@ -116,7 +116,10 @@ package enum ModelConverter {
             parts.append("decoder")
         case .rotary(let configuration):
             guard has("model.layers.") else { break }
-            try RotaryWeights(configuration, loader: loader).loadAll()
+            let isCut =
+                try SLMManifest.exists(in: folder.path)
+                && SLMManifest(folder: folder.path).fusion == .layers
+            try RotaryWeights.loadAll(configuration, loader: loader, isCut: isCut)
             parts.append("decoder")
         }
         return parts

@@ -102,25 +102,40 @@ package final class T5Decoder: DecoderModel {
     }
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
-        workspace.scope {
-            zip(prompts, encoderStates(of: prompts, workspace: workspace)).map { prompt, states in
-                let source = KeyValueCache(
-                    layers: blocks.count, heads: configuration.heads,
-                    headWidth: configuration.headWidth, positions: states.count,
-                    format: cacheFormat, memory: workspace.caches)
-                for (layer, block) in blocks.enumerated() {
-                    block.crossAttention.prepare(
-                        source, layer: layer, states: states, workspace: workspace)
-                }
-                return DecoderRow(
-                    cache: KeyValueCache(
-                        layers: blocks.count, heads: configuration.heads,
-                        headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
-                        format: cacheFormat, memory: workspace.caches),
-                    source: DecoderRow.Source(cache: source, tokens: states.count), position: 0,
-                    firstInput: nil)
-            }
+        // Prompts that share a reading share what is made of it here, too.
+        var distinct: [OpenedPrompt] = []
+        var placeOfStates: [ObjectIdentifier: Int] = [:]
+        let places = prompts.map { prompt in
+            let states = ObjectIdentifier(prompt.states.buffer)
+            if let place = placeOfStates[states] { return place }
+            placeOfStates[states] = distinct.count
+            distinct.append(prompt)
+            return distinct.count - 1
         }
+        let sources = workspace.scope {
+            encoderStates(of: distinct, workspace: workspace)
+                .map { source(of: $0, workspace: workspace) }
+        }
+        return zip(prompts, places).map { prompt, place in
+            DecoderRow(
+                cache: KeyValueCache(
+                    layers: blocks.count, heads: configuration.heads,
+                    headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
+                    format: cacheFormat, memory: workspace.caches),
+                source: sources[place], position: 0, firstInput: nil)
+        }
+    }
+
+    /// Keys and values of cross-attention.
+    private func source(of states: Rows, workspace: Workspace) -> DecoderRow.Source {
+        let cache = KeyValueCache(
+            layers: blocks.count, heads: configuration.heads,
+            headWidth: configuration.headWidth, positions: states.count, format: cacheFormat,
+            memory: workspace.caches)
+        for (layer, block) in blocks.enumerated() {
+            block.crossAttention.prepare(cache, layer: layer, states: states, workspace: workspace)
+        }
+        return DecoderRow.Source(cache: cache, tokens: states.count)
     }
 
     /// What cross-attention reads: the states handed over, or what this model's own encoder makes

@@ -81,13 +81,19 @@ CREATE TABLE l2s.document (
     run_at      timestamptz NOT NULL,
     enqueued_at timestamptz NOT NULL,
     group_id    bigint,
-    body        text COMPRESSION lz4 NOT NULL,
+    body        text COMPRESSION lz4,
     dedupe_key  text,
     tenant      text,
     producer    text,
-    metadata    jsonb
+    metadata    jsonb,
+    siblings    bigint[]
 ) PARTITION BY RANGE (id);
 COMMENT ON TABLE l2s.document IS 'Every document that is kept; never updated.';
+COMMENT ON COLUMN l2s.document.body IS
+    'Null where the first of its siblings holds the text: see l2s.text_of.';
+COMMENT ON COLUMN l2s.document.siblings IS
+'The jobs that one call of l2s.enqueue made of one text, itself included, in order; null where it made
+one. All of them are in the same partition.';
 COMMENT ON COLUMN l2s.document.producer IS 'The database role that enqueued it.';
 
 CREATE TABLE l2s.dedupe (
@@ -99,7 +105,8 @@ CREATE TABLE l2s.dedupe (
 COMMENT ON TABLE l2s.dedupe IS
     'Deduplication keys, apart from document because a unique key cannot span partitions.';
 
--- One row for each document that is not finished: about 100 bytes, all of them of fixed width.
+-- One row for each document that is not finished: about 100 bytes, all of them of fixed width but
+-- for the siblings of those that have some.
 CREATE TABLE l2s.queue (
     document_id  bigint PRIMARY KEY,
     lease_id     bigint,
@@ -119,6 +126,7 @@ CREATE TABLE l2s.queue (
     cancelled    boolean NOT NULL DEFAULT false,
     notify       boolean NOT NULL DEFAULT false,
     limited      boolean NOT NULL DEFAULT false,
+    siblings     bigint[],
     CHECK (state BETWEEN 0 AND 2),
     CHECK ((state = 1) = (lease_id IS NOT NULL))
 ) WITH (
@@ -141,6 +149,8 @@ COMMENT ON COLUMN l2s.queue.state IS '0 ready, 1 leased, 2 delayed';
 COMMENT ON COLUMN l2s.queue.cancelled IS 'To end as cancelled; its worker hears of it in a heartbeat.';
 COMMENT ON COLUMN l2s.queue.notify IS 'Somebody listens for the end of this document.';
 COMMENT ON COLUMN l2s.queue.limited IS 'Leased under job_type.concurrent_documents.';
+COMMENT ON COLUMN l2s.queue.siblings IS
+    'See l2s.document; finished ones included. They are claimed together where they can be.';
 
 -- The index of what is ready leads with the job type: one that is paused or at its limit costs a
 -- claim nothing, however many of its documents wait.
@@ -271,6 +281,7 @@ CREATE TABLE l2s.result (
     tokens_in     integer,
     tokens_out    integer,
     batch_size    integer,
+    shared        boolean,
     parts         integer,
     truncated     boolean,
     agreement     real,
@@ -290,6 +301,10 @@ COMMENT ON COLUMN l2s.result.written_in IS 'The transaction that wrote it: the o
 COMMENT ON COLUMN l2s.result.cancelled IS 'Then it did not succeed either.';
 COMMENT ON COLUMN l2s.result.agreement IS
     'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
+COMMENT ON COLUMN l2s.result.batch_size IS
+    'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
+COMMENT ON COLUMN l2s.result.shared IS
+    'Another document with the same prompt was read at that time: the reading counts for that one.';
 COMMENT ON COLUMN l2s.result.encode_ms IS
     'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
 CREATE INDEX result_stream ON l2s.result (written_in, document_id);

@@ -66,8 +66,9 @@ BEGIN
     RETURN run;
 END $$;
 
+-- All jobs of one call share one text: the first of them holds it.
 CREATE FUNCTION l2s.enqueue(
-    job_type   text,
+    job_types  text[],
     document   text,
     priority   integer DEFAULT 0,
     run_at     timestamptz DEFAULT now(),
@@ -76,46 +77,64 @@ CREATE FUNCTION l2s.enqueue(
     "group"    text DEFAULT NULL,
     tenant     text DEFAULT NULL,
     notify     boolean DEFAULT false
-) RETURNS bigint
+) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $$
 DECLARE
-    type    l2s.job_type;
-    bytes   integer := octet_length(document);
-    size    integer := octet_length(document) / 4 + 1;
-    new_id  bigint;
-    run     bigint;
-    flow    integer := coalesce(hashtext(tenant), 0);
-    ready   boolean;
-    stamp   timestamptz := clock_timestamp();
+    wanted   text;
+    type     l2s.job_type;
+    types    integer[] := '{}';
+    bytes    integer := octet_length(document);
+    size     integer := octet_length(document) / 4 + 1;
+    place    integer;
+    ids      bigint[] := '{}';
+    made     bigint[] := '{}';  -- those of them that are new
+    siblings bigint[];
+    run      bigint;
+    flow     integer := coalesce(hashtext(tenant), 0);
+    ready    boolean;
+    stamp    timestamptz := clock_timestamp();
 BEGIN
-    SELECT * INTO type FROM l2s.job_type t WHERE t.name = enqueue.job_type;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(job_type), 'NULL') USING
-            ERRCODE = 'undefined_object',
-            DETAIL = coalesce(
-                'Known job types: '
-                    || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t) || '.',
-                'No job type is known yet.'),
-            HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
+    IF coalesce(cardinality(job_types), 0) NOT BETWEEN 1 AND 64 THEN
+        RAISE EXCEPTION 'expected 1 to 64 job types, got %', coalesce(cardinality(job_types), 0)
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF document IS NULL THEN
-        RAISE EXCEPTION 'expected a document for job type %, got NULL', type.name USING
-            ERRCODE = 'null_value_not_allowed';
-    END IF;
-    IF bytes > type.document_bytes THEN
-        RAISE EXCEPTION 'document too large for job type %', type.name USING
-            ERRCODE = 'string_data_right_truncation',
-            DETAIL = format('The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
-            HINT = 'Split the text, or raise limits.document_bytes of the job type.';
-    END IF;
+    FOREACH wanted IN ARRAY job_types LOOP
+        SELECT * INTO type FROM l2s.job_type t WHERE t.name = wanted;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(wanted), 'NULL') USING
+                ERRCODE = 'undefined_object',
+                DETAIL = coalesce(
+                    'Known job types: '
+                        || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t)
+                        || '.',
+                    'No job type is known yet.'),
+                HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
+        END IF;
+        IF document IS NULL THEN
+            RAISE EXCEPTION 'expected a document for job type %, got NULL', wanted USING
+                ERRCODE = 'null_value_not_allowed';
+        END IF;
+        IF bytes > type.document_bytes THEN
+            RAISE EXCEPTION 'document too large for job type %', wanted USING
+                ERRCODE = 'string_data_right_truncation',
+                DETAIL = format(
+                    'The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
+                HINT = 'Split the text, or raise limits.document_bytes of the job type.';
+        END IF;
+        IF type.id = ANY (types) THEN
+            RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
+                ERRCODE = 'invalid_parameter_value';
+        END IF;
+        types := types || type.id;
+    END LOOP;
     -- Spelled out: what is white space to a regular expression otherwise depends on the locale.
     IF document !~
         '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]'
     THEN
-        RAISE EXCEPTION 'empty document for job type %', type.name USING
+        RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
                 'The text has %s bytes, all of them white space or control characters.', bytes),
@@ -142,42 +161,98 @@ BEGIN
             USING ERRCODE = 'string_data_right_truncation';
     END IF;
 
-    new_id := nextval('l2s.document_id');
-    IF dedupe_key IS NOT NULL THEN
-        INSERT INTO l2s.dedupe (job_type, key, document_id)
-        VALUES (type.id, dedupe_key, new_id)
-        ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            RETURN (
-                SELECT d.document_id FROM l2s.dedupe d
-                WHERE d.job_type = type.id AND d.key = enqueue.dedupe_key);
+    -- Loops, because a query costs more than all that a single job needs here.
+    FOREACH place IN ARRAY types LOOP
+        ids := ids || nextval('l2s.document_id');
+    END LOOP;
+    IF cardinality(types) > 1 THEN
+        -- A text goes with its partition, so siblings may not be in two.
+        WHILE EXISTS (
+            SELECT FROM l2s.part p
+            WHERE p.first_id > ids[1] AND p.first_id <= ids[cardinality(ids)])
+        LOOP
+            ids := ARRAY(SELECT nextval('l2s.document_id') FROM unnest(types));
+        END LOOP;
+    END IF;
+    IF dedupe_key IS NULL THEN
+        made := ids;
+    ELSE
+        -- In one order, so that two such calls do not wait for each other.
+        FOR place IN SELECT t.place FROM unnest(types) WITH ORDINALITY AS t(id, place) ORDER BY t.id
+        LOOP
+            INSERT INTO l2s.dedupe (job_type, key, document_id)
+            VALUES (types[place], dedupe_key, ids[place])
+            ON CONFLICT DO NOTHING;
+            IF FOUND THEN
+                made := made || ids[place];
+            ELSE
+                ids[place] := (
+                    SELECT d.document_id FROM l2s.dedupe d
+                    WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key);
+            END IF;
+        END LOOP;
+        IF made = '{}' THEN
+            RETURN ids;
         END IF;
+    END IF;
+    IF cardinality(made) > 1 THEN
+        siblings := ARRAY(SELECT m.id FROM unnest(made) AS m(id) ORDER BY m.id);
     END IF;
     IF "group" IS NOT NULL THEN
         run := l2s.open_group("group");
     END IF;
 
-    INSERT INTO l2s.document (
-        id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata, group_id, tenant,
-        producer)
-    VALUES (
-        new_id, type.id, priority, run_at, stamp, document, dedupe_key, metadata, run, tenant,
-        l2s.caller());
-
     -- A delayed document gets its turn when its time comes.
     ready := run_at <= stamp;
-    INSERT INTO l2s.queue (
-        document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, notify, turn)
-    VALUES (
-        new_id, greatest(run_at, stamp), type.id, size, -priority, l2s.length_class(size),
-        CASE WHEN ready THEN 0 ELSE 2 END, flow, run, coalesce(notify, false),
-        CASE WHEN ready THEN size + l2s.last_turn(type.id, flow, (-priority)::smallint) ELSE 0 END);
+    FOR place IN 1 .. cardinality(ids) LOOP
+        CONTINUE WHEN ids[place] <> ALL (made);
+        INSERT INTO l2s.document (
+            id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata, group_id,
+            tenant, producer, siblings)
+        VALUES (
+            ids[place], types[place], priority, run_at, stamp, document, dedupe_key, metadata, run,
+            tenant, l2s.caller(), siblings);
+        INSERT INTO l2s.queue (
+            document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id,
+            notify, turn, siblings)
+        VALUES (
+            ids[place], greatest(run_at, stamp), types[place], size, -priority,
+            l2s.length_class(size), CASE WHEN ready THEN 0 ELSE 2 END, flow, run,
+            coalesce(notify, false),
+            CASE WHEN ready THEN
+                size + l2s.last_turn(types[place], flow, (-priority)::smallint) ELSE 0 END,
+            siblings);
+        -- The first of them holds it.
+        document := NULL;
+    END LOOP;
     IF ready THEN
         PERFORM l2s.wake();
     END IF;
-    RETURN new_id;
+    RETURN ids;
 END $$;
-COMMENT ON FUNCTION l2s.enqueue IS
+COMMENT ON FUNCTION l2s.enqueue(
+    text[], text, integer, timestamptz, text, jsonb, text, text, boolean) IS
+'Puts a document through several job types and returns the jobs'' ids, in their order. The text is
+stored once, and read once where workers can; each job has its own result, retries and times, and is
+cancelled by itself. dedupe_key holds for each job type: those that have a job of this key already
+get no further one, its id is returned. The other arguments are those for one job type.';
+
+CREATE FUNCTION l2s.enqueue(
+    job_type   text,
+    document   text,
+    priority   integer DEFAULT 0,
+    run_at     timestamptz DEFAULT now(),
+    dedupe_key text DEFAULT NULL,
+    metadata   jsonb DEFAULT NULL,
+    "group"    text DEFAULT NULL,
+    tenant     text DEFAULT NULL,
+    notify     boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE sql
+RETURN (l2s.enqueue(
+    ARRAY[job_type], document, priority, run_at, dedupe_key, metadata, "group", tenant, notify))[1];
+COMMENT ON FUNCTION l2s.enqueue(
+    text, text, integer, timestamptz, text, jsonb, text, text, boolean) IS
 'Puts a document through a job type and returns the job''s id.
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
 is not enqueued again, its id is returned. metadata: kept beside the job; l2s reads one key of it,
@@ -185,6 +260,12 @@ traceparent, the W3C trace context that the worker''s spans continue. group, wri
 SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
 take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
+
+-- The text of a document.
+CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
+LANGUAGE sql STABLE
+RETURN coalesce(
+    document.body, (SELECT d.body FROM l2s.document d WHERE d.id = document.siblings[1]));
 
 -- Makes the job types of a jobs folder known, or their changes; types that are absent from
 -- `definitions` stay as they are.

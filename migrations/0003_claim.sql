@@ -147,14 +147,30 @@ BEGIN
     END IF;
 END $$;
 
+-- How many documents each of these job types may still have once it has further ones; null: any.
+CREATE FUNCTION l2s.less_room(rooms integer[], job_types integer[], documents bigint[])
+RETURNS integer[]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT (r.room - (SELECT count(*) FROM l2s.queue q
+                          WHERE q.document_id = ANY (documents) AND q.job_type = r.job_type))::integer
+        FROM unnest(rooms, job_types) WITH ORDINALITY AS r(room, job_type, place) ORDER BY r.place);
+END $$;
+
+-- Siblings come to one worker: with a document come those of its siblings that are ready and of the
+-- same length class, out of their turn, so that the text is read once. A claim that takes one of them
+-- keeps the others from claims at the same time. Suspects come alone.
+--
 -- Takes the next batch: from one length class, at most `documents` of at most `tokens` estimated tokens
--- together, but at least one. traceparent is the metadata's, unread.
+-- together, but at least one; siblings cost no tokens, and those of the first document may exceed
+-- `documents`. body is that of document text_id, and traceparent its metadata's, unread.
 CREATE FUNCTION l2s.claim(
     worker_id bigint, encoder text, job_types text[], documents integer, tokens integer,
     duration interval
 ) RETURNS TABLE (
-    lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, body text,
-    traceparent text
+    lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer,
+    text_id bigint, body text, traceparent text
 )
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -179,6 +195,14 @@ DECLARE
     taken     bigint[];
     taken_at  tid[];
     spent     bigint;
+    limited   boolean := false;
+    related   boolean := false;  -- whether one of them has siblings
+    came      bigint[] := '{}';  -- as a sibling
+    taken_of  bigint[];  -- their texts, for those that have siblings
+    more      bigint[];
+    more_at   tid[];
+    more_of   bigint[];
+    kept      integer;
     lowest    bigint;
     highest   bigint;
     token     bigint;
@@ -200,6 +224,7 @@ BEGIN
         type_ids := type_ids || type.id;
         names := names || (SELECT t.name FROM l2s.job_type t WHERE t.id = type.id);
         rooms := rooms || type.room;
+        limited := limited OR type.room IS NOT NULL;
     END LOOP;
 
     -- One claim at a time looks from the start where that is due.
@@ -215,7 +240,7 @@ BEGIN
             budget := claim.tokens;
             FOR type IN
                 SELECT
-                    h.*, rooms[array_position(type_ids, h.job_type)] AS room,
+                    h.*,
                     -- Those of its priority that were not asked yet, itself included.
                     count(*) OVER (
                         PARTITION BY h.rank ORDER BY h.chance
@@ -228,27 +253,79 @@ BEGIN
                 EXIT WHEN space <= 0 OR budget <= 0;
                 SELECT
                     coalesce(array_agg(p.document_id), '{}'), array_agg(p.place),
-                    coalesce(sum(p.tokens), 0)
-                INTO taken, taken_at, spent
+                    array_agg(p.text_id), coalesce(sum(p.tokens), 0), related OR coalesce(bool_or(p.text_id IS NOT NULL), false)
+                INTO taken, taken_at, taken_of, spent, related
                 FROM (
                     SELECT
-                        locked.document_id, locked.place, locked.tokens,
+                        locked.document_id, locked.place, locked.tokens, locked.text_id,
                         sum(locked.tokens) OVER w AS total, row_number() OVER w AS number
                     FROM (
-                        SELECT q.document_id, q.ctid AS place, q.rank, q.turn, q.tokens
+                        SELECT
+                            q.document_id, q.ctid AS place, q.rank, q.turn, q.tokens,
+                            q.siblings[1] AS text_id
                         FROM l2s.queue q
                         WHERE q.state = 0 AND q.job_type = type.job_type AND q.length_class = candidate
                           AND (q.rank, q.turn, q.document_id)
                               >= (type.rank, type.turn, type.document_id)
+                          AND (q.siblings IS NULL OR q.document_id <> ALL (came)
+                              AND (candidate >= 6 OR pg_try_advisory_xact_lock(
+                                  hashoid('l2s.queue'::regclass), hashint8(q.siblings[1]))))
                         ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id
-                        LIMIT least(type.room, ceil(space::numeric / type.peers))
+                        LIMIT least(
+                            rooms[array_position(type_ids, type.job_type)], ceil(space::numeric / type.peers))
                         FOR NO KEY UPDATE SKIP LOCKED) AS locked
                     WINDOW w AS (ORDER BY locked.rank, locked.turn, locked.document_id)) AS p
                 WHERE p.total <= budget OR (p.number = 1 AND picked = '{}');
-                picked := picked || taken;
-                places := places || taken_at;
-                space := space - cardinality(taken);
+                more := '{}'; more_at := '{}';
+                IF related AND candidate < 6 THEN
+                    SELECT
+                        coalesce(array_agg(s.document_id), '{}'), array_agg(s.place),
+                        array_agg(s.text_id)
+                    INTO more, more_at, more_of
+                    FROM (
+                        SELECT
+                            locked.*, row_number() OVER (
+                                PARTITION BY locked.job_type ORDER BY locked.document_id) AS number
+                        FROM (
+                            SELECT
+                                q.document_id, q.ctid AS place, q.job_type,
+                                q.siblings[1] AS text_id
+                            FROM l2s.queue q
+                            WHERE q.document_id = ANY (ARRAY(
+                                  SELECT unnest(t.siblings) FROM l2s.queue t
+                                  WHERE t.document_id = ANY (taken)))
+                              -- No index of what is ready serves this: the key does.
+                              AND q.document_id <> ALL (picked || taken) AND q.state + 0 = 0
+                              AND q.length_class = candidate AND q.job_type = ANY (type_ids)
+                            FOR NO KEY UPDATE SKIP LOCKED) AS locked) AS s
+                    WHERE s.number <= coalesce(
+                        rooms[array_position(type_ids, s.job_type)], cardinality(taken));
+                END IF;
+                IF cardinality(taken) + cardinality(more) > space THEN
+                    -- Whole sets only; more than there is room for if it is the first.
+                    kept := coalesce((
+                        SELECT max(t.number) FROM (
+                            SELECT
+                                u.number,
+                                sum(1 + (SELECT count(*) FROM unnest(more_of) AS m(text_id)
+                                         WHERE m.text_id = u.text_id)) OVER (ORDER BY u.number)
+                                    AS total
+                            FROM unnest(taken_of) WITH ORDINALITY AS u(text_id, number)) AS t
+                        WHERE t.total <= space OR (t.number = 1 AND picked = '{}')), 0);
+                    taken := taken[:kept];
+                    taken_at := taken_at[:kept];
+                    SELECT coalesce(array_agg(m.id), '{}'), array_agg(m.place) INTO more, more_at
+                    FROM unnest(more, more_at, more_of) AS m(id, place, text_id)
+                    WHERE m.text_id = ANY (taken_of[:kept]);
+                END IF;
+                came := came || more;
+                picked := picked || taken || more;
+                places := places || taken_at || more_at;
+                space := space - cardinality(taken) - cardinality(more);
                 budget := budget - spent;
+                IF limited THEN
+                    rooms := l2s.less_room(rooms, type_ids, taken || more);
+                END IF;
             END LOOP;
             EXIT WHEN picked <> '{}';
         END LOOP;
@@ -281,6 +358,10 @@ BEGIN
     END IF;
 
     SELECT min(p.id), max(p.id) INTO lowest, highest FROM unnest(picked) AS p(id);
+    IF related THEN
+        lowest := (
+            SELECT least(lowest, min(q.siblings[1])) FROM l2s.queue q WHERE q.ctid = ANY (places));
+    END IF;
     RETURN QUERY
     WITH leased AS (
         UPDATE l2s.queue q SET
@@ -289,18 +370,18 @@ BEGIN
         -- They are locked, so they are still there.
         WHERE q.ctid = ANY (places)
         RETURNING
-            q.document_id, q.job_type, q.rank, q.turn,
-            q.earlier + q.errors + q.crashes + 1 AS attempt)
+            q.document_id, coalesce(q.siblings[1], q.document_id) AS text_id, q.job_type, q.rank,
+            q.turn, q.earlier + q.errors + q.crashes + 1 AS attempt)
     SELECT
-        token, candidate, d.id, names[array_position(type_ids, leased.job_type)],
-        leased.attempt, d.body, d.metadata ->> 'traceparent'
+        token, candidate, leased.document_id, names[array_position(type_ids, leased.job_type)],
+        leased.attempt, d.id, d.body, d.metadata ->> 'traceparent'
     FROM leased
     -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
     -- planner from reading all that lies between them.
     CROSS JOIN LATERAL (
         SELECT e.* FROM l2s.document e
-        WHERE e.id = leased.document_id AND e.id BETWEEN lowest AND highest LIMIT 1) AS d
-    ORDER BY leased.rank, leased.turn, d.id;
+        WHERE e.id = leased.text_id AND e.id BETWEEN lowest AND highest LIMIT 1) AS d
+    ORDER BY leased.rank, leased.turn, leased.document_id;
 END $$;
 
 -- True when l2s.claim would find something for these job types.

@@ -106,15 +106,16 @@ BEGIN
     LOOP
         INSERT INTO l2s.queue (
             document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, earlier,
-            turn)
+            turn, siblings)
         SELECT
             d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.length_class(size.tokens), 0,
             flow.tenant, (
                 SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
             again.attempt,
-            size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint)
+            size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint),
+            d.siblings
         FROM l2s.document d
-        CROSS JOIN LATERAL (SELECT octet_length(d.body) / 4 + 1 AS tokens) AS size
+        CROSS JOIN LATERAL (SELECT octet_length(l2s.text_of(d)) / 4 + 1 AS tokens) AS size
         CROSS JOIN LATERAL (SELECT coalesce(hashtext(d.tenant), 0) AS tenant) AS flow
         WHERE d.id = again.id;
         DELETE FROM l2s.result r WHERE r.document_id = again.id;

@@ -29,7 +29,13 @@ SELECT
     d.metadata,
     g.name AS "group",
     d.tenant,
-    r.agreement
+    r.agreement,
+    CASE
+        WHEN r.batch_size > 0 THEN 'batch'
+        WHEN r.shared THEN 'shared'
+        WHEN r.tokens_out IS NOT NULL AND r.succeeded THEN 'cache'
+    END AS encode_source,
+    d.siblings
 FROM l2s.document d
 JOIN l2s.job_type t ON t.id = d.job_type
 LEFT JOIN l2s.queue q ON q.document_id = d.id
@@ -53,6 +59,11 @@ COMMENT ON COLUMN l2s.jobs.error IS 'Why it failed; of an unfinished job, why it
 COMMENT ON COLUMN l2s.jobs.queue_ms IS 'From ready (enqueued, run_at or retry time) to claimed. The stages after it sum to claimed_at → finished_at.';
 COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'Waiting in the worker, before and after tokenizing, until the encoder took it up.';
 COMMENT ON COLUMN l2s.jobs.encode_ms IS 'Of the whole encoder batch: divide by batch_size before summing.';
+COMMENT ON COLUMN l2s.jobs.encode_source IS
+'Where what it was written from came from: batch, the encoder''s, whose time counts for it; shared,
+another document with the same prompt was read at that time; cache, it had been read before.';
+COMMENT ON COLUMN l2s.jobs.siblings IS
+    'The jobs that were enqueued together with one text, itself included; null for a single one.';
 COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
 COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';
 COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';

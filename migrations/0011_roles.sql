@@ -15,7 +15,7 @@ INSERT INTO l2s.permission (role, function)
 SELECT p.role, unnest(p.functions) FROM (VALUES
     ('l2s_producer', ARRAY['enqueue', 'completed', 'caller', 'sees_all']),
     ('l2s_reader', ARRAY[
-        'completed', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
+        'text_of', 'completed', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
         'count_finished']),
     ('l2s_worker', ARRAY[
         'register', 'sync_job_types', 'claim', 'has_work', 'fall_idle', 'tell_load', 'heartbeat',
@@ -23,7 +23,8 @@ SELECT p.role, unnest(p.functions) FROM (VALUES
         'finish_groups', 'settle_groups', 'maintain', 'open_groups', 'count_finished', 'retire']),
     ('l2s_admin', ARRAY[
         'cancel', 'cancel_group', 'pause', 'resume', 'retry', 'maintain', 'sync_job_types',
-        'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups', 'count_finished'])
+        'text_of', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
+        'count_finished'])
 ) AS p(role, functions);
 
 -- Makes the roles that are missing and gives all of them their rights, as far as the caller may;

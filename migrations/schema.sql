@@ -11,6 +11,7 @@ CREATE TYPE l2s.completion AS (
 	tokens_in integer,
 	tokens_out integer,
 	batch_size integer,
+	shared boolean,
 	parts integer,
 	truncated boolean,
 	tokenize_ms real,
@@ -119,7 +120,7 @@ BEGIN
         LIMIT cancel_group.documents));
 END $$;
 COMMENT ON FUNCTION l2s.cancel_group("group" text, documents integer) IS 'Cancels what is not finished of a group, at most `documents` of them; returns how many.';
-CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], documents integer, tokens integer, duration interval) RETURNS TABLE(lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, body text, traceparent text)
+CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], documents integer, tokens integer, duration interval) RETURNS TABLE(lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, text_id bigint, body text, traceparent text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -147,6 +148,14 @@ DECLARE
     taken     bigint[];
     taken_at  tid[];
     spent     bigint;
+    limited   boolean := false;
+    related   boolean := false;  -- whether one of them has siblings
+    came      bigint[] := '{}';  -- as a sibling
+    taken_of  bigint[];  -- their texts, for those that have siblings
+    more      bigint[];
+    more_at   tid[];
+    more_of   bigint[];
+    kept      integer;
     lowest    bigint;
     highest   bigint;
     token     bigint;
@@ -168,6 +177,7 @@ BEGIN
         type_ids := type_ids || type.id;
         names := names || (SELECT t.name FROM l2s.job_type t WHERE t.id = type.id);
         rooms := rooms || type.room;
+        limited := limited OR type.room IS NOT NULL;
     END LOOP;
     -- One claim at a time looks from the start where that is due.
     whole := ARRAY(
@@ -182,7 +192,7 @@ BEGIN
             budget := claim.tokens;
             FOR type IN
                 SELECT
-                    h.*, rooms[array_position(type_ids, h.job_type)] AS room,
+                    h.*,
                     -- Those of its priority that were not asked yet, itself included.
                     count(*) OVER (
                         PARTITION BY h.rank ORDER BY h.chance
@@ -195,27 +205,79 @@ BEGIN
                 EXIT WHEN space <= 0 OR budget <= 0;
                 SELECT
                     coalesce(array_agg(p.document_id), '{}'), array_agg(p.place),
-                    coalesce(sum(p.tokens), 0)
-                INTO taken, taken_at, spent
+                    array_agg(p.text_id), coalesce(sum(p.tokens), 0), related OR coalesce(bool_or(p.text_id IS NOT NULL), false)
+                INTO taken, taken_at, taken_of, spent, related
                 FROM (
                     SELECT
-                        locked.document_id, locked.place, locked.tokens,
+                        locked.document_id, locked.place, locked.tokens, locked.text_id,
                         sum(locked.tokens) OVER w AS total, row_number() OVER w AS number
                     FROM (
-                        SELECT q.document_id, q.ctid AS place, q.rank, q.turn, q.tokens
+                        SELECT
+                            q.document_id, q.ctid AS place, q.rank, q.turn, q.tokens,
+                            q.siblings[1] AS text_id
                         FROM l2s.queue q
                         WHERE q.state = 0 AND q.job_type = type.job_type AND q.length_class = candidate
                           AND (q.rank, q.turn, q.document_id)
                               >= (type.rank, type.turn, type.document_id)
+                          AND (q.siblings IS NULL OR q.document_id <> ALL (came)
+                              AND (candidate >= 6 OR pg_try_advisory_xact_lock(
+                                  hashoid('l2s.queue'::regclass), hashint8(q.siblings[1]))))
                         ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id
-                        LIMIT least(type.room, ceil(space::numeric / type.peers))
+                        LIMIT least(
+                            rooms[array_position(type_ids, type.job_type)], ceil(space::numeric / type.peers))
                         FOR NO KEY UPDATE SKIP LOCKED) AS locked
                     WINDOW w AS (ORDER BY locked.rank, locked.turn, locked.document_id)) AS p
                 WHERE p.total <= budget OR (p.number = 1 AND picked = '{}');
-                picked := picked || taken;
-                places := places || taken_at;
-                space := space - cardinality(taken);
+                more := '{}'; more_at := '{}';
+                IF related AND candidate < 6 THEN
+                    SELECT
+                        coalesce(array_agg(s.document_id), '{}'), array_agg(s.place),
+                        array_agg(s.text_id)
+                    INTO more, more_at, more_of
+                    FROM (
+                        SELECT
+                            locked.*, row_number() OVER (
+                                PARTITION BY locked.job_type ORDER BY locked.document_id) AS number
+                        FROM (
+                            SELECT
+                                q.document_id, q.ctid AS place, q.job_type,
+                                q.siblings[1] AS text_id
+                            FROM l2s.queue q
+                            WHERE q.document_id = ANY (ARRAY(
+                                  SELECT unnest(t.siblings) FROM l2s.queue t
+                                  WHERE t.document_id = ANY (taken)))
+                              -- No index of what is ready serves this: the key does.
+                              AND q.document_id <> ALL (picked || taken) AND q.state + 0 = 0
+                              AND q.length_class = candidate AND q.job_type = ANY (type_ids)
+                            FOR NO KEY UPDATE SKIP LOCKED) AS locked) AS s
+                    WHERE s.number <= coalesce(
+                        rooms[array_position(type_ids, s.job_type)], cardinality(taken));
+                END IF;
+                IF cardinality(taken) + cardinality(more) > space THEN
+                    -- Whole sets only; more than there is room for if it is the first.
+                    kept := coalesce((
+                        SELECT max(t.number) FROM (
+                            SELECT
+                                u.number,
+                                sum(1 + (SELECT count(*) FROM unnest(more_of) AS m(text_id)
+                                         WHERE m.text_id = u.text_id)) OVER (ORDER BY u.number)
+                                    AS total
+                            FROM unnest(taken_of) WITH ORDINALITY AS u(text_id, number)) AS t
+                        WHERE t.total <= space OR (t.number = 1 AND picked = '{}')), 0);
+                    taken := taken[:kept];
+                    taken_at := taken_at[:kept];
+                    SELECT coalesce(array_agg(m.id), '{}'), array_agg(m.place) INTO more, more_at
+                    FROM unnest(more, more_at, more_of) AS m(id, place, text_id)
+                    WHERE m.text_id = ANY (taken_of[:kept]);
+                END IF;
+                came := came || more;
+                picked := picked || taken || more;
+                places := places || taken_at || more_at;
+                space := space - cardinality(taken) - cardinality(more);
                 budget := budget - spent;
+                IF limited THEN
+                    rooms := l2s.less_room(rooms, type_ids, taken || more);
+                END IF;
             END LOOP;
             EXIT WHEN picked <> '{}';
         END LOOP;
@@ -246,6 +308,10 @@ BEGIN
         PERFORM l2s.advance_turn(picked[1], stamp);
     END IF;
     SELECT min(p.id), max(p.id) INTO lowest, highest FROM unnest(picked) AS p(id);
+    IF related THEN
+        lowest := (
+            SELECT least(lowest, min(q.siblings[1])) FROM l2s.queue q WHERE q.ctid = ANY (places));
+    END IF;
     RETURN QUERY
     WITH leased AS (
         UPDATE l2s.queue q SET
@@ -254,18 +320,18 @@ BEGIN
         -- They are locked, so they are still there.
         WHERE q.ctid = ANY (places)
         RETURNING
-            q.document_id, q.job_type, q.rank, q.turn,
-            q.earlier + q.errors + q.crashes + 1 AS attempt)
+            q.document_id, coalesce(q.siblings[1], q.document_id) AS text_id, q.job_type, q.rank,
+            q.turn, q.earlier + q.errors + q.crashes + 1 AS attempt)
     SELECT
-        token, candidate, d.id, names[array_position(type_ids, leased.job_type)],
-        leased.attempt, d.body, d.metadata ->> 'traceparent'
+        token, candidate, leased.document_id, names[array_position(type_ids, leased.job_type)],
+        leased.attempt, d.id, d.body, d.metadata ->> 'traceparent'
     FROM leased
     -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
     -- planner from reading all that lies between them.
     CROSS JOIN LATERAL (
         SELECT e.* FROM l2s.document e
-        WHERE e.id = leased.document_id AND e.id BETWEEN lowest AND highest LIMIT 1) AS d
-    ORDER BY leased.rank, leased.turn, d.id;
+        WHERE e.id = leased.text_id AND e.id BETWEEN lowest AND highest LIMIT 1) AS d
+    ORDER BY leased.rank, leased.turn, leased.document_id;
 END $$;
 CREATE FUNCTION l2s.close_lease(lease_id bigint, outcome text) RETURNS void
     LANGUAGE plpgsql
@@ -323,13 +389,13 @@ BEGIN
     ), results AS (
         INSERT INTO l2s.result (
             document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
-            claimed_at, finished_at, output, mode, model, tokens_in, tokens_out, batch_size, parts,
+            claimed_at, finished_at, output, mode, model, tokens_in, tokens_out, batch_size, shared, parts,
             truncated, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
             writeback_ms)
         SELECT
             w.id, w.job_type, w.group_id, pg_current_xact_id(), lease.id, lease.worker_id, true,
             w.attempt, lease.claimed_at, stamp, w.output, w.mode, w.model, w.tokens_in,
-            w.tokens_out, w.batch_size, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
+            w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
             w.batch_wait_ms, w.encode_ms, w.handoff_ms, w.decode_ms,
             -- What is left of claim to finish: the stages sum to it.
             took - (w.tokenize_ms + w.batch_wait_ms + w.encode_ms + w.handoff_ms + w.decode_ms)
@@ -410,14 +476,14 @@ BEGIN
             INSERT INTO l2s.result (
                 document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded,
                 cancelled, attempt, claimed_at, finished_at, output, error, mode, model, tokens_in,
-                tokens_out, batch_size, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
+                tokens_out, batch_size, shared, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
                 encode_ms, handoff_ms, decode_ms, writeback_ms)
             SELECT
                 j.document_id, j.job_type, j.group_id, pg_current_xact_id(), lease.id,
                 lease.worker_id, j.succeeded, j.cancelled, j.attempt, lease.claimed_at, stamp,
                 CASE WHEN j.succeeded THEN j.output END,
                 CASE WHEN j.cancelled THEN 'cancelled' ELSE j.reason END,
-                j.mode, j.model, j.tokens_in, j.tokens_out, j.batch_size, j.parts, j.truncated,
+                j.mode, j.model, j.tokens_in, j.tokens_out, j.batch_size, j.shared, j.parts, j.truncated,
                 j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
                 j.writeback_ms
             FROM judged j WHERE j.final
@@ -782,7 +848,7 @@ BEGIN
         SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (documents) AND q.notify));
     DELETE FROM l2s.queue q WHERE q.document_id = ANY (documents);
 END $$;
-CREATE FUNCTION l2s.enqueue(job_type text, document text, priority integer DEFAULT 0, run_at timestamp with time zone DEFAULT now(), dedupe_key text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, "group" text DEFAULT NULL::text, tenant text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS bigint
+CREATE FUNCTION l2s.enqueue(job_types text[], document text, priority integer DEFAULT 0, run_at timestamp with time zone DEFAULT now(), dedupe_key text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, "group" text DEFAULT NULL::text, tenant text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -791,40 +857,58 @@ CREATE FUNCTION l2s.enqueue(job_type text, document text, priority integer DEFAU
     SET jit TO 'off'
     AS $$
 DECLARE
-    type    l2s.job_type;
-    bytes   integer := octet_length(document);
-    size    integer := octet_length(document) / 4 + 1;
-    new_id  bigint;
-    run     bigint;
-    flow    integer := coalesce(hashtext(tenant), 0);
-    ready   boolean;
-    stamp   timestamptz := clock_timestamp();
+    wanted   text;
+    type     l2s.job_type;
+    types    integer[] := '{}';
+    bytes    integer := octet_length(document);
+    size     integer := octet_length(document) / 4 + 1;
+    place    integer;
+    ids      bigint[] := '{}';
+    made     bigint[] := '{}';  -- those of them that are new
+    siblings bigint[];
+    run      bigint;
+    flow     integer := coalesce(hashtext(tenant), 0);
+    ready    boolean;
+    stamp    timestamptz := clock_timestamp();
 BEGIN
-    SELECT * INTO type FROM l2s.job_type t WHERE t.name = enqueue.job_type;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(job_type), 'NULL') USING
-            ERRCODE = 'undefined_object',
-            DETAIL = coalesce(
-                'Known job types: '
-                    || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t) || '.',
-                'No job type is known yet.'),
-            HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
+    IF coalesce(cardinality(job_types), 0) NOT BETWEEN 1 AND 64 THEN
+        RAISE EXCEPTION 'expected 1 to 64 job types, got %', coalesce(cardinality(job_types), 0)
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF document IS NULL THEN
-        RAISE EXCEPTION 'expected a document for job type %, got NULL', type.name USING
-            ERRCODE = 'null_value_not_allowed';
-    END IF;
-    IF bytes > type.document_bytes THEN
-        RAISE EXCEPTION 'document too large for job type %', type.name USING
-            ERRCODE = 'string_data_right_truncation',
-            DETAIL = format('The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
-            HINT = 'Split the text, or raise limits.document_bytes of the job type.';
-    END IF;
+    FOREACH wanted IN ARRAY job_types LOOP
+        SELECT * INTO type FROM l2s.job_type t WHERE t.name = wanted;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(wanted), 'NULL') USING
+                ERRCODE = 'undefined_object',
+                DETAIL = coalesce(
+                    'Known job types: '
+                        || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t)
+                        || '.',
+                    'No job type is known yet.'),
+                HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
+        END IF;
+        IF document IS NULL THEN
+            RAISE EXCEPTION 'expected a document for job type %, got NULL', wanted USING
+                ERRCODE = 'null_value_not_allowed';
+        END IF;
+        IF bytes > type.document_bytes THEN
+            RAISE EXCEPTION 'document too large for job type %', wanted USING
+                ERRCODE = 'string_data_right_truncation',
+                DETAIL = format(
+                    'The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
+                HINT = 'Split the text, or raise limits.document_bytes of the job type.';
+        END IF;
+        IF type.id = ANY (types) THEN
+            RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
+                ERRCODE = 'invalid_parameter_value';
+        END IF;
+        types := types || type.id;
+    END LOOP;
     -- Spelled out: what is white space to a regular expression otherwise depends on the locale.
     IF document !~
         '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]'
     THEN
-        RAISE EXCEPTION 'empty document for job type %', type.name USING
+        RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
                 'The text has %s bytes, all of them white space or control characters.', bytes),
@@ -850,39 +934,81 @@ BEGIN
         RAISE EXCEPTION 'expected tenant to have 1 to 1000 bytes, got %', octet_length(tenant)
             USING ERRCODE = 'string_data_right_truncation';
     END IF;
-    new_id := nextval('l2s.document_id');
-    IF dedupe_key IS NOT NULL THEN
-        INSERT INTO l2s.dedupe (job_type, key, document_id)
-        VALUES (type.id, dedupe_key, new_id)
-        ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            RETURN (
-                SELECT d.document_id FROM l2s.dedupe d
-                WHERE d.job_type = type.id AND d.key = enqueue.dedupe_key);
+    -- Loops, because a query costs more than all that a single job needs here.
+    FOREACH place IN ARRAY types LOOP
+        ids := ids || nextval('l2s.document_id');
+    END LOOP;
+    IF cardinality(types) > 1 THEN
+        -- A text goes with its partition, so siblings may not be in two.
+        WHILE EXISTS (
+            SELECT FROM l2s.part p
+            WHERE p.first_id > ids[1] AND p.first_id <= ids[cardinality(ids)])
+        LOOP
+            ids := ARRAY(SELECT nextval('l2s.document_id') FROM unnest(types));
+        END LOOP;
+    END IF;
+    IF dedupe_key IS NULL THEN
+        made := ids;
+    ELSE
+        -- In one order, so that two such calls do not wait for each other.
+        FOR place IN SELECT t.place FROM unnest(types) WITH ORDINALITY AS t(id, place) ORDER BY t.id
+        LOOP
+            INSERT INTO l2s.dedupe (job_type, key, document_id)
+            VALUES (types[place], dedupe_key, ids[place])
+            ON CONFLICT DO NOTHING;
+            IF FOUND THEN
+                made := made || ids[place];
+            ELSE
+                ids[place] := (
+                    SELECT d.document_id FROM l2s.dedupe d
+                    WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key);
+            END IF;
+        END LOOP;
+        IF made = '{}' THEN
+            RETURN ids;
         END IF;
+    END IF;
+    IF cardinality(made) > 1 THEN
+        siblings := ARRAY(SELECT m.id FROM unnest(made) AS m(id) ORDER BY m.id);
     END IF;
     IF "group" IS NOT NULL THEN
         run := l2s.open_group("group");
     END IF;
-    INSERT INTO l2s.document (
-        id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata, group_id, tenant,
-        producer)
-    VALUES (
-        new_id, type.id, priority, run_at, stamp, document, dedupe_key, metadata, run, tenant,
-        l2s.caller());
     -- A delayed document gets its turn when its time comes.
     ready := run_at <= stamp;
-    INSERT INTO l2s.queue (
-        document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, notify, turn)
-    VALUES (
-        new_id, greatest(run_at, stamp), type.id, size, -priority, l2s.length_class(size),
-        CASE WHEN ready THEN 0 ELSE 2 END, flow, run, coalesce(notify, false),
-        CASE WHEN ready THEN size + l2s.last_turn(type.id, flow, (-priority)::smallint) ELSE 0 END);
+    FOR place IN 1 .. cardinality(ids) LOOP
+        CONTINUE WHEN ids[place] <> ALL (made);
+        INSERT INTO l2s.document (
+            id, job_type, priority, run_at, enqueued_at, body, dedupe_key, metadata, group_id,
+            tenant, producer, siblings)
+        VALUES (
+            ids[place], types[place], priority, run_at, stamp, document, dedupe_key, metadata, run,
+            tenant, l2s.caller(), siblings);
+        INSERT INTO l2s.queue (
+            document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id,
+            notify, turn, siblings)
+        VALUES (
+            ids[place], greatest(run_at, stamp), types[place], size, -priority,
+            l2s.length_class(size), CASE WHEN ready THEN 0 ELSE 2 END, flow, run,
+            coalesce(notify, false),
+            CASE WHEN ready THEN
+                size + l2s.last_turn(types[place], flow, (-priority)::smallint) ELSE 0 END,
+            siblings);
+        -- The first of them holds it.
+        document := NULL;
+    END LOOP;
     IF ready THEN
         PERFORM l2s.wake();
     END IF;
-    RETURN new_id;
+    RETURN ids;
 END $$;
+COMMENT ON FUNCTION l2s.enqueue(job_types text[], document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through several job types and returns the jobs'' ids, in their order. The text is
+stored once, and read once where workers can; each job has its own result, retries and times, and is
+cancelled by itself. dedupe_key holds for each job type: those that have a job of this key already
+get no further one, its id is returned. The other arguments are those for one job type.';
+CREATE FUNCTION l2s.enqueue(job_type text, document text, priority integer DEFAULT 0, run_at timestamp with time zone DEFAULT now(), dedupe_key text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, "group" text DEFAULT NULL::text, tenant text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS bigint
+    LANGUAGE sql
+    RETURN (l2s.enqueue(ARRAY[job_type], document, priority, run_at, dedupe_key, metadata, "group", tenant, notify))[1];
 COMMENT ON FUNCTION l2s.enqueue(job_type text, document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through a job type and returns the job''s id.
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
 is not enqueued again, its id is returned. metadata: kept beside the job; l2s reads one key of it,
@@ -1062,6 +1188,15 @@ END $$;
 CREATE FUNCTION l2s.length_class(tokens integer) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (CASE WHEN (tokens <= 128) THEN 0 WHEN (tokens <= 256) THEN 1 WHEN (tokens <= 512) THEN 2 WHEN (tokens <= 1024) THEN 3 WHEN (tokens <= 2048) THEN 4 ELSE 5 END)::smallint;
+CREATE FUNCTION l2s.less_room(rooms integer[], job_types integer[], documents bigint[]) RETURNS integer[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT (r.room - (SELECT count(*) FROM l2s.queue q
+                          WHERE q.document_id = ANY (documents) AND q.job_type = r.job_type))::integer
+        FROM unnest(rooms, job_types) WITH ORDINALITY AS r(room, job_type, place) ORDER BY r.place);
+END $$;
 CREATE FUNCTION l2s.let_go(lease_id bigint, documents bigint[], outcome text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1525,15 +1660,16 @@ BEGIN
     LOOP
         INSERT INTO l2s.queue (
             document_id, run_at, job_type, tokens, rank, length_class, state, tenant, group_id, earlier,
-            turn)
+            turn, siblings)
         SELECT
             d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.length_class(size.tokens), 0,
             flow.tenant, (
                 SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
             again.attempt,
-            size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint)
+            size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint),
+            d.siblings
         FROM l2s.document d
-        CROSS JOIN LATERAL (SELECT octet_length(d.body) / 4 + 1 AS tokens) AS size
+        CROSS JOIN LATERAL (SELECT octet_length(l2s.text_of(d)) / 4 + 1 AS tokens) AS size
         CROSS JOIN LATERAL (SELECT coalesce(hashtext(d.tenant), 0) AS tenant) AS flow
         WHERE d.id = again.id;
         DELETE FROM l2s.result r WHERE r.document_id = again.id;
@@ -1669,6 +1805,36 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE l2s.worker w SET load = tell_load.load WHERE w.id = tell_load.worker_id;
 END $$;
+CREATE SEQUENCE l2s.document_id
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+CREATE TABLE l2s.document (
+    id bigint DEFAULT nextval('l2s.document_id'::regclass) NOT NULL,
+    job_type integer NOT NULL,
+    priority smallint NOT NULL,
+    run_at timestamp with time zone NOT NULL,
+    enqueued_at timestamp with time zone NOT NULL,
+    group_id bigint,
+    body text,
+    dedupe_key text,
+    tenant text,
+    producer text,
+    metadata jsonb,
+    siblings bigint[]
+)
+PARTITION BY RANGE (id);
+ALTER TABLE ONLY l2s.document ALTER COLUMN body SET COMPRESSION lz4;
+COMMENT ON TABLE l2s.document IS 'Every document that is kept; never updated.';
+COMMENT ON COLUMN l2s.document.body IS 'Null where the first of its siblings holds the text: see l2s.text_of.';
+COMMENT ON COLUMN l2s.document.producer IS 'The database role that enqueued it.';
+COMMENT ON COLUMN l2s.document.siblings IS 'The jobs that one call of l2s.enqueue made of one text, itself included, in order; null where it made
+one. All of them are in the same partition.';
+CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN COALESCE((document).body, (SELECT d.body FROM l2s.document d WHERE (d.id = (text_of.document).siblings[1])));
 CREATE FUNCTION l2s.wake() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1748,6 +1914,7 @@ CREATE TABLE l2s.result (
     tokens_in integer,
     tokens_out integer,
     batch_size integer,
+    shared boolean,
     parts integer,
     truncated boolean,
     agreement real,
@@ -1766,6 +1933,8 @@ ALTER TABLE ONLY l2s.result ALTER COLUMN output SET COMPRESSION lz4;
 COMMENT ON TABLE l2s.result IS 'What became of each finished document; written once, but for `agreement` never updated.';
 COMMENT ON COLUMN l2s.result.written_in IS 'The transaction that wrote it: the order of l2s.completed.';
 COMMENT ON COLUMN l2s.result.cancelled IS 'Then it did not succeed either.';
+COMMENT ON COLUMN l2s.result.batch_size IS 'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
+COMMENT ON COLUMN l2s.result.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
 COMMENT ON COLUMN l2s.result.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
 COMMENT ON COLUMN l2s.result.encode_ms IS 'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
 CREATE TABLE l2s.worker (
@@ -1910,29 +2079,6 @@ CREATE TABLE l2s.dedupe (
     document_id bigint NOT NULL
 );
 COMMENT ON TABLE l2s.dedupe IS 'Deduplication keys, apart from document because a unique key cannot span partitions.';
-CREATE SEQUENCE l2s.document_id
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-CREATE TABLE l2s.document (
-    id bigint DEFAULT nextval('l2s.document_id'::regclass) NOT NULL,
-    job_type integer NOT NULL,
-    priority smallint NOT NULL,
-    run_at timestamp with time zone NOT NULL,
-    enqueued_at timestamp with time zone NOT NULL,
-    group_id bigint,
-    body text NOT NULL,
-    dedupe_key text,
-    tenant text,
-    producer text,
-    metadata jsonb
-)
-PARTITION BY RANGE (id);
-ALTER TABLE ONLY l2s.document ALTER COLUMN body SET COMPRESSION lz4;
-COMMENT ON TABLE l2s.document IS 'Every document that is kept; never updated.';
-COMMENT ON COLUMN l2s.document.producer IS 'The database role that enqueued it.';
 CREATE TABLE l2s.document_0 (
     id bigint DEFAULT nextval('l2s.document_id'::regclass) NOT NULL,
     job_type integer NOT NULL,
@@ -1940,14 +2086,18 @@ CREATE TABLE l2s.document_0 (
     run_at timestamp with time zone NOT NULL,
     enqueued_at timestamp with time zone NOT NULL,
     group_id bigint,
-    body text NOT NULL,
+    body text,
     dedupe_key text,
     tenant text,
     producer text,
-    metadata jsonb
+    metadata jsonb,
+    siblings bigint[]
 );
 ALTER TABLE ONLY l2s.document_0 ALTER COLUMN body SET COMPRESSION lz4;
+COMMENT ON COLUMN l2s.document_0.body IS 'Null where the first of its siblings holds the text: see l2s.text_of.';
 COMMENT ON COLUMN l2s.document_0.producer IS 'The database role that enqueued it.';
+COMMENT ON COLUMN l2s.document_0.siblings IS 'The jobs that one call of l2s.enqueue made of one text, itself included, in order; null where it made
+one. All of them are in the same partition.';
 ALTER TABLE l2s.encoder ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.encoder_id_seq
     START WITH 1
@@ -1999,6 +2149,7 @@ CREATE TABLE l2s.queue (
     cancelled boolean DEFAULT false NOT NULL,
     notify boolean DEFAULT false NOT NULL,
     limited boolean DEFAULT false NOT NULL,
+    siblings bigint[],
     CONSTRAINT queue_check CHECK (((state = 1) = (lease_id IS NOT NULL))),
     CONSTRAINT queue_state_check CHECK (((state >= 0) AND (state <= 2)))
 )
@@ -2018,6 +2169,7 @@ COMMENT ON COLUMN l2s.queue.state IS '0 ready, 1 leased, 2 delayed';
 COMMENT ON COLUMN l2s.queue.cancelled IS 'To end as cancelled; its worker hears of it in a heartbeat.';
 COMMENT ON COLUMN l2s.queue.notify IS 'Somebody listens for the end of this document.';
 COMMENT ON COLUMN l2s.queue.limited IS 'Leased under job_type.concurrent_documents.';
+COMMENT ON COLUMN l2s.queue.siblings IS 'See l2s.document; finished ones included. They are claimed together where they can be.';
 CREATE VIEW l2s.groups AS
  SELECT g.name,
     (((((q.waiting + q.delayed) + q.running) + r.succeeded) + r.failed) + r.cancelled) AS documents,
@@ -2144,7 +2296,14 @@ CREATE VIEW l2s.jobs WITH (security_barrier='false') AS
     d.metadata,
     g.name AS "group",
     d.tenant,
-    r.agreement
+    r.agreement,
+        CASE
+            WHEN (r.batch_size > 0) THEN 'batch'::text
+            WHEN r.shared THEN 'shared'::text
+            WHEN ((r.tokens_out IS NOT NULL) AND r.succeeded) THEN 'cache'::text
+            ELSE NULL::text
+        END AS encode_source,
+    d.siblings
    FROM (((((((l2s.document d
      JOIN l2s.job_type t ON ((t.id = d.job_type)))
      LEFT JOIN l2s.queue q ON ((q.document_id = d.id)))
@@ -2173,6 +2332,9 @@ COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_
 COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';
 COMMENT ON COLUMN l2s.jobs.parts IS 'Parts that a source over the limit was split into; 1 for all others.';
 COMMENT ON COLUMN l2s.jobs.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
+COMMENT ON COLUMN l2s.jobs.encode_source IS 'Where what it was written from came from: batch, the encoder''s, whose time counts for it; shared,
+another document with the same prompt was read at that time; cache, it had been read before.';
+COMMENT ON COLUMN l2s.jobs.siblings IS 'The jobs that were enqueued together with one text, itself included; null for a single one.';
 CREATE TABLE l2s.migration (
     version integer NOT NULL,
     name text NOT NULL,
@@ -2214,6 +2376,7 @@ CREATE TABLE l2s.result_0 (
     tokens_in integer,
     tokens_out integer,
     batch_size integer,
+    shared boolean,
     parts integer,
     truncated boolean,
     agreement real,
@@ -2230,6 +2393,8 @@ CREATE TABLE l2s.result_0 (
 ALTER TABLE ONLY l2s.result_0 ALTER COLUMN output SET COMPRESSION lz4;
 COMMENT ON COLUMN l2s.result_0.written_in IS 'The transaction that wrote it: the order of l2s.completed.';
 COMMENT ON COLUMN l2s.result_0.cancelled IS 'Then it did not succeed either.';
+COMMENT ON COLUMN l2s.result_0.batch_size IS 'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
+COMMENT ON COLUMN l2s.result_0.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
 COMMENT ON COLUMN l2s.result_0.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
 COMMENT ON COLUMN l2s.result_0.encode_ms IS 'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
 CREATE TABLE l2s.setting (

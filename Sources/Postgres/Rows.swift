@@ -106,6 +106,18 @@ extension Int: ColumnValue {
     package init?(columnText: String) { self.init(columnText) }
 }
 
+/// `{1,2,3}`
+extension [Int64]: ColumnValue {
+    package static var columnDescription: String { "an array of integers" }
+    package init?(columnText: String) {
+        guard columnText.hasPrefix("{"), columnText.hasSuffix("}") else { return nil }
+        let elements = columnText.dropFirst().dropLast().split(separator: ",")
+        let numbers = elements.compactMap { Int64($0) }
+        guard numbers.count == elements.count else { return nil }
+        self = numbers
+    }
+}
+
 extension Double: ColumnValue {
     package static var columnDescription: String { "a number" }
     package init?(columnText: String) { self.init(columnText) }

@@ -28,11 +28,26 @@ extension Claim {
         }
         self.init(
             lease: LeaseID(try first.value("lease_id")), encoder: encoder, lengthClass: lengthClass,
-            documents: try rows.map { row in
+            documents: try Self.documents(rows))
+    }
+
+    /// In order, but those of one text beside each other: the engine reads them together.
+    private static func documents(_ rows: Rows) throws -> [SourceDocument] {
+        var ofTexts: [(text: String, documents: [SourceDocument])] = []
+        var placeOfText: [Int64: Int] = [:]
+        for row in rows {
+            let textID: Int64 = try row.value("text_id")
+            if placeOfText[textID] == nil {
+                placeOfText[textID] = ofTexts.count
+                ofTexts.append((try row.value("body"), []))
+            }
+            guard let place = placeOfText[textID] else { continue }
+            ofTexts[place].documents.append(
                 SourceDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),
-                    text: try row.value("body"), attempt: try row.value("attempt"),
-                    traceparent: try row.optional("traceparent"))
-            })
+                    text: ofTexts[place].text, attempt: try row.value("attempt"),
+                    traceparent: try row.optional("traceparent")))
+        }
+        return ofTexts.flatMap(\.documents)
     }
 }

@@ -60,6 +60,7 @@ extension RowsText {
             // The column counts prompts that an encoder read together: none for the cache, or where it was
             // for another document.
             row.add(measured.encodeSource?.batchSize ?? 0)
+            row.add(measured.encodeSource == .shared)
             row.add(measured.parts)
             row.add(measured.truncated)
             for stage in measured.stages.all { row.addMilliseconds(stage.time) }

@@ -40,7 +40,7 @@ extension QueueClient {
         while true {
             let rows = try await connection.query(
                 """
-                SELECT j.id, d.body, j.output, coalesce(j.truncated, false) AS truncated,
+                SELECT j.id, l2s.text_of(d) AS body, j.output, coalesce(j.truncated, false) AS truncated,
                        coalesce(j.parts, 1) AS parts, coalesce(j.tokens_out, 0) AS tokens_out
                 FROM l2s.jobs j JOIN l2s.document d ON d.id = j.id
                 WHERE d.id > $1 AND j.job_type = $2 AND j.state = 'succeeded' AND j.mode = 'llm'

@@ -33,7 +33,7 @@ extension QueueClient {
                 -- Estimated as those that wait are. The time is that in which there was work.
                 SELECT
                     count(*) AS documents,
-                    coalesce(sum(octet_length(d.body) / 4 + 1), 0) AS tokens,
+                    coalesce(sum(octet_length(l2s.text_of(d)) / 4 + 1), 0) AS tokens,
                     extract(epoch FROM max(s.finished_at)
                         - greatest(min(s.claimed_at), statement_timestamp() - interval '5 minutes')
                     ) AS seconds

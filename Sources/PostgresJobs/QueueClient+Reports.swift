@@ -5,7 +5,7 @@ extension QueueClient {
     package func reports(_ ids: [Int64]) async throws -> [JobReport] {
         let rows = try await connection.query(
             """
-            SELECT j.*, d.body AS source FROM l2s.jobs j JOIN l2s.document d ON d.id = j.id
+            SELECT j.*, l2s.text_of(d) AS source FROM l2s.jobs j JOIN l2s.document d ON d.id = j.id
             WHERE j.id = ANY ($1) ORDER BY j.id
             """, [.ints(ids)])
         return try rows.map(JobReport.init)
@@ -32,6 +32,9 @@ package struct JobReport: Sendable {
     package let tokensIn: Int?
     package let tokensOut: Int?
     package let batchSize: Int?
+    package let encodeSource: String?
+    /// The jobs of the same text; nil for a single one.
+    package let siblings: [Int64]?
     package let parts: Int?
     package let truncated: Bool?
     package let queue: Double?
@@ -56,6 +59,8 @@ package struct JobReport: Sendable {
         tokensIn = try row.optional("tokens_in")
         tokensOut = try row.optional("tokens_out")
         batchSize = try row.optional("batch_size")
+        encodeSource = try row.optional("encode_source")
+        siblings = try row.optional("siblings")
         parts = try row.optional("parts")
         truncated = try row.optional("truncated")
         queue = try row.optional("queue_ms")

@@ -12,8 +12,8 @@ extension QueueClient {
                 extract(epoch FROM j.run_at) AS next_run_at,
                 extract(epoch FROM j.claimed_at) AS claimed,
                 extract(epoch FROM j.finished_at) AS finished,
-                octet_length(d.body) AS bytes, coalesce(q.claims, 0) AS claims,
-                j.worker, j.batch_size, j.parts, j.truncated, j.tokens_in, j.tokens_out,
+                octet_length(l2s.text_of(d)) AS bytes, coalesce(q.claims, 0) AS claims,
+                j.worker, j.batch_size, j.encode_source, j.siblings, j.parts, j.truncated, j.tokens_in, j.tokens_out,
                 substring(
                     j.metadata ->> 'traceparent'
                     FROM '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}') AS traceparent,
@@ -61,6 +61,8 @@ package struct DocumentTrace: Sendable, Encodable {
     package let attempt: Int
     /// As given at enqueue, unless it is none: <https://www.w3.org/TR/trace-context/>
     package let traceparent: String?
+    /// The jobs that were enqueued with it and the same text, itself included; nil for a single one.
+    package let siblings: [Int64]?
     package private(set) var events: [Event] = []
 
     fileprivate init(_ row: Row, errors: Rows) throws {
@@ -69,6 +71,7 @@ package struct DocumentTrace: Sendable, Encodable {
         state = try row.value("state")
         attempt = try row.value("attempt")
         traceparent = try row.optional("traceparent")
+        siblings = try row.optional("siblings")
         let enqueued: Double = try row.value("enqueued")
         let bytes: Int = try row.value("bytes")
         events.append(
@@ -122,7 +125,14 @@ package struct DocumentTrace: Sendable, Encodable {
                     worker: try row.optional("worker"),
                     detail: "after \(words(ms: try row.value("queue_ms"))) in the queue"))
         }
-        let batch = try row.optional("batch_size", as: Int.self)
+        let batch = try row.optional("batch_size", as: Int.self) ?? 0
+        let source = try row.optional("encode_source", as: String.self)
+        let reading =
+            switch source {
+            case "shared": "shared the reading of another document"
+            case "cache": "from the prompt cache"
+            default: batch > 0 ? "in a pass of \(batch)" : nil as String?
+            }
         let parts = try row.optional("parts", as: Int.self) ?? 1
         let details = [
             "tokenize": [
@@ -130,7 +140,7 @@ package struct DocumentTrace: Sendable, Encodable {
                 parts > 1 ? "\(parts) parts" : nil,
                 try row.optional("truncated") == true ? "truncated" : nil,
             ],
-            "encode": [batch.map { "in a pass of \($0)" }],
+            "encode": [reading],
             "decode": [try row.optional("tokens_out", as: Int.self).map { "\($0) tokens" }],
         ].mapValues { $0.compactMap(\.self).joined(separator: ", ") }
         var at = claimed

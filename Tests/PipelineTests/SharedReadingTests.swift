@@ -136,7 +136,7 @@ import Testing
     @Test func aSiblingThatFailsTakesNoOtherWithIt() async throws {
         var types = try types()
         types[0].timeout = .zero
-        types[1].limits.documentBytes = 1
+        types[1].limits.documentBytes = 0
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: types, modelsFolder: "/"),
             settings: PipelineTests.settings[2])

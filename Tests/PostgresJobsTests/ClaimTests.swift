@@ -179,7 +179,7 @@ import Testing
                 "SELECT l2s.claim($1, 'large', '{summarize}', 4, 1000, '30 s')",
                 [.int(worker.id.value)])
             return try sql.query(
-                "SELECT pg_stat_get_xact_tuples_returned('l2s.document_pkey'::regclass)"
+                "SELECT pg_stat_get_xact_tuples_returned('l2s.document_0_pkey'::regclass)"
             ).single()
         }
         #expect(read == 4)
@@ -196,6 +196,8 @@ import Testing
             PREPARE pick(integer, smallint, integer) AS
                 SELECT q.document_id, q.rank, q.turn, q.tokens FROM l2s.queue q
                 WHERE q.state = 0 AND q.job_type = $1 AND q.length_class = $2
+                  AND (q.siblings IS NULL OR q.document_id <> ALL ('{}')
+                      AND pg_try_advisory_xact_lock(1, hashint8(q.siblings[1])))
                 ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id LIMIT $3
                 FOR NO KEY UPDATE SKIP LOCKED;
             """, name: "the settings of l2s.claim")

@@ -93,12 +93,14 @@ import Testing
 
     @Test func theDeskEnqueuesInOrderWithAllOptions() async throws {
         let queue = try await QueueFixture()
-        var second = NewJob(jobType: "translate", document: "two \"quoted\"")
+        var second = NewJob(jobTypes: ["translate"], document: "two \"quoted\"")
         second.priority = 5
         second.runAt = "infinity"
         second.metadata = #"{"source": "a"}"#
         let client = QueueClient(queue.sql)
-        let ids = try await client.enqueue([NewJob(jobType: "summarize", document: "one"), second])
+        let ids = try await client.enqueue([
+            NewJob(jobTypes: ["summarize"], document: "one"), second,
+        ])
         let reports = try await client.reports(ids)
         #expect(reports.map(\.id) == ids)
         #expect(reports.map(\.source) == ["one", "two \"quoted\""])

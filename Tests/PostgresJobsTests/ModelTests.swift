@@ -42,7 +42,7 @@ import Testing
 }
 
 /// The queue and what should be in it.
-private struct Play {
+struct Play {
     struct Document: Equatable {
         enum State: String {
             case waiting, running, cancelling, succeeded, failed, cancelled, delayed
@@ -54,21 +54,23 @@ private struct Play {
         var crashes = 0
         var lease: LeaseID?
         var group: String?
+        /// The jobs of the same text; empty for a single one.
+        var siblings: [Int64] = []
 
         var isFinished: Bool { [.succeeded, .failed, .cancelled].contains(state) }
     }
 
-    private let queue: QueueFixture
-    private let worker: FixtureWorker
-    private var documents: [Int64: Document] = [:]
-    private var keys: [String: Int64] = [:]
-    private var paused = false
-    private var last: String?
-    private var streamed: [Int64: Int] = [:]
-    private let attempts = 3
+    let queue: QueueFixture
+    let worker: FixtureWorker
+    var documents: [Int64: Document] = [:]
+    var keys: [String: Int64] = [:]
+    var paused = false
+    var last: String?
+    var streamed: [Int64: Int] = [:]
+    let attempts = 3
 
     /// Holds a snapshot, or is just there.
-    private let reader: DatabaseConnection
+    let reader: DatabaseConnection
 
     init(isSnapshotHeld: Bool) async throws {
         queue = try await QueueFixture(attempts: attempts)
@@ -89,7 +91,8 @@ private struct Play {
     /// Does one random thing to both; returns how many documents it was about, one at least.
     mutating func step(_ random: inout SeededRandom) async throws -> Int {
         switch Int.random(in: 0..<100, using: &random) {
-        case ..<22: return try await enqueue(&random)
+        case ..<17: return try await enqueue(&random)
+        case ..<22: return try await enqueueSiblings(&random)
         case ..<45: return try await claim(&random)
         case ..<72: return try await finish(&random)
         case ..<77: return try await release(&random)
@@ -103,7 +106,7 @@ private struct Play {
         }
     }
 
-    private mutating func enqueue(_ random: inout SeededRandom) async throws -> Int {
+    mutating func enqueue(_ random: inout SeededRandom) async throws -> Int {
         let count = Int.random(in: 1...40, using: &random)
         let group = ["a", "b", nil, nil].randomElement(using: &random) ?? nil
         let tenant = ["x", "y", nil].randomElement(using: &random) ?? nil
@@ -136,11 +139,11 @@ private struct Play {
         return count
     }
 
-    private mutating func claim(_ random: inout SeededRandom) async throws -> Int {
+    mutating func claim(_ random: inout SeededRandom) async throws -> Int {
         let limit = Int.random(in: 1...64, using: &random)
         // The model knows no time: nothing runs out by itself.
         let claim = try await worker.claim(
-            limit, jobTypes: ["summarize"], lease: .seconds(1_000_000))
+            limit, lease: .seconds(1_000_000))
         guard let claim else {
             let isSuspectHeld = documents.values.contains { $0.lease != nil }
             if !paused && !isSuspectHeld {
@@ -149,7 +152,9 @@ private struct Play {
             return 1
         }
         #expect(!paused)
-        #expect(claim.documents.count <= limit)
+        // The first comes with its sibling.
+        #expect(claim.documents.count <= max(limit, 2))
+        expectSiblings(of: claim)
         for document in claim.documents {
             let known = documents[document.id]
             #expect(known?.state == .waiting, "document \(document.id)")
@@ -161,7 +166,7 @@ private struct Play {
     }
 
     /// Some of a random lease, which may be one of the past.
-    private func pick(_ random: inout SeededRandom) -> (lease: LeaseID, ids: [Int64])? {
+    func pick(_ random: inout SeededRandom) -> (lease: LeaseID, ids: [Int64])? {
         let held = Dictionary(grouping: documents.keys.sorted()) { documents[$0]?.lease }
         let leases = held.keys.compactMap(\.self).sorted { $0.value < $1.value }
         guard let lease = leases.randomElement(using: &random), let all = held[lease] else {
@@ -170,7 +175,7 @@ private struct Play {
         return (lease, all.filter { _ in Int.random(in: 0..<4, using: &random) > 0 })
     }
 
-    private mutating func finish(_ random: inout SeededRandom) async throws -> Int {
+    mutating func finish(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, held) = pick(&random) else { return 1 }
         // One that no lease ever finished must be refused.
         let stranger = documents.keys.sorted().randomElement(using: &random).flatMap { id in
@@ -194,7 +199,7 @@ private struct Play {
         return max(1, held.count)
     }
 
-    private mutating func finish(
+    mutating func finish(
         _ id: Int64, _ outcome: Outcome, _ receipt: inout CompletionReceipt
     ) {
         guard var document = documents[id] else { return }
@@ -220,7 +225,7 @@ private struct Play {
         documents[id] = document
     }
 
-    private mutating func release(_ random: inout SeededRandom) async throws -> Int {
+    mutating func release(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, ids) = pick(&random) else { return 1 }
         #expect(try await worker.store.release(lease, ids) == ids.count)
         for id in ids {
@@ -237,7 +242,7 @@ private struct Play {
     }
 
     /// The lease runs out.
-    private mutating func crash(_ random: inout SeededRandom) async throws -> Int {
+    mutating func crash(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, _) = pick(&random) else { return 1 }
         let ids = documents.keys.filter { documents[$0]?.lease == lease }
         try await queue.sql.query(
@@ -270,7 +275,7 @@ private struct Play {
         return max(1, ids.count)
     }
 
-    private mutating func cancel(_ random: inout SeededRandom) async throws -> Int {
+    mutating func cancel(_ random: inout SeededRandom) async throws -> Int {
         let ids: [Int64]
         let count: Int
         if Int.random(in: 0..<20, using: &random) == 0 {
@@ -294,7 +299,7 @@ private struct Play {
         return max(1, expected)
     }
 
-    private mutating func retry(_ random: inout SeededRandom) async throws -> Int {
+    mutating func retry(_ random: inout SeededRandom) async throws -> Int {
         let known = documents.keys.sorted()
         let ids = Set((0..<8).compactMap { _ in known.randomElement(using: &random) })
         let again = ids.filter { [.failed, .cancelled].contains(documents[$0]?.state) }
@@ -308,7 +313,7 @@ private struct Play {
         return ids.count
     }
 
-    private mutating func promote() async throws -> Int {
+    mutating func promote() async throws -> Int {
         try await queue.sql.query("UPDATE l2s.queue SET run_at = now() WHERE state = 2")
         let due = documents.keys.filter { documents[$0]?.state == .delayed }
         #expect(try await worker.store.promoteDelayed() == min(due.count, 1000))
@@ -317,13 +322,13 @@ private struct Play {
         return max(1, due.count)
     }
 
-    private mutating func pauseOrResume() async throws -> Int {
+    mutating func pauseOrResume() async throws -> Int {
         #expect(try await QueueClient(queue.sql).setPaused(!paused, jobType: nil))
         paused.toggle()
         return 1
     }
 
-    private mutating func stream() async throws -> Int {
+    mutating func stream() async throws -> Int {
         let page = try await QueueClient(queue.sql).completed(after: last, group: nil, limit: 100)
         for result in page {
             streamed[result.id, default: 0] += 1
@@ -332,69 +337,4 @@ private struct Play {
         last = page.last?.key ?? last
         return max(1, page.count)
     }
-
-    /// Every document comes to an end.
-    mutating func finishAll() async throws {
-        if paused { _ = try await pauseOrResume() }
-        var random = SeededRandom(seed: 0)
-        while documents.values.contains(where: { !$0.isFinished }) {
-            _ = try await promote()
-            while documents.values.contains(where: { $0.lease != nil }) {
-                _ = try await finish(&random)
-            }
-            _ = try await claim(&random)
-        }
-        try await eventually("all is streamed: other tests' transactions hold it up") {
-            _ = try await stream()
-            return Set(streamed.keys) == Set(documents.keys)
-        }
-    }
-
-    func compare(_ place: String) async throws {
-        let rows = try await queue.sql.query("SELECT id, state, attempt, output FROM l2s.jobs")
-        #expect(rows.count == documents.count, "\(place)")
-        var wrong: [String] = []
-        for row in rows {
-            let id: Int64 = try row.value("id")
-            guard let document = documents[id] else { throw Disagreement(id: id) }
-            let (state, attempt): (String, Int) = (try row.value("state"), try row.value("attempt"))
-            let isAtWork = [.running, .cancelling, .succeeded].contains(document.state)
-            let output = try row.optional("output", as: String.self)
-            if state != document.state.rawValue || attempt != document.ended + (isAtWork ? 1 : 0)
-                || (output != nil) != (document.state == .succeeded)
-            {
-                wrong.append("document \(id): \(state), attempt \(attempt); model: \(document)")
-            }
-        }
-        #expect(wrong.isEmpty, "\(place): \(wrong.prefix(3))")
-        let leases = Set(documents.values.compactMap(\.lease)).count
-        #expect(try await queue.count("l2s.lease") == leases, "\(place)")
-        let unfinished = documents.values.count { !$0.isFinished }
-        #expect(try await queue.count("l2s.queue") == unfinished, "\(place)")
-        #expect(
-            try await queue.count("l2s.result") == documents.count - unfinished, "\(place)")
-        let counted = try await QueueClient(queue.sql).status().first { $0.name == "summarize" }
-        let states: [Document.State] = [.succeeded, .failed, .cancelled]
-        #expect(
-            [counted?.succeeded, counted?.failed, counted?.cancelled]
-                == states.map { state in documents.values.count { $0.state == state } }, "\(place)")
-        for name in ["a", "b"] {
-            let members = documents.values.filter { $0.group == name }
-            let status = try await QueueClient(queue.sql).group(name)
-            #expect(status?.documents ?? 0 == members.count, "\(place)")
-            #expect(
-                status?.cancelled ?? 0 == members.count { $0.state == .cancelled }, "\(place)")
-        }
-    }
-
-    private func expect(_ receipt: CompletionReceipt, _ expected: CompletionReceipt) {
-        #expect(Set(receipt.recorded) == Set(expected.recorded))
-        #expect(Set(receipt.retried) == Set(expected.retried))
-        #expect(Set(receipt.cancelled) == Set(expected.cancelled))
-        #expect(Set(receipt.stale) == Set(expected.stale))
-    }
-}
-
-private struct Disagreement: Error {
-    let id: Int64
 }

@@ -7,15 +7,24 @@ import Testing
 @Suite struct RaceTests {
     /// Six workers whose leases run out at once finish, fail, release, abandon and rescue at random,
     /// and cut each other's connections, so that the outcome of a call is often unknown.
-    @Test func everyDocumentEndsOnceWhateverRaces() async throws {
+    ///
+    /// Once with documents of one type, once with two jobs for each text.
+    @Test(arguments: [["summarize"], ["summarize", "translate"]])
+    func everyDocumentEndsOnceWhateverRaces(jobTypes: [String]) async throws {
         let queue = try await QueueFixture()
-        let ids = try await queue.enqueue(1500)
+        let ids: [Int64] = try await queue.sql.query(
+            """
+            SELECT unnest(l2s.enqueue($1::text[], 'text ' || i)) AS id
+            FROM generate_series(1, $2) AS i
+            """, [.texts(jobTypes), .int(1500 / jobTypes.count)]
+        ).map { try $0.value("id") }
         let seed = SeededRandom.newSeed()
+        print("race of \(jobTypes): seed \(seed)")
         let written = try await withThrowingTaskGroup(of: [Int64].self) { group in
             for number in 0..<6 {
                 group.addTask {
                     var chance = SeededRandom(seed: seed &+ UInt64(number))
-                    return try await Self.play(queue, &chance)
+                    return try await Self.play(queue, jobTypes, &chance)
                 }
             }
             return try await group.reduce([], +)
@@ -36,23 +45,29 @@ import Testing
 
     /// Plays one worker until the queue is empty; returns what it was told is written.
     private static func play(
-        _ queue: QueueFixture, _ chance: inout SeededRandom
+        _ queue: QueueFixture, _ jobTypes: [String], _ chance: inout SeededRandom
     ) async throws -> [Int64] {
         let worker = try await queue.worker()
         let killer = try await queue.database.connect()
         var written: [Int64] = []
         func left() async throws -> Int {
             let unfinished = try await insist {
-                try await worker.store.unfinished(["summarize"])
+                try await worker.store.unfinished(jobTypes)
             }
             return unfinished.due + unfinished.paused
         }
         while try await left() > 0 {
             _ = try await insist { try await worker.store.rescueExpired() }
             _ = try await insist { try await worker.store.promoteDelayed() }
-            guard let claim = try await insist({ try await worker.claim(32, lease: .zero) }) else {
+            guard
+                let claim = try await insist({
+                    try await worker.claim(32, jobTypes: jobTypes, lease: .zero)
+                })
+            else {
                 // Leases of no length look like documents that crash their workers.
-                _ = try await QueueClient(killer).setPaused(false, jobType: "summarize")
+                for jobType in jobTypes {
+                    _ = try await QueueClient(killer).setPaused(false, jobType: jobType)
+                }
                 continue
             }
             let half = claim.documents.prefix((claim.documents.count + 1) / 2).map(\.id)

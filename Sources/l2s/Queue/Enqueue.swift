@@ -15,15 +15,18 @@ struct Enqueue: AsyncParsableCommand {
             Metadata is a JSON object that is kept beside the job, in l2s.jobs. One key of it means \
             something here: "traceparent", the W3C trace context that the worker's spans continue.
 
-            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order; with \
-            --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
+            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order, those \
+            of a document in the order of its job types; with --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
             """)
 
     @Argument(help: "Files of UTF-8 text; - is standard input.")
     var files: [String] = []
 
-    @Option(help: ArgumentHelp("What is to be done to the documents.", valueName: "name"))
-    var jobType: String?
+    @Option(
+        help: ArgumentHelp(
+            "What is to be done to the documents. May be given several times: each makes a job of "
+                + "its own, of a text that is stored once and read once.", valueName: "name"))
+    var jobType: [String] = []
 
     @Flag(help: "Each line is a document.")
     var lines = false
@@ -41,7 +44,7 @@ struct Enqueue: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A document of the same job type and key is not enqueued again. One document only.",
+            "A document gets no second job of the same job type and key. One document only.",
             valueName: "key"))
     var dedupeKey: String?
 
@@ -68,7 +71,7 @@ struct Enqueue: AsyncParsableCommand {
         guard !lines || !jsonLines else {
             throw ValidationError("expected --lines or --json-lines, got both")
         }
-        guard jobType != nil || jsonLines else {
+        guard !jobType.isEmpty || jsonLines else {
             throw ValidationError("expected --job-type, got nothing")
         }
         guard dedupeKey == nil || (!lines && !jsonLines && files.count <= 1) else {
@@ -116,7 +119,8 @@ struct Enqueue: AsyncParsableCommand {
     ) throws -> PlacedJob {
         do throws(DocumentLine.Fault) {
             let line = try DocumentLine(piece, form)
-            guard let type = line.jobType ?? jobType else {
+            let types = line.jobType.map { [$0] } ?? jobType
+            guard !types.isEmpty else {
                 throw DocumentLine.Fault(
                     expected: "a \"job_type\", as there is no --job-type", found: "none")
             }
@@ -124,7 +128,7 @@ struct Enqueue: AsyncParsableCommand {
                 throw DocumentLine.Fault(
                     expected: "a text that PostgreSQL can store", found: "U+0000 in it")
             }
-            var job = NewJob(jobType: type, document: line.document)
+            var job = NewJob(jobTypes: types, document: line.document)
             job.priority = line.priority ?? priority
             job.runAt = line.runAt ?? runAt
             job.dedupeKey = line.dedupeKey ?? dedupeKey

@@ -7,7 +7,7 @@ struct Trace: AsyncParsableCommand {
         abstract: "Show one document's life: every attempt and where the time went.",
         discussion: """
             Times are counted from enqueue. With --json: {"id", "job_type", "state", "attempt", \
-            "traceparent", "events": [{"at", "name", "milliseconds", "attempt", "worker", \
+            "traceparent", "siblings", "events": [{"at", "name", "milliseconds", "attempt", "worker", \
             "detail"}]}, "at" in seconds since 1970; what is unknown is left out.
             """)
 
@@ -47,7 +47,9 @@ extension DocumentTrace {
         }
         let header = "document \(id), \(jobType): \(state)"
         let trace = traceparent.map { ["traceparent \($0)"] } ?? []
-        return ([header] + trace + [""] + columns.lines).joined(separator: "\n")
+        let others = (siblings ?? []).filter { $0 != id }.map(String.init)
+        let text = others.isEmpty ? [] : ["the same text: " + others.joined(separator: ", ")]
+        return ([header] + trace + text + [""] + columns.lines).joined(separator: "\n")
     }
 
     private func isFirstOfAttempt(_ event: Event) -> Bool { event.name == "claimed" }

@@ -39,7 +39,7 @@ final class FaultStand {
         self.database = database
         connection = try await database.connect()
         jobs = try ScratchFolder()
-        for (name, tokens, minimum) in [("quick", 4, 0), ("slow", 400, 400)] {
+        for (name, tokens, minimum) in [("quick", 4, 0), ("twin", 6, 0), ("slow", 400, 400)] {
             try jobs.write(
                 "\(name).yaml",
                 """
@@ -99,6 +99,19 @@ final class FaultStand {
 
     func count(_ rows: String) async throws -> Int {
         try await ask("SELECT count(*) FROM \(rows)").single()
+    }
+
+    /// Two jobs for each text, which come to be read together.
+    func enqueueTwins(_ texts: Int) async throws {
+        let first = documents + 1
+        documents += 2 * texts
+        try await ask(
+            """
+            SELECT l2s.enqueue(
+                ARRAY['quick', 'twin'], 'Twins ' || n % $3 || repeat(' and words', n % 7),
+                dedupe_key => 'twins ' || n)
+            FROM generate_series($1::integer, $2::integer) AS n
+            """, [.int(first), .int(first + texts - 1), .int(Self.texts)])
     }
 
     /// In one statement; repeated with the same keys when it is unknown whether it took effect.
@@ -191,7 +204,7 @@ final class FaultStand {
             """
             (SELECT FROM l2s.document d JOIN l2s.result r ON r.document_id = d.id
              WHERE r.succeeded
-             GROUP BY d.job_type, d.body HAVING count(DISTINCT r.output) > 1) AS differing
+             GROUP BY d.job_type, l2s.text_of(d) HAVING count(DISTINCT r.output) > 1) AS differing
             """)
     }
 

@@ -34,7 +34,13 @@ import Testing
                 finished = try await stand.count("l2s.result")
                 let waiting = stand.documents - finished
                 if stand.documents < documents, waiting < 1_500 {
-                    try await stand.enqueue(min(500, documents - stand.documents))
+                    let count = min(500, documents - stand.documents)
+                    // Siblings and others by turns.
+                    if count % 2 == 0, Bool.random(using: &random) {
+                        try await stand.enqueueTwins(count / 2)
+                    } else {
+                        try await stand.enqueue(count)
+                    }
                 }
                 return finished >= target
             }

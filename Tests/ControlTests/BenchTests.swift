@@ -40,17 +40,20 @@ import Testing
 
     @Test func aWorkerIsComparedWithItsEngine() async throws {
         let ending = try await BuiltProgram("l2s").run(
-            ["bench", "worker", "--documents", "3", "--rounds", "1", "--json"])
+            [
+                "bench", "worker", "--documents", "3", "--rounds", "1", "--outputs", "1,3",
+                "--json",
+            ])
         #expect(ending.status == 0, "\(ending.remarks)")
         struct Report: Decodable {
-            struct Round: Decodable { let engine, worker: Double }
+            struct Round: Decodable { let outputs: Int, engine, worker, reading, writing: Double }
             struct Tokens: Decodable { let read, written: Int }
             let rounds: [Round]
             let tokens: Tokens
             let engine_peak_memory_mi_b, worker_peak_memory_mi_b: Double
         }
         let report = try JSONDecoder().decode(Report.self, from: Data(ending.output.utf8))
-        #expect(report.rounds.count == 1)
+        #expect(report.rounds.map(\.outputs) == [1, 3])
         for round in report.rounds { #expect(round.engine > 0 && round.worker > 0) }
         #expect(report.tokens.read > report.tokens.written && report.tokens.written > 3)
         // Both hold the models.

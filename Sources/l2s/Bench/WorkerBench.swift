@@ -14,6 +14,10 @@ struct WorkerBench: AsyncParsableCommand {
             The same documents in turn: put through the engine in this program, and enqueued on a \
             private PostgreSQL in a temporary folder, with every commit durable, for a worker \
             beside it; from the first claim to the last result. Neither keeps prompts.
+
+            With --outputs 1,2,4 each document gets so many jobs, of its job type and of copies of \
+            it, which are enqueued in one call and share one reading. Beside what that comes to is \
+            what reading once and writing so many times would, by the times of one output.
             """)
 
     @Option(
@@ -27,6 +31,9 @@ struct WorkerBench: AsyncParsableCommand {
 
     @Option(help: "Runs of each, of which the median is taken, after one to warm up.")
     var rounds = 3
+
+    @Option(help: "Outputs of each document, a run for each number; at most 8.")
+    var outputs = "1"
 
     @Option(help: "Of the engine and of the worker. Default: the machine's cores.")
     var threads: Int?
@@ -42,7 +49,16 @@ struct WorkerBench: AsyncParsableCommand {
         ] where !(1...limit).contains(value) {
             throw ValidationError("expected \(name) to be from 1 to \(limit), got \(value)")
         }
+        guard outputCounts.first == 1, outputCounts.allSatisfy((1...8).contains),
+            outputCounts.count == outputs.split(separator: ",").count
+        else {
+            throw ValidationError(
+                "expected --outputs to be numbers from 1 to 8 with commas between, 1 first, got "
+                    + outputs)
+        }
     }
+
+    private var outputCounts: [Int] { outputs.split(separator: ",").compactMap { Int($0) } }
 
     func run() async throws {
         let machine = Machine()
@@ -51,43 +67,65 @@ struct WorkerBench: AsyncParsableCommand {
         let jobTypes = try loadJobTypes(folder: installation.jobsFolder)
         let sources = try await sources(jobTypes, installation)
         let interruption = Interruption()
-        let engine = try await blocking {
-            try EngineRun(
-                jobTypes.filter { type in sources.contains { $0.jobType == type.name } },
-                modelsFolder: installation.modelsFolder, threads: threads)
-        }
         // A Unix socket's path has little room.
         let folder = "/tmp/l2s-bench-\(ProcessInfo.processInfo.processIdentifier)"
         let server = try await blocking { try PrivateServer.start(folder: folder) }
         defer { try? server.remove() }
+        let names = Set(sources.map(\.jobType))
+        let copies = try JobTypeCopies(
+            of: names, count: outputCounts.max() ?? 1, in: folder + "/jobs", installation)
+        let engine = try await blocking {
+            try EngineRun(
+                copies.jobTypes.filter { type in
+                    names.contains { type.name == $0 || type.name.hasPrefix($0 + "-") }
+                }, modelsFolder: installation.modelsFolder, threads: threads)
+        }
         guard let url = DatabaseURL(server.connectionString()) else {
             throw Failure("expected \(folder) to be a path that fits a database URL")
         }
         let queue = ServedQueue(connection: try await connect(to: url))
-        try await queue.prepare(jobTypes)
+        try await queue.prepare(copies.jobTypes)
         let worker = try BenchWorker(
-            url, installation, log: folder + "/worker.log", ["--threads", "\(threads)"])
+            url, copies.installation, log: folder + "/worker.log", ["--threads", "\(threads)"])
         defer { worker.stop() }
 
-        let progress = Progress("measuring", unit: "documents")
+        let progress = Progress("measuring", unit: "runs")
         defer { progress.end() }
         var report = WorkerBenchReport(
             machine: machine, threads: threads, documents: sources.count)
+        let runs = outputCounts.count * (rounds + 1)
         for round in 0...rounds {
-            try interruption.check()
-            let alone = try await engine.run(sources)
-            let served = try await queue.run(sources) { try worker.checkRunning() }
-            progress.update(2 * sources.count * (round + 1), of: 2 * sources.count * (rounds + 1))
-            guard round > 0 else { continue }
-            report.tokens = alone.tokens
-            report.rounds.append(
-                WorkerBenchReport.Round(engine: alone.documentsPerSecond, worker: served))
+            for (place, outputs) in outputCounts.enumerated() {
+                try interruption.check()
+                let alone = try await engine.run(Self.copies(of: sources, outputs))
+                let served = try await queue.run(sources, outputs: outputs) {
+                    try worker.checkRunning()
+                }
+                progress.update(round * outputCounts.count + place + 1, of: runs)
+                guard round > 0 else { continue }
+                if outputs == 1 { report.tokens = alone.tokens }
+                report.rounds.append(
+                    WorkerBenchReport.Round(
+                        outputs: outputs, engine: alone.documentsPerSecond, worker: served,
+                        reading: alone.reading / .seconds(1), writing: alone.writing / .seconds(1)))
+            }
         }
         progress.end()
         report.enginePeakMemoryMiB = Machine.peakMemory
         report.workerPeakMemoryMiB = Machine.peakMemory(of: worker.processID)
         try output.save(report)
         if output.json { try Console.printJSON(report) } else { Console.print(report.text) }
+    }
+
+    /// Each document by its job type and that type's copies, beside each other.
+    private static func copies(of documents: [SourceDocument], _ outputs: Int) -> [SourceDocument] {
+        documents.flatMap { document in
+            (1...outputs).map { number in
+                SourceDocument(
+                    id: document.id * Int64(outputs) + Int64(number - 1),
+                    jobType: JobTypeCopies.name(document.jobType, number), text: document.text)
+            }
+        }
     }
 
     private func sources(
@@ -125,53 +163,5 @@ struct WorkerBench: AsyncParsableCommand {
             let (type, text) = all[index % all.count]
             return SourceDocument(id: Int64(index), jobType: type, text: text)
         }
-    }
-}
-
-/// What `l2s bench worker` measured, for programs and for people.
-struct WorkerBenchReport: Encodable {
-    struct Round: Encodable {
-        /// Documents per second.
-        let engine, worker: Double
-    }
-
-    let machine: Machine
-    let threads: Int
-    /// Documents of one run.
-    let documents: Int
-    var rounds: [Round] = []
-    var tokens = EngineRun.Tokens()
-    /// This program: the engine with the models of these documents.
-    var enginePeakMemoryMiB = 0.0
-    /// The worker: the engine with the models of all job types, and all around it.
-    var workerPeakMemoryMiB = 0.0
-
-    var text: String {
-        var table = Columns([
-            ("documents/s", .left), ("engine alone", .right), ("queue and worker", .right),
-            ("ratio", .right),
-        ])
-        func add(_ name: String, _ engine: Double, _ worker: Double, _ ratio: Double) {
-            table.add([
-                name, engine.rounded(digits: 1), worker.rounded(digits: 1),
-                ratio.rounded(digits: 2),
-            ])
-        }
-        for (index, round) in rounds.enumerated() {
-            add("run \(index + 1)", round.engine, round.worker, round.worker / round.engine)
-        }
-        add(
-            "median", median(rounds.map(\.engine)), median(rounds.map(\.worker)),
-            median(rounds.map { $0.worker / $0.engine }))
-        table.add([
-            "peak memory, MiB", enginePeakMemoryMiB.rounded(digits: 0),
-            workerPeakMemoryMiB.rounded(digits: 0), "",
-        ])
-        return
-            ([
-                machine.line,
-                "\(documents.grouped) documents, \(tokens.read.grouped) tokens read and "
-                    + "\(tokens.written.grouped) written, \(threads) threads", "",
-            ] + table.lines).joined(separator: "\n")
     }
 }

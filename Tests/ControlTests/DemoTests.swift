@@ -14,17 +14,20 @@ import Testing
         let jobs = try Self.fewSamples()
         let first = try await l2s.run(["demo", "--jobs", jobs.path], environment: environment)
         #expect(first.status == 0, "\(first.remarks)")
-        #expect(first.output.contains("SELECT l2s.enqueue('summarize', body) FROM sample"))
-        #expect(first.remarks.contains("hybrid: 3 of 3 documents finished in "))
-        #expect(first.remarks.contains("llm: 3 of 3 documents finished in "))
+        #expect(
+            first.output.contains(
+                "SELECT l2s.enqueue(ARRAY['summarize', 'translate-en-it'], body) FROM sample;"))
+        #expect(first.output.contains("SELECT l2s.enqueue('summarize-llm', body) FROM sample;"))
+        #expect(first.remarks.contains("one call: 6 of 6 documents finished in "))
+        #expect(first.remarks.contains("summarize-llm, LLM: 3 of 3 documents finished in "))
         #expect(first.output.contains("documents/s"))
-        #expect(first.output.contains("001 source"))
+        #expect(first.output.contains("translate-en-it/001"))
         #expect(first.output.split(separator: "\n").allSatisfy { $0.count <= 100 || $0.hasURL })
 
         let second = try await l2s.run(["demo", "--jobs", jobs.path], environment: environment)
         #expect(second.status == 0, "\(second.remarks)")
         #expect(second.output.contains("server in \(state)/l2s/postgres again"))
-        #expect(second.remarks.contains("hybrid: 3 of 3 documents finished in "))
+        #expect(second.remarks.contains("one call: 6 of 6 documents finished in "))
 
         let stop = try await l2s.run(["demo", "--stop"], environment: environment)
         #expect(stop.output.hasPrefix("stopped the server"))

@@ -8,9 +8,11 @@ struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show all of it at work, on a database server of its own.",
         discussion: """
-            Starts a private PostgreSQL (a Unix socket, no TCP), enqueues the sample documents with \
-            SQL, runs l2s-worker until the queue is empty, and prints what came out, first with the \
-            small models writing (hybrid), then with the large one doing everything (llm).
+            Starts a private PostgreSQL (a Unix socket, no TCP) and enqueues the sample documents \
+            with SQL, each for all job types in one call, so that it is read once where the types \
+            agree on model and prompt. Runs l2s-worker until the queue is empty. Then the large \
+            model does the same, one job type after the other, and the outputs and times of both \
+            are printed.
 
             The server and its data stay for you to look around; the next run uses them again. \
             `l2s demo --stop` stops the server. To start afresh, stop it and delete its folder.
@@ -43,18 +45,25 @@ struct Demo: AsyncParsableCommand {
             database: database, installation: installation, interruption: interruption)
         try await worker.finishLeftovers()
 
-        // One mode after the other, so that each has the machine to itself.
-        var runs: [DemoRun] = []
-        for mode in [JobType.Mode.hybrid, .llm] {
+        // One after the other, so that each has the machine to itself.
+        var together = DemoRun(title: "one call")
+        var alone = DemoRun(title: "LLM, one by one")
+        func run(_ types: [String], for shown: [String], title: String, _ run: inout DemoRun)
+            async throws
+        {
             try interruption.check()
-            Console.print("\nEnqueueing for \(mode.rawValue) mode:")
-            let jobs = try await database.enqueue(samples, mode: mode)
             Console.print()
-            try await worker.run(jobs.map(\.id), title: mode.rawValue)
-            runs.append(try await database.run(mode, jobs))
+            let jobs = try await database.enqueue(samples, types, shown: shown)
+            try await worker.run(jobs.map(\.id), title: title)
+            try await database.add(jobs, to: &run)
+        }
+        try await run(samples.shown, for: samples.shown, title: together.title, &together)
+        for name in samples.shown {
+            guard let twin = samples.twin(of: name) else { continue }
+            try await run([twin], for: [name], title: "\(twin), LLM", &alone)
         }
 
-        let report = DemoReport(samples: samples, runs: runs)
+        let report = DemoReport(samples: samples, together: together, alone: alone)
         Console.print("\n" + report.text)
         Console.print("\n" + nextSteps(database))
         guard report.failures == 0 else {

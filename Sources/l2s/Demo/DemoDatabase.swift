@@ -10,7 +10,7 @@ import Settings
 struct DemoDatabase {
     struct Job {
         let id: Int64
-        let sample: Int
+        let place: DemoRun.Place
     }
 
     let url: DatabaseURL
@@ -66,30 +66,41 @@ struct DemoDatabase {
         Console.print("Put \(samples.all.count) sample documents into table sample")
     }
 
-    /// Puts every sample through its job type of `mode`, by the SQL that it prints.
-    func enqueue(_ samples: DemoSamples, mode: JobType.Mode) async throws -> [Job] {
+    /// Puts every sample through all of these job types, in one call each, by the SQL that it
+    /// prints.
+    ///
+    /// - Parameter shown: the job type that each of them stands for.
+    func enqueue(
+        _ samples: DemoSamples, _ types: [String], shown: [String]
+    ) async throws -> [Job] {
         // The places of table sample's rows in `samples.all`, found again by name.
         let places = Dictionary(
             uniqueKeysWithValues: samples.all.enumerated().map { index, sample in
                 ("\(sample.jobType)/\(sample.name)", index)
             })
-        var jobs: [Job] = []
-        try await connection.query("BEGIN")
-        for type in samples.sampled {
-            // A job type's name needs no quoting: job files allow letters, digits, - _ and .
-            let call = "l2s.enqueue('\(samples.twin(of: type, mode))', body)"
-            let source = "FROM sample WHERE job_type = '\(type)'"
-            Console.print("  SELECT \(call) \(source);")
-            let rows = try await connection.query("SELECT name, \(call) AS id \(source)")
-            for row in rows {
-                // A sample that has left the folder since an earlier run stays in the table.
-                guard let place = places["\(type)/\(try row.value("name", as: String.self))"]
-                else { continue }
-                jobs.append(Job(id: try row.value("id"), sample: place))
-            }
+        // A job type's name needs no quoting: job files allow letters, digits, - _ and .
+        let names = types.map { "'\($0)'" }
+        let call =
+            names.count == 1
+            ? "l2s.enqueue(\(names[0]), body)"
+            : "l2s.enqueue(ARRAY[\(names.joined(separator: ", "))], body)"
+        Console.print("  SELECT \(call) FROM sample;")
+        let array = names.count == 1 ? "ARRAY[\(call)]" : call
+        let rows = try await connection.query(
+            """
+            SELECT s.job_type, s.name, job.id, job.number
+            FROM (SELECT job_type, name, \(array) AS ids FROM sample) AS s
+            CROSS JOIN unnest(s.ids) WITH ORDINALITY AS job(id, number)
+            """)
+        return try rows.compactMap { row -> Job? in
+            let folder: String = try row.value("job_type")
+            let name: String = try row.value("name")
+            let number: Int = try row.value("number")
+            // A sample that has left the folder since an earlier run stays in the table.
+            guard let sample = places["\(folder)/\(name)"] else { return nil }
+            return Job(
+                id: try row.value("id"), place: .init(sample: sample, jobType: shown[number - 1]))
         }
-        try await connection.query("COMMIT")
-        return jobs
     }
 
     func finished(among ids: [Int64]) async throws -> Int {
@@ -106,8 +117,8 @@ struct DemoDatabase {
         ).map { try $0.value("id") }
     }
 
-    /// What became of `jobs`, all of them finished.
-    func run(_ mode: JobType.Mode, _ jobs: [Job]) async throws -> DemoRun {
+    /// Adds what became of `jobs`, all of them finished, to `run`.
+    func add(_ jobs: [Job], to run: inout DemoRun) async throws {
         let ids = jobs.map(\.id)
         let seconds: Double = try await connection.query(
             """
@@ -115,12 +126,10 @@ struct DemoDatabase {
             FROM l2s.jobs WHERE id = ANY ($1)
             """, [.ints(ids)]
         ).single()
-        let reports = try await QueueClient(connection).reports(ids)
-        let sampleOfID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0.sample) })
-        var bySample: [Int: JobReport] = [:]
-        for report in reports {
-            if let sample = sampleOfID[report.id] { bySample[sample] = report }
+        run.seconds += seconds
+        let placeOfID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0.place) })
+        for report in try await QueueClient(connection).reports(ids) {
+            if let place = placeOfID[report.id] { run.reports[place] = report }
         }
-        return DemoRun(mode: mode, seconds: seconds, reports: bySample)
     }
 }

@@ -1,122 +1,88 @@
-import Jobs
 import PostgresJobs
-
-/// All samples in one mode.
-struct DemoRun {
-    let mode: JobType.Mode
-    /// From the first claim to the last result.
-    let seconds: Double
-    /// By the sample's place.
-    let reports: [Int: JobReport]
-}
 
 /// What the demo prints at the end, at most 100 columns wide.
 struct DemoReport {
     let samples: DemoSamples
-    let runs: [DemoRun]
+    /// All job types of a document in one call.
+    let together: DemoRun
+    /// The large model, one job type after the other.
+    let alone: DemoRun
 
-    var failures: Int {
-        runs.reduce(0) { $0 + $1.reports.values.count { $0.output == nil } }
-    }
+    var failures: Int { DemoTotals(together).failures + DemoTotals(alone).failures }
 
     var text: String {
-        let documents = samples.sampled.flatMap { type in
-            ["", type.uppercased(), columns]
-                + samples.all.indices.filter { samples.all[$0].jobType == type }.flatMap(document)
-        }
-        return (documents + [""] + throughput).joined(separator: "\n")
-    }
-
-    private static var stages: [(name: String, time: (JobReport) -> Double?)] {
-        [
-            ("queue", \.queue), ("tokenize", \.tokenize), ("wait", \.batchWait),
-            ("encode", \.encode), ("hand-off", \.handoff), ("decode", \.decode),
-            ("complete", \.writeback),
-        ]
-    }
-
-    private var columns: String {
-        let names = Self.stages.map { $0.name.padded(to: 9, .right) }.joined()
-        return "".padded(to: 10) + "tokens in".padded(to: 10, .right) + "out".padded(to: 6, .right)
-            + names + "  (ms)"
+        let documents = samples.all.indices.flatMap { document($0) + [""] }
+        return (documents + throughput).joined(separator: "\n")
     }
 
     private func document(_ index: Int) -> [String] {
         let sample = samples.all[index]
-        var lines = [line(sample.name, "source", sample.text)]
-        for run in runs {
-            guard let report = run.reports[index] else { continue }
-            guard let output = report.output else {
-                lines.append(line("", run.mode.rawValue, "FAILED: \(report.error ?? "")"))
-                continue
+        var lines = line("\(sample.jobType)/\(sample.name)", sample.text)
+        for name in samples.shown {
+            let place = DemoRun.Place(sample: index, jobType: name)
+            if let report = together.reports[place] {
+                lines += line("  " + name, report.output ?? "FAILED: \(report.error ?? "")")
+                if let numbers = numbers(report) { lines.append(Self.margin + numbers) }
             }
-            lines.append(line("", run.mode.rawValue, output))
-            lines.append(numbers(report))
+            // A type that the large model writes anyway writes the same alone.
+            if samples.twin(of: name) != name, let report = alone.reports[place] {
+                lines += line("    LLM", report.output ?? "FAILED: \(report.error ?? "")")
+            }
         }
         return lines
     }
 
-    private func line(_ name: String, _ label: String, _ text: String) -> String {
-        "\(name.padded(to: 3)) \(label.padded(to: 6)) \(text.shortened(to: 88))"
+    private static let labelWidth = 22
+    private static let margin = String(repeating: " ", count: labelWidth)
+
+    /// A text beside its label, in as many lines as it takes.
+    private func line(_ label: String, _ text: String) -> [String] {
+        let lines = text.wrapped(to: 99 - Self.labelWidth)
+        return lines.enumerated().map { number, line in
+            (number == 0 ? label.padded(to: Self.labelWidth) : Self.margin) + line
+        }
     }
 
-    private func numbers(_ report: JobReport) -> String {
-        let times = Self.stages.map { stage in
-            (stage.time(report).map { $0.rounded(digits: $0 < 1000 ? 1 : 0) } ?? "–")
-                .padded(to: 9, .right)
+    /// Nil for what failed.
+    private func numbers(_ report: JobReport) -> String? {
+        guard let read = report.tokensIn, let written = report.tokensOut else { return nil }
+        func words(_ milliseconds: Double?) -> String {
+            milliseconds.map { $0.rounded(digits: $0 < 1000 ? 1 : 0) + " ms" } ?? "–"
         }
-        return "".padded(to: 10) + (report.tokensIn ?? 0).grouped.padded(to: 10, .right)
-            + (report.tokensOut ?? 0).grouped.padded(to: 6, .right) + times.joined()
+        let reading =
+            report.encodeSource == "batch"
+            ? "\(words(report.encode)) in a pass of \(report.batchSize ?? 1)"
+            : report.encodeSource ?? "–"
+        return "(\(read) tokens read: \(reading); \(written) written: \(words(report.decode)))"
     }
 
     private var throughput: [String] {
-        let totals = runs.map(Totals.init)
+        let totals = [DemoTotals(together), DemoTotals(alone)]
         var table = Columns(
-            [("THROUGHPUT", .left)] + runs.map { ($0.mode.rawValue, .right) })
-        func add(_ name: String, _ value: (Totals) -> String) {
+            [("THROUGHPUT", .left)] + [together, alone].map { ($0.title, .right) })
+        func add(_ name: String, _ value: (DemoTotals) -> String) {
             table.add([name] + totals.map(value))
         }
         add("documents") { $0.documents.grouped }
-        add("tokens in") { $0.tokensIn.grouped }
-        add("tokens out") { $0.tokensOut.grouped }
+        add("outputs") { $0.outputs.grouped }
         add("seconds, first claim to last result") { $0.seconds.rounded(digits: 2) }
-        add("documents/s") { $0.documentsPerSecond.rounded(digits: 1) }
-        add("tokens out/s") { $0.tokensOutPerSecond.rounded(digits: 1) }
-        add("decode ms per token") { $0.decodePerToken.rounded(digits: 2) }
-        add("encode ms of a batch, p50") { $0.encode.rounded(digits: 1) }
-        add("decode ms of a document, p50") { $0.decode.rounded(digits: 1) }
+        add("documents/s") { (Double($0.documents) / $0.seconds).rounded(digits: 2) }
+        add("outputs/s") { (Double($0.outputs) / $0.seconds).rounded(digits: 2) }
+        add("tokens read") { $0.tokensRead.grouped }
+        add("tokens written") { $0.tokensOut.grouped }
+        add("reading, s of all threads") { $0.reading.rounded(digits: 2) }
+        add("tokens written/s") { (Double($0.tokensOut) / $0.seconds).rounded(digits: 1) }
+        add("outputs that shared a reading") { $0.shared.grouped }
+        add("reading that was saved by it, s") { $0.saved.rounded(digits: 2) }
         var lines = table.lines
-        if totals.count == 2, totals[1].documentsPerSecond > 0 {
-            let ratio = totals[0].documentsPerSecond / totals[1].documentsPerSecond
+        if totals[1].outputs > 0 {
+            let ratio =
+                Double(totals[0].outputs) / totals[0].seconds
+                / (Double(totals[1].outputs) / totals[1].seconds)
             lines.append(
-                "\(runs[0].mode.rawValue) does \(ratio.rounded(digits: 2)) times the "
-                    + "documents of \(runs[1].mode.rawValue) in the same time")
+                "\(samples.shown.count) outputs of each document in one call: "
+                    + "\(ratio.rounded(digits: 2)) times the outputs/s of the LLM one by one")
         }
         return lines
     }
-}
-
-/// One mode's sums and medians; times in ms.
-private struct Totals {
-    let documents, tokensIn, tokensOut: Int
-    let seconds, decodePerToken, encode, decode: Double
-    var documentsPerSecond: Double { Double(documents) / seconds }
-    var tokensOutPerSecond: Double { Double(tokensOut) / seconds }
-
-    init(_ run: DemoRun) {
-        let done = run.reports.values.filter { $0.output != nil }
-        documents = done.count
-        tokensIn = done.reduce(0) { $0 + ($1.tokensIn ?? 0) }
-        tokensOut = done.reduce(0) { $0 + ($1.tokensOut ?? 0) }
-        seconds = max(run.seconds, 0.001)
-        decodePerToken = done.reduce(0) { $0 + ($1.decode ?? 0) } / Double(max(1, tokensOut))
-        encode = median(done.compactMap(\.encode))
-        decode = median(done.compactMap(\.decode))
-    }
-}
-
-private func median(_ values: [Double]) -> Double {
-    guard !values.isEmpty else { return .nan }
-    let sorted = values.sorted()
-    return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
 }

@@ -5,8 +5,7 @@ import Programs
 /// The sample documents: a folder per job type below `jobs/samples`, a text file per document.
 struct DemoSamples {
     struct Sample {
-        /// The job type that the folder is named after, and its twin that the large model does
-        /// alone.
+        /// The folder, named after a job type for such documents.
         let jobType: String
         /// The file's name without `.txt`.
         let name: String
@@ -14,6 +13,8 @@ struct DemoSamples {
     }
 
     let jobTypes: [JobType]
+    /// The job types whose outputs the demo shows, by name: all but the twins that compare.
+    let shown: [String]
     /// By job type, then by name.
     let all: [Sample]
 
@@ -44,15 +45,20 @@ struct DemoSamples {
         }
         self.jobTypes = jobTypes
         all = samples
-        for type in sampled where !jobTypes.contains(where: { $0.name == twin(of: type, .llm) }) {
+        let names = Set(jobTypes.map(\.name))
+        shown = names.filter { name in
+            !(name.hasSuffix("-llm") && names.contains(String(name.dropLast("-llm".count))))
+        }.sorted()
+        for name in shown where twin(of: name) == nil {
             throw Failure(
-                "expected \(jobsFolder) to define job type \(twin(of: type, .llm)) too, in llm "
-                    + "mode, to compare \(type) with")
+                "expected \(jobsFolder) to define job type \(name)-llm too, in llm mode, to "
+                    + "compare \(name) with")
         }
     }
 
-    /// The job type that does in `mode` what `type` does.
-    func twin(of type: String, _ mode: JobType.Mode) -> String {
-        mode == .llm ? type + "-llm" : type
+    /// The job type that has the large model do what `type` does: itself, where it does.
+    func twin(of type: String) -> String? {
+        if jobTypes.contains(where: { $0.name == type + "-llm" }) { return type + "-llm" }
+        return jobTypes.contains { $0.name == type && $0.mode == .llm } ? type : nil
     }
 }

@@ -38,6 +38,33 @@ extension String {
 
     /// On one line of at most `width` characters, and without what a terminal would act on.
     func shortened(to width: Int) -> String {
+        let line = oneLine
+        return line.count <= width ? line : line.prefix(width - 1) + "…"
+    }
+
+    /// The same on as many lines as it takes, cut between words where they fit; one at least.
+    func wrapped(to width: Int) -> [String] {
+        var lines = [""]
+        for word in oneLine.split(separator: " ") {
+            var rest = Substring(word)
+            if !lines[lines.count - 1].isEmpty {
+                if lines[lines.count - 1].count + 1 + rest.count <= width {
+                    lines[lines.count - 1] += " " + rest
+                    continue
+                }
+                lines.append("")
+            }
+            while rest.count > width {
+                lines[lines.count - 1] = String(rest.prefix(width))
+                rest = rest.dropFirst(width)
+                lines.append("")
+            }
+            lines[lines.count - 1] = String(rest)
+        }
+        return lines
+    }
+
+    private var oneLine: String {
         let visible = String(
             String.UnicodeScalarView(
                 unicodeScalars.lazy.map { scalar in
@@ -46,9 +73,8 @@ extension String {
                     default: scalar
                     }
                 }))
-        let line = visible.split(separator: " ", omittingEmptySubsequences: true)
+        return visible.split(separator: " ", omittingEmptySubsequences: true)
             .joined(separator: " ")
-        return line.count <= width ? line : line.prefix(width - 1) + "…"
     }
 }
 

@@ -1,0 +1,46 @@
+import Jobs
+import PostgresJobs
+
+/// All samples through all job types, in one call or one type after the other.
+struct DemoRun {
+    struct Place: Hashable {
+        /// Of the sample.
+        let sample: Int
+        /// Whose outputs the demo shows; it may have been done by its twin.
+        let jobType: String
+    }
+
+    let title: String
+    /// From the first claim to the last result, of all its turns.
+    var seconds = 0.0
+    var reports: [Place: JobReport] = [:]
+}
+
+/// A run's sums; times in s.
+struct DemoTotals {
+    let documents, outputs, tokensOut, shared, failures: Int
+    /// Those of passes of the encoder.
+    let tokensRead: Int
+    let seconds: Double
+    /// Of all threads: each document's share of its pass of the encoder.
+    let reading: Double
+    /// That more the encoder would have taken for those that shared what was read for others.
+    let saved: Double
+
+    init(_ run: DemoRun) {
+        let done = run.reports.values.filter { $0.output != nil }
+        failures = run.reports.count - done.count
+        documents = Set(run.reports.filter { $0.value.output != nil }.keys.map(\.sample)).count
+        outputs = done.count
+        tokensOut = done.reduce(0) { $0 + ($1.tokensOut ?? 0) }
+        let read = done.filter { $0.encodeSource == "batch" }
+        tokensRead = read.reduce(0) { $0 + ($1.tokensIn ?? 0) }
+        seconds = max(run.seconds, 0.001)
+        reading =
+            read.reduce(0) { $0 + ($1.encode ?? 0) / Double(max(1, $1.batchSize ?? 1)) } / 1000
+        let others = done.filter { $0.encodeSource == "shared" }
+        shared = others.count
+        let sharedTokens = others.reduce(0) { $0 + ($1.tokensIn ?? 0) }
+        saved = reading * Double(sharedTokens) / Double(max(1, tokensRead))
+    }
+}

@@ -68,7 +68,7 @@ CREATE TABLE l2s.group_run (
     finished_at timestamptz
 );
 CREATE INDEX group_run_name ON l2s.group_run (name);
-CREATE INDEX group_run_open ON l2s.group_run (name) WHERE finished_at IS NULL;
+CREATE INDEX group_run_open ON l2s.group_run (name, id) WHERE finished_at IS NULL;
 COMMENT ON TABLE l2s.group_run IS
     'The groups of documents: one row, and one more whenever documents are added to a finished group.';
 
@@ -102,6 +102,7 @@ CREATE TABLE l2s.dedupe (
     document_id bigint NOT NULL,
     PRIMARY KEY (job_type, key)
 );
+CREATE INDEX dedupe_document ON l2s.dedupe (document_id);
 COMMENT ON TABLE l2s.dedupe IS
     'Deduplication keys, apart from document because a unique key cannot span partitions.';
 
@@ -361,3 +362,19 @@ CREATE TABLE l2s.chore (
 );
 INSERT INTO l2s.chore VALUES ('groups', '-infinity'), ('maintain', '-infinity');
 COMMENT ON TABLE l2s.chore IS 'What one worker does for all, and when one did it last.';
+
+-- Functions that take turns with others look again after they have waited for a lock. At any level but
+-- READ COMMITTED they would see what was there when their transaction began.
+CREATE FUNCTION l2s.demand_read_committed() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'expected isolation level read committed, got %',
+            current_setting('transaction_isolation') USING
+            ERRCODE = 'invalid_transaction_state',
+            HINT = 'Begin the transaction with BEGIN ISOLATION LEVEL READ COMMITTED, or set '
+                'default_transaction_isolation to it for the role that calls this.';
+    END IF;
+END $$;

@@ -95,13 +95,14 @@ DECLARE
     others  bigint[];
     stamp   timestamptz;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id FOR UPDATE;
     IF FOUND THEN
         stamp := clock_timestamp();
         WITH held AS MATERIALIZED (
             SELECT
                 r.*, q.document_id, q.job_type, q.group_id, q.run_at, q.cancelled, q.notify,
-                q.earlier, q.errors, q.crashes, q.ctid AS place
+                q.earlier, q.errors, q.crashes
             FROM unnest(documents) AS r
             JOIN l2s.queue q ON q.document_id = r.id
             WHERE q.state = 1 AND q.lease_id = lease.id
@@ -134,9 +135,10 @@ BEGIN
                 j.writeback_ms
             FROM judged j WHERE j.final
         ), removed AS (
-            -- They are locked, so they are still there.
+            -- By key and not by place: a row that was updated while `held` waited for its lock lies at a
+            -- place that this statement's snapshot does not see.
             DELETE FROM l2s.queue q
-            WHERE q.ctid = ANY (ARRAY(SELECT j.place FROM judged j WHERE j.final))
+            WHERE q.document_id = ANY (ARRAY(SELECT j.document_id FROM judged j WHERE j.final))
         ), retried AS (
             -- The first delay is `backoff`, doubled with each further error; a quarter of chance
             -- either way spreads documents that failed together.
@@ -251,6 +253,7 @@ DECLARE
     took  double precision;
     stamp timestamptz;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     -- Whoever locks documents does so by id, in one go.
     IF EXISTS (SELECT FROM unnest(documents) AS d WHERE d.outcome <> 'succeeded') THEN
         RETURN QUERY

@@ -87,6 +87,7 @@ DECLARE
     held    bigint[];
     dropped bigint[];
 BEGIN
+    PERFORM l2s.demand_read_committed();
     SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = release.lease_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
@@ -109,91 +110,115 @@ BEGIN
     RETURN cardinality(held);
 END $$;
 
+-- Takes the documents of one lease back; see l2s.rescue.
+CREATE FUNCTION l2s.rescue_lease(lease l2s.lease, OUT suspects integer, OUT dead integer)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    held    bigint[];
+    dropped bigint[];
+    lost    bigint[];
+    stamp   timestamptz;
+BEGIN
+    -- What somebody deleted by hand has no part that could hold its result.
+    DELETE FROM l2s.queue q
+    WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id AND NOT EXISTS (
+        SELECT FROM l2s.document d WHERE d.id = q.document_id);
+    held := ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id
+        ORDER BY q.document_id FOR UPDATE);
+    stamp := clock_timestamp();
+
+    INSERT INTO l2s.attempt_error (
+        document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason, queue_ms)
+    SELECT
+        q.document_id, q.earlier + q.errors + q.crashes + 1, lease.id, lease.worker_id,
+        'crashed', lease.claimed_at, stamp, 'the worker was not heard of again',
+        extract(epoch FROM lease.claimed_at - q.run_at) * 1000
+    FROM l2s.queue q WHERE q.document_id = ANY (held);
+
+    dropped := ARRAY(
+        SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (held) AND q.cancelled);
+    IF dropped <> '{}' THEN
+        PERFORM l2s.end_cancelled(dropped, lease.id, lease.worker_id, lease.claimed_at);
+    END IF;
+    lost := ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.document_id = ANY (held) AND q.crashes + 1 >= 4);
+    INSERT INTO l2s.result (
+        document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
+        claimed_at, finished_at, error, queue_ms)
+    SELECT
+        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id,
+        lease.worker_id, false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
+        format(
+            '%s workers were not heard of again, the last two of them with this document alone',
+            q.crashes + 1),
+        extract(epoch FROM lease.claimed_at - q.run_at) * 1000
+    FROM l2s.queue q WHERE q.document_id = ANY (lost);
+    PERFORM l2s.announce(ARRAY(
+        SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (lost) AND q.notify));
+    DELETE FROM l2s.queue q WHERE q.document_id = ANY (lost);
+
+    UPDATE l2s.queue q SET
+        state = 0, lease_id = NULL, run_at = stamp, crashes = q.crashes + 1,
+        length_class = CASE q.crashes WHEN 0 THEN 6 ELSE 7 END,
+        turn = CASE q.crashes WHEN 0 THEN q.turn ELSE mixed.turn END
+    FROM (
+        SELECT one.document_id, other.turn
+        FROM (
+            SELECT
+                s.document_id, s.job_type, s.rank,
+                row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY random()) AS place
+            FROM l2s.queue s WHERE s.document_id = ANY (held)) AS one
+        JOIN (
+            SELECT
+                s.turn, s.job_type, s.rank,
+                row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY s.turn) AS place
+            FROM l2s.queue s WHERE s.document_id = ANY (held)) AS other
+            USING (job_type, rank, place)) AS mixed
+    WHERE q.document_id = mixed.document_id;
+    PERFORM l2s.close_lease(lease.id, 'expired');
+    suspects := cardinality(held) - cardinality(dropped) - cardinality(lost);
+    dead := cardinality(lost);
+END $$;
+
 -- Takes documents back from at most `leases` leases that ran out. The ladder that isolates a poison
 -- document from its batch: after one crash in batches of 16, after two alone and in any order,
 -- after four dead.
 -- After a restart of the server a lease has its full time again: its worker could not renew it.
+-- Each lease is taken back by itself: one that cannot be is named in `failures` and left for a minute,
+-- and the others are.
 CREATE FUNCTION l2s.rescue(leases integer DEFAULT 16)
-RETURNS TABLE (rescued_leases integer, suspects integer, dead integer)
+RETURNS TABLE (rescued_leases integer, suspects integer, dead integer, failures text[])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    lease   l2s.lease;
-    held    bigint[];
-    dropped bigint[];
-    lost    bigint[];
-    stamp   timestamptz;
+    lease l2s.lease;
+    taken record;
 BEGIN
-    rescued_leases := 0; suspects := 0; dead := 0;
+    PERFORM l2s.demand_read_committed();
+    rescued_leases := 0; suspects := 0; dead := 0; failures := '{}';
     FOR lease IN
         SELECT l.* FROM l2s.lease l
         WHERE l.expires_at < clock_timestamp()
           AND pg_postmaster_start_time() + l.duration < clock_timestamp()
         ORDER BY l.id LIMIT rescue.leases FOR UPDATE SKIP LOCKED
     LOOP
-        held := ARRAY(
-            SELECT q.document_id FROM l2s.queue q
-            WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id
-            ORDER BY q.document_id FOR UPDATE);
-        stamp := clock_timestamp();
-
-        INSERT INTO l2s.attempt_error (
-            document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason, queue_ms)
-        SELECT
-            q.document_id, q.earlier + q.errors + q.crashes + 1, lease.id, lease.worker_id,
-            'crashed', lease.claimed_at, stamp, 'the worker was not heard of again',
-            extract(epoch FROM lease.claimed_at - q.run_at) * 1000
-        FROM l2s.queue q WHERE q.document_id = ANY (held);
-
-        dropped := ARRAY(
-            SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (held) AND q.cancelled);
-        IF dropped <> '{}' THEN
-            PERFORM l2s.end_cancelled(dropped, lease.id, lease.worker_id, lease.claimed_at);
-        END IF;
-        lost := ARRAY(
-            SELECT q.document_id FROM l2s.queue q
-            WHERE q.document_id = ANY (held) AND q.crashes + 1 >= 4);
-        INSERT INTO l2s.result (
-            document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
-            claimed_at, finished_at, error, queue_ms)
-        SELECT
-            q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id, lease.worker_id,
-            false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
-            format(
-                '%s workers were not heard of again, the last two of them with this document alone',
-                q.crashes + 1),
-            extract(epoch FROM lease.claimed_at - q.run_at) * 1000
-        FROM l2s.queue q WHERE q.document_id = ANY (lost);
-        PERFORM l2s.announce(ARRAY(
-            SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (lost) AND q.notify));
-        DELETE FROM l2s.queue q WHERE q.document_id = ANY (lost);
-
-        UPDATE l2s.queue q SET
-            state = 0, lease_id = NULL, run_at = stamp, crashes = q.crashes + 1,
-            length_class = CASE q.crashes WHEN 0 THEN 6 ELSE 7 END,
-            turn = CASE q.crashes WHEN 0 THEN q.turn ELSE mixed.turn END
-        FROM (
-            SELECT one.document_id, other.turn
-            FROM (
-                SELECT
-                    s.document_id, s.job_type, s.rank,
-                    row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY random()) AS place
-                FROM l2s.queue s WHERE s.document_id = ANY (held)) AS one
-            JOIN (
-                SELECT
-                    s.turn, s.job_type, s.rank,
-                    row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY s.turn) AS place
-                FROM l2s.queue s WHERE s.document_id = ANY (held)) AS other
-                USING (job_type, rank, place)) AS mixed
-        WHERE q.document_id = mixed.document_id;
-        PERFORM l2s.close_lease(lease.id, 'expired');
-
-        rescued_leases := rescued_leases + 1;
-        suspects := suspects + cardinality(held) - cardinality(dropped) - cardinality(lost);
-        dead := dead + cardinality(lost);
+        BEGIN
+            SELECT * INTO taken FROM l2s.rescue_lease(lease);
+            rescued_leases := rescued_leases + 1;
+            suspects := suspects + taken.suspects;
+            dead := dead + taken.dead;
+        EXCEPTION WHEN OTHERS THEN
+            failures := failures || format('lease %s: %s (%s)', lease.id, SQLERRM, SQLSTATE);
+            UPDATE l2s.lease l SET expires_at = clock_timestamp() + interval '1 minute'
+            WHERE l.id = lease.id;
+        END;
     END LOOP;
     IF suspects > 0 THEN
         PERFORM l2s.wake();
@@ -258,29 +283,29 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $$
 DECLARE
-    due  bigint[] := ARRAY(
+    -- A variable: what is later than a function that changes from row to row, no index finds.
+    stamp CONSTANT timestamptz := clock_timestamp();
+    due bigint[] := ARRAY(
         SELECT q.document_id FROM l2s.queue q
-        WHERE q.state = 2 AND q.run_at <= clock_timestamp()
+        WHERE q.state = 2 AND q.run_at <= stamp
         ORDER BY q.run_at LIMIT promote.documents FOR NO KEY UPDATE SKIP LOCKED);
-    flow record;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF due = '{}' THEN
         RETURN 0;
     END IF;
-    FOR flow IN
-        SELECT DISTINCT q.job_type, q.tenant, q.rank FROM l2s.queue q
-        WHERE q.document_id = ANY (due) AND q.turn = 0
-    LOOP
-        UPDATE l2s.queue q SET turn = start.turn + new.ends
-        FROM
-            (SELECT
-                f.document_id, sum(f.tokens) OVER (ORDER BY f.run_at, f.document_id) AS ends
-             FROM l2s.queue f
-             WHERE f.document_id = ANY (due) AND f.turn = 0 AND f.job_type = flow.job_type
-               AND f.tenant = flow.tenant AND f.rank = flow.rank) AS new,
-            (SELECT l2s.last_turn(flow.job_type, flow.tenant, flow.rank) AS turn) AS start
-        WHERE q.document_id = new.document_id;
-    END LOOP;
+    WITH first AS MATERIALIZED (
+        SELECT
+            q.document_id, q.job_type, q.tenant, q.rank, sum(q.tokens) OVER (
+                PARTITION BY q.job_type, q.tenant, q.rank ORDER BY q.run_at, q.document_id) AS ends
+        FROM l2s.queue q WHERE q.document_id = ANY (due) AND q.turn = 0
+    ), flow AS MATERIALIZED (
+        SELECT f.job_type, f.tenant, f.rank, l2s.last_turn(f.job_type, f.tenant, f.rank) AS turn
+        FROM (SELECT DISTINCT f.job_type, f.tenant, f.rank FROM first f) AS f
+    )
+    UPDATE l2s.queue q SET turn = flow.turn + first.ends
+    FROM first JOIN flow USING (job_type, tenant, rank)
+    WHERE q.document_id = first.document_id;
     UPDATE l2s.queue q SET state = 0 WHERE q.document_id = ANY (due);
     PERFORM l2s.wake();
     RETURN cardinality(due);

@@ -34,6 +34,7 @@ DECLARE
     held      bigint[];
     finished  integer := 0;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('groups', '500 milliseconds') THEN
         RETURN 0;
     END IF;

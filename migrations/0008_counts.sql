@@ -3,6 +3,7 @@
 -- Finished documents by the part that they are in, added up: those whose results were written by
 -- transactions before `tallied.until`. Several rows may be of one part and job type.
 CREATE TABLE l2s.tally (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     part      integer NOT NULL,
     job_type  integer NOT NULL,
     succeeded bigint NOT NULL,
@@ -52,21 +53,24 @@ CREATE TABLE l2s.shadow_minute (
 COMMENT ON TABLE l2s.shadow_minute IS
     'Documents that the large model wrote too, by minute, and the sum of their agreements.';
 
-CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS SETOF l2s.tally
+CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS TABLE (
+    part integer, job_type integer, succeeded bigint, failed bigint, cancelled bigint
+)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET jit = off
 AS $$
+#variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT
-        (SELECT substring(c.relname FROM '\d+$')::integer FROM pg_class c WHERE c.oid = r.tableoid),
+        (SELECT substring(c.relname FROM '[0-9]+$')::integer FROM pg_class c WHERE c.oid = r.tableoid),
         r.job_type,
         count(*) FILTER (WHERE r.succeeded),
         count(*) FILTER (WHERE NOT r.succeeded AND NOT r.cancelled),
         count(*) FILTER (WHERE r.cancelled)
     FROM l2s.result r
-    WHERE r.written_in >= since AND r.written_in < until
+    WHERE r.written_in >= count_results.since AND r.written_in < count_results.until
     GROUP BY r.tableoid, r.job_type;
 END $$;
 
@@ -82,7 +86,7 @@ BEGIN
     SELECT
         t.job_type, sum(t.succeeded)::bigint, sum(t.failed)::bigint, sum(t.cancelled)::bigint
     FROM (
-        SELECT * FROM l2s.tally
+        SELECT y.part, y.job_type, y.succeeded, y.failed, y.cancelled FROM l2s.tally y
         UNION ALL
         SELECT * FROM l2s.count_results(
             (SELECT c.until FROM l2s.tallied c), '18446744073709551615')) AS t
@@ -111,8 +115,10 @@ BEGIN
          WHERE r.written_in > since AND r.written_in < ends
          ORDER BY r.written_in, r.document_id OFFSET 1000000 LIMIT 1),
         ends);
-    WITH gone AS (DELETE FROM l2s.tally t RETURNING t.*)
-    INSERT INTO l2s.tally
+    WITH gone AS (
+        DELETE FROM l2s.tally t
+        RETURNING t.part, t.job_type, t.succeeded, t.failed, t.cancelled)
+    INSERT INTO l2s.tally (part, job_type, succeeded, failed, cancelled)
     SELECT t.part, t.job_type, sum(t.succeeded), sum(t.failed), sum(t.cancelled)
     FROM (
         SELECT * FROM gone

@@ -92,6 +92,7 @@ DECLARE
     gone     bigint;
     line     text;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('maintain', CASE WHEN at_once THEN '0' ELSE '1 minute' END::interval) THEN
         RETURN;
     END IF;

@@ -161,6 +161,7 @@ DECLARE
     token     bigint;
     stamp     timestamptz := clock_timestamp();
 BEGIN
+    PERFORM l2s.demand_read_committed();
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT r.id INTO encoder_id FROM l2s.encoder r WHERE r.name = claim.encoder;
     FOR type IN
@@ -366,6 +367,7 @@ DECLARE
     took  double precision;
     stamp timestamptz;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     -- Whoever locks documents does so by id, in one go.
     IF EXISTS (SELECT FROM unnest(documents) AS d WHERE d.outcome <> 'succeeded') THEN
         RETURN QUERY
@@ -449,13 +451,14 @@ DECLARE
     others  bigint[];
     stamp   timestamptz;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id FOR UPDATE;
     IF FOUND THEN
         stamp := clock_timestamp();
         WITH held AS MATERIALIZED (
             SELECT
                 r.*, q.document_id, q.job_type, q.group_id, q.run_at, q.cancelled, q.notify,
-                q.earlier, q.errors, q.crashes, q.ctid AS place
+                q.earlier, q.errors, q.crashes
             FROM unnest(documents) AS r
             JOIN l2s.queue q ON q.document_id = r.id
             WHERE q.state = 1 AND q.lease_id = lease.id
@@ -488,9 +491,10 @@ BEGIN
                 j.writeback_ms
             FROM judged j WHERE j.final
         ), removed AS (
-            -- They are locked, so they are still there.
+            -- By key and not by place: a row that was updated while `held` waited for its lock lies at a
+            -- place that this statement's snapshot does not see.
             DELETE FROM l2s.queue q
-            WHERE q.ctid = ANY (ARRAY(SELECT j.place FROM judged j WHERE j.final))
+            WHERE q.document_id = ANY (ARRAY(SELECT j.document_id FROM judged j WHERE j.final))
         ), retried AS (
             -- The first delay is `backoff`, doubled with each further error; a quarter of chance
             -- either way spreads documents that failed together.
@@ -654,7 +658,7 @@ BEGIN
     SELECT
         t.job_type, sum(t.succeeded)::bigint, sum(t.failed)::bigint, sum(t.cancelled)::bigint
     FROM (
-        SELECT * FROM l2s.tally
+        SELECT y.part, y.job_type, y.succeeded, y.failed, y.cancelled FROM l2s.tally y
         UNION ALL
         SELECT * FROM l2s.count_results(
             (SELECT c.until FROM l2s.tallied c), '18446744073709551615')) AS t
@@ -728,32 +732,38 @@ BEGIN
     UPDATE l2s.counted c SET until = ends;
     RETURN rows;
 END $$;
-CREATE TABLE l2s.tally (
-    part integer NOT NULL,
-    job_type integer NOT NULL,
-    succeeded bigint NOT NULL,
-    failed bigint NOT NULL,
-    cancelled bigint NOT NULL
-);
-COMMENT ON TABLE l2s.tally IS 'Results that l2s.count_finished need not count again: sum them up.';
-CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS SETOF l2s.tally
+CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS TABLE(part integer, job_type integer, succeeded bigint, failed bigint, cancelled bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $_$
+#variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT
-        (SELECT substring(c.relname FROM '\d+$')::integer FROM pg_class c WHERE c.oid = r.tableoid),
+        (SELECT substring(c.relname FROM '[0-9]+$')::integer FROM pg_class c WHERE c.oid = r.tableoid),
         r.job_type,
         count(*) FILTER (WHERE r.succeeded),
         count(*) FILTER (WHERE NOT r.succeeded AND NOT r.cancelled),
         count(*) FILTER (WHERE r.cancelled)
     FROM l2s.result r
-    WHERE r.written_in >= since AND r.written_in < until
+    WHERE r.written_in >= count_results.since AND r.written_in < count_results.until
     GROUP BY r.tableoid, r.job_type;
 END $_$;
+CREATE FUNCTION l2s.demand_read_committed() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'expected isolation level read committed, got %',
+            current_setting('transaction_isolation') USING
+            ERRCODE = 'invalid_transaction_state',
+            HINT = 'Begin the transaction with BEGIN ISOLATION LEVEL READ COMMITTED, or set '
+                'default_transaction_isolation to it for the role that calls this.';
+    END IF;
+END $$;
 CREATE FUNCTION l2s.drop_part(number integer) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1036,6 +1046,7 @@ DECLARE
     held      bigint[];
     finished  integer := 0;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('groups', '500 milliseconds') THEN
         RETURN 0;
     END IF;
@@ -1223,6 +1234,7 @@ DECLARE
     gone     bigint;
     line     text;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('maintain', CASE WHEN at_once THEN '0' ELSE '1 minute' END::interval) THEN
         RETURN;
     END IF;
@@ -1465,29 +1477,29 @@ CREATE FUNCTION l2s.promote(documents integer DEFAULT 1000) RETURNS integer
     SET jit TO 'off'
     AS $$
 DECLARE
-    due  bigint[] := ARRAY(
+    -- A variable: what is later than a function that changes from row to row, no index finds.
+    stamp CONSTANT timestamptz := clock_timestamp();
+    due bigint[] := ARRAY(
         SELECT q.document_id FROM l2s.queue q
-        WHERE q.state = 2 AND q.run_at <= clock_timestamp()
+        WHERE q.state = 2 AND q.run_at <= stamp
         ORDER BY q.run_at LIMIT promote.documents FOR NO KEY UPDATE SKIP LOCKED);
-    flow record;
 BEGIN
+    PERFORM l2s.demand_read_committed();
     IF due = '{}' THEN
         RETURN 0;
     END IF;
-    FOR flow IN
-        SELECT DISTINCT q.job_type, q.tenant, q.rank FROM l2s.queue q
-        WHERE q.document_id = ANY (due) AND q.turn = 0
-    LOOP
-        UPDATE l2s.queue q SET turn = start.turn + new.ends
-        FROM
-            (SELECT
-                f.document_id, sum(f.tokens) OVER (ORDER BY f.run_at, f.document_id) AS ends
-             FROM l2s.queue f
-             WHERE f.document_id = ANY (due) AND f.turn = 0 AND f.job_type = flow.job_type
-               AND f.tenant = flow.tenant AND f.rank = flow.rank) AS new,
-            (SELECT l2s.last_turn(flow.job_type, flow.tenant, flow.rank) AS turn) AS start
-        WHERE q.document_id = new.document_id;
-    END LOOP;
+    WITH first AS MATERIALIZED (
+        SELECT
+            q.document_id, q.job_type, q.tenant, q.rank, sum(q.tokens) OVER (
+                PARTITION BY q.job_type, q.tenant, q.rank ORDER BY q.run_at, q.document_id) AS ends
+        FROM l2s.queue q WHERE q.document_id = ANY (due) AND q.turn = 0
+    ), flow AS MATERIALIZED (
+        SELECT f.job_type, f.tenant, f.rank, l2s.last_turn(f.job_type, f.tenant, f.rank) AS turn
+        FROM (SELECT DISTINCT f.job_type, f.tenant, f.rank FROM first f) AS f
+    )
+    UPDATE l2s.queue q SET turn = flow.turn + first.ends
+    FROM first JOIN flow USING (job_type, tenant, rank)
+    WHERE q.document_id = first.document_id;
     UPDATE l2s.queue q SET state = 0 WHERE q.document_id = ANY (due);
     PERFORM l2s.wake();
     RETURN cardinality(due);
@@ -1511,6 +1523,7 @@ DECLARE
     held    bigint[];
     dropped bigint[];
 BEGIN
+    PERFORM l2s.demand_read_committed();
     SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = release.lease_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
@@ -1532,7 +1545,7 @@ BEGIN
     PERFORM l2s.wake();
     RETURN cardinality(held);
 END $$;
-CREATE FUNCTION l2s.rescue(leases integer DEFAULT 16) RETURNS TABLE(rescued_leases integer, suspects integer, dead integer)
+CREATE FUNCTION l2s.rescue(leases integer DEFAULT 16) RETURNS TABLE(rescued_leases integer, suspects integer, dead integer, failures text[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1540,75 +1553,27 @@ CREATE FUNCTION l2s.rescue(leases integer DEFAULT 16) RETURNS TABLE(rescued_leas
     AS $$
 #variable_conflict use_column
 DECLARE
-    lease   l2s.lease;
-    held    bigint[];
-    dropped bigint[];
-    lost    bigint[];
-    stamp   timestamptz;
+    lease l2s.lease;
+    taken record;
 BEGIN
-    rescued_leases := 0; suspects := 0; dead := 0;
+    PERFORM l2s.demand_read_committed();
+    rescued_leases := 0; suspects := 0; dead := 0; failures := '{}';
     FOR lease IN
         SELECT l.* FROM l2s.lease l
         WHERE l.expires_at < clock_timestamp()
           AND pg_postmaster_start_time() + l.duration < clock_timestamp()
         ORDER BY l.id LIMIT rescue.leases FOR UPDATE SKIP LOCKED
     LOOP
-        held := ARRAY(
-            SELECT q.document_id FROM l2s.queue q
-            WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id
-            ORDER BY q.document_id FOR UPDATE);
-        stamp := clock_timestamp();
-        INSERT INTO l2s.attempt_error (
-            document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason, queue_ms)
-        SELECT
-            q.document_id, q.earlier + q.errors + q.crashes + 1, lease.id, lease.worker_id,
-            'crashed', lease.claimed_at, stamp, 'the worker was not heard of again',
-            extract(epoch FROM lease.claimed_at - q.run_at) * 1000
-        FROM l2s.queue q WHERE q.document_id = ANY (held);
-        dropped := ARRAY(
-            SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (held) AND q.cancelled);
-        IF dropped <> '{}' THEN
-            PERFORM l2s.end_cancelled(dropped, lease.id, lease.worker_id, lease.claimed_at);
-        END IF;
-        lost := ARRAY(
-            SELECT q.document_id FROM l2s.queue q
-            WHERE q.document_id = ANY (held) AND q.crashes + 1 >= 4);
-        INSERT INTO l2s.result (
-            document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
-            claimed_at, finished_at, error, queue_ms)
-        SELECT
-            q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id, lease.worker_id,
-            false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
-            format(
-                '%s workers were not heard of again, the last two of them with this document alone',
-                q.crashes + 1),
-            extract(epoch FROM lease.claimed_at - q.run_at) * 1000
-        FROM l2s.queue q WHERE q.document_id = ANY (lost);
-        PERFORM l2s.announce(ARRAY(
-            SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (lost) AND q.notify));
-        DELETE FROM l2s.queue q WHERE q.document_id = ANY (lost);
-        UPDATE l2s.queue q SET
-            state = 0, lease_id = NULL, run_at = stamp, crashes = q.crashes + 1,
-            length_class = CASE q.crashes WHEN 0 THEN 6 ELSE 7 END,
-            turn = CASE q.crashes WHEN 0 THEN q.turn ELSE mixed.turn END
-        FROM (
-            SELECT one.document_id, other.turn
-            FROM (
-                SELECT
-                    s.document_id, s.job_type, s.rank,
-                    row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY random()) AS place
-                FROM l2s.queue s WHERE s.document_id = ANY (held)) AS one
-            JOIN (
-                SELECT
-                    s.turn, s.job_type, s.rank,
-                    row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY s.turn) AS place
-                FROM l2s.queue s WHERE s.document_id = ANY (held)) AS other
-                USING (job_type, rank, place)) AS mixed
-        WHERE q.document_id = mixed.document_id;
-        PERFORM l2s.close_lease(lease.id, 'expired');
-        rescued_leases := rescued_leases + 1;
-        suspects := suspects + cardinality(held) - cardinality(dropped) - cardinality(lost);
-        dead := dead + cardinality(lost);
+        BEGIN
+            SELECT * INTO taken FROM l2s.rescue_lease(lease);
+            rescued_leases := rescued_leases + 1;
+            suspects := suspects + taken.suspects;
+            dead := dead + taken.dead;
+        EXCEPTION WHEN OTHERS THEN
+            failures := failures || format('lease %s: %s (%s)', lease.id, SQLERRM, SQLSTATE);
+            UPDATE l2s.lease l SET expires_at = clock_timestamp() + interval '1 minute'
+            WHERE l.id = lease.id;
+        END;
     END LOOP;
     IF suspects > 0 THEN
         PERFORM l2s.wake();
@@ -1620,6 +1585,99 @@ BEGIN
         WHERE v.idle AND v.seen_at < clock_timestamp() - interval '1 minute'
         FOR NO KEY UPDATE SKIP LOCKED));
     RETURN NEXT;
+END $$;
+CREATE TABLE l2s.lease (
+    id bigint NOT NULL,
+    worker_id bigint NOT NULL,
+    encoder integer NOT NULL,
+    length_class smallint NOT NULL,
+    documents integer NOT NULL,
+    held bigint[] NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    duration interval NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    succeeded integer DEFAULT 0 NOT NULL,
+    retried integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    tokens_in bigint DEFAULT 0 NOT NULL,
+    tokens_out bigint DEFAULT 0 NOT NULL,
+    tokenize_ms real DEFAULT 0 NOT NULL,
+    encode_ms real DEFAULT 0 NOT NULL,
+    handoff_ms real DEFAULT 0 NOT NULL,
+    decode_ms real DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='40', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500', autovacuum_vacuum_cost_delay='0');
+COMMENT ON TABLE l2s.lease IS 'One row for each batch in flight. Its id is the token that every write of the batch must prove.';
+COMMENT ON COLUMN l2s.lease.held IS 'The documents that it holds.';
+CREATE FUNCTION l2s.rescue_lease(lease l2s.lease, OUT suspects integer, OUT dead integer) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    held    bigint[];
+    dropped bigint[];
+    lost    bigint[];
+    stamp   timestamptz;
+BEGIN
+    -- What somebody deleted by hand has no part that could hold its result.
+    DELETE FROM l2s.queue q
+    WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id AND NOT EXISTS (
+        SELECT FROM l2s.document d WHERE d.id = q.document_id);
+    held := ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id
+        ORDER BY q.document_id FOR UPDATE);
+    stamp := clock_timestamp();
+    INSERT INTO l2s.attempt_error (
+        document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason, queue_ms)
+    SELECT
+        q.document_id, q.earlier + q.errors + q.crashes + 1, lease.id, lease.worker_id,
+        'crashed', lease.claimed_at, stamp, 'the worker was not heard of again',
+        extract(epoch FROM lease.claimed_at - q.run_at) * 1000
+    FROM l2s.queue q WHERE q.document_id = ANY (held);
+    dropped := ARRAY(
+        SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (held) AND q.cancelled);
+    IF dropped <> '{}' THEN
+        PERFORM l2s.end_cancelled(dropped, lease.id, lease.worker_id, lease.claimed_at);
+    END IF;
+    lost := ARRAY(
+        SELECT q.document_id FROM l2s.queue q
+        WHERE q.document_id = ANY (held) AND q.crashes + 1 >= 4);
+    INSERT INTO l2s.result (
+        document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
+        claimed_at, finished_at, error, queue_ms)
+    SELECT
+        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id,
+        lease.worker_id, false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
+        format(
+            '%s workers were not heard of again, the last two of them with this document alone',
+            q.crashes + 1),
+        extract(epoch FROM lease.claimed_at - q.run_at) * 1000
+    FROM l2s.queue q WHERE q.document_id = ANY (lost);
+    PERFORM l2s.announce(ARRAY(
+        SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (lost) AND q.notify));
+    DELETE FROM l2s.queue q WHERE q.document_id = ANY (lost);
+    UPDATE l2s.queue q SET
+        state = 0, lease_id = NULL, run_at = stamp, crashes = q.crashes + 1,
+        length_class = CASE q.crashes WHEN 0 THEN 6 ELSE 7 END,
+        turn = CASE q.crashes WHEN 0 THEN q.turn ELSE mixed.turn END
+    FROM (
+        SELECT one.document_id, other.turn
+        FROM (
+            SELECT
+                s.document_id, s.job_type, s.rank,
+                row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY random()) AS place
+            FROM l2s.queue s WHERE s.document_id = ANY (held)) AS one
+        JOIN (
+            SELECT
+                s.turn, s.job_type, s.rank,
+                row_number() OVER (PARTITION BY s.job_type, s.rank ORDER BY s.turn) AS place
+            FROM l2s.queue s WHERE s.document_id = ANY (held)) AS other
+            USING (job_type, rank, place)) AS mixed
+    WHERE q.document_id = mixed.document_id;
+    PERFORM l2s.close_lease(lease.id, 'expired');
+    suspects := cardinality(held) - cardinality(dropped) - cardinality(lost);
+    dead := cardinality(lost);
 END $$;
 CREATE FUNCTION l2s.resume(job_type text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1787,8 +1845,10 @@ BEGIN
          WHERE r.written_in > since AND r.written_in < ends
          ORDER BY r.written_in, r.document_id OFFSET 1000000 LIMIT 1),
         ends);
-    WITH gone AS (DELETE FROM l2s.tally t RETURNING t.*)
-    INSERT INTO l2s.tally
+    WITH gone AS (
+        DELETE FROM l2s.tally t
+        RETURNING t.part, t.job_type, t.succeeded, t.failed, t.cancelled)
+    INSERT INTO l2s.tally (part, job_type, succeeded, failed, cancelled)
     SELECT t.part, t.job_type, sum(t.succeeded), sum(t.failed), sum(t.cancelled)
     FROM (
         SELECT * FROM gone
@@ -2233,30 +2293,6 @@ ALTER TABLE l2s.job_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE l2s.lease (
-    id bigint NOT NULL,
-    worker_id bigint NOT NULL,
-    encoder integer NOT NULL,
-    length_class smallint NOT NULL,
-    documents integer NOT NULL,
-    held bigint[] NOT NULL,
-    claimed_at timestamp with time zone NOT NULL,
-    duration interval NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    succeeded integer DEFAULT 0 NOT NULL,
-    retried integer DEFAULT 0 NOT NULL,
-    failed integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    tokens_in bigint DEFAULT 0 NOT NULL,
-    tokens_out bigint DEFAULT 0 NOT NULL,
-    tokenize_ms real DEFAULT 0 NOT NULL,
-    encode_ms real DEFAULT 0 NOT NULL,
-    handoff_ms real DEFAULT 0 NOT NULL,
-    decode_ms real DEFAULT 0 NOT NULL
-)
-WITH (fillfactor='40', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500', autovacuum_vacuum_cost_delay='0');
-COMMENT ON TABLE l2s.lease IS 'One row for each batch in flight. Its id is the token that every write of the batch must prove.';
-COMMENT ON COLUMN l2s.lease.held IS 'The documents that it holds.';
 CREATE VIEW l2s.jobs WITH (security_barrier='false') AS
  SELECT d.id,
     t.name AS job_type,
@@ -2422,6 +2458,23 @@ CREATE TABLE l2s.tallied (
     until xid8 NOT NULL,
     CONSTRAINT tallied_only_row_check CHECK (only_row)
 );
+CREATE TABLE l2s.tally (
+    id bigint NOT NULL,
+    part integer NOT NULL,
+    job_type integer NOT NULL,
+    succeeded bigint NOT NULL,
+    failed bigint NOT NULL,
+    cancelled bigint NOT NULL
+);
+COMMENT ON TABLE l2s.tally IS 'Results that l2s.count_finished need not count again: sum them up.';
+ALTER TABLE l2s.tally ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME l2s.tally_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE VIEW l2s.throughput AS
  SELECT m.minute,
     t.name AS job_type,
@@ -2549,12 +2602,15 @@ ALTER TABLE ONLY l2s.shadow_minute
     ADD CONSTRAINT shadow_minute_pkey PRIMARY KEY (minute, job_type);
 ALTER TABLE ONLY l2s.tallied
     ADD CONSTRAINT tallied_pkey PRIMARY KEY (only_row);
+ALTER TABLE ONLY l2s.tally
+    ADD CONSTRAINT tally_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY l2s.turn
     ADD CONSTRAINT turn_pkey PRIMARY KEY (job_type, rank);
 ALTER TABLE ONLY l2s.worker
     ADD CONSTRAINT worker_pkey PRIMARY KEY (id);
+CREATE INDEX dedupe_document ON l2s.dedupe USING btree (document_id);
 CREATE INDEX group_run_name ON l2s.group_run USING btree (name);
-CREATE INDEX group_run_open ON l2s.group_run USING btree (name) WHERE (finished_at IS NULL);
+CREATE INDEX group_run_open ON l2s.group_run USING btree (name, id) WHERE (finished_at IS NULL);
 CREATE INDEX queue_delayed ON l2s.queue USING btree (run_at) WHERE (state = 2);
 CREATE INDEX queue_group ON l2s.queue USING btree (group_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX queue_limited ON l2s.queue USING btree (job_type) WHERE (limited AND (state = 1));

@@ -1,6 +1,7 @@
 import Jobs
 import Postgres
 import PostgresJobs
+import TestSupport
 import Testing
 
 @Suite struct CancelTests {
@@ -42,6 +43,34 @@ import Testing
         #expect(
             try await worker.store.complete(claim.lease, [.fixture(ids[2], .done)])
                 == CompletionReceipt(cancelled: [ids[2]]))
+    }
+
+    /// The completion waits for the cancellation's lock and then meets a row that its snapshot does not
+    /// see.
+    @Test func aCompletionThatWaitsForACancellationLeavesNothingBehind() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let ids = try await queue.enqueue(8)
+        let claim = try #require(try await worker.claim())
+        let other = try await queue.database.connect()
+        try await other.query("BEGIN")
+        try await other.query("SELECT l2s.cancel($1)", [.int(ids[3])])
+        async let completion = worker.store.complete(
+            claim.lease,
+            ids.map { .fixture($0, $0 == ids[0] ? .rejected(reason: "x") : .done) })
+        try await eventually("the completion waits") {
+            try await queue.count(
+                """
+                pg_stat_activity WHERE datname = current_database()
+                AND application_name = 'fixture worker' AND wait_event_type = 'Lock'
+                """) > 0
+        }
+        try await other.query("COMMIT")
+        #expect(try await completion.cancelled == [ids[3]])
+        #expect(try await queue.count("l2s.queue") == 0)
+        #expect(try await queue.count("l2s.lease") == 0)
+        #expect(try await queue.count("l2s.result") == 8)
+        #expect(try await QueueClient(queue.sql).retry([ids[3]]) == 1)
     }
 
     @Test func aDocumentCancelledUnderADeadWorkerEnds() async throws {

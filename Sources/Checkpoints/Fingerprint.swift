@@ -53,7 +53,8 @@ extension WeightFile {
     private static let fingerprintSlices = 16
 
     /// Tells one checkpoint from another: a hash of all tensors' names, formats and shapes, of
-    /// small tensors as a whole and of large ones in 16 places. Training moves every weight, so
+    /// small tensors as a whole and of large ones in 16 places, and of an adapter that is merged
+    /// into them. Training moves every weight, so
     /// two trainings never agree there. Cost: at most 64 KiB are read of a tensor, so that
     /// a checkpoint of many gigabytes is not read twice whenever it is opened.
     package var fingerprint: String {
@@ -61,19 +62,26 @@ extension WeightFile {
         for name in names {
             guard let tensor = try? bytes(of: name) else { continue }
             fingerprint.mix("\(name) \(tensor.format) \(tensor.shape)")
-            withExtendedLifetime(tensor.owner) {
-                guard tensor.bytes.count > Self.sliceBytes * Self.fingerprintSlices else {
-                    return fingerprint.mix(tensor.bytes)
-                }
-                let rest = tensor.bytes.count - Self.sliceBytes
-                for slice in 0..<Self.fingerprintSlices {
-                    let start = rest * slice / (Self.fingerprintSlices - 1)
-                    fingerprint.mix(
-                        UnsafeRawBufferPointer(
-                            rebasing: tensor.bytes[start..<start + Self.sliceBytes]))
-                }
-            }
+            Self.mix(tensor, into: &fingerprint)
+            guard let delta = places[name]?.change.delta else { continue }
+            fingerprint.mix("+ \(delta.scale)")
+            Self.mix(delta.a.stored, into: &fingerprint)
+            Self.mix(delta.b.stored, into: &fingerprint)
         }
         return fingerprint.text
+    }
+
+    private static func mix(_ tensor: TensorBytes, into fingerprint: inout Fingerprint) {
+        withExtendedLifetime(tensor.owner) {
+            guard tensor.bytes.count > sliceBytes * fingerprintSlices else {
+                return fingerprint.mix(tensor.bytes)
+            }
+            let rest = tensor.bytes.count - sliceBytes
+            for slice in 0..<fingerprintSlices {
+                let start = rest * slice / (fingerprintSlices - 1)
+                fingerprint.mix(
+                    UnsafeRawBufferPointer(rebasing: tensor.bytes[start..<start + sliceBytes]))
+            }
+        }
     }
 }

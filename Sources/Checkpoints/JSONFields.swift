@@ -105,6 +105,18 @@ extension JSONFields {
     /// a field that is absent.
     func holds(_ name: String) -> Bool { values[name] != nil }
 
+    /// Sorted.
+    var names: [String] { values.keys.sorted() }
+
+    /// Whether the field is a list of nothing.
+    func isEmptyList(_ name: String) -> Bool {
+        switch values[name] {
+        case .list(let items): items.isEmpty
+        case .texts(let items): items.isEmpty
+        default: false
+        }
+    }
+
     /// The fields of an object in a field; nil where there is none.
     func object(_ name: String) throws -> JSONFields? {
         guard has(name) else { return nil }

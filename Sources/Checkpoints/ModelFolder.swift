@@ -1,39 +1,80 @@
-/// A Hugging Face model folder: config.json and safetensors weights, mapped.
+/// A model: a Hugging Face folder with config.json and weights of safetensors or PyTorch, or a GGUF
+/// file; mapped.
 package struct ModelFolder: Sendable {
+    /// The folder, or the GGUF file.
     package let path: String
     package let configuration: ModelConfiguration
     package let weights: WeightFile
+    /// Nil for a folder of Hugging Face's.
+    package let gguf: GGUFFile?
+    /// Merged into the weights when they are read.
+    package let adapter: LoRAAdapter?
 
     /// Reads the configuration and the tables of contents; weights are read when they are used.
     ///
+    /// - Parameters:
+    ///   - path: a folder; a GGUF file, or a folder that holds one.
+    ///   - adapter: the folder of an adapter that is merged into the weights. Nil for none.
     /// - Throws: `CheckpointError`.
-    package init(path: String) throws {
+    package init(path: String, adapter: String? = nil) throws {
         guard FileMapping.exists(path) else {
             throw CheckpointError(
                 path: path,
-                problem: .unreadable(attempt: "open the model", reason: "no such folder"))
-        }
-        guard FileMapping.exists(path + "/config.json") else {
-            throw CheckpointError(path: path, problem: .noneOf(files: ["config.json"]))
+                problem: .unreadable(
+                    attempt: "open the model",
+                    reason: (path.hasSuffix(GGUFFile.suffix) ? "no such file" : "no such folder")
+                        + ModelCache.advice(path)))
         }
         self.path = path
-        let generation = path + "/generation_config.json"
-        configuration = try ModelConfiguration(
-            fields: JSONFields(path: path + "/config.json"),
-            generation: FileMapping.exists(generation) ? JSONFields(path: generation) : nil)
-        weights = try Self.openWeights(in: path)
+        let found: WeightFile
+        (configuration, found, gguf) = try Self.open(path)
+        self.adapter = try adapter.map(LoRAAdapter.init)
+        if let adapter, found.path.hasSuffix("/" + Self.packed) {
+            throw CheckpointError(
+                path: path,
+                problem: .malformed(
+                    "expected a model as it was trained, to merge \(adapter) into it, found packed "
+                        + "weights; convert the original with the adapter"))
+        }
+        weights = try self.adapter?.apply(to: found) ?? found
+    }
+
+    private static func open(
+        _ path: String
+    ) throws -> (ModelConfiguration, WeightFile, GGUFFile?) {
+        let configuration = path + "/" + configurationFile
+        if !FileMapping.exists(configuration), let file = try GGUFFile.find(at: path) {
+            let gguf = try GGUFFile(path: file)
+            return (
+                try ModelConfiguration(gguf.configuration, path: file), try WeightFile(gguf), gguf
+            )
+        }
+        guard FileMapping.exists(configuration) else {
+            throw CheckpointError(
+                path: path,
+                problem: .noneOf(files: [configurationFile, "one file *" + GGUFFile.suffix]))
+        }
+        let generation = path + "/" + generationFile
+        return (
+            try ModelConfiguration(
+                fields: JSONFields(path: configuration),
+                generation: FileMapping.exists(generation) ? JSONFields(path: generation) : nil),
+            try openWeights(in: path), nil
+        )
     }
 
     /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
     package var isPacked: Bool { weights.path.hasSuffix("/" + Self.packed) }
 
+    package static let configurationFile = "config.json"
+    package static let generationFile = "generation_config.json"
     /// What `l2s convert` writes.
     package static let packed = "packed.safetensors"
     private static let single = "model.safetensors"
     private static let index = "model.safetensors.index.json"
-    private static let foreign = [
-        "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
-    ]
+    private static let pytorch = "pytorch_model.bin"
+    private static let pytorchIndex = "pytorch_model.bin.index.json"
+    private static let foreign = ["tf_model.h5", "flax_model.msgpack"]
 
     private static func openWeights(in folder: String) throws -> WeightFile {
         if FileMapping.exists(folder + "/" + packed) {
@@ -53,9 +94,16 @@ package struct ModelFolder: Sendable {
         if FileMapping.exists(folder + "/" + index) {
             return try WeightFile(index: ShardIndex(folder: folder, name: index))
         }
+        if FileMapping.exists(folder + "/" + pytorch) {
+            return try WeightFile(pytorch: folder + "/" + pytorch)
+        }
+        if FileMapping.exists(folder + "/" + pytorchIndex) {
+            return try WeightFile(index: ShardIndex(folder: folder, name: pytorchIndex))
+        }
         if let found = foreign.first(where: { FileMapping.exists(folder + "/" + $0) }) {
             throw CheckpointError(path: folder, problem: .foreignWeights(found: found))
         }
-        throw CheckpointError(path: folder, problem: .noneOf(files: [single, index]))
+        throw CheckpointError(
+            path: folder, problem: .noneOf(files: [single, index, pytorch, pytorchIndex]))
     }
 }

@@ -97,6 +97,39 @@ struct SafetensorsHeader {
     }
 }
 
+/// Tensors in the block formats of GGML, which safetensors does not have, are written as bytes, and
+/// the metadata name their format.
+extension SafetensorsHeader {
+    static func blockKey(_ name: String) -> String { "l2s.blocks." + name }
+
+    /// The entries, with those that hold blocks as what they are.
+    func entries(withBlocksOf file: FileMapping) throws -> [String: Entry] {
+        var entries = entries
+        let prefix = Self.blockKey("")
+        for (key, value) in metadata where key.hasPrefix(prefix) {
+            let name = String(key.dropFirst(prefix.count))
+            guard let entry = entries[name], let format = NumberFormat(rawValue: value),
+                entry.format == "U8", let width = entry.shape.last,
+                width % format.block.bytes == 0
+            else {
+                throw CheckpointError(
+                    path: file.path,
+                    problem: .malformedTensor(
+                        name: name,
+                        "expected bytes of whole blocks of \(quoted(value)), as the "
+                            + "metadata say, found other data; convert the original again"))
+            }
+            entries[name] = Entry(
+                format: value,
+                shape: entry.shape.dropLast() + [
+                    width / format.block.bytes * format.block.elements
+                ],
+                bytes: entry.bytes)
+        }
+        return entries
+    }
+}
+
 extension CheckpointError.Problem: Error {}
 
 /// The header as it is written, before any check.

@@ -1,14 +1,17 @@
-/// model.safetensors.index.json: which shard holds which tensor.
+/// model.safetensors.index.json or pytorch_model.bin.index.json: which shard holds which tensor.
 struct ShardIndex {
     let path: String
     private let folder: String
     let fileOfTensor: [String: String]
+    /// Whether the shards are files of torch.save.
+    let isPyTorch: Bool
 
     static let mostShards = 1_000
 
     init(folder: String, name: String) throws {
         path = folder + "/" + name
         self.folder = folder
+        isPyTorch = !name.contains("safetensors")
         let fields = try JSONFields(path: path)
         fileOfTensor = try fields.textByName("weight_map")
         let files = Set(fileOfTensor.values)

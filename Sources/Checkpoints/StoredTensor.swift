@@ -7,14 +7,36 @@ package struct StoredTensor: Sendable {
     let file: FileMapping
     /// Position in `file`, checked against its size and `shape` when the header was read.
     let bytes: Range<Int>
+    /// What the elements are besides those that are stored.
+    var change = Change()
+
+    /// How the elements of a tensor follow from those in the file.
+    struct Change: Sendable {
+        /// Rows are stored in another order: those of a head with the two halves of its channels
+        /// in turn, as GGUF files of the Llama family have queries and keys. Nil for their order.
+        var interleavedHeads: Int?
+        /// Is added to every element.
+        var offset: Float = 0
+        /// Is added too, where an adapter changes this matrix.
+        var delta: LowRankDelta?
+
+        var isNone: Bool { interleavedHeads == nil && offset == 0 && delta == nil }
+    }
 
     /// The path of the file that holds it.
     package var path: String { file.path }
 
     /// Elements.
-    package var count: Int { bytes.count / (format == .float32 ? 4 : 2) }
+    package var count: Int { bytes.count / format.block.bytes * format.block.elements }
 
-    /// Copies all elements, converted to Float32; every conversion is exact.
+    /// Bytes in the file.
+    package var byteCount: Int { bytes.count }
+
+    /// Whether the elements are those in the file, in a format that safetensors has too.
+    package var isPlain: Bool { change.isNone && !format.hasBlocks }
+
+    /// Copies all elements, converted to Float32; every conversion is exact, or in the order of
+    /// operations that the format's own reference has.
     ///
     /// - Precondition: `destination` has `count` elements.
     package func read(into destination: UnsafeMutableBufferPointer<Float>) {
@@ -31,23 +53,81 @@ package struct StoredTensor: Sendable {
             elements.lowerBound >= 0 && elements.upperBound <= count
                 && destination.count == elements.count,
             "\(name): \(elements) of \(count) elements into a buffer of \(destination.count)")
+        guard !elements.isEmpty else { return }
+        if let heads = change.interleavedHeads {
+            readRows(of: elements, heads: heads, into: destination)
+        } else {
+            readStored(elements, into: destination)
+        }
+        if change.offset != 0 {
+            for index in destination.indices { destination[index] += change.offset }
+        }
+        change.delta?.add(elements, of: shape, to: destination)
+    }
+
+    /// Row by row, each from where it is stored.
+    private func readRows(
+        of elements: Range<Int>, heads: Int, into destination: UnsafeMutableBufferPointer<Float>
+    ) {
+        let columns = count / shape[0]
+        let (headRows, half) = (shape[0] / heads, shape[0] / heads / 2)
+        var next = elements.lowerBound
+        while next < elements.upperBound {
+            let (row, column) = next.quotientAndRemainder(dividingBy: columns)
+            let (head, channel) = row.quotientAndRemainder(dividingBy: headRows)
+            let stored = head * headRows + 2 * (channel % half) + channel / half
+            let end = min(next - column + columns, elements.upperBound)
+            let start = next - elements.lowerBound
+            readStored(
+                stored * columns + column..<stored * columns + column + end - next,
+                into: UnsafeMutableBufferPointer(
+                    rebasing: destination[start..<start + end - next]))
+            next = end
+        }
+    }
+
+    /// Elements in the file's own order, without any change.
+    private func readStored(
+        _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>
+    ) {
         withExtendedLifetime(file) {
-            let size = format == .float32 ? 4 : 2
-            let start = bytes.lowerBound + elements.lowerBound * size
-            let source = UnsafeRawBufferPointer(
-                rebasing: file.bytes[start..<start + elements.count * size])
+            guard let target = destination.baseAddress, let start = file.bytes.baseAddress else {
+                return
+            }
+            let source = start + bytes.lowerBound
             switch format {
             case .float32:
-                UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
-            case .bfloat16:
-                for index in destination.indices {
-                    let half = source.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)
-                    destination[index] = Float(bitPattern: UInt32(half) << 16)
-                }
-            case .float16:
-                for index in destination.indices {
-                    let half = source.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)
-                    destination[index] = Float(Float16(bitPattern: half))
+                UnsafeMutableRawPointer(target).copyMemory(
+                    from: source + 4 * elements.lowerBound, byteCount: 4 * elements.count)
+            case .bfloat16, .float16:
+                format.expand(
+                    source + 2 * elements.lowerBound, blocks: elements.count, into: target)
+            default:
+                readBlocks(elements, from: source, into: target)
+            }
+        }
+    }
+
+    /// Whole blocks go where they belong, those at the ends by way of a copy.
+    private func readBlocks(
+        _ elements: Range<Int>, from source: UnsafeRawPointer,
+        into target: UnsafeMutablePointer<Float>
+    ) {
+        let block = format.block
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: block.elements) { scratch in
+            var next = elements.lowerBound
+            while next < elements.upperBound {
+                let (index, skipped) = next.quotientAndRemainder(dividingBy: block.elements)
+                let target = target + (next - elements.lowerBound)
+                let whole = (elements.upperBound - next) / block.elements
+                if skipped == 0, whole > 0 {
+                    format.expand(source + index * block.bytes, blocks: whole, into: target)
+                    next += whole * block.elements
+                } else if let start = scratch.baseAddress {
+                    format.expand(source + index * block.bytes, blocks: 1, into: start)
+                    let count = min(block.elements - skipped, elements.upperBound - next)
+                    target.update(from: start + skipped, count: count)
+                    next += count
                 }
             }
         }
@@ -55,7 +135,8 @@ package struct StoredTensor: Sendable {
 
     /// Whether both hold the same bytes in the same format and shape.
     package func hasSameElements(as other: StoredTensor) -> Bool {
-        guard shape == other.shape, format == other.format else { return false }
+        guard shape == other.shape, format == other.format, change.isNone, other.change.isNone
+        else { return false }
         return withExtendedLifetime((file, other.file)) {
             file.bytes[bytes].elementsEqual(other.file.bytes[other.bytes])
         }
@@ -67,7 +148,7 @@ package struct StoredTensor: Sendable {
     ) rethrows -> R {
         try withExtendedLifetime(file) {
             let source = UnsafeRawBufferPointer(rebasing: file.bytes[bytes])
-            guard format == .float32, let start = source.baseAddress,
+            guard format == .float32, change.isNone, let start = source.baseAddress,
                 UInt(bitPattern: start) % UInt(MemoryLayout<Float>.alignment) == 0
             else { return try body(nil) }
             return try body(

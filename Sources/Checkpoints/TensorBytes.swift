@@ -23,10 +23,47 @@ package struct TensorBytes: @unchecked Sendable {
 }
 
 extension StoredTensor {
-    /// The elements in the file's own format.
+    /// The elements as safetensors holds them: in the file's own format where it is one of
+    /// safetensors and nothing is changed, blocks as bytes, all else in Float32.
     package var stored: TensorBytes {
+        guard change.isNone else { return inFloat32 }
+        guard format.hasBlocks else {
+            return mapped(format: format.rawValue, shape: shape)
+        }
+        // Rows are whole blocks in every file that holds blocks.
+        let rowBytes = format.bytes(of: shape.last ?? 0) ?? 0
+        return mapped(format: "U8", shape: shape.dropLast() + [rowBytes])
+    }
+
+    /// What the metadata of a safetensors file must say for its bytes to be read as blocks again.
+    package var blockMetadata: [String: String] {
+        guard change.isNone, format.hasBlocks else { return [:] }
+        return [SafetensorsHeader.blockKey(name): format.rawValue]
+    }
+
+    private func mapped(format: String, shape: [Int]) -> TensorBytes {
         TensorBytes(
-            name: name, format: format.rawValue, shape: shape,
+            name: name, format: format, shape: shape,
             bytes: UnsafeRawBufferPointer(rebasing: file.bytes[bytes]), owner: file)
     }
+
+    private var inFloat32: TensorBytes {
+        let copy = FloatCopy(of: self)
+        return TensorBytes(
+            name: name, format: NumberFormat.float32.rawValue, shape: shape,
+            bytes: UnsafeRawBufferPointer(copy.floats), owner: copy)
+    }
+}
+
+/// The elements of a tensor in memory of their own.
+private final class FloatCopy {
+    let floats: UnsafeMutableBufferPointer<Float>
+
+    init(of tensor: StoredTensor) {
+        floats = .allocate(capacity: tensor.count)
+        floats.initialize(repeating: 0)
+        tensor.read(into: floats)
+    }
+
+    deinit { floats.deallocate() }
 }

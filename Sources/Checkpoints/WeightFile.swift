@@ -1,13 +1,16 @@
-/// All tensors of one checkpoint, from one or more mapped safetensors files.
+/// All tensors of one checkpoint, from one or more mapped files of safetensors or
+/// PyTorch, or a GGUF file.
 package struct WeightFile: Sendable {
-    private struct Place {
-        let entry: SafetensorsHeader.Entry
+    /// Where a tensor lies, and what it is made of.
+    struct Place: Sendable {
+        var entry: SafetensorsHeader.Entry
         let file: FileMapping
+        var change = StoredTensor.Change()
     }
 
-    /// The file to name in errors: the safetensors file, or the index of several.
+    /// The file to name in errors: the safetensors or GGUF file, or the index of several.
     package let path: String
-    private let places: [String: Place]
+    private(set) var places: [String: Place]
     /// The `__metadata__` of a single file; empty for shards.
     package let metadata: [String: String]
 
@@ -16,8 +19,25 @@ package struct WeightFile: Sendable {
         let file = try FileMapping(path: path)
         self.path = path
         let header = try SafetensorsHeader(of: file)
-        places = header.entries.mapValues { Place(entry: $0, file: file) }
+        places = try header.entries(withBlocksOf: file).mapValues { Place(entry: $0, file: file) }
         metadata = header.metadata
+    }
+
+    /// Opens one file of torch.save.
+    init(pytorch path: String) throws {
+        let file = try FileMapping(path: path)
+        self.path = path
+        places = try PyTorchFile(of: file).entries.mapValues { Place(entry: $0, file: file) }
+        metadata = [:]
+    }
+
+    /// The tensors of a GGUF file under the names and in the layout of Hugging Face.
+    ///
+    /// - Throws: `CheckpointError` for a family that is not read.
+    package init(_ gguf: GGUFFile) throws {
+        path = gguf.path
+        places = try gguf.places
+        metadata = [:]
     }
 
     /// Opens the shards that an index lists.
@@ -26,7 +46,9 @@ package struct WeightFile: Sendable {
         places.reserveCapacity(index.fileOfTensor.count)
         for (shard, names) in index.tensorsOfFile {
             let file = try index.open(shard)
-            let entries = try SafetensorsHeader(of: file).entries
+            let entries =
+                index.isPyTorch
+                ? try PyTorchFile(of: file).entries : try SafetensorsHeader(of: file).entries
             for name in names {
                 guard let entry = entries[name] else {
                     throw CheckpointError(
@@ -65,7 +87,7 @@ package struct WeightFile: Sendable {
         }
         return StoredTensor(
             name: name, shape: place.entry.shape, format: format, file: place.file,
-            bytes: place.entry.bytes)
+            bytes: place.entry.bytes, change: place.change)
     }
 
     /// A tensor of any format, as bytes.
@@ -82,6 +104,15 @@ package struct WeightFile: Sendable {
             name: name, format: place.entry.format, shape: place.entry.shape,
             bytes: UnsafeRawBufferPointer(rebasing: place.file.bytes[place.entry.bytes]),
             owner: place.file)
+    }
+
+    /// The same tensors, with an adapter's deltas added to those that have one when they are read.
+    ///
+    /// - Precondition: each name is that of a matrix of the delta's shape.
+    func adding(_ deltas: [String: LowRankDelta]) -> WeightFile {
+        var changed = self
+        for (name, delta) in deltas { changed.places[name]?.change.delta = delta }
+        return changed
     }
 
     /// The tensors of a single file, in the order in which they lie in it.

@@ -92,7 +92,8 @@ let package = Package(
             resources: [.embedInCode("page.html")]),
         module("Settings", ["Jobs", yaml]),
         module("Checkpoints", isHot: true),
-        module("Tokenizers", ["CSentencePiece", "CICU"], isHot: true),
+        module("Fetching", ["Checkpoints"], isHot: true),
+        module("Tokenizers", ["CSentencePiece", "CICU", "Checkpoints"], isHot: true),
 
         // The engine.
         module("Inference", ["CKernels", "Checkpoints"], isHot: true),
@@ -153,7 +154,7 @@ let package = Package(
             [
                 "Benchmarks", "Programs", "Evaluation", "Pipeline", "Scoring", "Inference",
                 "Tokenizers",
-                "Checkpoints",
+                "Checkpoints", "Fetching",
                 "PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Settings", "Jobs",
                 "Training", "Plots", arguments,
             ]),
@@ -166,6 +167,7 @@ let package = Package(
             ],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("CheckpointsTests", ["Checkpoints", "TestSupport"]),
+        tests("FetchingTests", ["Fetching", "Checkpoints", "TestSupport"]),
         tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
         tests("InferenceTests", ["Inference", "CKernels", "Checkpoints", "TestSupport"]),
         tests("ScoringTests", ["Scoring", "TestSupport"]),
@@ -175,7 +177,9 @@ let package = Package(
         tests(
             "PostgresJobsTests",
             ["PostgresJobs", "Postgres", "Migrations", "LocalPostgres", "Jobs", "TestSupport"]),
-        tests("PipelineTests", ["Pipeline", "Inference", "Jobs", "Tokenizers", "TestSupport"]),
+        tests(
+            "PipelineTests",
+            ["Pipeline", "Inference", "Checkpoints", "Jobs", "Tokenizers", "TestSupport"]),
         tests(
             "WorkerTests",
             ["Worker", "Jobs", "Telemetry", logging, tracing, inMemoryTracing, "TestSupport"]),

@@ -20,7 +20,8 @@ struct ControlProgram: AsyncParsableCommand {
         subcommands: [
             Demo.self, Migrate.self, Enqueue.self, Status.self, Top.self, Trace.self, Plan.self,
             Cancel.self, Pause.self, Resume.self, Retry.self, Wait.self, Results.self,
-            Maintain.self, Check.self, Generate.self, Inspect.self, Convert.self, Distill.self,
+            Maintain.self, Check.self, Fetch.self, Generate.self, Inspect.self, Convert.self,
+            Distill.self,
             Train.self,
             Eval.self, Bench.self, Doctor.self,
         ])

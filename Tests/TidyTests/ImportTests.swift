@@ -17,7 +17,8 @@ let importTable: [(module: String, imports: Set<String>)] = [
     ),
     ("Settings", ["Jobs", "Yams"]),
     ("Checkpoints", []),
-    ("Tokenizers", ["CSentencePiece", "CICU"]),
+    ("Fetching", ["Checkpoints"]),
+    ("Tokenizers", ["CSentencePiece", "CICU", "Checkpoints"]),
     ("Inference", ["CKernels", "Checkpoints"]),
     ("Pipeline", ["Inference", "Tokenizers", "Checkpoints", "Scoring", "Jobs"]),
     (
@@ -60,7 +61,7 @@ let importTable: [(module: String, imports: Set<String>)] = [
         [
             "Benchmarks", "Programs", "Evaluation", "Pipeline", "Scoring", "Inference",
             "Tokenizers",
-            "Checkpoints",
+            "Checkpoints", "Fetching",
             "PostgresJobs",
             "Postgres",
             "Migrations", "LocalPostgres", "Settings", "Jobs", "Training", "Plots",

@@ -1,0 +1,89 @@
+import Foundation
+
+/// Asks a hub with curl, which has the machine's proxies, certificates and protocols, and goes on
+/// with a file where it was broken off.
+struct HubClient {
+    /// Without a slash at its end.
+    let endpoint: String
+    /// Sent to the endpoint alone: curl keeps it from the servers that files are redirected to.
+    let token: String?
+    let curl: String
+    /// Of curl: proxies and certificates are named there.
+    let environment: [String: String]
+
+    enum Failure: Error, Equatable {
+        /// 0 where no answer came.
+        case status(Int)
+        case missingProgram
+        /// Of curl, see its manual.
+        case transfer(code: Int32)
+    }
+
+    /// The answer's text, by way of a file.
+    func text(_ path: String, via file: String) throws -> Data {
+        try? FileManager.default.removeItem(atPath: file)
+        try run(path, ["--output", file, "--silent"], showsProgress: false)
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        return try Data(contentsOf: URL(fileURLWithPath: file))
+    }
+
+    /// Writes a file, from where it ends on.
+    func download(_ path: String, to file: String) throws {
+        try run(
+            path, ["--continue-at", "-", "--output", file, "--progress-bar"], showsProgress: true)
+    }
+
+    private func run(
+        _ path: String, _ arguments: [String], showsProgress: Bool
+    ) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        // What it is told on its standard input does not appear in lists of processes.
+        process.environment = environment
+        process.arguments =
+            [
+                curl, "--fail", "--location", "--retry", "3", "--retry-connrefused",
+                "--connect-timeout", "30", "--speed-time", "60", "--speed-limit", "1",
+                "--write-out", "%{stderr}status %{http_code}\\n", "--config", "-",
+            ] + arguments + ["\(endpoint)/\(path)"]
+        let (input, errors) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = errors
+        do {
+            try process.run()
+        } catch {
+            throw Failure.missingProgram
+        }
+        let header = token.map { "header = \"Authorization: Bearer \($0)\"\n" } ?? ""
+        try? input.fileHandleForWriting.write(contentsOf: Data(header.utf8))
+        try? input.fileHandleForWriting.close()
+        let status = Self.follow(errors.fileHandleForReading, isShown: showsProgress)
+        process.waitUntilExit()
+        switch process.terminationStatus {
+        case 0: return
+        case 127: throw Failure.missingProgram
+        // Nothing was left to get: whether the file is right is seen by its hash.
+        case 22 where status == 416: return
+        case 22: throw Failure.status(status)
+        case let code: throw Failure.transfer(code: code)
+        }
+    }
+
+    /// Passes curl's progress on, and finds the status in its last line.
+    private static func follow(_ errors: FileHandle, isShown: Bool) -> Int {
+        var tail = Data()
+        while true {
+            let part = errors.availableData
+            guard !part.isEmpty else { break }
+            tail = (tail + part).suffix(200)
+            if isShown, !part.starts(with: Data("status".utf8)) {
+                FileHandle.standardError.write(part)
+            }
+        }
+        let words = String(decoding: tail, as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        return words.lastIndex(of: "status").flatMap { place in
+            place + 1 < words.count ? Int(words[place + 1]) : nil
+        } ?? 0
+    }
+}

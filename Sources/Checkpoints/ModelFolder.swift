@@ -63,6 +63,9 @@ package struct ModelFolder: Sendable {
         )
     }
 
+    /// Tells the model from others that are open: one with an adapter is another.
+    package var name: String { adapter.map { "\(path) with \($0.path)" } ?? path }
+
     /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
     package var isPacked: Bool { weights.path.hasSuffix("/" + Self.packed) }
 

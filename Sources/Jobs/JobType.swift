@@ -5,6 +5,9 @@ package struct JobType: Sendable, Equatable {
     package var mode: Mode
     /// Folder of the large model that reads, relative to the models folder. Nil in `slm` mode.
     package var llm: String?
+    /// Folder of a low-rank adapter that is merged into the large model, relative to the models
+    /// folder. Nil for none.
+    package var adapter: String?
     /// Folder of the small model that writes, relative to the models folder. Nil in `llm` mode.
     package var slm: String?
     /// How the weights of both models are held.
@@ -28,7 +31,8 @@ package struct JobType: Sendable, Equatable {
     package var shadow: Double
 
     package init(
-        name: String, mode: Mode, llm: String?, slm: String?, dtype: NumberType = .float32,
+        name: String, mode: Mode, llm: String?, adapter: String? = nil, slm: String?,
+        dtype: NumberType = .float32,
         prompt: PromptTemplate, decoderPrompt: String? = nil, limits: Limits,
         decoding: Decoding = Decoding(),
         shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration,
@@ -37,6 +41,7 @@ package struct JobType: Sendable, Equatable {
         self.name = name
         self.mode = mode
         self.llm = llm
+        self.adapter = adapter
         self.slm = slm
         self.dtype = dtype
         self.prompt = prompt
@@ -51,8 +56,13 @@ package struct JobType: Sendable, Equatable {
         self.shadow = shadow
     }
 
-    /// The folder of the model that reads the documents: job types that agree on it share batches.
-    package var encoder: String { llm ?? slm ?? "" }
+    /// The model that reads the documents: job types that agree on it share batches. An LLM with
+    /// an adapter is another model.
+    package var encoder: String {
+        adapter.map { "\(encoderFolder) with \($0)" } ?? encoderFolder
+    }
+    /// The folder of the model that reads the documents.
+    package var encoderFolder: String { llm ?? slm ?? "" }
     /// The folder of the model that writes the outputs.
     package var decoder: String {
         switch mode {

@@ -41,7 +41,23 @@ package struct ModelLibrary: Sendable {
         decoders = opening.decoders
         projectors = opening.projectors
         self.routes = routes
-        warnings = opening.warnings
+        warnings = opening.warnings + Self.readTwice(jobTypes)
+    }
+
+    /// Large models that are loaded, and whose documents are read, once for each adapter.
+    private static func readTwice(_ jobTypes: [JobType]) -> [String] {
+        Dictionary(grouping: jobTypes.filter { $0.llm != nil }, by: \.encoderFolder)
+            .sorted { $0.key < $1.key }
+            .compactMap { llm, jobTypes in
+                let models = Dictionary(grouping: jobTypes, by: \.adapter)
+                guard models.count > 1 else { return nil }
+                let words = models.map { adapter, jobTypes in
+                    (adapter.map { "with the adapter \($0): " } ?? "without an adapter: ")
+                        + jobTypes.map(\.name).joined(separator: ", ")
+                }
+                return "\(llm) is \(models.count) large models, which read each for itself: "
+                    + words.sorted().joined(separator: "; ")
+            }
     }
 
     /// What a token costs the decoder of a job type, and the second model that has a part in its
@@ -97,21 +113,20 @@ private struct Opening {
 
     mutating func route(for jobType: JobType) throws -> Route {
         let format = WeightFormat(jobType.dtype)
-        let encoder = try encoder(
-            path(jobType.encoder), format: format, depth: try depth(for: jobType))
+        let encoder = try encoder(jobType, format: format)
         let route: Route
         switch jobType.mode {
         case .llm, .slm:
             route = Route(
                 jobType: jobType, encoder: encoder,
-                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                promptTokenizer: try tokenizer(path(jobType.encoderFolder)),
                 generator: try ownGenerator(jobType.decoder, jobType), draftModel: nil,
                 largeGenerator: nil)
         case .hybrid:
             let small = try smallModel(jobType, encoder: encoder)
             route = Route(
                 jobType: jobType, encoder: encoder,
-                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                promptTokenizer: try tokenizer(path(jobType.encoderFolder)),
                 generator: Generator(
                     model: jobType.decoder, decoder: small.decoder, projector: small.projector,
                     head: try head(of: small.decoder, jobType, model: jobType.decoder),
@@ -119,14 +134,14 @@ private struct Opening {
                     decoderPrompt: try decoderPrompt(jobType, folder: small.tokens)),
                 draftModel: nil,
                 largeGenerator: jobType.needsLargeGenerator
-                    ? try ownGenerator(jobType.encoder, jobType) : nil)
+                    ? try ownGenerator(jobType.encoderFolder, jobType) : nil)
         case .speculative:
             let small = try smallModel(jobType, encoder: encoder)
             let large = try ownGenerator(jobType.decoder, jobType)
             try expectSameTokens(jobType, large: large.decoder, small: small.decoder)
             route = Route(
                 jobType: jobType, encoder: encoder,
-                promptTokenizer: try tokenizer(path(jobType.encoder)),
+                promptTokenizer: try tokenizer(path(jobType.encoderFolder)),
                 generator: try speculating(large, with: small.decoder),
                 draftModel: Route.DraftModel(
                     projector: small.projector,
@@ -140,8 +155,8 @@ private struct Opening {
     /// A model that writes after its own encoder.
     private mutating func ownGenerator(_ model: String, _ jobType: JobType) throws -> Generator {
         let format = WeightFormat(jobType.dtype)
-        let own = try folder(path(model))
-        let decoder = try decoder("\(format) own \(own.path)") { [pool] in
+        let own = try folder(path(model), adapter: jobType.adapter)
+        let decoder = try decoder("\(format) own \(own.name)") { [pool] in
             ModelLibrary.Decoder(model: try Decoders.own(own, format: format, pool: pool))
         }
         return Generator(
@@ -160,10 +175,10 @@ private struct Opening {
         let format = WeightFormat(jobType.dtype)
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
-        let llm = try folder(path(jobType.encoder))
-        try expectSameFolder(manifest, llm: llm.path)
+        let llm = try folder(path(jobType.encoderFolder), adapter: jobType.adapter)
+        try expectSameFolder(manifest, jobType)
         let projector = try projector(manifest, slm: slm, encoder: encoder)
-        let decoder = try decoder("\(format) hybrid \(slm.path)") { [pool] in
+        let decoder = try decoder("\(format) hybrid \(slm.path) of \(llm.name)") { [pool] in
             ModelLibrary.Decoder(
                 model: try Decoders.slm(
                     slm, manifest: manifest, llm: llm, format: format, pool: pool))
@@ -194,29 +209,30 @@ private struct Opening {
     }
 
     private func path(_ folder: String) -> String {
-        let joined = folder.hasPrefix("/") ? folder : modelsFolder + "/" + folder
-        return URL(fileURLWithPath: joined).resolvingSymlinksInPath().path
+        let found = ModelCache.locate(folder, in: modelsFolder)
+        return URL(fileURLWithPath: found).resolvingSymlinksInPath().path
     }
 
-    private mutating func folder(_ path: String) throws -> ModelFolder {
-        if let open = folders[path] { return open }
-        let opened = try ModelFolder(path: path)
-        folders[path] = opened
+    /// - Parameter adapter: as a job type names it.
+    private mutating func folder(_ path: String, adapter: String? = nil) throws -> ModelFolder {
+        let key = adapter.map { "\(path) with \($0)" } ?? path
+        if let open = folders[key] { return open }
+        let opened = try ModelFolder(path: path, adapter: adapter.map(self.path))
+        folders[key] = opened
         return opened
     }
 
-    private mutating func encoder(
-        _ path: String, format: WeightFormat, depth: Int?
-    ) throws -> Int {
-        let key = "\(format) \(path)"
+    private mutating func encoder(_ jobType: JobType, format: WeightFormat) throws -> Int {
+        let model = try folder(path(jobType.encoderFolder), adapter: jobType.adapter)
+        let depth = try depth(for: jobType)
+        let key = "\(format) \(model.name)"
         if let index = encoderOfKey[key] {
             if let loaded = encoders[index].depth, loaded < depth ?? .max {
-                encoders[index] = try Encoder(
-                    folder(path), format: format, depth: depth, pool: pool)
+                encoders[index] = try Encoder(model, format: format, depth: depth, pool: pool)
             }
             return index
         }
-        encoders.append(try Encoder(folder(path), format: format, depth: depth, pool: pool))
+        encoders.append(try Encoder(model, format: format, depth: depth, pool: pool))
         encoderOfKey[key] = encoders.count - 1
         return encoders.count - 1
     }
@@ -273,7 +289,8 @@ private struct Opening {
 
     /// The folder by its name, and the model in it by its fingerprint: a small model understands
     /// the states of the one large model that it was trained on.
-    private mutating func expectSameFolder(_ manifest: SLMManifest, llm: String) throws {
+    private mutating func expectSameFolder(_ manifest: SLMManifest, _ jobType: JobType) throws {
+        let llm = path(jobType.encoderFolder)
         let manifestPath = manifest.folder + "/" + SLMManifest.fileName
         let trainedWith = path(manifest.llmPath)
         guard trainedWith == llm else {
@@ -287,21 +304,23 @@ private struct Opening {
                     + "the large one in \(llm) cannot be checked")
             return
         }
-        let found = try folder(llm).fingerprint
+        let found = try folder(llm, adapter: jobType.adapter).fingerprint
         guard found == fingerprint else {
             throw InferenceError.wrongModel(
                 path: manifestPath,
                 expected: "the llm that the small model was trained with (fingerprint "
                     + "\(fingerprint))",
-                found: "another one in \(llm) (fingerprint \(found)); put the model of the "
-                    + "training back there, or train the small one again with this one")
+                found: "another one in \(llm)"
+                    + (jobType.adapter.map { " with the adapter \($0)" } ?? "")
+                    + " (fingerprint \(found)); put the model of the training back there, name "
+                    + "the adapter of the training, or train the small one again with this one")
         }
     }
 
     /// What one proposes the other must take for the same: by the pieces of the tokenizer, the rows
     /// of the vocabulary and the kind of model.
     private mutating func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
-        let folders = [path(jobType.encoder), path(jobType.slm ?? "")]
+        let folders = [path(jobType.encoderFolder), path(jobType.slm ?? "")]
         // Layers of the large model have its tokens.
         let isCut = try SLMManifest(folder: folders[1]).fusion == .layers
         guard try isCut || tokenizer(folders[0]).hasSamePieces(as: tokenizer(folders[1])) else {

@@ -31,6 +31,7 @@ struct Field<Value: Sendable>: Sendable {
 /// |---|---|
 /// | name, mode, prompt | must be given |
 /// | llm, slm | by mode: `llm` needs llm, `hybrid` needs both, `slm` needs slm |
+/// | adapter | none |
 /// | dtype | float32 |
 /// | limits.document_bytes | 1MB |
 /// | limits.source_tokens | 512 |
@@ -66,6 +67,10 @@ enum Fields {
     )
     static let llm = Field(
         "llm", .modelFolder, "The large model. Required in all modes but `slm`.")
+    static let adapter = Field(
+        "adapter", .modelFolder,
+        "A low-rank adapter (LoRA, as PEFT saves it) that is merged into the large model. Absent: "
+            + "none.")
     static let slm = Field(
         "slm", .modelFolder, "The small model. Required in all modes but `llm`.")
     static let dtype = Field(
@@ -168,7 +173,8 @@ enum Fields {
 package enum JobField {
     /// In the order of the documentation.
     package static let all: [FileField] = [
-        Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.slm.about,
+        Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.adapter.about,
+        Fields.slm.about,
         Fields.dtype.about, Fields.prompt.about, Fields.decoderPrompt.about, Fields.shortlist.about,
         Fields.timeout.about,
         Fields.fallback.about, Fields.shadow.about,

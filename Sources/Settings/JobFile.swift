@@ -18,6 +18,8 @@ package struct JobFile: Sendable {
         let name = reader.value(Fields.name)
         let mode = reader.value(Fields.mode)
         let (llm, slm) = reader.models(mode: mode)
+        let adapter = reader.optional(Fields.adapter)
+        if mode == .slm { reader.refuseIfGiven(Fields.adapter, unless: "mode is another than slm") }
         let dtype = reader.value(Fields.dtype)
         let prompt = reader.value(Fields.prompt)
         let decoderPrompt = reader.optional(Fields.decoderPrompt)
@@ -35,7 +37,8 @@ package struct JobFile: Sendable {
         else { throw Refusals(reader.refusals) }
         nameLine = reader.line(of: Fields.name)
         jobType = JobType(
-            name: name, mode: mode, llm: llm, slm: slm, dtype: dtype, prompt: prompt,
+            name: name, mode: mode, llm: llm, adapter: adapter, slm: slm, dtype: dtype,
+            prompt: prompt,
             decoderPrompt: decoderPrompt, limits: limits, decoding: decoding, shortlist: shortlist,
             batch: batch, retry: retry,
             timeout: timeout, fallback: fallback, shadow: shadow)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Jobs
 import Postgres
@@ -84,7 +85,7 @@ struct FolderOptions: ParsableArguments {
     /// A model that was named as a folder, or as one of the models folder.
     func path(ofModel model: String) throws -> String {
         if FileManager.default.fileExists(atPath: model) || model.contains("/") { return model }
-        let named = try modelsFolder + "/" + model
+        let named = try ModelCache.locate(model, in: modelsFolder)
         return FileManager.default.fileExists(atPath: named) ? named : model
     }
 }

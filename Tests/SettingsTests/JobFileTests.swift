@@ -73,6 +73,17 @@ private let minimal = """
                     maximumAttempts: 1, backoff: .milliseconds(500), maximumBackoff: .seconds(180)))
     }
 
+    @Test func anAdapterMakesAnotherModelOfTheLarge() throws {
+        let plain = try JobFile(parsing: minimal, file: "x").jobType
+        let adapted = try JobFile(parsing: minimal + "adapter: mine\n", file: "x").jobType
+        #expect(adapted.adapter == "mine")
+        #expect(adapted.encoder != plain.encoder && adapted.encoderFolder == plain.encoderFolder)
+        #expect(
+            refusals(of: "name: a\nmode: slm\nslm: s\nprompt: '{document}'\nadapter: b\n").count
+                == 1)
+        #expect(refusals(of: minimal + "adapter: ../elsewhere\n").count == 1)
+    }
+
     @Test func everyErrorOfAFileIsNamedWithItsPlace() {
         let text = """
             name: Shorten This
@@ -106,7 +117,7 @@ private let minimal = """
     @Test func unknownFieldsAreRefusedWithTheNearestName() {
         #expect(
             refusals(of: minimal + "timeuot: 5s\nlimits:\n  new_token: 5\n  colour: red\n") == [
-                "jobs/x.yaml:6: expected the file to be made of name, mode, llm, slm, dtype, "
+                "jobs/x.yaml:6: expected the file to be made of name, mode, llm, adapter, slm, dtype, "
                     + "prompt, decoder_prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
                     + "retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "

@@ -26,8 +26,8 @@ import Tokenizers
             openFolder()
                 == "\(folder.path): expected a tokenizer in the folder (tokenizer.json, or "
                 + "spiece.model, or vocab.json with merges.txt, or source.spm with target.spm and "
-                + "vocab.json, or sentencepiece.bpe.model), found none; copy it from where the model came from"
-        )
+                + "vocab.json, or sentencepiece.bpe.model, or a GGUF file), found none; copy it from "
+                + "where the model came from")
     }
 
     @Test func opensWhatIsThere() throws {

@@ -5,7 +5,7 @@ import Tokenizers
 
 /// The ids and texts of the golden models, as transformers has them.
 @Suite struct GoldenTokenTests {
-    private struct Golden: Decodable {
+    fileprivate struct Golden: Decodable {
         struct Case: Decodable {
             let document: String
             let input_ids: [Int32]
@@ -34,6 +34,27 @@ import Tokenizers
             if let decoded = one.decoded {
                 #expect(tokenizer.decode(one.greedy_ids).bytes == decoded.bytes, document)
             }
+        }
+    }
+
+    /// The tokenizer inside a GGUF file is that of the folder it was made from.
+    @Test(arguments: [
+        "gguf-llama/llama-f16.gguf", "gguf-llama/llama-q8_0.gguf", "gguf-llama/llama-q4_0.gguf",
+        "gguf-llama-k/llama-q4_k_m.gguf", "gguf-llama-k",
+    ])
+    func agreesWithTransformersFromGGUF(path: String) throws {
+        struct Golden: Decodable { let models: [String: [GoldenTokenTests.Golden.Case]] }
+        let folder = Fixtures.path("golden/" + path.prefix { $0 != "/" })
+        let models = try JSONDecoder().decode(
+            Golden.self, from: Data(contentsOf: URL(filePath: folder + "/expected.json"))
+        ).models
+        let name = path.split(separator: "/").last.map(String.init) ?? ""
+        let cases = try #require(models[name] ?? models.values.first)
+        let tokenizer = try openTokenizer(folder: Fixtures.path("golden/" + path))
+        for one in cases {
+            let document = Comment(rawValue: one.document.debugDescription)
+            #expect(
+                tokenizer.encode([.template(one.document)], ends: .both) == one.input_ids, document)
         }
     }
 

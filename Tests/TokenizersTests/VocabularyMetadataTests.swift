@@ -57,6 +57,19 @@ import Testing
         }
     }
 
+    @Test func aChatTemplateComesWithItsTokens() throws {
+        let text = "{{ bos_token }}{{ messages[0]['content'] }}"
+        var metadata = Metadata(values: [
+            "tokenizer.chat_template": text, "tokens": ["a", "<s>"], "bos_token_id": 1,
+            "eos_token_id": 2,
+        ])
+        let found = try #require(try chatTemplate(metadata: metadata))
+        #expect(found.tokens == ["bos_token": "<s>"])
+        metadata.values["tokenizer.chat_template"] = nil
+        let none = try chatTemplate(metadata: metadata)
+        #expect(none == nil)
+    }
+
     @Test func llama3IsReadWithItsOpeningToken() throws {
         var metadata = try metadata(of: "tokenizers/composed/llama3.json", pre: "llama-bpe")
         metadata.values["add_bos_token"] = nil

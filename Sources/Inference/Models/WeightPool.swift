@@ -12,7 +12,7 @@ package final class WeightPool {
     func rotary(
         _ folder: ModelFolder, _ configuration: RotaryConfiguration, format: WeightFormat
     ) throws -> RotaryWeights {
-        let key = "\(format) \(folder.path)"
+        let key = "\(format) \(folder.name)"
         if let open = rotary[key] { return open }
         let opened = try RotaryWeights(
             configuration, loader: WeightLoader(folder, format: format))

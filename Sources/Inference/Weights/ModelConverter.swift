@@ -33,15 +33,17 @@ package enum ModelConverter {
     /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:
     /// the model is loaded once, all of it in memory.
     ///
-    /// - Parameter progress: called often; what it throws stops the work.
+    /// - Parameters:
+    ///   - adapter: the folder of an adapter that is merged into the weights. Nil for none.
+    ///   - progress: called often; what it throws stops the work.
     /// - Throws: `PackingError` for a model that cannot be packed, `CheckpointError` for files that
     ///   cannot be read or written. `output` is then as it was.
     package static func convert(
-        _ path: String, to output: String, format: WeightFormat,
+        _ path: String, to output: String, format: WeightFormat, adapter: String? = nil,
         progress: @escaping (Progress) throws -> Void = { _ in }
     ) throws -> Summary {
         try NewFolder.checkFree(output)
-        let folder = try ModelFolder(path: path)
+        let folder = try ModelFolder(path: path, adapter: adapter)
         if folder.isPacked {
             throw PackingError(
                 path: path, problem: .alreadyPacked(try Packing(folder.weights).format))
@@ -72,13 +74,22 @@ package enum ModelConverter {
         let bytes = tensors.reduce(0) { $0 + $1.bytes.count }
         try NewFolder.make(at: output) { unfinished in
             try SafetensorsWriter.write(
-                tensors, metadata: packing.metadata, to: unfinished + "/" + ModelFolder.packed
+                tensors,
+                metadata: embeddings.reduce(into: packing.metadata) { metadata, tensor in
+                    metadata.merge(tensor.blockMetadata) { $1 }
+                }, to: unfinished + "/" + ModelFolder.packed
             ) {
                 try progress(
                     Progress(step: $0 < bytes ? .writing : .synchronising, bytes: $0, total: bytes))
             }
             for name in companions {
                 try NewFolder.copy(name, from: path, to: unfinished)
+            }
+            if let gguf = folder.gguf {
+                try NewFolder.write(
+                    gguf.configuration, to: unfinished + "/" + ModelFolder.configurationFile)
+                // The tokenizer is in it.
+                try gguf.writeMetadata(to: unfinished + "/metadata" + GGUFFile.suffix)
             }
         }
         return Summary(

@@ -1,3 +1,4 @@
+import Checkpoints
 internal import FoundationEssentials
 
 /// A model's chat template: how a conversation is spelled for it. Templates are Jinja, of which
@@ -61,6 +62,29 @@ package func chatTemplate(
     }
     let listed = tree?["chat_template"]
     let named = listed?.list?.first { $0["name"]?.text == "default" }?["template"]
-    guard let text = listed?.text ?? named?.text else { return nil }
+    guard let text = listed?.text ?? named?.text else {
+        return try GGUFFile.find(at: folder).flatMap {
+            try chatTemplate(metadata: GGUFFile(path: $0).metadata)
+        }
+    }
+    return (try ChatTemplate(text), tokens)
+}
+
+/// The same of a GGUF file.
+func chatTemplate(
+    metadata: any VocabularyMetadata
+) throws -> (template: ChatTemplate, tokens: [String: String])? {
+    guard let text = try metadata.text("tokenizer.chat_template") else { return nil }
+    let spelling = try metadata.texts("tokenizer.ggml.tokens") ?? []
+    var tokens: [String: String] = [:]
+    for (name, key) in [
+        ("bos_token", "bos"), ("eos_token", "eos"), ("pad_token", "padding"),
+        ("unk_token", "unknown"),
+    ] {
+        guard let id = try metadata.whole("tokenizer.ggml.\(key)_token_id"),
+            spelling.indices.contains(id)
+        else { continue }
+        tokens[name] = spelling[id]
+    }
     return (try ChatTemplate(text), tokens)
 }

@@ -1,3 +1,5 @@
+package import Checkpoints
+
 /// What a GGUF file says of its tokenizer, by the names of its metadata.
 package protocol VocabularyMetadata {
     /// The file, for messages.
@@ -9,6 +11,8 @@ package protocol VocabularyMetadata {
     func wholes(_ key: String) throws -> [Int]?
     func numbers(_ key: String) throws -> [Float]?
 }
+
+extension GGUFMetadata: VocabularyMetadata {}
 
 /// Opens the tokenizer inside a GGUF file.
 ///

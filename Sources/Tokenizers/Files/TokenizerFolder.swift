@@ -1,6 +1,8 @@
-/// Opens the tokenizer of a model folder, whichever of the known kinds it is.
+import Checkpoints
+
+/// Opens the tokenizer of a model folder, or of a GGUF file, whichever of the known kinds it is.
 ///
-/// - Throws: `TokenizerError`.
+/// - Throws: `TokenizerError`; `CheckpointError` for a GGUF file that is damaged.
 package func openTokenizer(folder: String) throws -> any Tokenizer {
     try TokenizerFolder(path: folder).open()
 }
@@ -12,6 +14,7 @@ struct TokenizerFolder {
     private static let known = [
         "tokenizer.json", "spiece.model", "vocab.json with merges.txt",
         "source.spm with target.spm and vocab.json", "sentencepiece.bpe.model",
+        "a GGUF file",
     ]
 
     func file(_ name: String) -> String? {
@@ -44,6 +47,10 @@ struct TokenizerFolder {
                 try added(to: bytePair(vocabulary: vocabulary, merges: merges)))
         }
         if let source = file("source.spm") { return ComposedTokenizer(try marian(source)) }
+        if let gguf = try GGUFFile.find(at: path) {
+            return ComposedTokenizer(
+                try GGUFVocabulary(metadata: GGUFFile(path: gguf).metadata).parts())
+        }
         throw TokenizerError(path: path, problem: .noneOf(files: Self.known))
     }
 

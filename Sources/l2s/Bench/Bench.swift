@@ -28,6 +28,9 @@ struct BenchModel: ParsableArguments {
     @Option(help: "A Hugging Face T5 folder, or an SLM folder with l2s.json.")
     var model: String
 
+    @Option(help: "An adapter (LoRA, as PEFT saves it) that is merged into the large model.")
+    var adapter: String?
+
     @Option(help: "llm, hybrid or slm. Default: hybrid for an SLM folder, else llm.")
     var mode: JobType.Mode?
 
@@ -68,15 +71,18 @@ struct BenchModel: ParsableArguments {
     }
 
     func open(_ settings: EngineBenchmark.Settings) throws -> EngineBenchmark {
-        let folder = try ModelFolder(path: model)
         let pool = WeightPool()
         guard chosenMode == .hybrid else {
+            let folder = try ModelFolder(path: model, adapter: adapter)
             return EngineBenchmark(
                 encoder: try Encoder(folder, format: dtype, pool: pool), projector: .identity,
                 decoder: try Decoders.own(folder, format: dtype, pool: pool), settings: settings)
         }
+        let folder = try ModelFolder(path: model)
         let manifest = try SLMManifest(folder: model)
-        let llm = try ModelFolder(path: manifest.llmPath)
+        let llm = try ModelFolder(
+            path: ModelCache.locate(URL(fileURLWithPath: manifest.llmPath).path, in: "/"),
+            adapter: adapter)
         let encoder = try Encoder(llm, format: dtype, depth: manifest.llmDepth, pool: pool)
         return EngineBenchmark(
             encoder: encoder, projector: try Projector(manifest, slm: folder, encoder: encoder),

@@ -16,6 +16,11 @@ struct Convert: AsyncParsableCommand {
     @Argument(help: "A folder, or the name of one in the models folder.")
     var model: String
 
+    @Option(
+        help: ArgumentHelp(
+            "An adapter (LoRA, as PEFT saves it) to merge into the weights.", valueName: "folder"))
+    var adapter: String?
+
     @Option(help: "How the matrices are held: float32, bfloat16 or int8.")
     var dtype: WeightFormat
 
@@ -30,12 +35,13 @@ struct Convert: AsyncParsableCommand {
     func run() async throws {
         let path = try folders.path(ofModel: model)
         let (dtype, output) = (dtype, output)
+        let adapter = try adapter.map(folders.path(ofModel:))
         let interruption = Interruption()
         let progress = Progress("packing", unit: "MB", rate: "MB/s")
         defer { progress.end() }
         Console.note("packing \(path) as \(dtype.rawValue)")
         let summary = try await blocking {
-            try ModelConverter.convert(path, to: output, format: dtype) { state in
+            try ModelConverter.convert(path, to: output, format: dtype, adapter: adapter) { state in
                 try interruption.check()
                 progress.update(
                     state.bytes / 1_000_000, of: state.total / 1_000_000, title: state.step.title)

@@ -26,6 +26,12 @@ struct Generate: AsyncParsableCommand {
     var model: String
 
     @Option(
+        help: ArgumentHelp(
+            "An adapter (LoRA, as PEFT saves it) that is merged into the large model.",
+            valueName: "folder"))
+    var adapter: String?
+
+    @Option(
         help: """
             Who reads and who writes. llm: the large model both; hybrid: the large model reads and \
             the small one writes; slm: the small model both; speculative: as llm, with the small \
@@ -141,7 +147,9 @@ struct Generate: AsyncParsableCommand {
         let sourceTokens = sourceTokens(
             decoder: mode == .hybrid || mode == .slm ? folder : llm ?? folder)
         return JobType(
-            name: "generate", mode: mode, llm: llm, slm: mode == .llm ? nil : folder,
+            name: "generate", mode: mode, llm: llm,
+            adapter: adapter.map { URL(fileURLWithPath: $0).path },
+            slm: mode == .llm ? nil : folder,
             dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
             decoderPrompt: decoderPrompt,
             limits: JobType.Limits(

@@ -16,19 +16,29 @@ struct Inspect: AsyncParsableCommand {
     @Argument(help: "A folder, or the name of one in the models folder.")
     var model: String
 
+    @Option(
+        help: ArgumentHelp(
+            "An adapter (LoRA, as PEFT saves it) that is merged into the model.",
+            valueName: "folder"))
+    var adapter: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
     @OptionGroup var folders: FolderOptions
 
     func run() async throws {
-        let folder = try ModelFolder(path: folders.path(ofModel: model))
+        let folder = try ModelFolder(
+            path: folders.path(ofModel: model), adapter: adapter.map(folders.path(ofModel:)))
         let manifest =
             SLMManifest.exists(in: folder.path) ? try SLMManifest(folder: folder.path) : nil
-        var facts = [("folder", folder.path)]
+        var facts = [(folder.gguf?.path == folder.path ? "file" : "folder", folder.path)]
+        facts += try folder.gguf?.facts ?? []
         facts += folder.configuration.facts(folder.weights)
         let packing = folder.isPacked ? try Packing(folder.weights) : nil
         if let packing { facts += packing.facts }
+        facts += folder.adapter?.facts ?? []
+        facts.append(("fingerprint", try folder.fingerprint))
         if let manifest { facts += manifest.facts }
         let tokenizer = try openTokenizer(folder: folder.path)
         facts.append(
@@ -145,6 +155,32 @@ extension RotaryConfiguration {
                 "sizes",
                 "model \(width), feed-forward \(feedForwardWidth), \(heads) heads of "
                     + "\(headWidth), \(keyValueHeads) for keys and values, \(positions) positions"
+            ),
+        ]
+    }
+}
+
+extension GGUFFile {
+    fileprivate var facts: [(String, String)] {
+        get throws {
+            let names = [
+                ("general.name", "named"), ("general.license", "licence"),
+                ("tokenizer.ggml.pre", "pre-tokenizer"),
+            ]
+            return try names.compactMap { key, name in
+                try metadata.text(key).map { (name, $0) }
+            }
+        }
+    }
+}
+
+extension LoRAAdapter {
+    fileprivate var facts: [(String, String)] {
+        [
+            ("adapter", path),
+            (
+                "adapted",
+                "\(targets.joined(separator: ", ")) by rank \(rank), \(parameters.grouped) parameters"
             ),
         ]
     }

@@ -34,7 +34,7 @@ struct PartSizes {
             guard let tensor = try? weights.tensor(name), !name.contains("/") else { continue }
             add(
                 to: part ?? Self.part(of: name), parameters: tensor.count,
-                bytes: tensor.count * (tensor.format == .float32 ? 4 : 2),
+                bytes: tensor.byteCount,
                 format: tensor.format.rawValue)
         }
     }

@@ -18,19 +18,22 @@ import Testing
     /// A server for as long as the object lives.
     private final class Hub {
         private let process = Process()
+        /// Closed with this object, or with the tests, however they end: the server ends then.
+        private let input = Pipe()
         let endpoint: String
 
         init(log: String) throws {
             let output = Pipe()
             process.executableURL = URL(filePath: "/usr/bin/env")
             process.arguments = ["python3", Fixtures.path("hub/hub.py"), log]
+            process.standardInput = input
             process.standardOutput = output
             try process.run()
             let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
             endpoint = "http://127.0.0.1:" + line.filter(\.isNumber)
         }
 
-        deinit { process.terminate() }
+        deinit { try? input.fileHandleForWriting.close() }
     }
 
     private func fetch(

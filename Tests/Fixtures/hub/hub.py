@@ -2,13 +2,16 @@
 
 Prints its port. Model me/tiny has files beside those that are needed, the large one behind a redirect
 and broken off in its middle the first time; me/gated asks for the token "secret"; me/many has two GGUF
-files; me/wrong serves other bytes than it says. Every request is a line of LOG.
+files; me/wrong serves other bytes than it says. Every request is a line of LOG. Ends with its
+standard input.
 """
 
 import hashlib
 import http.server
 import json
+import os
 import sys
+import threading
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = bytes(range(256)) * 2_000
@@ -91,5 +94,6 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 print(server.server_address[1], flush=True)
 server.serve_forever()

@@ -52,9 +52,8 @@ END $$;
 
 -- The length classes that the worker may claim from now, the one due first in front. Among several job
 -- types that are due alike, chance decides.
--- Suspects are only given to a worker that holds nothing else, and nothing else to one that holds
--- suspects: when it crashes, it was one of them. So a busy worker may get nothing although there is
--- work, until it has finished what it holds.
+-- Suspects only go to a worker that holds nothing else, and nothing else goes to one that holds them:
+-- when it crashes, it was one of them. So a busy worker may get nothing until it has finished.
 CREATE FUNCTION l2s.due_length_classes(worker_id bigint, heads l2s.head[]) RETURNS SETOF smallint
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -77,9 +76,8 @@ BEGIN
     ORDER BY min(h.rank), h.length_class < 6, min(h.place), random();
 END $$;
 
--- Moves the floors of job types to the heads that a claim has just seen; where none is left, to
--- where the last were claimed. `passed`: the index entries that it met. Whoever finds a floor in use
--- leaves it.
+-- Moves the floors of job types to the heads that a claim has just seen; where none is left, to where
+-- the last were claimed. `passed`: the index entries that it met. A floor in use is left alone.
 CREATE FUNCTION l2s.move_floors(
     job_types integer[], whole integer[], heads l2s.head[], passed bigint, stamp timestamptz
 ) RETURNS void

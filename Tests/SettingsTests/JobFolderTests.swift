@@ -39,6 +39,17 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         }
     }
 
+    /// What is read for one of them is read for all.
+    @Test func theJobsOfTheDefaultLargeModelShareAReading() throws {
+        let jobTypes = try loadJobTypes(
+            folder: repository.appending(path: "jobs/smollm2").path(percentEncoded: false))
+        #expect(jobTypes.count == 4)
+        #expect(Set(jobTypes.map(\.llm)).count == 1)
+        #expect(Set(jobTypes.map(\.adapter)) == ["smollm2-tasks"])
+        #expect(jobTypes.allSatisfy { $0.prompt == jobTypes[0].prompt })
+        #expect(Set(jobTypes.map(\.decoderPrompt)).count == 4)
+    }
+
     @Test func errorsOfAllFilesAreCollected() throws {
         let files = [
             "a.yaml": job("same"), "b.yml": job("same"), "c.yaml": Data([0xFF, 0xFE, 0x80]),

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Fetching
 import Foundation
+import Programs
 
 struct Fetch: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -192,7 +192,7 @@ struct Eval: AsyncParsableCommand {
     ) throws -> (variants: [Variant], leftOut: [String]) {
         let known = try loadJobTypes(folder: installation.jobsFolder)
         let baselines = try baseline.map { folder in
-            let path = installation.modelsFolder + "/" + folder
+            let path = ModelCache.locate(folder, in: installation.modelsFolder)
             _ = try ModelFolder(path: path)
             return (folder: folder, isPromptTuned: SoftPrompt.exists(in: path))
         }
@@ -206,7 +206,8 @@ struct Eval: AsyncParsableCommand {
             let prefix = jobType.count > 1 ? "\(name): " : ""
             var cuts: [(name: String, folder: String)] = []
             if let llm = type.llm, try kinds.contains(.cut) {
-                let model = try ModelFolder(path: installation.modelsFolder + "/" + llm)
+                let model = try ModelFolder(
+                    path: ModelCache.locate(llm, in: installation.modelsFolder))
                 cuts = try cut(model, prefix: prefix, scratch: scratch, &leftOut)
             }
             let reads = try slmReads(type, installation)
@@ -251,7 +252,8 @@ struct Eval: AsyncParsableCommand {
 
     private func slmReads(_ type: JobType, _ installation: Installation) throws -> Bool {
         guard let slm = type.slm else { return false }
-        let folder = try ModelFolder(path: installation.modelsFolder + "/" + slm)
+        let folder = try ModelFolder(
+            path: ModelCache.locate(slm, in: installation.modelsFolder))
         guard case .t5 = folder.configuration else { return true }
         return folder.weights.names.contains { $0.hasPrefix("encoder.block.") }
     }

@@ -87,6 +87,10 @@ package struct PrivateServer: Sendable {
 }
 
 extension PrivateServer {
+    /// Seconds that pg_ctl waits for a start or a stop, which takes minutes on a machine that hundreds of
+    /// programs share. A server that ends instead is noticed at once.
+    private static let patience = "600"
+
     private var dataFolder: String { folder + "/data" }
     private var socketFolder: String { folder + "/socket" }
     private var logFile: String { folder + "/server.log" }
@@ -162,7 +166,10 @@ extension PrivateServer {
         do {
             try programs.demand(
                 "pg_ctl",
-                ["start", "-D", dataFolder, "-w", "-t", "60", "-l", logFile, "-o", options],
+                [
+                    "start", "-D", dataFolder, "-w", "-t", Self.patience, "-l", logFile, "-o",
+                    options,
+                ],
                 environment)
         } catch PrivateServerError.failed(let program, let status, let words) {
             throw PrivateServerError.failed(
@@ -171,6 +178,6 @@ extension PrivateServer {
     }
 
     private func control(_ verb: String, _ arguments: String...) throws {
-        try programs.demand("pg_ctl", [verb, "-D", dataFolder] + arguments)
+        try programs.demand("pg_ctl", [verb, "-D", dataFolder, "-t", Self.patience] + arguments)
     }
 }

@@ -23,7 +23,7 @@ import Testing
         #expect(try await stand.count("l2s.jobs WHERE state = 'succeeded'") == 1)
         let line = worker.log.split(separator: "\n").first { $0.contains("left for later") } ?? ""
         #expect(line.contains("scheduled=1") && line.contains("paused=1"), "\(worker.log)")
-        #expect(try await listener.waitForNotification(timeout: .seconds(5)))
+        #expect(try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience)))
         #expect(try await stand.count("l2s.groups WHERE finished_at IS NOT NULL") == 1)
     }
 }

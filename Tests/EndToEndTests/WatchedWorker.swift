@@ -27,6 +27,7 @@ struct Answer {
         var request = URLRequest(url: URL(string: "http://\(url)") ?? URL(filePath: "/"))
         request.setValue(accept, forHTTPHeaderField: "Accept")
         request.cachePolicy = .reloadIgnoringLocalCacheData
+        request.timeoutInterval = 600
         let (data, response) = try await URLSession.shared.data(for: request)
         let http = response as? HTTPURLResponse
         status = http?.statusCode ?? 0

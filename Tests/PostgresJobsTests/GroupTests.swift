@@ -21,7 +21,7 @@ import Testing
         try await expectCounts(client, succeeded: 4, failed: 1)
         try await queue.letTheLastLookBeLongAgo()
         #expect(try await worker.store.finishGroups(atOnce: false) == 1)
-        #expect(try await listener.waitForNotification(timeout: .seconds(10)))
+        #expect(try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience)))
         #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 1)
 
         // More of it: open again, under the same name.
@@ -60,7 +60,7 @@ import Testing
         let producer = try await queue.database.connect()
         try await producer.query("BEGIN")
         try await producer.query("SELECT l2s.enqueue('summarize', 'one', \"group\" => 'g')")
-        try await queue.sql.query("SET lock_timeout = '1s'")
+        try await queue.sql.query("SET lock_timeout = '1min'")
         try await queue.enqueue(1, group: "g")
         try await producer.query("COMMIT")
         #expect(try await QueueClient(queue.sql).group("g")?.waiting == 2)

@@ -72,7 +72,7 @@ import Testing
         try await queue.sql.query(
             "SELECT l2s.enqueue('summarize', 'text', notify => true) FROM generate_series(1, 700)")
         while let claim = try await worker.claim() { try await worker.complete(claim) }
-        #expect(try await listener.waitForNotification(timeout: .seconds(10)))
+        #expect(try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience)))
     }
 }
 

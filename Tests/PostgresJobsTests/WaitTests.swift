@@ -39,7 +39,7 @@ import Testing
         func wait(_ jobTypes: [String], _ timeout: Duration) async throws -> Bool {
             try await worker.store.waitForWork(worker.id, jobTypes: jobTypes, timeout: timeout)
         }
-        #expect(try await wait(["summarize", "translate"], .seconds(30)))
+        #expect(try await wait(["summarize", "translate"], .seconds(TestDatabase.patience)))
         #expect(try await wait(["summarize"], .zero) == false)
     }
 
@@ -47,7 +47,7 @@ import Testing
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         async let woken = worker.store.waitForWork(
-            worker.id, jobTypes: ["summarize"], timeout: .seconds(30))
+            worker.id, jobTypes: ["summarize"], timeout: .seconds(TestDatabase.patience))
         // A producer that began before would be found by the next poll only.
         while try await queue.count("l2s.worker WHERE idle") == 0 {}
         try await queue.enqueue(1)
@@ -57,7 +57,8 @@ import Testing
         other.store.interruptWait()
         #expect(
             try await other.store.waitForWork(
-                other.id, jobTypes: ["translate"], timeout: .seconds(30)) == false)
+                other.id, jobTypes: ["translate"], timeout: .seconds(TestDatabase.patience))
+                == false)
     }
 
     @Test func aWorkerThatDiedWaitingIsForgotten() async throws {

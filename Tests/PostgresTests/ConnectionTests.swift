@@ -128,7 +128,7 @@ import Testing
         let database = try await TestDatabase(migrated: false)
         let listener = try await database.connect()
         try await listener.listen(to: "odd \"channel\"")
-        async let notified = listener.waitForNotification(timeout: .seconds(30))
+        async let notified = listener.waitForNotification(timeout: .seconds(TestDatabase.patience))
         try await database.connect().query("SELECT pg_notify('odd \"channel\"', '')")
         #expect(try await notified)
     }
@@ -136,8 +136,12 @@ import Testing
     @Test func interruptAndCancellationEndTheWait() async throws {
         let listener = try await TestDatabase(migrated: false).connect()
         listener.interrupt()
-        #expect(try await listener.waitForNotification(timeout: .seconds(30)) == false)
-        let task = Task { try await listener.waitForNotification(timeout: .seconds(30)) }
+        #expect(
+            try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience))
+                == false)
+        let task = Task {
+            try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience))
+        }
         task.cancel()
         #expect(try await task.value == false)
         #expect(try await listener.waitForNotification(timeout: .milliseconds(1)) == false)

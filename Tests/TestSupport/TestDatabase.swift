@@ -35,8 +35,7 @@ package struct TestDatabase: Sendable {
         on server: PrivateServer, migrated: Bool
     ) async throws -> TestDatabase {
         let name = "test_\(UUID().uuidString.prefix(8).lowercased())"
-        let admin = DatabaseConnection(
-            try ConnectionSettings(server.connectionString(), applicationName: "l2s tests"))
+        let admin = DatabaseConnection(try patient(server.connectionString()))
         try await admin.connect()
         try await admin.query("CREATE DATABASE \(name)")
         let database = TestDatabase(name: name, server: server)
@@ -46,17 +45,29 @@ package struct TestDatabase: Sendable {
         return database
     }
 
+    /// Seconds. A machine that hundreds of tests share may take a hundred times as long as a quiet one.
+    package static let patience = 600
+
+    private static func patient(_ connectionString: String) throws -> ConnectionSettings {
+        var settings = try ConnectionSettings(connectionString, applicationName: "l2s tests")
+        settings.statementTimeout = .seconds(patience)
+        settings.connectTimeout = .seconds(patience)
+        return settings
+    }
+
     private init(name: String, server: PrivateServer) {
         self.name = name
         self.server = server
     }
 
-    package var connectionString: String { server.connectionString(database: name) }
+    /// Programs that are started with it wait for a connection as long as tests do.
+    package var connectionString: String {
+        server.connectionString(database: name) + "&connect_timeout=\(Self.patience)"
+    }
 
     /// - Parameter user: nil for the one that made the server.
     package func settings(user: String? = nil) throws -> ConnectionSettings {
-        try ConnectionSettings(
-            connectionString + (user.map { "&user=\($0)" } ?? ""), applicationName: "l2s tests")
+        try Self.patient(connectionString + (user.map { "&user=\($0)" } ?? ""))
     }
 
     package func connect() async throws -> DatabaseConnection {

@@ -12,6 +12,8 @@ package actor LiveFeed {
     private var pages: [UUID: AsyncStream<ByteBuffer>.Continuation] = [:]
     private var last: (text: String, event: ByteBuffer, at: ContinuousClock.Instant)?
     private var task: Task<Void, Never>?
+    /// The look under way: whoever asks meanwhile shares it.
+    private var looking: Task<(text: String, event: ByteBuffer), Never>?
 
     /// - Parameter look: one line of JSON; failures are said in it.
     package init(look: @escaping @Sendable () async -> String) {
@@ -25,11 +27,17 @@ package actor LiveFeed {
     }
 
     private func seeing() async -> (text: String, event: ByteBuffer) {
-        let text = await look()
-        // Written once, in memory that all pages share.
-        let event = ByteBuffer(string: "data: \(text)\n\n")
-        last = (text, event, clock.now)
-        return (text, event)
+        if let looking { return await looking.value }
+        let task = Task { [look] in
+            let text = await look()
+            // Written once, in memory that all pages share.
+            return (text: text, event: ByteBuffer(string: "data: \(text)\n\n"))
+        }
+        looking = task
+        let seen = await task.value
+        looking = nil
+        last = (seen.text, seen.event, clock.now)
+        return seen
     }
 
     /// What is seen from now on as server-sent events, the latest first. Nil when too many look

@@ -22,6 +22,10 @@ package final class WatchServer: Service {
         }
     }
 
+    /// Open pages and some for whoever asks once.
+    private static let maximumConnections = LiveFeed.maximumPages + 50
+    private static let idleTimeout = TimeAmount.seconds(10)
+
     private let host: String
     private let port: Int
     /// Whether to fail where the address cannot be had. Otherwise the worker goes on without.
@@ -51,7 +55,12 @@ package final class WatchServer: Service {
         quiet.logLevel = .critical
         let application = Application(
             router: router(),
-            configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            // Whoever reaches the port must not take the worker's descriptors: connections are few,
+            // and one that asks for nothing, or never ends its question, is closed.
+            server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(host, port: port),
+                availableConnectionsDelegate: .maximum(Self.maximumConnections, logger: quiet)),
             onServerRunning: { channel in
                 let served = channel.localAddress.flatMap { address in
                     address.port.map { "\(address.ipAddress ?? "")" + ":\($0)" }
@@ -83,8 +92,12 @@ package final class WatchServer: Service {
                 ? Response.text("ready\n")
                 : Response.text("not ready\n", status: .serviceUnavailable)
         }
-        router.get("/") { _, _ in Self.page(first: await feed.latest()) }
-        router.get("events") { _, _ in
+        router.get("/") { request, _ in
+            guard HostName.isOurs(request.head.authority) else { return HostName.refusal }
+            return Self.page(first: await feed.latest())
+        }
+        router.get("events") { request, _ in
+            guard HostName.isOurs(request.head.authority) else { return HostName.refusal }
             guard let events = await feed.subscribe() else {
                 return Response.text(
                     "\(LiveFeed.maximumPages) pages are open already\n",
@@ -127,7 +140,7 @@ package final class WatchServer: Service {
 }
 
 extension Response {
-    fileprivate static func text(
+    static func text(
         _ text: String, status: HTTPResponse.Status = .ok,
         type: String = "text/plain; charset=utf-8"
     ) -> Response {

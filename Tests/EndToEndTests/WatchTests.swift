@@ -120,4 +120,24 @@ import Testing
             try await Answer("\(address)/readyz").status == 200
         }
     }
+
+    /// A page of somebody else whose name was made to lead here must not read what is served.
+    @Test(
+        .enabled(
+            if: BuiltProgram(installed: "curl") != nil, "needs curl: .ci/install-packages --tools"))
+    func thePageIsNotServedUnderAForeignName() async throws {
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await worker.watchAddress()
+        for (host, status) in [
+            ("evil.example", "421"), ("evil.example:9464", "421"), ("localhost", "200"),
+            ("10.0.0.7:9464", "200"), ("[::1]:9464", "200"), ("worker-3", "200"),
+        ] {
+            let answer = try await #require(BuiltProgram(installed: "curl")).run([
+                "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--header",
+                "Host: \(host)", "http://\(address)/",
+            ])
+            #expect(answer.output == status, "\(host)")
+        }
+    }
 }

@@ -23,9 +23,8 @@ package struct ConnectionSettings: Sendable {
 
     package init(_ text: String, applicationName: String) throws(DatabaseError) {
         self.applicationName = applicationName
-        // libpq's own words would quote the text, which may hold a password.
         guard let options = PQconninfoParse(text, nil) else {
-            throw .badConnectionString
+            throw .badConnectionString(reason: Self.whatIsWrong(with: text))
         }
         defer { PQconninfoFree(options) }
         given = [:]
@@ -65,6 +64,21 @@ package struct ConnectionSettings: Sendable {
         ]
         return defaults.merging(given) { _, given in given }
             .merging(["client_encoding": "UTF8"]) { _, ours in ours }
+    }
+
+    /// What a session sets for itself where no pooler lends it to others: servers, databases and roles
+    /// have other defaults than this program's statements are written for.
+    var sessionSettings: [(name: String, value: String)] {
+        [
+            // First: the next ones are read by these.
+            ("standard_conforming_strings", "on"), ("array_nulls", "on"),
+            ("transform_null_equals", "off"),
+            ("statement_timeout", String(Int64(statementTimeout / Duration.milliseconds(1)))),
+            ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
+            ("default_transaction_isolation", "read committed"),
+            ("DateStyle", "ISO, YMD"), ("IntervalStyle", "postgres"),
+            ("extra_float_digits", "1"), ("bytea_output", "hex"),
+        ]
     }
 
     /// libpq's messages name host and user, never the password; this makes sure of it.

@@ -1,6 +1,7 @@
 /// Why something asked of a database was not done.
 package enum DatabaseError: Error, Equatable {
-    case badConnectionString
+    /// The reason names no value: one may be a password.
+    case badConnectionString(reason: String)
     /// No connection came about.
     case unreachable(place: String, reason: String)
     /// The connection broke; whether the statement took effect is unknown.
@@ -25,6 +26,17 @@ package enum DatabaseError: Error, Equatable {
         if case .refused(let refusal) = self { refusal } else { nil }
     }
 
+    /// True when the session cannot be used any longer, though it may still answer: the server ends it,
+    /// or, after a failover, it leads to a server that only reads.
+    package var endsSession: Bool {
+        switch self {
+        case .connectionLost: true
+        case .refused(let refusal):
+            refusal.sqlState.hasPrefix("57P0") || refusal.sqlState == "25006"
+        case .unreachable, .badConnectionString, .badParameter, .unexpectedValue: false
+        }
+    }
+
     /// True when a later try, on a new connection where this one broke, may well succeed.
     package var isTransient: Bool {
         switch self {
@@ -46,9 +58,9 @@ package enum DatabaseError: Error, Equatable {
 extension DatabaseError: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .badConnectionString:
+        case .badConnectionString(let reason):
             "expected the database URL to be postgresql://user@host:port/database or "
-                + "key=value pairs, got a text that libpq cannot read"
+                + "key=value pairs, got \(reason)"
         case .unreachable(let place, let reason):
             "cannot connect to PostgreSQL (\(place)): \(reason)"
         case .connectionLost(let statement, let reason):
@@ -56,6 +68,10 @@ extension DatabaseError: CustomStringConvertible {
         case .refused(let refusal):
             "PostgreSQL refused \(refusal.statement): \(refusal.message) (\(refusal.sqlState))"
                 + (refusal.hint.map { ". \($0)" } ?? "")
+                + (refusal.sqlState == "25006"
+                    ? ". The statement was led to a server that only reads, by a failover or by a "
+                        + "pooler that sends every SELECT to a standby: name the primary, or several "
+                        + "hosts with target_session_attrs=read-write" : "")
         case .badParameter(let statement, let position, let reason):
             "cannot send parameter \(position) of \(statement): \(reason)"
         case .unexpectedValue(let column, let expected, let found):

@@ -27,14 +27,18 @@ final class Session {
         // Notices go nowhere: they may quote values.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         // A pooler makes the number up that it gives for the backend's process.
-        let timeout = settings.statementTimeout / Duration.milliseconds(1)
+        let own = settings.sessionSettings
         let setUp = try query(
             """
-            SELECT own.process = $1 AS is_direct, CASE WHEN own.process = $1
-                THEN set_config('statement_timeout', $2, false) END
+            SELECT own.process = $1 AS is_direct, CASE WHEN own.process = $1 THEN (
+                SELECT count(set_config(s.name, s.value, false))
+                FROM unnest($2::text[], $3::text[]) AS s(name, value)) END
             FROM pg_backend_pid() AS own(process)
             """,
-            [.int(Int64(PQbackendPID(handle))), .int(Int64(timeout))])
+            [
+                .int(Int64(PQbackendPID(handle))), .texts(own.map(\.name)),
+                .texts(own.map(\.value)),
+            ])
         isPooled = try !setUp.single()
     }
 

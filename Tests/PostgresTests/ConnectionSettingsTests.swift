@@ -15,7 +15,29 @@ import Testing
         let error = #expect(throws: DatabaseError.self) {
             try ConnectionSettings("postgresql://me:hunter2@[db", applicationName: "test")
         }
-        #expect(error == .badConnectionString)
+        #expect(error?.description.contains("a text that libpq cannot read") == true)
+        #expect(error?.description.contains("hunter2") == false)
+    }
+
+    /// Parameters of other drivers and of newer versions of libpq, schemes of other programs.
+    @Test(arguments: [
+        (
+            "postgresql://me:hunter2@db/l2s?sslmode=require&pgbouncer=true",
+            "the parameter pgbouncer"
+        ),
+        ("postgresql://me:hunter2@db/l2s?schema=public&connection_limit=1", "the parameter schema"),
+        ("host=db password=hunter2 no_such_key=1", "the parameter no_such_key"),
+        ("postgresql+psycopg://me:hunter2@db/l2s", "the scheme postgresql+psycopg://"),
+        ("jdbc:postgresql://me:hunter2@db/l2s", "the scheme jdbc:postgresql://"),
+        ("postgresql://me:hunter2%zz@db/l2s", "must be percent-encoded"),
+    ])
+    func whatIsWrongIsNamedWithoutThePassword(text: String, words: String) {
+        let error = #expect(throws: DatabaseError.self) {
+            try ConnectionSettings(text, applicationName: "test")
+        }
+        #expect(
+            error?.description.contains(words) == true,
+            "\(error.map(String.init(describing:)) ?? "")")
         #expect(error?.description.contains("hunter2") == false)
     }
 

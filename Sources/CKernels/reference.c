@@ -204,6 +204,7 @@ static const l2s_kernels reference = {
     highest, attend, 0,
     rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
     dropout, cross_entropy, adamw, product_bf16,
+    .swiglu = swiglu, .swiglu_backward = swiglu_backward,
 };
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

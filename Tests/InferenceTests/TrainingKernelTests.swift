@@ -110,7 +110,10 @@ import Testing
                 var (dx, dGate, dUp) = (dy, dy, dy)
                 kernels.gelu_backward(x, nil, dy, count, &dx, nil)
                 kernels.gelu_backward(x, up, dy, count, &dGate, &dUp)
-                return dp + plain + gated + dx + dGate + dUp
+                var (swished, dSwish, dSwishUp) = (dy, dy, dy)
+                kernels.swiglu(x, up, count, &swished)
+                kernels.swiglu_backward(x, up, dy, count, &dSwish, &dSwishUp)
+                return dp + plain + gated + dx + dGate + dUp + swished + dSwish + dSwishUp
             }
             expectClose(results[0], results[1])
         }

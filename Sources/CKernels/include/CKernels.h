@@ -161,6 +161,11 @@ typedef struct l2s_kernels {
     void (*product_bf16)(const l2s_operand *a, const l2s_operand *b, size_t rows, size_t inner,
                          size_t columns, float scale, int accumulate, float *c, size_t ldc,
                          void *scratch);
+    // out[i] = silu(gate[i]) · up[i], silu(x) = x / (1 + exp(−x)) (Shazeer, arXiv 2002.05202). out may be gate.
+    void (*swiglu)(const float *gate, const float *up, size_t count, float *out);
+    // Writes dgate and dup. dgate may be dy.
+    void (*swiglu_backward)(const float *gate, const float *up, const float *dy, size_t count,
+                                float *dgate, float *dup);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.

@@ -22,6 +22,14 @@ package struct LoRAAdapter: Sendable {
         deltas.values.reduce(0) { $0 + $1.a.count + $1.b.count }
     }
 
+    /// What a matrix of the adapter is part of, by the matrix's own name; nil for none.
+    package func delta(named name: String) -> LowRankDelta? {
+        guard name.hasPrefix(Self.prefix),
+            let end = [Self.endOfA, Self.endOfB].first(where: name.hasSuffix)
+        else { return nil }
+        return deltas[name.dropFirst(Self.prefix.count).dropLast(end.count) + ".weight"]
+    }
+
     /// Whether a folder is that of an adapter.
     package static func exists(in folder: String) -> Bool {
         FileMapping.exists(folder + "/" + configurationFile)

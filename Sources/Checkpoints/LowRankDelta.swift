@@ -2,16 +2,16 @@
 /// arXiv 2106.09685).
 package final class LowRankDelta: Sendable {
     /// [rank, columns].
-    let a: StoredTensor
+    package let a: StoredTensor
     /// [rows, rank].
-    let b: StoredTensor
-    let scale: Float
+    package let b: StoredTensor
+    package let scale: Float
 
     init(a: StoredTensor, b: StoredTensor, scale: Float) {
         (self.a, self.b, self.scale) = (a, b, scale)
     }
 
-    var rank: Int { a.shape[0] }
+    package var rank: Int { a.shape[0] }
 
     /// Adds the delta's part of some elements of the matrix, in Float32: first the sum over the
     /// rank, then times the scale, as PEFT merges.

@@ -5,7 +5,7 @@ enum RecipeFields {
     static let llm = Field(
         "llm", .modelFolder,
         "The frozen large model that reads. Required, but for `whole_t5` and `whole_gpt2`, which have "
-            + "none."
+            + "none. Of the Llama type for `adapter` and `llm_layers`."
     )
     static let output = Field(
         "output", .modelFolder,
@@ -15,7 +15,8 @@ enum RecipeFields {
     static let architecture = Field(
         "architecture", Quantity<TrainingRecipe.Architecture>.choice(), fallback: "t5_decoder",
         "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "
-            + "prompt; or a T5 or GPT-2 that reads by itself, without a large model.")
+            + "prompt; a T5 or GPT-2 that reads by itself, without a large model; a low-rank adapter "
+            + "of the LLM; or some of the LLM's layers that write upon what it read.")
     static let fusion = Field(
         "fusion", Quantity<TrainingRecipe.Fusion>.choice(),
         "How the states enter. Default: cross_attention for t5_decoder, otherwise add.")
@@ -23,6 +24,26 @@ enum RecipeFields {
         "prompt_embedding", Quantity<TrainingRecipe.PromptEmbedding>.choice(),
         "For gpt2: whose embedding of the prompt is added, `slm` where both share a tokenizer. "
             + "Default: slm.")
+    static let precision = Field(
+        "precision", Quantity<TrainingRecipe.Precision>.choice(), fallback: "float32",
+        "What the operands of products are rounded to; sums and weights are float32. `bfloat16` is "
+            + "used where the processor is faster with it.")
+    static let rank = Field(
+        "adapter.rank", .wholeNumber(1...1024), fallback: "16",
+        "For `adapter` and `llm_layers`: rows of the low-rank matrices.")
+    static let alpha = Field(
+        "adapter.alpha", .number(0.001...10_000), fallback: "16",
+        "What the adapter is multiplied by, divided by the rank or its root.")
+    static let rankStabilized = Field(
+        "adapter.rank_stabilized", .flag, fallback: "true",
+        "Whether alpha is divided by the root of the rank in place of the rank.")
+    static let targets = Field(
+        "adapter.targets", .targets, fallback: TrainingRecipe.Adapter.all.joined(separator: ", "),
+        "The matrices of each layer that the adapter has.")
+    static let llmAdapter = Field(
+        "start.llm_adapter", .modelFolder,
+        "For `llm_layers`: the adapter that the LLM reads with, as `architecture: adapter` writes it."
+    )
     static let stored = Field(
         "stored", Quantity<TrainingRecipe.StoredFormat>.choice(), fallback: "float32",
         "How the weights of the output are written; training itself is in float32.")
@@ -40,7 +61,8 @@ enum RecipeFields {
         "The checkpoint stays as it is: only the soft prompt is trained (prompt tuning).")
     static let llmLayers = Field(
         "start.llm_layers", .layers,
-        "Start from these layers of the LLM's own decoder, counted from 0, and its embedding.")
+        "Start from these layers of the LLM's own decoder, counted from 0, and its embedding. "
+            + "Required for `llm_layers`.")
     static let tokenizer = Field(
         "start.tokenizer", .modelFolder,
         "Folder whose tokenizer the outputs have. Default: the checkpoint's, else the LLM's.")
@@ -74,7 +96,8 @@ enum RecipeFields {
             + "Default: none.")
 
     static let train = Field(
-        "data.train", .dataFile, "Training pairs: JSON Lines of a source and a target each.")
+        "data.train", .dataFile,
+        "Training pairs: JSON Lines of a source and a target each. Required without `tasks`.")
     static let validation = Field(
         "data.validation", .dataFile, "Pairs like these that are not trained on.")
     static let sourceField = Field(
@@ -145,7 +168,9 @@ package enum RecipeField {
         RecipeFields.llm.about, RecipeFields.output.about, RecipeFields.prompt.about,
         RecipeFields.architecture.about, RecipeFields.fusion.about,
         RecipeFields.promptEmbedding.about, RecipeFields.stored.about, RecipeFields.seed.about,
-        RecipeFields.threads.about,
+        RecipeFields.threads.about, RecipeFields.precision.about, RecipeFields.rank.about,
+        RecipeFields.alpha.about, RecipeFields.rankStabilized.about, RecipeFields.targets.about,
+        RecipeFields.llmAdapter.about,
         RecipeFields.checkpoint.about, RecipeFields.frozen.about, RecipeFields.llmLayers.about,
         RecipeFields.tokenizer.about,
         RecipeFields.width.about, RecipeFields.headWidth.about, RecipeFields.heads.about,
@@ -175,6 +200,26 @@ extension Quantity<[Int]> {
         }
         let rises = zip(layers, layers.dropFirst()).allSatisfy { $0 < $1 }
         return layers.count == words.count && rises ? layers : nil
+    }
+}
+
+extension TrainingRecipe.Adapter {
+    /// The matrices of a layer of the Llama type.
+    package static let all = [
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    ]
+}
+
+extension Quantity<[String]> {
+    static let targets = Quantity(
+        expected: "names among \(TrainingRecipe.Adapter.all.joined(separator: ", "))"
+    ) { text in
+        let names = text.split(separator: ",").map { $0.filter { $0 != " " } }
+        let known = TrainingRecipe.Adapter.all
+        guard !names.isEmpty, Set(names).count == names.count,
+            names.allSatisfy(known.contains)
+        else { return nil }
+        return known.filter(names.contains)
     }
 }
 

@@ -14,8 +14,10 @@ extension TrainingRecipe {
     ///   key hides what follows it.
     package init(parsing text: String, file: String) throws(Refusals) {
         var reader = FieldReader(file: file, fields: RecipeField.all)
-        reader.scan(
-            try composeYAML(text, file: file, of: "a training recipe (llm, output, prompt, …)"))
+        let root = try composeYAML(
+            text, file: file, of: "a training recipe (llm, output, prompt, …)")
+        let tasks = try RecipeTasks(root, file: file)
+        reader.scan(tasks.rest)
 
         let architecture = reader.value(RecipeFields.architecture)
         let llm = reader.llm(architecture)
@@ -29,7 +31,10 @@ extension TrainingRecipe {
         let projectorWidth = reader.projectorWidth(architecture)
         let softPrompt = reader.softPrompt(architecture)
         let frozen = reader.frozen(softPrompt: softPrompt)
-        let data = reader.data()
+        let adapter = reader.adapter(architecture)
+        let llmAdapter = reader.optional(RecipeFields.llmAdapter)
+        let precision = reader.value(RecipeFields.precision)
+        let data = reader.data(tasks.all)
         let batchTokens = reader.value(RecipeFields.batchTokens)
         let accumulation = reader.value(RecipeFields.accumulation)
         let length = reader.length()
@@ -41,7 +46,9 @@ extension TrainingRecipe {
         let patience = reader.optional(RecipeFields.patience)
         let threads = reader.optional(RecipeFields.threads)
 
-        guard reader.refusals.isEmpty, let architecture, let output, let prompt, let start,
+        reader.refuseWhatAdaptersLack(architecture, hasTasks: tasks.all != nil, start: start)
+        guard reader.refusals.isEmpty, let precision, let architecture, let output, let prompt,
+            let start,
             let stored,
             let data, let batchTokens, let accumulation, let length, let optimizer,
             let labelSmoothing, let dropout, let seed, let interval
@@ -50,7 +57,8 @@ extension TrainingRecipe {
             llm: llm, output: output, prompt: prompt, architecture: architecture, fusion: fusion,
             promptEmbedding: promptEmbedding, start: start, stored: stored, tokenizer: tokenizer,
             projectorWidth: projectorWidth, softPrompt: softPrompt ?? 0, isFrozen: frozen,
-            data: data, batchTokens: batchTokens,
+            adapter: adapter, llmAdapter: llmAdapter, precision: precision, data: data,
+            batchTokens: batchTokens,
             accumulation: accumulation, length: length, optimizer: optimizer,
             labelSmoothing: labelSmoothing, dropout: dropout, seed: UInt64(seed),
             validationInterval: interval, patience: patience, threads: threads)
@@ -86,6 +94,9 @@ extension FieldReader {
                     found: "cross_attention")
             }
             return given ?? .add
+        case .adapter, .llmLayers:
+            refuseIfGiven(RecipeFields.fusion, unless: "states are projected")
+            return nil
         case .wholeT5, .wholeGPT2, nil:
             refuseIfGiven(RecipeFields.fusion, unless: Self.hasLLM)
             return nil
@@ -111,8 +122,9 @@ extension FieldReader {
         let sizes = sizes()
         if let llmLayers {
             refuseIfGiven(RecipeFields.checkpoint, unless: "start.llm_layers is left out")
-            if architecture != .t5Decoder {
-                refuseIfGiven(RecipeFields.llmLayers, unless: "architecture is t5_decoder")
+            if architecture != .t5Decoder, architecture != .llmLayers {
+                refuseIfGiven(
+                    RecipeFields.llmLayers, unless: "architecture is t5_decoder or llm_layers")
             }
             refuseSizes(unless: "start.llm_layers is left out")
             return .llmLayers(llmLayers)
@@ -120,6 +132,9 @@ extension FieldReader {
         if let checkpoint {
             refuseSizes(unless: "start.checkpoint is left out")
             return .checkpoint(checkpoint)
+        }
+        if architecture == .adapter {
+            refuseSizes(unless: "architecture is another than adapter")
         }
         if let architecture, architecture.readsByItself, text(of: RecipeFields.tokenizer) == nil {
             refuse(
@@ -193,15 +208,14 @@ extension FieldReader {
         return true
     }
 
-    fileprivate mutating func data() -> TrainingRecipe.Data? {
-        let train = value(RecipeFields.train)
-        let validation = value(RecipeFields.validation)
+    fileprivate mutating func data(_ tasks: [TrainingRecipe.Task]?) -> TrainingRecipe.Data? {
+        let tasks = tasks ?? ownTask().map { [$0] }
         let sourceField = value(RecipeFields.sourceField)
         let targetField = value(RecipeFields.targetField)
         let sourceTokens = value(RecipeFields.sourceTokens)
         let targetTokens = value(RecipeFields.targetTokens)
         let cache = optional(RecipeFields.cache)
-        guard let train, let validation, let sourceField, let targetField, let sourceTokens,
+        guard let tasks, let sourceField, let targetField, let sourceTokens,
             let targetTokens
         else { return nil }
         if sourceField == targetField {
@@ -210,9 +224,17 @@ extension FieldReader {
                 found: targetField)
         }
         return TrainingRecipe.Data(
-            train: train, validation: validation, sourceField: sourceField,
-            targetField: targetField, sourceTokens: sourceTokens, targetTokens: targetTokens,
+            tasks: tasks, sourceField: sourceField, targetField: targetField,
+            sourceTokens: sourceTokens, targetTokens: targetTokens,
             cache: cache)
+    }
+
+    private mutating func ownTask() -> TrainingRecipe.Task? {
+        let train = value(RecipeFields.train)
+        let validation = value(RecipeFields.validation)
+        guard let train, let validation else { return nil }
+        return TrainingRecipe.Task(
+            name: "pairs", train: train, validation: validation, share: 1, decoderPrompt: nil)
     }
 
     fileprivate mutating func length() -> TrainingRecipe.Length? {

@@ -23,6 +23,11 @@ package struct TrainingRecipe: Sendable, Equatable {
     package let softPrompt: Int
     /// Whether the checkpoint stays as it is and the soft prompt alone is trained.
     package let isFrozen: Bool
+    /// What is trained beside the LLM's own matrices, for `adapter` and `llm_layers`.
+    package let adapter: Adapter?
+    /// An adapter that the LLM reads with, relative to the models folder; nil for none.
+    package let llmAdapter: String?
+    package let precision: Precision
     package let data: Data
     /// Source and target tokens of a batch.
     package let batchTokens: Int
@@ -51,7 +56,14 @@ extension TrainingRecipe {
         case wholeT5 = "whole_t5"
         /// A GPT-2 that reads by itself, without a large model.
         case wholeGPT2 = "whole_gpt2"
+        /// A low-rank adapter of the LLM, which reads and writes.
+        case adapter
+        /// Some of the LLM's own layers under an adapter, which write upon the keys and values that
+        /// the reading left in them.
+        case llmLayers = "llm_layers"
 
+        /// Whether low-rank matrices beside those of the LLM are trained.
+        package var isAdapter: Bool { self == .adapter || self == .llmLayers }
         package var readsByItself: Bool { self == .wholeT5 || self == .wholeGPT2 }
         package var isGPT2: Bool { self == .gpt2 || self == .wholeGPT2 }
     }
@@ -82,6 +94,27 @@ extension TrainingRecipe {
         case llmLayers([Int])
     }
 
+    /// Low-rank matrices beside the LLM's own (Hu et al. 2021, arXiv 2106.09685).
+    package struct Adapter: Sendable, Equatable {
+        package let rank: Int
+        package let alpha: Double
+        /// Divides alpha by the root of the rank in place of the rank (arXiv 2312.03732).
+        package let isRankStabilized: Bool
+        /// Such as `q_proj`.
+        package let targets: [String]
+
+        /// What the product of the two matrices is multiplied by.
+        package var scale: Double {
+            alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
+        }
+    }
+
+    /// What the operands of products are rounded to.
+    package enum Precision: String, Sendable, CaseIterable {
+        case float32
+        case bfloat16
+    }
+
     package struct Sizes: Sendable, Equatable {
         package let width: Int
         package let headWidth: Int
@@ -95,8 +128,8 @@ extension TrainingRecipe {
 
     /// JSON Lines of pairs. Paths are from the working folder.
     package struct Data: Sendable, Equatable {
-        package let train: String
-        package let validation: String
+        /// Not empty; one without a cue unless the recipe has `tasks`.
+        package let tasks: [Task]
         package let sourceField: String
         package let targetField: String
         /// Longer prompts are cut off.
@@ -105,6 +138,21 @@ extension TrainingRecipe {
         package let targetTokens: Int
         /// Folder of the LLM's states. Nil: beside the output, for as long as training lasts.
         package let cache: String?
+
+        /// Of the first task.
+        package var train: String { tasks.first?.train ?? "" }
+        package var validation: String { tasks.first?.validation ?? "" }
+    }
+
+    /// The pairs of one of several tasks that are learned together.
+    package struct Task: Sendable, Equatable {
+        package let name: String
+        package let train: String
+        package let validation: String
+        /// Of the pairs of a pass, in proportion to the other tasks'.
+        package let share: Double
+        /// What the decoder is given before it writes: the `decoder_prompt` of the job types to come.
+        package let decoderPrompt: String?
     }
 
     /// At least one is set; the first one met ends the training.

@@ -66,7 +66,7 @@ package enum SLMFolder {
     }
 
     /// Both are inside the models folder.
-    private static func relativePath(from folder: String, to target: String) -> String {
+    static func relativePath(from folder: String, to target: String) -> String {
         folder.split(separator: "/").map { _ in "../" }.joined() + target
     }
 }

@@ -104,6 +104,61 @@ private func refusals(_ text: String) -> [String] {
         #expect(found.contains { $0.contains(expected) }, "\(found)")
     }
 
+    private let adapter = """
+        llm: llm
+        output: adapter
+        prompt: "{document}"
+        architecture: adapter
+        length: {steps: 1}
+
+        """
+
+    @Test func severalTasksAreReadWithTheirSharesAndCues() throws {
+        let recipe = try TrainingRecipe(
+            parsing: adapter + """
+                adapter: {rank: 4, alpha: 10, targets: "v_proj, q_proj"}
+                tasks:
+                  short: {train: a.jsonl, validation: b.jsonl, share: 2.5}
+                  italian: {train: c.jsonl, validation: d.jsonl, decoder_prompt: "<|x|>It\\n"}
+                """, file: "recipe.yaml")
+        #expect(recipe.adapter?.scale == 5)
+        #expect(recipe.adapter?.targets == ["q_proj", "v_proj"])
+        #expect(recipe.data.tasks.map(\.name) == ["short", "italian"])
+        #expect(recipe.data.tasks.map(\.share) == [2.5, 1])
+        #expect(recipe.data.tasks.map(\.decoderPrompt) == [nil, "<|x|>It\n"])
+    }
+
+    @Test(arguments: [
+        ("tasks: {}", "expected tasks to be tasks by name"),
+        ("tasks: {a: {train: x}}", "expected tasks.a.validation to be"),
+        ("tasks: {a: {train: x, validation: y, shares: 1}}", "did you mean share?"),
+        (
+            "tasks: {a: {train: x, validation: y}}\ndata: {train: z}",
+            "expected data.train to be left out unless tasks is left out"
+        ),
+        ("data: {train: x, validation: y}\nadapter: {targets: q}", "expected adapter.targets"),
+        (
+            "data: {train: x, validation: y}\nregularization: {dropout: 0.1}",
+            "expected regularization.dropout to be left out"
+        ),
+    ])
+    func whatAnAdapterCannotHaveIsRefused(_ more: String, _ expected: String) {
+        let found = refusals(adapter + more)
+        #expect(found.contains { $0.contains(expected) }, "\(found)")
+    }
+
+    @Test func aCutNamesItsLayersAndNothingElseHasAnAdapter() {
+        let cut = adapter.replacing("architecture: adapter", with: "architecture: llm_layers")
+        let data = "data: {train: x, validation: y}"
+        #expect(
+            refusals(cut + data).contains { $0.contains("expected start.llm_layers to be given") })
+        #expect(refusals(cut + data + "\nstart: {llm_layers: '0, 3'}").isEmpty)
+        #expect(
+            refusals(smallest + "\nadapter: {rank: 3}").contains {
+                $0.contains("expected adapter.rank to be left out unless architecture is adapter")
+            })
+    }
+
     @Test func whatIsMissingIsNamed() {
         let found = refusals("llm: llm")
         for field in ["output", "prompt", "data.train", "data.validation", "length.steps"] {
@@ -122,6 +177,15 @@ private func refusals(_ text: String) -> [String] {
 
 @Suite struct ShippedRecipeTests {
     private let folder = Fixtures.folder + "/../../jobs/recipes"
+
+    @Test(arguments: ["adapter", "cut-summarize", "cut-it", "cut-fr", "cut-de"])
+    func isOfTheLLMThatTheAdapterIsOf(_ name: String) throws {
+        let recipe = try TrainingRecipe(file: "\(folder)/\(name).yaml")
+        #expect(
+            recipe.llm == "SmolLM2-135M-Instruct" && recipe.prompt == PromptTemplate("{document}"))
+        #expect(recipe.data.tasks.allSatisfy { $0.decoderPrompt?.hasSuffix("\n") == true })
+        #expect(recipe.llmAdapter == (name == "adapter" ? nil : "smollm2-adapter"))
+    }
 
     @Test(arguments: ["slm-summarize", "slm-it"])
     func isOfTheJobTypeThatItMakesAModelFor(_ name: String) throws {

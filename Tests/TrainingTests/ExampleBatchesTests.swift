@@ -47,4 +47,21 @@ import Testing
         let mean = batches.reduce(0) { $0 + spread($1) } / batches.count
         #expect(mean < 4, "targets of a batch differ by \(mean) tokens of 1 to 40")
     }
+
+    /// Passes are made by the shares, and in the long run leave nothing out.
+    @Test func tasksHaveTheirShares() {
+        let examples = (0..<130).map {
+            TrainingExample(source: [1, 2], target: [Int32($0)], task: $0 < 100 ? 0 : 1)
+        }
+        let batches = ExampleBatches(examples, tokensPerBatch: 20, seed: 5, shares: [1, 1])
+        var times = [Int](repeating: 0, count: examples.count)
+        for epoch in 0..<20 {
+            let pass = batches.batches(epoch: epoch).flatMap(\.self)
+            #expect(Set(pass).count == pass.count)
+            #expect(pass.count { $0 < 100 } == 30)
+            #expect(pass.count { $0 >= 100 } == 30)
+            for index in pass { times[index] += 1 }
+        }
+        #expect(times.allSatisfy { $0 > 0 }, "\(times)")
+    }
 }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Inference
+import Settings
 import TestSupport
 import Testing
 
@@ -32,7 +33,8 @@ struct GoldenGradients: Decodable {
     @Test(
         arguments: Fixtures.goldens + [
             "hybrid-t5-add+replace", "hybrid-gpt2-add+slm", "t5-v1.1+soft-prompt",
-            "hybrid-gpt2-add+soft-prompt",
+            "hybrid-gpt2-add+soft-prompt", "llama", "llama+adapter", "llama+layers",
+            "llama+layers+reading",
         ])
     func gradientsAreThoseOfPyTorch(name: String) throws {
         let golden = try GoldenGradients.load(name)
@@ -71,6 +73,7 @@ struct GoldenTrainee {
     let store: ParameterStore
     let sources: [[Int32]]
     let targets: [[Int32]]
+    private let cues: [[Int32]]
     private let states: FloatBuffer?
     private let embeddings: FloatBuffer?
 
@@ -80,9 +83,18 @@ struct GoldenTrainee {
         let (name, change) = (parts[0], parts.dropFirst().first)
         let cases = try Golden.load(name).cases.prefix(3)
         sources = cases.map(\.inputIds)
-        targets = cases.enumerated().map { $1.greedyIds.prefix(5 + 3 * $0) + [1] }
+        let end: Int32 = name == "llama" ? 2 : 1
+        targets = cases.enumerated().map { $1.greedyIds.prefix(5 + 3 * $0) + [end] }
+        cues = cases.map { _ in change == "layers" ? [7, 300] : [] }
+        let reading = parts.contains("reading") ? Fixtures.path("lora/stabilized") : nil
         let folder = Fixtures.path("golden/\(name)")
         let llm = try ModelFolder(path: folder + "/llm")
+        guard name != "llama" else {
+            (model, store) = try Self.rotary(
+                llm, change, reading: ModelFolder(path: llm.path, adapter: reading))
+            (states, embeddings) = (nil, nil)
+            return
+        }
         guard name.hasPrefix("hybrid"), change != "soft-prompt" else {
             let alone =
                 name.hasPrefix("hybrid") ? try ModelFolder(path: folder + "/slm") : llm
@@ -123,6 +135,37 @@ struct GoldenTrainee {
         embeddings = vectors
     }
 
+    /// Whole, under the adapter of lora/plain, or two of its layers under that.
+    private static func rotary(
+        _ folder: ModelFolder, _ change: String?, reading: ModelFolder
+    ) throws -> (TrainableModel, ParameterStore) {
+        guard case .rotary(let configuration) = folder.configuration else {
+            throw UntrainableModel(path: folder.path, what: folder.configuration.name)
+        }
+        let shape = try RotaryShape(
+            reading, configuration,
+            adapter: change.map { _ in
+                AdapterShape(
+                    rank: 4, scale: 2, targets: Set(TrainingRecipe.Adapter.all))
+            }, writingLayers: change == "layers" ? [0, 2] : nil)
+        let model = TrainableModel(Design(decoder: .rotary(shape), projection: nil))
+        let adapter = try WeightFile(path: Fixtures.path("lora/plain/adapter_model.safetensors"))
+        let tensors = try NamedTensor.all(in: change == nil ? folder.weights : adapter)
+        for tensor in tensors where tensor.name.hasSuffix(".q_proj.weight") {
+            tensor.values.withFloats { for index in $0.indices { $0[index] *= 0.25 } }
+        }
+        let store = try ParameterStore(model.layout, tensors: tensors, path: "golden") {
+            parameter, floats in
+            let isUnadapted = parameter.name.hasPrefix(RotaryNames.unadapted)
+            let name = parameter.name.dropFirst(isUnadapted ? RotaryNames.unadapted.count : 0)
+            try (isUnadapted ? folder : reading).weights
+                .tensor(String(name), shape: parameter.shape).read(into: floats)
+            guard parameter.name.hasSuffix(".q_proj.weight") else { return }
+            for index in floats.indices { floats[index] *= 0.25 }
+        }
+        return (model, store)
+    }
+
     private static func store(
         _ model: TrainableModel, in files: [WeightFile], and more: NamedTensor? = nil
     ) throws -> ParameterStore {
@@ -139,13 +182,14 @@ struct GoldenTrainee {
         let workspace = Workspace()
         return workspace.scope {
             let tape = Tape(
-                values: store.values, gradients: gradients, workspace: workspace,
-                dropout: dropout, isTraining: isTraining)
+                values: store.values, gradients: gradients, base: store.base,
+                workspace: workspace, dropout: dropout, isTraining: isTraining)
             let width = model.design.projection?.encoderWidth ?? 1
             let scale = 1 / Float(targets.joined().count)
             let sum = model.loss(
                 .init(
-                    sources: sources, targets: targets, states: states?.rows(width: width),
+                    sources: sources, cues: cues, targets: targets,
+                    states: states?.rows(width: width),
                     embeddings: embeddings?.rows(width: width)),
                 labelSmoothing: 0.1, scale: scale, tape)
             tape.backward()

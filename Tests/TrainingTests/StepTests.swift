@@ -11,7 +11,10 @@ import Testing
 
     /// Each tensor's slope along a random direction, by the loss on both sides of where it is, with
     /// the same elements dropped out.
-    @Test(arguments: ["hybrid-t5-cross", "hybrid-t5-add", "hybrid-gpt2-add", "t5-v1.1"])
+    @Test(arguments: [
+        "hybrid-t5-cross", "hybrid-t5-add", "hybrid-gpt2-add", "t5-v1.1", "llama", "llama+adapter",
+        "llama+layers", "llama+layers+reading",
+    ])
     func gradientsAreFiniteDifferences(name: String) throws {
         let model = try GoldenTrainee(name)
         var random = SeededRandom(seed: Self.seed)

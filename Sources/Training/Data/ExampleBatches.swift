@@ -7,23 +7,39 @@ package struct ExampleBatches: Sendable {
     private let targets: [Int]
     private let tokensPerBatch: Int
     private let seed: UInt64
+    /// Of each task: its examples, and how many of them a pass takes.
+    private let tasks: [(examples: [Int], taken: Int)]
 
     /// Batches whose examples are sorted by length together: enough that lengths agree, few enough
     /// that an epoch is still in random order.
     private static let batchesPerBucket = 64
 
-    /// - Parameter tokensPerBatch: source and target tokens; a longer example is a batch alone.
-    package init(_ examples: [TrainingExample], tokensPerBatch: Int, seed: UInt64) {
+    /// - Parameters:
+    ///   - tokensPerBatch: source and target tokens; a longer example is a batch alone.
+    ///   - shares: of each task in a pass. A pass is as long as it can be without taking an example
+    ///     twice; what it leaves out, the next ones take. Nil: all examples of all tasks.
+    package init(
+        _ examples: [TrainingExample], tokensPerBatch: Int, seed: UInt64, shares: [Double]? = nil
+    ) {
+        let groups = Dictionary(grouping: examples.indices) { examples[$0].task }
+            .sorted { $0.key < $1.key }
+        let shares = groups.map { group in
+            shares.map { $0[group.key] } ?? Double(group.value.count)
+        }
+        let length = zip(groups, shares).map { Double($0.value.count) / $1 }.min() ?? 0
+        tasks = zip(groups, shares).map { group, share in
+            (group.value, max(1, Int((length * share).rounded(.down))))
+        }
         tokens = examples.map(\.tokens)
         targets = examples.map(\.target.count)
         self.tokensPerBatch = tokensPerBatch
         self.seed = seed
     }
 
-    /// The batches of one pass over all examples, as indices; each occurs once.
+    /// The batches of one pass over all examples, as indices; each occurs once at most.
     package func batches(epoch: Int) -> [[Int]] {
         var random = SplitMix64(seed: seed ^ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
-        let order = tokens.indices.shuffled(using: &random)
+        let order = examples(epoch: epoch).shuffled(using: &random)
         var batches: [[Int]] = []
         var bucket: [Int] = []
         var size = 0
@@ -37,6 +53,26 @@ package struct ExampleBatches: Sendable {
         }
         batches += cut(bucket)
         return batches.shuffled(using: &random)
+    }
+
+    /// Those of a pass: of each task as many as its share, from an endless row of shuffled rounds.
+    private func examples(epoch: Int) -> [Int] {
+        tasks.enumerated().flatMap { number, task -> [Int] in
+            let count = task.examples.count
+            guard task.taken < count else { return task.examples }
+            func round(_ round: Int) -> [Int] {
+                let key = seed ^ UInt64(number + 1) << 48 ^ UInt64(round) << 32
+                var random = SplitMix64(seed: key)
+                return task.examples.shuffled(using: &random)
+            }
+            let first = epoch * task.taken
+            let start = round(first / count).dropFirst(first % count).prefix(task.taken)
+            // Where the round ends within the pass, those of the next one that it has not had.
+            guard start.count < task.taken else { return Array(start) }
+            let had = Set(start)
+            let next = round(first / count + 1).lazy.filter { !had.contains($0) }
+            return Array(start) + next.prefix(task.taken - start.count)
+        }
     }
 
     private func cut(_ bucket: [Int]) -> [[Int]] {

@@ -12,6 +12,12 @@ package struct ExampleReader: Sendable {
         package var truncated = 0
         /// Pairs left out because their target was too long.
         package var leftOut = 0
+
+        mutating func add(_ other: Examples) {
+            examples += other.examples
+            truncated += other.truncated
+            leftOut += other.leftOut
+        }
     }
 
     private let recipe: TrainingRecipe
@@ -38,6 +44,24 @@ package struct ExampleReader: Sendable {
     ///
     /// - Throws: `Refusals` that name each line that is no pair, and nothing of its text.
     package func read(_ path: String) throws -> Examples {
+        try read(path, task: 0, cue: [])
+    }
+
+    /// The pairs of all tasks, one task's after the other's.
+    ///
+    /// - Parameter file: of a task's pairs.
+    package func read(_ file: (TrainingRecipe.Task) -> String) throws -> Examples {
+        var all = Examples()
+        for (number, task) in recipe.data.tasks.enumerated() {
+            let cue =
+                task.decoderPrompt.map { outputTokenizer.encode([.template($0)], ends: .none) }
+                ?? []
+            all.add(try read(file(task), task: number, cue: cue))
+        }
+        return all
+    }
+
+    private func read(_ path: String, task: Int, cue: [Int32]) throws -> Examples {
         let bytes: Data
         do {
             bytes = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
@@ -59,7 +83,9 @@ package struct ExampleReader: Sendable {
             let text = bytes[start..<end]
             guard text.contains(where: { !" \t\r".utf8.contains($0) }) else { continue }
             do throws(Refusals) {
-                add(try pair(text, file: path, line: line), to: &result, suffix: suffix)
+                add(
+                    try pair(text, file: path, line: line), to: &result, suffix: suffix,
+                    task: task, cue: cue)
             } catch {
                 refusals += error.all
             }
@@ -78,7 +104,8 @@ package struct ExampleReader: Sendable {
     }
 
     private func add(
-        _ pair: (source: String, target: String), to result: inout Examples, suffix: [Int32]
+        _ pair: (source: String, target: String), to result: inout Examples, suffix: [Int32],
+        task: Int, cue: [Int32]
     ) {
         var target = outputTokenizer.encode([.document(pair.target)], ends: .closing)
         if target.last != endID { target.append(endID) }
@@ -96,7 +123,8 @@ package struct ExampleReader: Sendable {
             source = Array(source.prefix(limit - suffix.count)) + suffix
             result.truncated += 1
         }
-        result.examples.append(TrainingExample(source: source, target: target))
+        result.examples.append(
+            TrainingExample(source: source, cue: cue, target: target, task: task))
     }
 
     private func pair(

@@ -2,12 +2,18 @@ internal import Inference
 
 /// softmax(q kᵀ · scale + bias) v of every head, each document's queries with its own keys.
 struct Attention {
+    /// Of queries.
     let heads: Int
     let headWidth: Int
     var scale: Float = 1
+    /// A query sees as many keys as stand before the last queries and its own: with keys of its
+    /// document's prompt before them, all of those.
     var isCausal = false
+    /// Neighbouring heads of queries that share a head of keys and values.
+    var group = 1
 
-    /// Queries, keys and values [tokens, heads · headWidth] of documents below each other.
+    /// Queries [tokens, heads · headWidth], keys and values [tokens, heads / group · headWidth] of
+    /// documents below each other.
     struct Operands {
         let queries: Rows
         let keys: Rows
@@ -33,17 +39,17 @@ struct Attention {
             $0 + heads * $1.0.count * $1.1.count
         }
         let saved = Probabilities(rows: tape.rows(1, total), place: tape.dropout.place())
-        eachHead(documents, saved) { queries, keys, columns, head, first, scores in
-            Products.multiply(
-                operands.queries.rows(queries).columns(columns), .plain,
-                operands.keys.rows(keys).columns(columns), .transposed, into: scores)
+        eachHead(documents, saved) { part, scores in
+            tape.multiply(
+                operands.queries.rows(part.queries).columns(part.columns), .plain,
+                operands.keys.rows(part.keys).columns(part.shared), .transposed, into: scores)
             Gradients.softmax(
-                scores, scale: scale, bias: bias?.values(head: head), isCausal: isCausal)
+                scores, scale: scale, bias: bias?.values(head: part.head), isCausal: isCausal)
             tape.workspace.scope {
-                Products.multiply(
-                    dropped(scores, saved, first, tape), .plain,
-                    operands.values.rows(keys).columns(columns), .plain,
-                    into: mixed.rows(queries).columns(columns))
+                tape.multiply(
+                    dropped(scores, saved, part.first, tape), .plain,
+                    operands.values.rows(part.keys).columns(part.shared), .plain,
+                    into: mixed.rows(part.queries).columns(part.columns))
             }
         }
         return saved
@@ -54,35 +60,46 @@ struct Attention {
         _ operands: Operands, _ documents: Documents, _ saved: Probabilities,
         bias: RelativeBiases?, from gradient: Rows, into result: Operands, _ tape: Tape
     ) {
-        eachHead(documents, saved) { queries, keys, columns, head, first, probabilities in
+        eachHead(documents, saved) { part, probabilities in
             tape.workspace.scope {
-                let outer = gradient.rows(queries).columns(columns)
-                Products.multiply(
-                    dropped(probabilities, saved, first, tape), .transposed, outer, .plain,
-                    into: result.values.rows(keys).columns(columns))
-                let scores = tape.rows(queries.count, keys.count)
-                Products.multiply(
-                    outer, .plain, operands.values.rows(keys).columns(columns), .transposed,
-                    into: scores)
-                tape.dropout.apply(scores, place: saved.place, first: first, into: scores)
+                // The first of the heads that share keys writes their gradient, the others add.
+                let adds = part.head % group != 0
+                let outer = gradient.rows(part.queries).columns(part.columns)
+                tape.multiply(
+                    dropped(probabilities, saved, part.first, tape), .transposed, outer, .plain,
+                    into: result.values.rows(part.keys).columns(part.shared), accumulate: adds)
+                let scores = tape.rows(part.queries.count, part.keys.count)
+                tape.multiply(
+                    outer, .plain, operands.values.rows(part.keys).columns(part.shared),
+                    .transposed, into: scores)
+                tape.dropout.apply(scores, place: saved.place, first: part.first, into: scores)
                 Gradients.softmaxBackward(probabilities, scores, scale: scale)
-                bias?.add(scores, head: head)
-                Products.multiply(
-                    scores, .plain, operands.keys.rows(keys).columns(columns), .plain,
-                    into: result.queries.rows(queries).columns(columns))
-                Products.multiply(
-                    scores, .transposed, operands.queries.rows(queries).columns(columns), .plain,
-                    into: result.keys.rows(keys).columns(columns))
+                bias?.add(scores, head: part.head)
+                tape.multiply(
+                    scores, .plain, operands.keys.rows(part.keys).columns(part.shared), .plain,
+                    into: result.queries.rows(part.queries).columns(part.columns))
+                tape.multiply(
+                    scores, .transposed,
+                    operands.queries.rows(part.queries).columns(part.columns), .plain,
+                    into: result.keys.rows(part.keys).columns(part.shared), accumulate: adds)
             }
         }
     }
 
+    /// One head of one document.
+    private struct Part {
+        let queries: Range<Int>
+        let keys: Range<Int>
+        let head: Int
+        /// Its channels among those of queries, and of keys and values.
+        let columns: Range<Int>
+        let shared: Range<Int>
+        /// Where its probabilities begin.
+        let first: Int
+    }
+
     private func eachHead(
-        _ documents: Documents, _ saved: Probabilities,
-        _ body: (
-            _ queries: Range<Int>, _ keys: Range<Int>, _ columns: Range<Int>, _ head: Int,
-            _ first: Int, _ scores: Rows
-        ) -> Void
+        _ documents: Documents, _ saved: Probabilities, _ body: (Part, _ scores: Rows) -> Void
     ) {
         var first = 0
         for (queries, keys) in zip(documents.queries, documents.keys) {
@@ -90,8 +107,13 @@ struct Attention {
                 let scores = Rows(
                     base: saved.rows.base + first, count: queries.count, width: keys.count,
                     stride: keys.count)
+                let shared = head / group
                 body(
-                    queries, keys, head * headWidth..<(head + 1) * headWidth, head, first, scores)
+                    Part(
+                        queries: queries, keys: keys, head: head,
+                        columns: head * headWidth..<(head + 1) * headWidth,
+                        shared: shared * headWidth..<(shared + 1) * headWidth, first: first),
+                    scores)
                 first += queries.count * keys.count
             }
         }

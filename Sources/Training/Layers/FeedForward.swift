@@ -1,8 +1,12 @@
 internal import Inference
 
-/// outer( f(inner x) ), f one of relu, gelu and gated gelu.
+/// outer( f(inner x) ), f one of relu, gelu, gated gelu and gated silu.
 struct FeedForward {
-    enum Activation { case relu, gelu, gatedGelu }
+    enum Activation {
+        case relu, gelu, gatedGelu, gatedSilu
+
+        var isGated: Bool { self == .gatedGelu || self == .gatedSilu }
+    }
 
     let residual: Residual
     /// Gate and up projection below each other where it is gated.
@@ -23,6 +27,7 @@ struct FeedForward {
             switch activation {
             case .relu: active.applyRelu()
             case .gelu, .gatedGelu: Gradients.gelu(left, up: right, into: active)
+            case .gatedSilu: Gradients.gatedSilu(left, up: right ?? left, into: active)
             }
             let place = tape.dropout.place()
             if dropsInner { tape.dropout.apply(to: active, place: place) }
@@ -40,6 +45,12 @@ struct FeedForward {
                     let (dLeft, dRight) = halves(dBefore)
                     Gradients.geluBackward(
                         left, up: right, from: dActive, into: dLeft, up: dRight)
+                case .gatedSilu:
+                    dBefore = tape.rows(normed.count, inner.width)
+                    let (dLeft, dRight) = halves(dBefore)
+                    Gradients.gatedSiluBackward(
+                        left, up: right ?? left, from: dActive, into: dLeft,
+                        up: dRight ?? dLeft)
                 }
                 inner.backward(normed, from: dBefore, into: dNormed, tape)
             }
@@ -47,7 +58,7 @@ struct FeedForward {
     }
 
     private func halves(_ rows: Rows) -> (Rows, Rows?) {
-        guard activation == .gatedGelu else { return (rows, nil) }
+        guard activation.isGated else { return (rows, nil) }
         return (rows.columns(0..<width), rows.columns(width..<2 * width))
     }
 }

@@ -5,20 +5,31 @@ struct Linear {
     private let weight: Weight
     private let bias: Weight?
     private let isTransposed: Bool
+    /// What a low-rank adapter adds.
+    private let delta: LowRank?
 
-    init(_ weight: Weight, bias: Weight? = nil, isTransposed: Bool = false) {
+    init(
+        _ weight: Weight, bias: Weight? = nil, isTransposed: Bool = false, delta: LowRank? = nil
+    ) {
+        self.delta = delta
         self.weight = weight
         self.bias = bias
         self.isTransposed = isTransposed
     }
 
+    /// The same matrix under another adapter.
+    func with(_ delta: LowRank?) -> Linear {
+        Linear(weight, bias: bias, isTransposed: isTransposed, delta: delta)
+    }
+
     var width: Int { isTransposed ? weight.columns : weight.rows }
 
     func forward(_ x: Rows, into y: Rows, accumulate: Bool = false, _ tape: Tape) {
-        Products.multiply(
+        tape.multiply(
             x, .plain, tape.value(weight), isTransposed ? .plain : .transposed, into: y,
             accumulate: accumulate)
         if let bias { y.add(toEach: tape.value(bias)) }
+        delta?.forward(x, addingTo: y, tape)
     }
 
     /// - Parameter dx: written, or added to with `accumulate`; nil where nothing before it learns.
@@ -27,14 +38,15 @@ struct Linear {
     ) {
         if !weight.isFrozen {
             let (left, right) = isTransposed ? (x, dy) : (dy, x)
-            Products.multiply(
+            tape.multiply(
                 left, .transposed, right, .plain, into: tape.gradient(weight), accumulate: true)
             if let bias { tape.gradient(bias).addSum(of: dy) }
         }
         if let dx {
-            Products.multiply(
+            tape.multiply(
                 dy, .plain, tape.value(weight), isTransposed ? .transposed : .plain, into: dx,
                 accumulate: accumulate)
         }
+        delta?.backward(x, from: dy, addingTo: dx, tape)
     }
 }

@@ -26,16 +26,16 @@ struct ResponseLoss {
             tape.workspace.scope {
                 let rows = hidden.value.rows(part)
                 let logits = tape.rows(part.count, weight.rows)
-                Products.multiply(rows, .plain, head, .transposed, into: logits, scale: scale)
+                tape.multiply(rows, .plain, head, .transposed, into: logits, scale: scale)
                 total += Gradients.crossEntropy(
                     logits, targets: targets[part], smoothing: settings.labelSmoothing,
                     scale: settings.scale, losses: tape.rows(1, part.count))
                 guard tape.isTraining else { return }
-                Products.multiply(
+                tape.multiply(
                     logits, .plain, head, .plain, into: hidden.gradient.rows(part), scale: scale,
                     accumulate: true)
                 guard !weight.isFrozen else { return }
-                Products.multiply(
+                tape.multiply(
                     logits, .transposed, rows, .plain, into: tape.gradient(weight), scale: scale,
                     accumulate: true)
             }

@@ -6,6 +6,7 @@ package struct Design: Sendable {
     package enum Decoder: Sendable {
         case t5(T5Shape)
         case gpt2(GPT2Configuration, vocabularyRows: Int)
+        case rotary(RotaryShape)
     }
 
     /// The way from the frozen LLM to the decoder.
@@ -53,6 +54,7 @@ package struct Design: Sendable {
         switch decoder {
         case .t5(let shape): shape.configuration.modelWidth
         case .gpt2(let configuration, _): configuration.width
+        case .rotary(let shape): shape.configuration.width
         }
     }
 }
@@ -131,9 +133,12 @@ extension Design.Decoder {
             let table = try folder.weights.tensor(
                 folder.weights.gpt2Prefix + "wte.weight", shape: [nil, configuration.width])
             self = .gpt2(configuration, vocabularyRows: table.shape[0])
-        case .rotary, .t5gemma:
+        case .rotary(let configuration):
+            self = .rotary(try RotaryShape(folder, configuration, adapter: nil))
+        case .t5gemma:
             throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 or a GPT-2, which can be trained",
+                path: folder.path,
+                expected: "a T5, a GPT-2 or a model of the Llama type, which can be trained",
                 found: folder.configuration.name)
         }
     }

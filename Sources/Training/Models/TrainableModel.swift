@@ -7,6 +7,8 @@ package final class TrainableModel {
     private enum Decoder {
         case t5(embedding: Embedding, encoder: T5Stack?, decoder: T5Stack, startID: Int32)
         case gpt2(GPT2Stack)
+        /// The first reads alone; where there is no second, it writes too.
+        case rotary(RotaryStack, cut: RotaryStack?)
     }
 
     package let design: Design
@@ -37,6 +39,18 @@ package final class TrainableModel {
             let stack = GPT2Stack(configuration, vocabularyRows: rows, in: layout)
             decoder = .gpt2(stack)
             response = ResponseLoss(weight: stack.tokens.table, scale: 1)
+        case .rotary(let shape):
+            let whole = RotaryStack(shape, in: layout)
+            let written =
+                shape.readsAdapted
+                ? whole.unadapted(shape.writingLayers ?? [], in: layout) : whole
+            let adapted = shape.adapter.map {
+                written.adapted(by: $0, layers: shape.writingLayers, in: layout)
+            }
+            decoder =
+                shape.writingLayers == nil
+                ? .rotary(adapted ?? whole, cut: nil) : .rotary(whole, cut: adapted)
+            response = ResponseLoss(weight: whole.head, scale: 1)
         }
         layout.freezes = false
         projector = design.projection.map { ProjectorLayers($0, width: design.width, in: layout) }
@@ -50,6 +64,8 @@ package final class TrainableModel {
     /// Documents below each other, without padding.
     package struct Input {
         package let sources: [[Int32]]
+        /// What the decoder is given before it writes, for a model with rotary positions.
+        package let cues: [[Int32]]
         /// Each ends with the end token.
         package let targets: [[Int32]]
         /// The frozen LLM's states of the sources [tokens, encoderWidth]; nil without a projector.
@@ -58,8 +74,10 @@ package final class TrainableModel {
         package let embeddings: Rows?
 
         package init(
-            sources: [[Int32]], targets: [[Int32]], states: Rows?, embeddings: Rows? = nil
+            sources: [[Int32]], cues: [[Int32]]? = nil, targets: [[Int32]], states: Rows?,
+            embeddings: Rows? = nil
         ) {
+            self.cues = cues ?? sources.map { _ in [] }
             self.sources = sources
             self.targets = targets
             self.states = states
@@ -74,6 +92,12 @@ package final class TrainableModel {
     package func loss(
         _ input: Input, labelSmoothing: Float = 0, scale: Float, _ tape: Tape
     ) -> Double {
+        if case .rotary(let stack, let cut) = decoder {
+            let hidden = rotaryStates(input, stack, cut: cut, tape)
+            return response.add(
+                hidden, targets: input.targets.flatMap(\.self),
+                .init(labelSmoothing: labelSmoothing, scale: scale), tape)
+        }
         let prompts = input.sources.map { design.softPrompt + $0.count }.consecutiveRanges
         let prompt = prompt(input, prompts, tape)
         let hidden: Variable
@@ -91,6 +115,7 @@ package final class TrainableModel {
                 states: (states, prompts), tape)
         case .gpt2(let stack):
             hidden = continuation(of: prompt, prompts, input.targets, stack, tape)
+        case .rotary: preconditionFailure("returned above")
         }
         return response.add(
             hidden, targets: input.targets.flatMap(\.self),
@@ -121,6 +146,7 @@ package final class TrainableModel {
         switch decoder {
         case .t5(let table, _, _, _): table
         case .gpt2(let stack): stack.tokens
+        case .rotary(let stack, _): stack.tokens
         }
     }
 

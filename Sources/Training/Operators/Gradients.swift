@@ -40,7 +40,7 @@ enum Gradients {
     }
 
     /// In place: softmax(scores · scale + bias), where `bias` points at the value for key = query
-    /// of a row of them by key − query. Causal: each query sees the keys up to its own.
+    /// of a row of them by key − query. Causal: the last query sees all keys, each before it one less.
     static func softmax(
         _ scores: Rows, scale: Float, bias: FloatPointer?, isCausal: Bool
     ) {
@@ -49,10 +49,11 @@ enum Gradients {
                 scores.base, scores.stride, scores.count, scores.width, scale, bias, -1)
             return
         }
+        let before = scores.width - scores.count
         for row in 0..<scores.count {
-            kernels.softmax(
-                scores[row], scores.stride, 1, row + 1, scale, bias.map { $0 - row }, -1)
-            (scores[row] + row + 1).update(repeating: 0, count: scores.width - row - 1)
+            let seen = before + row + 1
+            kernels.softmax(scores[row], scores.stride, 1, seen, scale, bias.map { $0 - row }, -1)
+            (scores[row] + seen).update(repeating: 0, count: scores.width - seen)
         }
     }
 
@@ -74,6 +75,21 @@ enum Gradients {
         for row in 0..<x.count {
             kernels.gelu_backward(
                 x[row], up?[row], gradient[row], x.width, dx[row], dUp?[row])
+        }
+    }
+
+    /// out = silu(gate) · up.
+    static func gatedSilu(_ gate: Rows, up: Rows, into out: Rows) {
+        for row in 0..<gate.count { kernels.swiglu(gate[row], up[row], gate.width, out[row]) }
+    }
+
+    /// Writes dGate and dUp.
+    static func gatedSiluBackward(
+        _ gate: Rows, up: Rows, from gradient: Rows, into dGate: Rows, up dUp: Rows
+    ) {
+        for row in 0..<gate.count {
+            kernels.swiglu_backward(
+                gate[row], up[row], gradient[row], gate.width, dGate[row], dUp[row])
         }
     }
 

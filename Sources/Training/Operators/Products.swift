@@ -1,6 +1,9 @@
 internal import COpenBLAS
 internal import Inference
 
+/// What the operands of products are rounded to; sums and all else are float32.
+package enum Precision: Sendable { case float32, bfloat16 }
+
 /// Matrix products by OpenBLAS: unlike at inference, every matrix changes with each step, so
 /// packing ahead does not pay, and both operands come transposed as often as not.
 enum Products {
@@ -16,7 +19,7 @@ enum Products {
     /// c (+)= scale · a · b, either of them transposed.
     static func multiply(
         _ a: Rows, _ aForm: Form = .plain, _ b: Rows, _ bForm: Form = .plain, into c: Rows,
-        scale: Float = 1, accumulate: Bool = false
+        scale: Float = 1, accumulate: Bool = false, _ precision: Precision, _ workspace: Workspace
     ) {
         let (rows, inner) = aForm == .plain ? (a.count, a.width) : (a.width, a.count)
         let (other, columns) = bForm == .plain ? (b.count, b.width) : (b.width, b.count)
@@ -24,6 +27,12 @@ enum Products {
             rows == c.count && columns == c.width && inner == other,
             "[\(rows), \(inner)] · [\(other), \(columns)] into [\(c.count), \(c.width)]")
         guard rows > 0, columns > 0 else { return }
+        if precision == .bfloat16, BFloat16Products.areFast {
+            BFloat16Products.multiply(
+                a, transposed: aForm == .transposed, b, transposed: bForm == .transposed, into: c,
+                scale: scale, accumulate: accumulate, workspace: workspace)
+            return
+        }
         cblas_sgemm(
             CblasRowMajor, aForm.code, bForm.code, Int32(rows), Int32(columns), Int32(inner),
             scale, a.base, Int32(a.stride), b.base, Int32(b.stride), accumulate ? 1 : 0, c.base,

@@ -17,6 +17,8 @@ package struct Weight: Sendable {
     let columns: Int
     /// Nobody reads its gradient.
     let isFrozen: Bool
+    /// It lies among the base weights, which are held once and have no gradients or moments.
+    var isBase = false
 }
 
 /// Gives every tensor of a model its place in the flat arrays.
@@ -24,8 +26,13 @@ package final class ParameterLayout {
     package private(set) var parameters: [Parameter] = []
     /// Floats of each flat array.
     package private(set) var count = 0
+    /// Those of a model that adapters are trained for, in a flat array of their own.
+    package private(set) var baseParameters: [Parameter] = []
+    package private(set) var baseCount = 0
     /// Whether tensors that are placed from now on stay as they are.
     var freezes: Bool
+    /// Whether tensors that are placed from now on lie among the base weights.
+    var placesInBase = false
 
     init(freezes: Bool) { self.freezes = freezes }
 
@@ -33,10 +40,16 @@ package final class ParameterLayout {
     func matrix(
         _ names: [String], _ rows: Int, _ columns: Int, decays: Bool = true
     ) -> Weight {
+        stack(names.map { ($0, rows) }, columns, decays: decays)
+    }
+
+    /// Tensors [rows of each, columns] below each other.
+    func stack(
+        _ parts: [(name: String, rows: Int)], _ columns: Int, decays: Bool = true
+    ) -> Weight {
         let first = place()
-        for name in names { add(name, shape: [rows, columns], decays: decays) }
-        return Weight(
-            range: first..<count, rows: rows * names.count, columns: columns, isFrozen: freezes)
+        for part in parts { add(part.name, shape: [part.rows, columns], decays: decays) }
+        return weight(first, rows: parts.reduce(0) { $0 + $1.rows }, columns)
     }
 
     func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Weight {
@@ -46,21 +59,37 @@ package final class ParameterLayout {
     func vector(_ name: String, _ count: Int) -> Weight {
         let first = place()
         add(name, shape: [count], decays: false)
-        return Weight(
-            range: first..<first + count, rows: 1, columns: count, isFrozen: freezes)
+        return weight(first, rows: 1, count)
+    }
+
+    private func weight(_ first: Int, rows: Int, _ columns: Int) -> Weight {
+        Weight(
+            range: first..<first + rows * columns, rows: rows, columns: columns,
+            isFrozen: freezes || placesInBase, isBase: placesInBase)
     }
 
     /// Where the next one begins: on a cache line.
     private func place() -> Int {
+        if placesInBase {
+            baseCount = (baseCount + 15) / 16 * 16
+            return baseCount
+        }
         count = (count + 15) / 16 * 16
         return count
     }
 
     private func add(_ name: String, shape: [Int], decays: Bool) {
-        let end = count + shape.reduce(1, *)
-        parameters.append(
-            Parameter(
-                name: name, shape: shape, range: count..<end, decays: decays, isFrozen: freezes))
-        count = end
+        let start = placesInBase ? baseCount : count
+        let end = start + shape.reduce(1, *)
+        let parameter = Parameter(
+            name: name, shape: shape, range: start..<end, decays: decays,
+            isFrozen: freezes || placesInBase)
+        if placesInBase {
+            baseParameters.append(parameter)
+            baseCount = end
+        } else {
+            parameters.append(parameter)
+            count = end
+        }
     }
 }

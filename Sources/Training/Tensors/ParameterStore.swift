@@ -10,18 +10,32 @@ package final class ParameterStore: @unchecked Sendable {
     package let values: FloatBuffer
     let mean: FloatBuffer
     let square: FloatBuffer
+    /// The base weights, which stay as they are.
+    package let base: FloatBuffer
 
     /// - Parameters:
+    ///   - base: fills the base weights, each once; nil where the layout has none.
     ///   - tensors: what to start with; those that the model does not train are ignored.
     ///   - path: of where they come from, for errors.
     /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
     package init(
-        _ layout: ParameterLayout, tensors: [NamedTensor], path: String
+        _ layout: ParameterLayout, tensors: [NamedTensor], path: String,
+        base source: ((Parameter, UnsafeMutableBufferPointer<Float>) throws -> Void)? = nil
     ) throws {
+        precondition(layout.baseCount == 0 || source != nil, "base weights from nowhere")
         parameters = layout.parameters
         values = FloatBuffer(count: layout.count)
         mean = FloatBuffer(count: layout.count)
         square = FloatBuffer(count: layout.count)
+        base = FloatBuffer(count: layout.baseCount)
+        if let source {
+            for parameter in layout.baseParameters {
+                try base.withFloats { floats in
+                    try source(
+                        parameter, UnsafeMutableBufferPointer(rebasing: floats[parameter.range]))
+                }
+            }
+        }
         let named = Dictionary(tensors.map { ($0.name, $0) }) { first, _ in first }
         for parameter in parameters {
             guard let tensor = named[parameter.name] else {

@@ -8,6 +8,8 @@ package import Inference
 package final class Tape {
     private let values: FloatBuffer
     private let gradients: FloatBuffer
+    private let base: FloatBuffer
+    private let precision: Precision
     let workspace: Workspace
     let dropout: Dropout
     /// Whether gradients will be asked for; without, nothing is kept.
@@ -16,10 +18,15 @@ package final class Tape {
 
     /// - Parameters:
     ///   - gradients: added to; as many floats as `values`.
+    ///   - base: the base weights, where the model has some.
+    ///   - precision: of products.
     package init(
-        values: FloatBuffer, gradients: FloatBuffer, workspace: Workspace,
-        dropout: Dropout = Dropout.none, isTraining: Bool = true
+        values: FloatBuffer, gradients: FloatBuffer, base: FloatBuffer? = nil,
+        workspace: Workspace, dropout: Dropout = Dropout.none, isTraining: Bool = true,
+        precision: Precision = .float32
     ) {
+        self.base = base ?? values
+        self.precision = precision
         self.values = values
         self.gradients = gradients
         self.workspace = workspace
@@ -27,13 +34,37 @@ package final class Tape {
         self.isTraining = isTraining
     }
 
-    func value(_ weight: Weight) -> Rows { view(values, weight) }
-    func gradient(_ weight: Weight) -> Rows { view(gradients, weight) }
+    func value(_ weight: Weight) -> Rows { view(weight.isBase ? base : values, weight) }
+
+    /// Base weights have none: what is added to theirs goes to memory of the current scope.
+    func gradient(_ weight: Weight) -> Rows {
+        guard weight.isBase else { return view(gradients, weight) }
+        let unread = rows(weight.rows, weight.columns)
+        unread.clear()
+        return unread
+    }
 
     private func view(_ buffer: FloatBuffer, _ weight: Weight) -> Rows {
         Rows(
             base: buffer.base + weight.range.lowerBound, count: weight.rows,
             width: weight.columns, stride: weight.columns)
+    }
+
+    /// c (+)= scale · a · b, either of them transposed, in the tape's precision.
+    func multiply(
+        _ a: Rows, _ aForm: Products.Form = .plain, _ b: Rows, _ bForm: Products.Form = .plain,
+        into c: Rows, scale: Float = 1, accumulate: Bool = false
+    ) {
+        Products.multiply(
+            a, aForm, b, bForm, into: c, scale: scale, accumulate: accumulate,
+            precision, workspace)
+    }
+
+    /// The same without a way back and without dropout, for what is only read.
+    var silent: Tape {
+        Tape(
+            values: values, gradients: gradients, base: base, workspace: workspace,
+            isTraining: false, precision: precision)
     }
 
     /// With undefined contents.

@@ -53,7 +53,8 @@ struct PromptBuffers {
         switch source {
         case .tokens:
             return TrainableModel.Input(
-                sources: sources, targets: examples.map(\.example.target), states: nil)
+                sources: sources, cues: examples.map(\.example.cue),
+                targets: examples.map(\.example.target), states: nil)
         case .encoder(let own):
             encoder = own
             grow(to: total * encoder.width)

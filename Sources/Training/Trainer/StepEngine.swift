@@ -31,6 +31,7 @@ package final class StepEngine: @unchecked Sendable {
         package var beta1: Float = 0.9
         package var beta2: Float = 0.98
         package var weightDecay: Float = 0.01
+        package var precision = Precision.float32
 
         package init() {}
     }
@@ -110,8 +111,9 @@ package final class StepEngine: @unchecked Sendable {
         guard !examples.isEmpty else { return 0 }
         return scratch.workspace.scope {
             let tape = Tape(
-                values: store.values, gradients: scratch.gradients, workspace: scratch.workspace,
-                dropout: dropout ?? .none, isTraining: dropout != nil)
+                values: store.values, gradients: scratch.gradients, base: store.base,
+                workspace: scratch.workspace, dropout: dropout ?? .none,
+                isTraining: dropout != nil, precision: settings.precision)
             let input = scratch.prompts.input(
                 examples, from: source,
                 needsEmbeddings: model.design.projection?.addend == .adapted,

@@ -23,7 +23,8 @@ struct Trainer {
         self.folder = folder
         examples = train
         batches = ExampleBatches(
-            train.map(\.example), tokensPerBatch: recipe.batchTokens, seed: recipe.seed)
+            train.map(\.example), tokensPerBatch: recipe.batchTokens, seed: recipe.seed,
+            shares: recipe.data.tasks.count > 1 ? recipe.data.tasks.map(\.share) : nil)
         self.validation = ExampleBatches(
             validation.map(\.example), tokensPerBatch: recipe.batchTokens, seed: 0
         ).batches(epoch: 0).map { $0.map { validation[$0] } }

@@ -10,10 +10,15 @@ package struct TrainingRun {
     private let output: String
     private let folder: TrainingFolder
     private let llm: (folder: ModelFolder, encoder: Encoder)?
-    private let start: StartingModel
+    private let start: Start
     private let model: TrainableModel
     private let train: ExampleReader.Examples
     private let validation: ExampleReader.Examples
+
+    private enum Start {
+        case model(StartingModel)
+        case adapter(AdapterStart)
+    }
 
     /// Opens and checks everything that the recipe names, and computes nothing yet.
     ///
@@ -22,15 +27,41 @@ package struct TrainingRun {
         self.recipe = recipe
         output = modelsFolder + "/" + recipe.output
         try NewFolder.checkFree(output)
-        llm = try recipe.llm.map { try Self.open(modelsFolder + "/" + $0) }
-        start = try StartingModel(recipe, llm: llm?.folder, modelsFolder: modelsFolder)
-        model = TrainableModel(try Design(start, recipe))
-        let prompts = try llm.map { try openTokenizer(folder: $0.folder.path) } ?? start.tokenizer
+        if recipe.architecture.isAdapter, let path = recipe.llm {
+            let adapter = try AdapterStart(recipe, llm: path, modelsFolder: modelsFolder)
+            start = .adapter(adapter)
+            llm = nil
+            model = TrainableModel(Design(decoder: .rotary(adapter.shape), projection: nil))
+            (train, validation) = try Self.examples(
+                recipe, prompts: adapter.tokenizer, outputs: adapter.tokenizer,
+                endID: adapter.endID)
+            try adapter.check(train.examples + validation.examples)
+        } else {
+            llm = try recipe.llm.map { try Self.open(ModelCache.locate($0, in: modelsFolder)) }
+            let own = try StartingModel(recipe, llm: llm?.folder, modelsFolder: modelsFolder)
+            start = .model(own)
+            model = TrainableModel(try Design(own, recipe))
+            let prompts = try llm.map { try openTokenizer(folder: $0.folder.path) }
+            (train, validation) = try Self.examples(
+                recipe, prompts: prompts ?? own.tokenizer, outputs: own.tokenizer,
+                endID: own.configuration.endID)
+        }
+        folder = TrainingFolder(
+            path: output + ".training",
+            identity: Self.identity(recipe, model.layout, train.examples + validation.examples))
+        if case .model(let start) = start { try check(start) }
+    }
+
+    private static func examples(
+        _ recipe: TrainingRecipe, prompts: any Tokenizer, outputs: any Tokenizer, endID: Int32
+    ) throws -> (train: ExampleReader.Examples, validation: ExampleReader.Examples) {
         let reader = ExampleReader(
-            recipe, promptTokenizer: prompts, outputTokenizer: start.tokenizer,
-            endID: start.configuration.endID)
-        train = try reader.read(recipe.data.train)
-        validation = try reader.read(recipe.data.validation)
+            recipe, promptTokenizer: prompts, outputTokenizer: outputs, endID: endID)
+        return (try reader.read(\.train), try reader.read(\.validation))
+    }
+
+    /// Refuses what the models have no positions or no vectors for.
+    private func check(_ start: StartingModel) throws {
         let tokens = (train.examples + validation.examples).lazy.flatMap(\.source)
         if let llm, let token = tokens.max(), Int(token) >= llm.encoder.vocabularyRows {
             throw InferenceError.tokenOutsideVocabulary(
@@ -46,9 +77,6 @@ package struct TrainingRun {
                     found: "a pair of \(longest) tokens")
             }
         }
-        folder = TrainingFolder(
-            path: output + ".training",
-            identity: Self.identity(recipe, model.layout, train.examples + validation.examples))
     }
 
     /// Trains, from where an earlier run stopped if there was one, and writes the folder.
@@ -60,8 +88,14 @@ package struct TrainingRun {
         defer { withExtendedLifetime(lock) {} }
         // Another process may have had it until now, and be done.
         try NewFolder.checkFree(output)
-        let store = try ParameterStore(
-            model.layout, tensors: start.tensors + start.additions, path: "the recipe's start")
+        let store =
+            switch start {
+            case .model(let start):
+                try ParameterStore(
+                    model.layout, tensors: start.tensors + start.additions,
+                    path: "the recipe's start")
+            case .adapter(let start): try start.store(model.layout)
+            }
         try report(.opened(opening(store)))
         let source = try states(threads: threads, report)
         let count = train.examples.count
@@ -126,9 +160,16 @@ package struct TrainingRun {
     }
 
     private func write(_ store: ParameterStore) throws {
-        try SLMFolder.write(
-            start, trained: store.tensors, recipe: recipe, fingerprint: llm?.folder.fingerprint,
-            outputTokens: Set(train.examples.lazy.flatMap(\.target)), to: output)
+        let outputTokens = Set(train.examples.lazy.flatMap(\.target))
+        switch start {
+        case .model(let start):
+            try SLMFolder.write(
+                start, trained: store.tensors, recipe: recipe,
+                fingerprint: llm?.folder.fingerprint, outputTokens: outputTokens, to: output)
+        case .adapter(let start):
+            try AdapterFolder.write(
+                store.tensors, start, recipe: recipe, outputTokens: outputTokens, to: output)
+        }
         for (source, name) in [
             (folder.curve, "training.jsonl"), (folder.plot, "training.svg"),
         ] where FileManager.default.fileExists(atPath: source) {
@@ -147,7 +188,7 @@ package struct TrainingRun {
             fingerprint.mix("\(parameter.name) \(parameter.shape)")
         }
         for example in examples {
-            for tokens in [example.source, example.target] {
+            for tokens in [example.source, example.cue, example.target] {
                 fingerprint.mix(UInt64(tokens.count))
                 for token in tokens { fingerprint.mix(UInt64(UInt32(bitPattern: token))) }
             }
@@ -223,5 +264,6 @@ extension StepEngine.Settings {
         beta1 = Float(recipe.optimizer.beta1)
         beta2 = Float(recipe.optimizer.beta2)
         weightDecay = Float(recipe.optimizer.weightDecay)
+        precision = recipe.precision == .bfloat16 ? .bfloat16 : .float32
     }
 }

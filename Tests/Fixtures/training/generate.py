@@ -9,19 +9,27 @@ product would be off by about as much: 16 of them see it, in place of megabytes 
 
 Models with a soft prompt read rows of their own embedding before every prompt. Their outputs by
 greedy search, in single precision and with queries as they are, go to soft-prompts.json.
+
+llama is trained whole; as llama+adapter its matrices stay and lora/plain is trained; as llama+layers
+layers 0 and 2 of it with that adapter are given the prompt's last token and two more, and write on the
+keys and values that the whole model left of the prompt before it, without a gradient through those. As
+llama+layers+reading the whole model reads with lora/stabilized, which those layers do without.
 """
+import copy
 import json
 import os
 
 import numpy
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, T5ForConditionalGeneration
+from transformers import AutoModelForCausalLM, DynamicCache, T5ForConditionalGeneration
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
 SMOOTHING = 0.1
 SOFT_PROMPT = [30, 700, 41]
+CUE = [7, 300]
+CUT = [0, 2]
 
 
 def signs(count):
@@ -44,12 +52,12 @@ def summary(gradient):
     }
 
 
-def examples(name):
+def examples(name, end=1):
     with open(os.path.join(GOLDEN, name, "expected.json")) as file:
         cases = json.load(file)["cases"][:3]
     # Responses of different lengths, each with the end token.
     return [
-        (c["input_ids"], c["greedy_ids"][: 5 + 3 * i] + [1]) for i, c in enumerate(cases)
+        (c["input_ids"], c["greedy_ids"][: 5 + 3 * i] + [end]) for i, c in enumerate(cases)
     ]
 
 
@@ -155,6 +163,62 @@ def soft_prompted(name):
     return (total / count, dict(model.named_parameters()) | {"soft_prompt.weight": vectors}), outputs
 
 
+def llama(kind):
+    model = AutoModelForCausalLM.from_pretrained(
+        os.path.join(GOLDEN, "llama", "llm"), dtype=torch.float64, attn_implementation="eager").eval()
+    model.model.embed_tokens.padding_idx = None  # PyTorch gives that row's vector no gradient.
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".q_proj.weight"):
+                parameter *= 0.25
+    adapter = {
+        k: v.double().requires_grad_() for k, v in
+        load_file(os.path.join(HERE, "..", "lora", "plain", "adapter_model.safetensors")).items()}
+    reading = {}
+    if kind == "layers+reading":
+        # PEFT merged it into the model as it is, whose queries are larger.
+        for name, value in load_file(os.path.join(HERE, "..", "lora", "stabilized", "merged.safetensors")).items():
+            reading[name] = value.double() * (0.25 if name.endswith(".q_proj.weight") else 1)
+    isCut = kind.startswith("layers")
+    weights, trained = {}, dict(model.named_parameters())
+    if kind:
+        for name, value in model.named_parameters():
+            module = "base_model.model." + name.removesuffix(".weight")
+            if module + ".lora_A.weight" in adapter:
+                up, down = adapter[module + ".lora_B.weight"], adapter[module + ".lora_A.weight"]
+                weights[name] = value.detach() + 2.0 * up @ down  # lora_alpha 8, rank 4
+        layers = CUT if isCut else range(3)
+        trained = {k: v for k, v in adapter.items() if any(f".layers.{i}." in k for i in layers)}
+    cut = model
+    if isCut:
+        cut = copy.deepcopy(model)
+        cut.model.layers = torch.nn.ModuleList([cut.model.layers[i] for i in CUT])
+        cut.config.num_hidden_layers = len(CUT)
+        for place, layer in enumerate(cut.model.layers):
+            layer.self_attn.layer_idx = place
+        weights = {
+            k.replace(f".layers.{i}.", f".layers.{place}."): v
+            for place, i in enumerate(CUT) for k, v in weights.items() if f".layers.{i}." in k}
+    total, count = 0, 0
+    for source, target in examples("llama", end=2):
+        tokens, memory = source + target[:-1], None
+        if isCut:
+            with torch.no_grad():
+                read = torch.func.functional_call(model, reading, kwargs=dict(
+                    input_ids=torch.tensor([source[:-1]]), use_cache=True)).past_key_values
+            memory = DynamicCache()
+            for place, i in enumerate(CUT):
+                memory.update(read.layers[i].keys, read.layers[i].values, place)
+            tokens = source[-1:] + CUE + target[:-1]
+        first = len(source) - 1 if isCut else 0
+        logits = torch.func.functional_call(cut, weights, kwargs=dict(
+            input_ids=torch.tensor([tokens]), past_key_values=memory, use_cache=memory is not None,
+            position_ids=torch.arange(first, first + len(tokens))[None])).logits[0]
+        total = total + loss_of(logits[-len(target):], target)
+        count += len(target)
+    return total / count, trained
+
+
 def main():
     result = {}
     for name in ["t5-v1.0", "t5-v1.1", "t5-resaved"]:
@@ -163,6 +227,10 @@ def main():
         result[name] = hybrid(name)
     result["hybrid-t5-add+replace"] = hybrid("hybrid-t5-add", fusion="replace")
     result["hybrid-gpt2-add+slm"] = hybrid("hybrid-gpt2-add", prompt_embedding="slm")
+    result["llama"] = llama("")
+    result["llama+adapter"] = llama("adapter")
+    result["llama+layers"] = llama("layers")
+    result["llama+layers+reading"] = llama("layers+reading")
     written = {}
     for name in ["t5-v1.1", "hybrid-gpt2-add"]:
         result[name + "+soft-prompt"], written[name] = soft_prompted(name)

@@ -1,0 +1,112 @@
+internal import Checkpoints
+internal import Inference
+internal import Settings
+internal import Tokenizers
+
+/// What the training of a low-rank adapter starts from: a model that stays as it is.
+struct AdapterStart {
+    /// With the adapter that it reads with merged into its weights, where the recipe names one.
+    let folder: ModelFolder
+    /// Without it.
+    private let unadapted: ModelFolder
+    let shape: RotaryShape
+    let tokenizer: any Tokenizer
+    let endID: Int32
+    private let seed: UInt64
+
+    /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`, `UntrainableModel`.
+    init(_ recipe: TrainingRecipe, llm: String, modelsFolder: String) throws {
+        let path = ModelCache.locate(llm, in: modelsFolder)
+        unadapted = try ModelFolder(path: path)
+        folder = try ModelFolder(
+            path: path,
+            adapter: recipe.llmAdapter.map { ModelCache.locate($0, in: modelsFolder) })
+        guard case .rotary(let configuration) = folder.configuration else {
+            throw InferenceError.wrongModel(
+                path: path, expected: "a model of the Llama type", found: folder.configuration.name)
+        }
+        guard !folder.isPacked else {
+            throw InferenceError.wrongModel(
+                path: path, expected: "weights as they were trained",
+                found: "packed ones; name the original folder")
+        }
+        var layers: [Int]?
+        if recipe.architecture == .llmLayers, case .llmLayers(let chosen) = recipe.start {
+            layers = chosen
+        }
+        shape = try RotaryShape(
+            folder, configuration,
+            adapter: recipe.adapter.map {
+                AdapterShape(rank: $0.rank, scale: Float($0.scale), targets: Set($0.targets))
+            }, writingLayers: layers)
+        tokenizer = try openTokenizer(folder: path)
+        endID = configuration.endIDs[0]
+        seed = recipe.seed
+    }
+
+    /// A is random, B zero: at first the adapter changes nothing. A cut of a model that reads with an
+    /// adapter begins with that one, where its rank is large enough.
+    func adapter(_ layout: ParameterLayout) -> [NamedTensor] {
+        var random = SplitMix64(seed: seed)
+        return layout.parameters.map { parameter in
+            let values = FloatBuffer(count: parameter.range.count)
+            let isDown = parameter.name.hasSuffix(RotaryNames.endOfDown)
+            if isDown {
+                let deviation = 1 / Float(parameter.shape[1]).squareRoot()
+                values.withFloats { floats in
+                    for index in floats.indices { floats[index] = random.normal() * deviation }
+                }
+            }
+            copyOfReading(parameter, isDown: isDown, into: values)
+            return NamedTensor(parameter.name, parameter.shape, values)
+        }
+    }
+
+    /// The first rows of A, or columns of B, from the adapter that the model reads with.
+    private func copyOfReading(
+        _ parameter: Parameter, isDown: Bool, into values: FloatBuffer
+    ) {
+        guard let rank = shape.adapter?.rank, let scale = shape.adapter?.scale,
+            let delta = folder.adapter?.delta(named: parameter.name), delta.rank <= rank
+        else { return }
+        let (own, factor) = isDown ? (delta.a, 1) : (delta.b, delta.scale / scale)
+        let stored = FloatBuffer(count: own.count)
+        stored.withFloats { own.read(into: $0) }
+        let (source, target) = (
+            stored.rows(width: own.shape[1]), values.rows(width: parameter.shape[1])
+        )
+        for row in 0..<own.shape[0] {
+            for column in 0..<own.shape[1] {
+                target[row][column] = factor * source[row][column]
+            }
+        }
+    }
+
+    /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
+    func store(_ layout: ParameterLayout) throws -> ParameterStore {
+        try ParameterStore(layout, tensors: adapter(layout), path: folder.path) {
+            parameter, floats in
+            let isUnadapted = parameter.name.hasPrefix(RotaryNames.unadapted)
+            let name = parameter.name.dropFirst(isUnadapted ? RotaryNames.unadapted.count : 0)
+            try (isUnadapted ? unadapted : folder).weights
+                .tensor(String(name), shape: parameter.shape).read(into: floats)
+        }
+    }
+
+    /// Refuses what the model has no positions or no vectors for.
+    func check(_ examples: [TrainingExample]) throws {
+        let longest = examples.map(\.tokens).max() ?? 0
+        guard longest - 1 <= shape.configuration.positions else {
+            throw InferenceError.wrongModel(
+                path: "the recipe",
+                expected: "data.source_tokens and data.target_tokens that fit the model's "
+                    + "\(shape.configuration.positions) positions together",
+                found: "a pair of \(longest) tokens")
+        }
+        let highest = examples.lazy.flatMap { [$0.source, $0.cue, $0.target].joined() }.max() ?? 0
+        guard Int(highest) < shape.vocabularyRows else {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: folder.path, token: highest, rows: shape.vocabularyRows)
+        }
+    }
+}

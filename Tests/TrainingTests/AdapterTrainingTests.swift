@@ -1,0 +1,179 @@
+import Checkpoints
+import Foundation
+import Inference
+import Settings
+import TestSupport
+import Testing
+
+@testable import Training
+
+/// Low-rank adapters, and cuts of an LLM's layers, from a recipe to the folder that PEFT and a worker
+/// read.
+@Suite struct AdapterTrainingTests {
+    private let scratch: ScratchFolder
+
+    init() throws {
+        scratch = try ScratchFolder()
+        try scratch.copy(fixture: "golden/llama/llm")
+        for (name, target) in [("first", "answer"), ("second", "nothing at all")] {
+            let pairs = (0..<24).map {
+                #"{"source": "word \#($0) apple", "target": "\#(target) \#($0 % 5)"}"# + "\n"
+            }
+            try scratch.write("\(name).jsonl", pairs.joined().utf8)
+        }
+    }
+
+    private func recipe(
+        _ more: String, output: String = "adapter", llm: String = "llm"
+    ) throws -> TrainingRecipe {
+        let data = scratch.path
+        return try TrainingRecipe(
+            parsing: """
+                llm: \(llm)
+                output: \(output)
+                prompt: "{document}"
+                tasks:
+                  one: {train: \(data)/first.jsonl, validation: \(data)/first.jsonl, share: 2,
+                    decoder_prompt: "<|im_start|>One\\n"}
+                  two: {train: \(data)/second.jsonl, validation: \(data)/second.jsonl,
+                    decoder_prompt: "<|im_start|>Two\\n"}
+                batch: {tokens: 256, accumulation: 2}
+                length: {steps: 30}
+                optimizer: {learning_rate: 0.02, warmup_steps: 3, schedule: inverse_sqrt}
+                validation: {interval: 10}
+                threads: 2
+                \(more)
+                """, file: "recipe.yaml")
+    }
+
+    private func losses(_ recipe: TrainingRecipe) throws -> [Double] {
+        var losses: [Double] = []
+        _ = try TrainingRun(recipe, modelsFolder: scratch.path).run { event in
+            if case .validated(_, let loss, _) = event { losses.append(loss) }
+        }
+        return losses
+    }
+
+    @Test(arguments: ["float32", "bfloat16"])
+    func anAdapterLearnsTwoTasksAndIsReadAgain(_ precision: String) throws {
+        let recipe = try recipe(
+            "architecture: adapter\nadapter: {rank: 4, alpha: 8}\nprecision: \(precision)")
+        let losses = try losses(recipe)
+        #expect(losses.count == 3 && losses[2] < 0.9 * losses[0], "\(losses)")
+        let path = scratch.path + "/adapter"
+        let adapter = try LoRAAdapter(path: path)
+        #expect(adapter.rank == 4)
+        #expect(adapter.targets == TrainingRecipe.Adapter.all.sorted())
+        let plain = try ModelFolder(path: scratch.path + "/llm")
+        let merged = try ModelFolder(path: scratch.path + "/llm", adapter: path)
+        #expect(try merged.fingerprint != plain.fingerprint)
+    }
+
+    /// Whose layers are those of the adapter's LLM, under their own numbers.
+    @Test func aCutOfTheLLMLearnsAndSaysWhatItIs() throws {
+        _ = try losses(recipe("architecture: adapter\nadapter: {rank: 2}"))
+        let losses = try losses(
+            recipe(
+                """
+                architecture: llm_layers
+                start: {llm_layers: "0, 2", llm_adapter: adapter}
+                adapter: {rank: 4, alpha: 8}
+                """, output: "cut"))
+        #expect(losses.count == 3 && losses[2] < 0.9 * losses[0], "\(losses)")
+        let manifest = try #require(
+            JSONSerialization.jsonObject(
+                with: Data(contentsOf: URL(fileURLWithPath: scratch.path + "/cut/l2s.json")))
+                as? [String: Any])
+        #expect(manifest["fusion"] as? String == "layers")
+        #expect(manifest["layers"] as? [Int] == [0, 2])
+        #expect(manifest["llm"] as? String == "../llm")
+        let llm = try ModelFolder(
+            path: scratch.path + "/llm", adapter: scratch.path + "/adapter")
+        #expect(try manifest["llm_fingerprint"] as? String == llm.fingerprint)
+        let weights = try WeightFile(path: scratch.path + "/cut/" + LoRAAdapter.weightsFile)
+        #expect(weights.names.contains { $0.contains("layers.2.mlp.down_proj.lora_B") })
+        #expect(!weights.names.contains { $0.contains("layers.1.") })
+        // As a worker opens it.
+        let cut = try ModelFolder(path: scratch.path + "/cut")
+        #expect(cut.adapter?.rank == 4)
+    }
+
+    /// What the layers would be with the adapter that the model reads with.
+    @Test func aCutBeginsAsTheAdaptedModelsLayers() throws {
+        let recipe = try recipe(
+            """
+            architecture: llm_layers
+            start: {llm_layers: "0, 2", llm_adapter: reading}
+            adapter: {rank: 6, alpha: 8}
+            """, output: "cut")
+        try FileManager.default.copyItem(
+            atPath: Fixtures.path("lora/plain"), toPath: scratch.path + "/reading")
+        let start = try AdapterStart(recipe, llm: "llm", modelsFolder: scratch.path)
+        let layout = TrainableModel(Design(decoder: .rotary(start.shape), projection: nil)).layout
+        let tensors = start.adapter(layout)
+        let plain = try ModelFolder(path: scratch.path + "/llm")
+        let adapted = try ModelFolder(
+            path: scratch.path + "/llm", adapter: scratch.path + "/reading")
+        let name = "model.layers.2.mlp.down_proj"
+        func values(_ part: String) throws -> (shape: [Int], floats: [Float]) {
+            let tensor = try #require(
+                tensors.first { $0.name == "base_model.model.\(name).\(part).weight" })
+            return (tensor.shape, tensor.values.withFloats { Array($0) })
+        }
+        let (down, up) = (try values("lora_A"), try values("lora_B"))
+        let (rows, rank, columns) = (up.shape[0], up.shape[1], down.shape[1])
+        #expect(rank == 6)
+        let scale = Float(8 / 6.0.squareRoot())
+        func floats(_ folder: ModelFolder) throws -> [Float] {
+            let tensor = try folder.weights.tensor(name + ".weight")
+            return [Float](unsafeUninitializedCapacity: tensor.count) { floats, count in
+                tensor.read(into: UnsafeMutableBufferPointer(rebasing: floats[..<tensor.count]))
+                count = tensor.count
+            }
+        }
+        let (before, after) = (try floats(plain), try floats(adapted))
+        for row in 0..<rows {
+            for column in 0..<columns {
+                let change = (0..<rank).reduce(Float(0)) {
+                    $0 + up.floats[row * rank + $1] * down.floats[$1 * columns + column]
+                }
+                let index = row * columns + column
+                #expect(abs(before[index] + scale * change - after[index]) < 1e-4)
+            }
+        }
+    }
+
+    @Test func trainingGoesOnWhereItWasStopped() throws {
+        struct Stop: Error {}
+        let recipe = try recipe("architecture: adapter\nadapter: {rank: 4, alpha: 8}")
+        let whole = try losses(recipe)
+        let expected = try Data(contentsOf: weights)
+        try FileManager.default.removeItem(atPath: scratch.path + "/adapter")
+        #expect(throws: Stop.self) {
+            try TrainingRun(recipe, modelsFolder: scratch.path).run { event in
+                if case .stepped(let step) = event, step.number == 17 { throw Stop() }
+            }
+        }
+        let rest = try losses(recipe)
+        #expect(rest == Array(whole.suffix(rest.count)))
+        #expect(try Data(contentsOf: weights) == expected)
+    }
+
+    private var weights: URL {
+        URL(fileURLWithPath: scratch.path + "/adapter/" + LoRAAdapter.weightsFile)
+    }
+
+    @Test func whatCannotBeIsNamed() throws {
+        try scratch.copy(fixture: "golden/t5-v1.1/llm", as: "t5")
+        for (llm, more, expected) in [
+            ("llm", "architecture: llm_layers\nstart: {llm_layers: \"0, 7\"}", "found layer 7"),
+            ("t5", "architecture: adapter", "expected a model of the Llama type"),
+        ] {
+            #expect {
+                try TrainingRun(recipe(more, llm: llm), modelsFolder: scratch.path)
+            } throws: {
+                "\($0)".contains(expected)
+            }
+        }
+    }
+}

@@ -37,6 +37,8 @@ test-faults: deps
 	swift build --build-tests
 	L2S_FAULT_DOCUMENTS=$(FAULT_DOCUMENTS) swift test --skip-build --disable-xctest --no-parallel \
 	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
+	[ $(FAULT_DOCUMENTS) = 0 ] || L2S_PLAN_KEYS=10000000 \
+	    swift test --skip-build --disable-xctest --filter ReadsTests
 
 # Migrations and statements by the parsers of PostgreSQL 15, 16 and 17, and what 14 does not have.
 check-sql:

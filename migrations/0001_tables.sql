@@ -14,29 +14,37 @@ CREATE TABLE l2s.setting (
     only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     paused          boolean NOT NULL DEFAULT false,
     producers_apart boolean NOT NULL DEFAULT false,
-    keep            interval NOT NULL DEFAULT '90 days',
+    notifies        boolean NOT NULL DEFAULT true,
+    keep            interval DEFAULT '90 days'
+        CONSTRAINT keep_is_sensible CHECK (keep BETWEEN '1 hour' AND '1000 years'),
     part_every      interval NOT NULL DEFAULT '1 week'
+        CONSTRAINT part_every_is_sensible CHECK (part_every BETWEEN '1 minute' AND '1000 years')
 );
 INSERT INTO l2s.setting DEFAULT VALUES;
 COMMENT ON TABLE l2s.setting IS 'What holds for the whole queue: one row.';
 COMMENT ON COLUMN l2s.setting.paused IS 'See l2s.pause.';
 COMMENT ON COLUMN l2s.setting.producers_apart IS
-    'True: of documents and results, whoever is no l2s_reader sees only what its own role enqueued.';
+'True: whoever is neither l2s_reader nor l2s_admin sees only the documents, results and groups of its own
+role, and dedupe keys and groups of the same name are apart, one for each role that enqueues. What cannot
+be kept apart are times: a document whose text was read lately for somebody else is done sooner.';
+COMMENT ON COLUMN l2s.setting.notifies IS
+'False: l2s.enqueue never notifies idle workers, which find documents by polling, so that transactions
+that enqueue can be prepared for two-phase commit.';
 COMMENT ON COLUMN l2s.setting.keep IS
-    'How long documents are kept with all that is known of them, after they are finished.';
+'How long documents are kept with all that is known of them, after they are finished; null: for ever.';
 COMMENT ON COLUMN l2s.setting.part_every IS
     'How often a new partition is begun, which is also what is dropped at a time.';
 
 CREATE TABLE l2s.encoder (
     id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name text NOT NULL UNIQUE
+    name text COLLATE "C" NOT NULL UNIQUE
 );
 COMMENT ON TABLE l2s.encoder IS
     'Models that read documents. Job types of one encoder share batches.';
 
 CREATE TABLE l2s.job_type (
     id                   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name                 text NOT NULL UNIQUE,
+    name                 text COLLATE "C" NOT NULL UNIQUE,
     encoder              integer NOT NULL REFERENCES l2s.encoder,
     mode                 text NOT NULL,
     llm                  text,
@@ -59,18 +67,24 @@ COMMENT ON COLUMN l2s.job_type.paused IS
 COMMENT ON COLUMN l2s.job_type.paused_because IS
     'Why it paused itself; null when somebody paused it, or nobody did.';
 
+-- Names and keys have collation "C": the order of others changes with the system's libraries, and with
+-- it which rows an index finds.
+--
 -- A name may have several rows: one that is finished is not opened again, and transactions that
 -- first name a group at the same time need not wait for each other. The group is all rows of a name.
 CREATE TABLE l2s.group_run (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name        text NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    producer    text COLLATE "C" NOT NULL,
     opened_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz
 );
 CREATE INDEX group_run_name ON l2s.group_run (name);
 CREATE INDEX group_run_open ON l2s.group_run (name, id) WHERE finished_at IS NULL;
+CREATE INDEX group_run_finished ON l2s.group_run (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE l2s.group_run IS
     'The groups of documents: one row, and one more whenever documents are added to a finished group.';
+COMMENT ON COLUMN l2s.group_run.producer IS 'The database role that opened it.';
 
 CREATE SEQUENCE l2s.document_id AS bigint;
 
@@ -98,13 +112,16 @@ COMMENT ON COLUMN l2s.document.producer IS 'The database role that enqueued it.'
 
 CREATE TABLE l2s.dedupe (
     job_type    integer NOT NULL,
-    key         text NOT NULL,
+    producer    text COLLATE "C" NOT NULL,
+    key         text COLLATE "C" NOT NULL,
     document_id bigint NOT NULL,
-    PRIMARY KEY (job_type, key)
+    PRIMARY KEY (job_type, key, producer)
 );
 CREATE INDEX dedupe_document ON l2s.dedupe (document_id);
 COMMENT ON TABLE l2s.dedupe IS
     'Deduplication keys, apart from document because a unique key cannot span partitions.';
+COMMENT ON COLUMN l2s.dedupe.producer IS
+    'The role whose key it is while setting.producers_apart, else empty: everybody''s.';
 
 -- One row for each document that is not finished: about 100 bytes, all of them of fixed width but
 -- for the siblings of those that have some.
@@ -267,7 +284,7 @@ CREATE TABLE l2s.result (
     document_id   bigint PRIMARY KEY,
     job_type      integer NOT NULL,
     group_id      bigint,
-    written_in    xid8 NOT NULL DEFAULT '0',
+    written_in    bigint NOT NULL DEFAULT 0,
     lease_id      bigint,
     worker_id     bigint,
     succeeded     boolean NOT NULL,
@@ -298,7 +315,8 @@ CREATE TABLE l2s.result (
 ) PARTITION BY RANGE (document_id);
 COMMENT ON TABLE l2s.result IS
     'What became of each finished document; written once, but for `agreement` never updated.';
-COMMENT ON COLUMN l2s.result.written_in IS 'The transaction that wrote it: the order of l2s.completed.';
+COMMENT ON COLUMN l2s.result.written_in IS
+    'The order of l2s.completed: the transaction that wrote it, in the epoch of l2s.cluster.';
 COMMENT ON COLUMN l2s.result.cancelled IS 'Then it did not succeed either.';
 COMMENT ON COLUMN l2s.result.agreement IS
     'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
@@ -357,7 +375,7 @@ COMMENT ON TABLE l2s.part IS
 before after_id, and those of a time, because a new one is begun after setting.part_every.';
 
 CREATE TABLE l2s.chore (
-    name text PRIMARY KEY,
+    name text COLLATE "C" PRIMARY KEY,
     at   timestamptz NOT NULL
 );
 INSERT INTO l2s.chore VALUES ('groups', '-infinity'), ('maintain', '-infinity');

@@ -6,6 +6,19 @@
 -- the next of them. Only the order is decided, once, at enqueue: claims stay one index scan.
 -- Priorities go before turns. Turns are approximate where transactions do not see each other.
 
+-- Notifies, but not where that might fail: a full queue of notifications, which a listener that sleeps
+-- in a transaction causes, would fail the transaction. Notifications are hints; whoever waits for one
+-- looks by itself too.
+CREATE FUNCTION l2s.notify(channel text, payload text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, payload);
+    END IF;
+END $$;
+
 -- Tells the workers that something became ready. A notification takes a lock on the whole cluster
 -- when its transaction commits, so there is one only while a worker is idle. A worker that falls
 -- idle in between finds the document by polling.
@@ -17,8 +30,8 @@ BEGIN
     IF EXISTS (
         SELECT FROM l2s.worker w
         WHERE w.idle AND w.seen_at > clock_timestamp() - interval '1 minute'
-    ) THEN
-        PERFORM pg_notify('l2s_work', '');
+    ) AND (SELECT s.notifies FROM l2s.setting s) THEN
+        PERFORM l2s.notify('l2s_work', '');
     END IF;
 END $$;
 
@@ -49,8 +62,18 @@ BEGIN
         0);
 END $$;
 
--- The open run of a group, held open until the caller's transaction ends; made when there is none.
-CREATE FUNCTION l2s.open_group(name text) RETURNS bigint
+-- Whether roles that enqueue are kept apart.
+CREATE FUNCTION l2s.are_producers_apart() RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT s.producers_apart FROM l2s.setting s);
+END $$;
+
+-- The open run of a producer's group, held open until the caller's transaction ends; made when there is
+-- none.
+CREATE FUNCTION l2s.open_group(name text, producer text) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -59,9 +82,11 @@ DECLARE
 BEGIN
     SELECT g.id INTO run FROM l2s.group_run g
     WHERE g.name = open_group.name AND g.finished_at IS NULL
+      AND (g.producer = open_group.producer OR NOT l2s.are_producers_apart())
     ORDER BY g.id LIMIT 1 FOR KEY SHARE;
     IF NOT FOUND THEN
-        INSERT INTO l2s.group_run (name) VALUES (open_group.name) RETURNING id INTO run;
+        INSERT INTO l2s.group_run (name, producer) VALUES (open_group.name, open_group.producer)
+        RETURNING id INTO run;
     END IF;
     RETURN run;
 END $$;
@@ -88,6 +113,8 @@ DECLARE
     types    integer[] := '{}';
     bytes    integer := octet_length(document);
     size     integer := octet_length(document) / 4 + 1;
+    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
+        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
     place    integer;
     ids      bigint[] := '{}';
     made     bigint[] := '{}';  -- those of them that are new
@@ -95,6 +122,8 @@ DECLARE
     run      bigint;
     flow     integer := coalesce(hashtext(tenant), 0);
     ready    boolean;
+    owner    text;
+    known    bigint;
     stamp    timestamptz := clock_timestamp();
 BEGIN
     IF coalesce(cardinality(job_types), 0) NOT BETWEEN 1 AND 64 THEN
@@ -130,15 +159,14 @@ BEGIN
         END IF;
         types := types || type.id;
     END LOOP;
-    -- Spelled out: what is white space to a regular expression otherwise depends on the locale.
-    IF document !~
-        '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]'
-    THEN
+    -- Spelled out: what is white space to a regular expression otherwise depends on the locale. The
+    -- start is looked at first: a regular expression makes wide characters of the whole text.
+    IF left(document, 4096) !~ visible AND document !~ visible THEN
         RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
                 'The text has %s bytes, all of them white space or control characters.', bytes),
-            HINT = 'Leave such rows out, for example by WHERE body ~ ''\w''.';
+            HINT = E'Leave such rows out, for example by WHERE body ~ ''\\w''.';
     END IF;
     IF priority IS NULL OR priority NOT BETWEEN -32767 AND 32767 THEN
         RAISE EXCEPTION 'expected priority to be from -32767 to 32767, got %', priority USING
@@ -147,6 +175,16 @@ BEGIN
     IF run_at IS NULL THEN
         RAISE EXCEPTION 'expected run_at to be a time, got NULL' USING
             ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT isfinite(run_at) THEN
+        RAISE EXCEPTION 'expected run_at to be a finite time, got %', run_at USING
+            ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF octet_length(metadata::text) > 8192 THEN
+        RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
+            octet_length(metadata::text) USING
+            ERRCODE = 'string_data_right_truncation',
+            HINT = 'Keep it in a table of your own, by the id that l2s.enqueue returns.';
     END IF;
     IF octet_length(dedupe_key) NOT BETWEEN 1 AND 1000 THEN
         RAISE EXCEPTION 'expected dedupe_key to have 1 to 1000 bytes, got %',
@@ -177,19 +215,26 @@ BEGIN
     IF dedupe_key IS NULL THEN
         made := ids;
     ELSE
+        owner := CASE WHEN l2s.are_producers_apart() THEN l2s.caller() ELSE '' END;
         -- In one order, so that two such calls do not wait for each other.
         FOR place IN SELECT t.place FROM unnest(types) WITH ORDINALITY AS t(id, place) ORDER BY t.id
         LOOP
-            INSERT INTO l2s.dedupe (job_type, key, document_id)
-            VALUES (types[place], dedupe_key, ids[place])
-            ON CONFLICT DO NOTHING;
-            IF FOUND THEN
-                made := made || ids[place];
-            ELSE
-                ids[place] := (
-                    SELECT d.document_id FROM l2s.dedupe d
-                    WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key);
-            END IF;
+            LOOP
+                INSERT INTO l2s.dedupe (job_type, key, producer, document_id)
+                VALUES (types[place], dedupe_key, owner, ids[place])
+                ON CONFLICT DO NOTHING;
+                IF FOUND THEN
+                    made := made || ids[place];
+                    EXIT;
+                END IF;
+                SELECT d.document_id INTO known FROM l2s.dedupe d
+                WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key AND d.producer = owner;
+                -- Not found: it was deleted just now.
+                IF FOUND THEN
+                    ids[place] := known;
+                    EXIT;
+                END IF;
+            END LOOP;
         END LOOP;
         IF made = '{}' THEN
             RETURN ids;
@@ -199,7 +244,7 @@ BEGIN
         siblings := ARRAY(SELECT m.id FROM unnest(made) AS m(id) ORDER BY m.id);
     END IF;
     IF "group" IS NOT NULL THEN
-        run := l2s.open_group("group");
+        run := l2s.open_group("group", l2s.caller());
     END IF;
 
     -- A delayed document gets its turn when its time comes.
@@ -255,8 +300,10 @@ COMMENT ON FUNCTION l2s.enqueue(
     text, text, integer, timestamptz, text, jsonb, text, text, boolean) IS
 'Puts a document through a job type and returns the job''s id.
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
-is not enqueued again, its id is returned. metadata: kept beside the job; l2s reads one key of it,
-traceparent, the W3C trace context that the worker''s spans continue. group, written "group" because
+is not enqueued again, its id is returned, until setting.keep is over or the job was cancelled; enqueue
+many in the order of their keys, so that two who do so at a time wait for each other and do not deadlock.
+metadata: at most 8192 bytes that are kept beside the job; l2s reads one key of it, traceparent, the W3C
+trace context that the worker''s spans continue. group, written "group" because
 SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
 take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
@@ -273,7 +320,15 @@ CREATE FUNCTION l2s.sync_job_types(definitions json) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    wrong text := (
+        SELECT d.name FROM json_to_recordset(definitions) AS d(name text)
+        WHERE d.name !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' LIMIT 1);
 BEGIN
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'expected a job type''s name to be letters, digits, ".", "_" and "-", got %',
+            quote_literal(left(wrong, 100)) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     INSERT INTO l2s.encoder (name)
     SELECT DISTINCT d.encoder FROM json_to_recordset(definitions) AS d(encoder text)
     WHERE NOT EXISTS (SELECT FROM l2s.encoder r WHERE r.name = d.encoder) ORDER BY 1

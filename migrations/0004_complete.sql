@@ -8,7 +8,7 @@
 CREATE FUNCTION l2s.announce(documents bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('l2s_done', string_agg(part.id::text, ','))
+    PERFORM l2s.notify('l2s_done', string_agg(part.id::text, ','))
     FROM (
         -- A payload has less than 8,000 bytes.
         SELECT a.id, (a.number - 1) / 300 AS part
@@ -27,8 +27,8 @@ BEGIN
         document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, cancelled,
         attempt, claimed_at, finished_at, error, queue_ms)
     SELECT
-        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), end_cancelled.lease_id,
-        end_cancelled.worker_id, false, true,
+        q.document_id, q.job_type, q.group_id, (SELECT l2s.mark(pg_current_xact_id())),
+        end_cancelled.lease_id, end_cancelled.worker_id, false, true,
         q.earlier + q.errors + q.crashes + (end_cancelled.lease_id IS NOT NULL)::integer,
         end_cancelled.claimed_at, clock_timestamp(), 'cancelled',
         extract(epoch FROM end_cancelled.claimed_at - q.run_at) * 1000
@@ -36,6 +36,8 @@ BEGIN
     PERFORM l2s.announce(ARRAY(
         SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (documents) AND q.notify));
     DELETE FROM l2s.queue q WHERE q.document_id = ANY (documents);
+    -- Who enqueues the same again means it.
+    DELETE FROM l2s.dedupe d WHERE d.document_id = ANY (documents);
 END $$;
 
 -- Moves a lease to the past.
@@ -126,7 +128,7 @@ BEGIN
                 tokens_out, batch_size, shared, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
                 encode_ms, handoff_ms, decode_ms, writeback_ms)
             SELECT
-                j.document_id, j.job_type, j.group_id, pg_current_xact_id(), lease.id,
+                j.document_id, j.job_type, j.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
                 lease.worker_id, j.succeeded, j.cancelled, j.attempt, lease.claimed_at, stamp,
                 CASE WHEN j.succeeded THEN j.output END,
                 CASE WHEN j.cancelled THEN 'cancelled' ELSE j.reason END,
@@ -197,6 +199,9 @@ BEGIN
         FROM unnest(documents) AS r LEFT JOIN judged j ON j.document_id = r.id;
         IF heard IS NOT NULL THEN
             PERFORM l2s.announce(heard);
+        END IF;
+        IF dropped <> '{}' THEN
+            DELETE FROM l2s.dedupe d WHERE d.document_id = ANY (dropped);
         END IF;
 
         PERFORM l2s.let_go(lease.id, held, 'finished');
@@ -281,7 +286,7 @@ BEGIN
             truncated, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
             writeback_ms)
         SELECT
-            w.id, w.job_type, w.group_id, pg_current_xact_id(), lease.id, lease.worker_id, true,
+            w.id, w.job_type, w.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id, lease.worker_id, true,
             w.attempt, lease.claimed_at, stamp, w.output, w.mode, w.model, w.tokens_in,
             w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
             w.batch_wait_ms, w.encode_ms, w.handoff_ms, w.decode_ms,

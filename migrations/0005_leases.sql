@@ -16,7 +16,7 @@ LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     INSERT INTO l2s.worker (host, pid, version)
-    VALUES (register.host, register.pid, register.version) RETURNING id
+    VALUES (left(register.host, 255), register.pid, left(register.version, 100)) RETURNING id
 $$;
 
 -- Marks a worker as waiting for work, see l2s.wake. l2s.claim takes the mark away.
@@ -36,6 +36,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Fails here, and not where all loads are shown, when it is none.
+    PERFORM FROM jsonb_to_record(load) AS load(
+        lanes integer, lanes_busy double precision, documents integer, prepared integer,
+        handoff integer, handoff_capacity integer, decoding integer, batch_fill double precision);
+    IF octet_length(load::text) > 4096 THEN
+        RAISE EXCEPTION 'expected load to have at most 4096 bytes, got %', octet_length(load::text)
+            USING ERRCODE = 'string_data_right_truncation';
+    END IF;
     UPDATE l2s.worker w SET load = tell_load.load WHERE w.id = tell_load.worker_id;
 END $$;
 
@@ -150,7 +158,7 @@ BEGIN
         document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
         claimed_at, finished_at, error, queue_ms)
     SELECT
-        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id,
+        q.document_id, q.job_type, q.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
         lease.worker_id, false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
         format(
             '%s workers were not heard of again, the last two of them with this document alone',

@@ -93,7 +93,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     again   record;
-    counted xid8;
+    counted bigint;
     total   integer := 0;
 BEGIN
     -- Until this transaction ends, no more results are tallied.
@@ -110,7 +110,7 @@ BEGIN
         SELECT
             d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.length_class(size.tokens), 0,
             flow.tenant, (
-                SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
+                SELECT l2s.open_group(g.name, d.producer) FROM l2s.group_run g WHERE g.id = d.group_id),
             again.attempt,
             size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint),
             d.siblings

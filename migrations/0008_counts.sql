@@ -14,9 +14,10 @@ COMMENT ON TABLE l2s.tally IS
     'Results that l2s.count_finished need not count again: sum them up.';
 CREATE TABLE l2s.tallied (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    until    xid8 NOT NULL
+    until    bigint NOT NULL
 );
-INSERT INTO l2s.tallied (until) VALUES ('0');
+INSERT INTO l2s.tallied (until) VALUES (0);
+COMMENT ON TABLE l2s.tallied IS 'Results that were written before this are in l2s.tally.';
 
 -- Minutes that are over, see l2s.throughput.
 CREATE TABLE l2s.minute (
@@ -53,7 +54,7 @@ CREATE TABLE l2s.shadow_minute (
 COMMENT ON TABLE l2s.shadow_minute IS
     'Documents that the large model wrote too, by minute, and the sum of their agreements.';
 
-CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS TABLE (
+CREATE FUNCTION l2s.count_results(since bigint, until bigint) RETURNS TABLE (
     part integer, job_type integer, succeeded bigint, failed bigint, cancelled bigint
 )
 LANGUAGE plpgsql STABLE
@@ -89,7 +90,7 @@ BEGIN
         SELECT y.part, y.job_type, y.succeeded, y.failed, y.cancelled FROM l2s.tally y
         UNION ALL
         SELECT * FROM l2s.count_results(
-            (SELECT c.until FROM l2s.tallied c), '18446744073709551615')) AS t
+            (SELECT c.until FROM l2s.tallied c), 9223372036854775807)) AS t
     GROUP BY t.job_type;
 END $$;
 COMMENT ON FUNCTION l2s.count_finished IS
@@ -103,8 +104,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 AS $$
 DECLARE
-    since xid8;
-    ends  xid8 := pg_snapshot_xmin(pg_current_snapshot());
+    since bigint;
+    ends  bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
 BEGIN
     SELECT t.until INTO since FROM l2s.tallied t FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN

@@ -126,7 +126,9 @@ FROM (
     SELECT
         run.name, array_agg(run.id) AS ids, min(run.opened_at) AS opened_at,
         CASE WHEN bool_and(run.finished_at IS NOT NULL) THEN max(run.finished_at) END AS finished_at
-    FROM l2s.group_run run GROUP BY run.name) AS g
+    FROM l2s.group_run run
+    WHERE (SELECT l2s.sees_all()) OR run.producer = (SELECT l2s.caller())
+    GROUP BY run.name) AS g
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE state = 0) AS waiting, count(*) FILTER (WHERE state = 1) AS running,

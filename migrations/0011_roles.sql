@@ -13,18 +13,19 @@ CREATE TABLE l2s.permission (
 COMMENT ON TABLE l2s.permission IS 'What l2s.grant_roles lets whom call.';
 INSERT INTO l2s.permission (role, function)
 SELECT p.role, unnest(p.functions) FROM (VALUES
-    ('l2s_producer', ARRAY['enqueue', 'completed', 'caller', 'sees_all']),
+    ('l2s_producer', ARRAY['enqueue', 'completed', 'caller', 'sees_all', 'open_groups']),
     ('l2s_reader', ARRAY[
         'text_of', 'completed', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
-        'count_finished']),
+        'count_finished', 'is_at_home']),
     ('l2s_worker', ARRAY[
         'register', 'sync_job_types', 'claim', 'has_work', 'fall_idle', 'tell_load', 'heartbeat',
         'complete', 'note_agreement', 'release', 'rescue', 'pause_crashing', 'promote',
-        'finish_groups', 'settle_groups', 'maintain', 'open_groups', 'count_finished', 'retire']),
+        'finish_groups', 'settle_groups', 'maintain', 'open_groups', 'count_finished', 'retire',
+        'adopt_cluster']),
     ('l2s_admin', ARRAY[
         'cancel', 'cancel_group', 'pause', 'resume', 'retry', 'maintain', 'sync_job_types',
         'text_of', 'caller', 'sees_all', 'group_ids', 'count_minutes', 'open_groups',
-        'count_finished'])
+        'count_finished', 'completed', 'is_at_home', 'adopt_cluster'])
 ) AS p(role, functions);
 
 -- Makes the roles that are missing and gives all of them their rights, as far as the caller may;
@@ -61,12 +62,27 @@ BEGIN
         END LOOP;
         EXECUTE format('GRANT SELECT ON l2s.migration TO %I', role_name);
         IF role_name = 'l2s_producer' THEN
-            EXECUTE format('GRANT SELECT ON l2s.jobs TO %I', role_name);
+            EXECUTE format('GRANT SELECT ON l2s.jobs, l2s.groups TO %I', role_name);
         ELSIF role_name = 'l2s_worker' THEN
-            -- What it counts and shows; texts it gets by its claims only.
+            -- What it counts and shows. Texts it gets by its claims only, and the ids of leases, which
+            -- prove that a batch is its own, by these too.
             EXECUTE format(
-                'GRANT SELECT ON l2s.queue, l2s.lease, l2s.worker, l2s.encoder, l2s.job_type,'
-                    ' l2s.setting, l2s.result TO %I', role_name);
+                'GRANT SELECT ON l2s.worker, l2s.encoder, l2s.job_type, l2s.setting, l2s.cluster TO %I',
+                role_name);
+            FOR call IN
+                SELECT a.attrelid::regclass AS name, string_agg(quote_ident(a.attname), ', ') AS columns
+                FROM pg_attribute a
+                WHERE a.attrelid IN ('l2s.queue'::regclass, 'l2s.lease'::regclass, 'l2s.result'::regclass)
+                  AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (
+                      CASE a.attrelid
+                          WHEN 'l2s.lease'::regclass THEN '{id}'
+                          WHEN 'l2s.queue'::regclass THEN '{lease_id}'
+                          ELSE '{lease_id,output}' END::text[])
+                GROUP BY a.attrelid
+            LOOP
+                EXECUTE format('REVOKE SELECT ON %s FROM %I', call.name, role_name);
+                EXECUTE format('GRANT SELECT (%s) ON %s TO %I', call.columns, call.name, role_name);
+            END LOOP;
         ELSE
             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA l2s TO %I', role_name);
         END IF;

@@ -44,6 +44,22 @@ BEGIN
     END LOOP;
     INSERT INTO l2s.part VALUES (add_part.number, add_part.first_id, add_part.after_id);
 END $_$;
+CREATE FUNCTION l2s.adopt_cluster() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+BEGIN
+    PERFORM l2s.demand_read_committed();
+    IF l2s.is_at_home() THEN
+        RETURN false;
+    END IF;
+    -- Whoever is writing results ends before, and whoever begins to afterwards reads the new epoch.
+    LOCK TABLE l2s.result IN SHARE MODE;
+    UPDATE l2s.cluster c SET identity = l2s.cluster_identity(), epoch = c.epoch + 1
+    WHERE c.identity <> l2s.cluster_identity();
+    RETURN FOUND;
+END $$;
 CREATE FUNCTION l2s.advance_turn(document_id bigint, stamp timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -72,12 +88,49 @@ CREATE FUNCTION l2s.announce(documents bigint[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    PERFORM pg_notify('l2s_done', string_agg(part.id::text, ','))
+    PERFORM l2s.notify('l2s_done', string_agg(part.id::text, ','))
     FROM (
         -- A payload has less than 8,000 bytes.
         SELECT a.id, (a.number - 1) / 300 AS part
         FROM unnest(documents) WITH ORDINALITY AS a(id, number)) AS part
     GROUP BY part.part;
+END $$;
+CREATE FUNCTION l2s.are_producers_apart() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT s.producers_apart FROM l2s.setting s);
+END $$;
+CREATE FUNCTION l2s.begin_parts(part_every interval) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    current l2s.part;
+    part    l2s.part;
+    next_id bigint := (SELECT s.last_value + s.is_called::integer FROM l2s.document_id s);
+BEGIN
+    SELECT * INTO current FROM l2s.part p WHERE p.after_id > next_id ORDER BY p.first_id LIMIT 1;
+    UPDATE l2s.part p SET closed_at = clock_timestamp()
+    WHERE p.number < current.number AND p.closed_at IS NULL;
+    UPDATE l2s.part p SET opened_at = coalesce(p.opened_at, clock_timestamp())
+    WHERE p.number = current.number RETURNING p.* INTO current;
+    -- Two more are always there, should ids run faster than this is called.
+    SELECT * INTO part FROM l2s.part p ORDER BY p.number DESC LIMIT 1;
+    WHILE part.number < current.number + 2 LOOP
+        part.number := part.number + 1;
+        PERFORM l2s.add_part(part.number, part.after_id, part.after_id + 100000000);
+        RETURN NEXT format('made document_%s', part.number);
+        SELECT * INTO part FROM l2s.part p WHERE p.number = part.number;
+    END LOOP;
+    IF current.opened_at <= clock_timestamp() - part_every
+        AND EXISTS (SELECT FROM l2s.document d WHERE d.id >= current.first_id)
+    THEN
+        -- Ids jump to the next one. A transaction that took its id before still writes to this one.
+        PERFORM setval('l2s.document_id', current.after_id - 1);
+        RETURN NEXT format('began document_%s', current.number + 1);
+    END IF;
 END $$;
 CREATE FUNCTION l2s.caller() RETURNS text
     LANGUAGE sql STABLE
@@ -126,6 +179,7 @@ CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], docu
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
+    SET enable_sort TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -169,8 +223,8 @@ BEGIN
     LOOP
         -- Claims under a limit are made one after the other; who comes second goes without.
         IF type.room IS NOT NULL THEN
-            CONTINUE WHEN NOT pg_try_advisory_xact_lock(
-                hashoid('l2s.job_type'::regclass), type.id);
+            PERFORM FROM l2s.job_type t WHERE t.id = type.id FOR NO KEY UPDATE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
             SELECT o.* INTO type
             FROM l2s.open_job_types(claim.job_types) AS o WHERE o.id = type.id;
             CONTINUE WHEN NOT FOUND;
@@ -325,7 +379,7 @@ BEGIN
             q.turn, q.earlier + q.errors + q.crashes + 1 AS attempt)
     SELECT
         token, candidate, leased.document_id, names[array_position(type_ids, leased.job_type)],
-        leased.attempt, d.id, d.body, d.metadata ->> 'traceparent'
+        leased.attempt, d.id, d.body, left(d.metadata ->> 'traceparent', 55)
     FROM leased
     -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
     -- planner from reading all that lies between them.
@@ -349,6 +403,15 @@ BEGIN
         succeeded, retried, failed, cancelled, tokens_in, tokens_out, tokenize_ms, encode_ms,
         handoff_ms, decode_ms
     FROM closed;
+END $$;
+CREATE FUNCTION l2s.cluster_identity() RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN CASE WHEN NOT pg_is_in_recovery() THEN
+        (SELECT c.system_identifier FROM pg_control_system() AS c)
+            || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END;
 END $$;
 CREATE FUNCTION l2s.complete(lease_id bigint, documents l2s.completion[]) RETURNS TABLE(document_id bigint, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -395,7 +458,7 @@ BEGIN
             truncated, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
             writeback_ms)
         SELECT
-            w.id, w.job_type, w.group_id, pg_current_xact_id(), lease.id, lease.worker_id, true,
+            w.id, w.job_type, w.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id, lease.worker_id, true,
             w.attempt, lease.claimed_at, stamp, w.output, w.mode, w.model, w.tokens_in,
             w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
             w.batch_wait_ms, w.encode_ms, w.handoff_ms, w.decode_ms,
@@ -482,7 +545,7 @@ BEGIN
                 tokens_out, batch_size, shared, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
                 encode_ms, handoff_ms, decode_ms, writeback_ms)
             SELECT
-                j.document_id, j.job_type, j.group_id, pg_current_xact_id(), lease.id,
+                j.document_id, j.job_type, j.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
                 lease.worker_id, j.succeeded, j.cancelled, j.attempt, lease.claimed_at, stamp,
                 CASE WHEN j.succeeded THEN j.output END,
                 CASE WHEN j.cancelled THEN 'cancelled' ELSE j.reason END,
@@ -554,6 +617,9 @@ BEGIN
         IF heard IS NOT NULL THEN
             PERFORM l2s.announce(heard);
         END IF;
+        IF dropped <> '{}' THEN
+            DELETE FROM l2s.dedupe d WHERE d.document_id = ANY (dropped);
+        END IF;
         PERFORM l2s.let_go(lease.id, held, 'finished');
         RETURN QUERY
         SELECT h.id, CASE
@@ -593,21 +659,27 @@ CREATE FUNCTION l2s.completed(after text DEFAULT NULL::text, "group" text DEFAUL
     AS $_$
 #variable_conflict use_column
 DECLARE
-    past xid8 := '0';
+    past bigint := 0;
     seen bigint := 0;
-    rest xid8 := pg_snapshot_xmin(pg_current_snapshot());
+    rest bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
     runs bigint[];
     page bigint[];
     low  bigint;
     high bigint;
     all_producers boolean := l2s.sees_all();
 BEGIN
+    IF NOT l2s.is_at_home() THEN
+        RAISE EXCEPTION 'the database was restored or moved, and results of before and after could mix'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Run l2s migrate, or start a worker: either begins a new epoch. A key from before '
+                'stays good: what is finished from then on comes behind it.';
+    END IF;
     IF after IS NOT NULL THEN
-        IF after !~ '^[0-9]{1,19}-[0-9]{1,18}$' THEN
+        IF after !~ '^[0-9]{1,18}-[0-9]{1,18}$' THEN
             RAISE EXCEPTION 'expected after to be a key of l2s.completed, got %', quote_literal(after)
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
-        past := split_part(after, '-', 1)::xid8;
+        past := split_part(after, '-', 1)::bigint;
         seen := split_part(after, '-', 2)::bigint;
     END IF;
     IF documents < 0 THEN
@@ -661,7 +733,7 @@ BEGIN
         SELECT y.part, y.job_type, y.succeeded, y.failed, y.cancelled FROM l2s.tally y
         UNION ALL
         SELECT * FROM l2s.count_results(
-            (SELECT c.until FROM l2s.tallied c), '18446744073709551615')) AS t
+            (SELECT c.until FROM l2s.tallied c), 9223372036854775807)) AS t
     GROUP BY t.job_type;
 END $$;
 COMMENT ON FUNCTION l2s.count_finished() IS 'How many documents of each job type are finished, of those that are kept.';
@@ -732,7 +804,7 @@ BEGIN
     UPDATE l2s.counted c SET until = ends;
     RETURN rows;
 END $$;
-CREATE FUNCTION l2s.count_results(since xid8, until xid8) RETURNS TABLE(part integer, job_type integer, succeeded bigint, failed bigint, cancelled bigint)
+CREATE FUNCTION l2s.count_results(since bigint, until bigint) RETURNS TABLE(part integer, job_type integer, succeeded bigint, failed bigint, cancelled bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -764,47 +836,87 @@ BEGIN
                 'default_transaction_isolation to it for the role that calls this.';
     END IF;
 END $$;
-CREATE FUNCTION l2s.drop_part(number integer) RETURNS text
+CREATE TABLE l2s.part (
+    number integer NOT NULL,
+    first_id bigint NOT NULL,
+    after_id bigint NOT NULL,
+    opened_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    CONSTRAINT part_check CHECK ((first_id < after_id))
+);
+COMMENT ON TABLE l2s.part IS 'The parts that document, result and attempt_error are made of: each holds the ids from first_id to
+before after_id, and those of a time, because a new one is begun after setting.part_every.';
+CREATE FUNCTION l2s.drop_part(part l2s.part, keep interval, OUT done text, OUT more boolean, OUT failed boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '1s'
+    SET lock_timeout TO '40ms'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $_$
 DECLARE
-    part   l2s.part;
     parent text;
-    kept   bigint;
+    kept   bigint := l2s.unfinished_in(part);
     recent boolean;
+    looked bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
+    began  timestamptz;
 BEGIN
-    SELECT * INTO part FROM l2s.part p WHERE p.number = drop_part.number;
-    SELECT count(*) INTO kept FROM l2s.queue q
-    WHERE q.document_id >= part.first_id AND q.document_id < part.after_id;
+    more := false;
+    failed := false;
     IF kept > 0 THEN
-        RETURN format('kept document_%s: %s documents in it are not finished', number, kept);
+        done := format(
+            'kept document_%s: %s documents in it are not finished', part.number,
+            CASE WHEN kept < 1000 THEN kept::text ELSE '1000 or more' END);
+        RETURN;
     END IF;
     EXECUTE format(
-        'SELECT EXISTS (SELECT FROM l2s.result_%s WHERE finished_at > clock_timestamp() - $1)', number)
-        INTO recent USING (SELECT s.keep FROM l2s.setting s);
+        'SELECT EXISTS (SELECT FROM l2s.result_%s WHERE finished_at > clock_timestamp() - $1)',
+        part.number) INTO recent USING keep;
     IF recent THEN
-        RETURN NULL;
+        RETURN;
     END IF;
-    -- From here on nobody can put a document of it into the queue again.
-    EXECUTE format('LOCK TABLE l2s.result_%s IN ACCESS EXCLUSIVE MODE', number);
-    IF EXISTS (
-        SELECT FROM l2s.queue q
-        WHERE q.document_id >= part.first_id AND q.document_id < part.after_id
-    ) THEN
-        RETURN NULL;
+    IF l2s.forget_keys(part) > 0 THEN
+        more := true;
+        RETURN;
+    END IF;
+    -- From here on nobody can put a document of it into the queue, be it new or again, and whoever was
+    -- doing so has committed. Parents come first, as statements lock them: the other way around, this
+    -- and a claim could wait for each other.
+    -- While it waits for one, all others wait behind it: 40 ms are for all of them together.
+    began := clock_timestamp();
+    FOREACH parent IN ARRAY ARRAY[
+        'ONLY l2s.document', 'ONLY l2s.result', 'ONLY l2s.attempt_error',
+        'l2s.document_' || part.number, 'l2s.result_' || part.number,
+        'l2s.attempt_error_' || part.number]
+    LOOP
+        PERFORM set_config('lock_timeout', greatest(
+            40 - extract(epoch FROM clock_timestamp() - began) * 1000, 1)::integer || 'ms', true);
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', parent);
+    END LOOP;
+    EXECUTE format(
+        'SELECT EXISTS (
+            SELECT FROM l2s.result_%s
+            WHERE written_in >= $1 AND finished_at > clock_timestamp() - $2)', part.number)
+        INTO recent USING looked, keep;
+    IF recent OR l2s.unfinished_in(part) > 0 THEN
+        -- So that the locks go at once.
+        RAISE lock_not_available;
     END IF;
     FOREACH parent IN ARRAY ARRAY['attempt_error', 'result', 'document'] LOOP
-        EXECUTE format('DROP TABLE l2s.%I', parent || '_' || number);
+        EXECUTE format('DROP TABLE l2s.%I', parent || '_' || part.number);
     END LOOP;
-    DELETE FROM l2s.dedupe d WHERE d.document_id >= part.first_id AND d.document_id < part.after_id;
-    DELETE FROM l2s.part p WHERE p.number = drop_part.number;
-    RETURN format(
-        'dropped document_%s, with what was enqueued from %s to %s', number, part.opened_at,
+    DELETE FROM l2s.part p WHERE p.number = part.number;
+    more := true;
+    done := format(
+        'dropped document_%s, with what was enqueued from %s to %s', part.number, part.opened_at,
         part.closed_at);
-EXCEPTION WHEN lock_not_available THEN
-    RETURN format('kept document_%s for now: somebody reads it', number);
+EXCEPTION
+    WHEN lock_not_available THEN
+        more := false;
+        done := format('kept document_%s for now: somebody uses it', part.number);
+    WHEN OTHERS THEN
+        more := false;
+        failed := true;
+        done := format('could not drop document_%s: %s (%s)', part.number, SQLERRM, SQLSTATE);
 END $_$;
 CREATE FUNCTION l2s.due_length_classes(worker_id bigint, heads l2s.head[]) RETURNS SETOF smallint
     LANGUAGE plpgsql
@@ -848,8 +960,8 @@ BEGIN
         document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, cancelled,
         attempt, claimed_at, finished_at, error, queue_ms)
     SELECT
-        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), end_cancelled.lease_id,
-        end_cancelled.worker_id, false, true,
+        q.document_id, q.job_type, q.group_id, (SELECT l2s.mark(pg_current_xact_id())),
+        end_cancelled.lease_id, end_cancelled.worker_id, false, true,
         q.earlier + q.errors + q.crashes + (end_cancelled.lease_id IS NOT NULL)::integer,
         end_cancelled.claimed_at, clock_timestamp(), 'cancelled',
         extract(epoch FROM end_cancelled.claimed_at - q.run_at) * 1000
@@ -857,6 +969,8 @@ BEGIN
     PERFORM l2s.announce(ARRAY(
         SELECT q.document_id FROM l2s.queue q WHERE q.document_id = ANY (documents) AND q.notify));
     DELETE FROM l2s.queue q WHERE q.document_id = ANY (documents);
+    -- Who enqueues the same again means it.
+    DELETE FROM l2s.dedupe d WHERE d.document_id = ANY (documents);
 END $$;
 CREATE FUNCTION l2s.enqueue(job_types text[], document text, priority integer DEFAULT 0, run_at timestamp with time zone DEFAULT now(), dedupe_key text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, "group" text DEFAULT NULL::text, tenant text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
@@ -872,6 +986,8 @@ DECLARE
     types    integer[] := '{}';
     bytes    integer := octet_length(document);
     size     integer := octet_length(document) / 4 + 1;
+    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
+        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
     place    integer;
     ids      bigint[] := '{}';
     made     bigint[] := '{}';  -- those of them that are new
@@ -879,6 +995,8 @@ DECLARE
     run      bigint;
     flow     integer := coalesce(hashtext(tenant), 0);
     ready    boolean;
+    owner    text;
+    known    bigint;
     stamp    timestamptz := clock_timestamp();
 BEGIN
     IF coalesce(cardinality(job_types), 0) NOT BETWEEN 1 AND 64 THEN
@@ -914,15 +1032,14 @@ BEGIN
         END IF;
         types := types || type.id;
     END LOOP;
-    -- Spelled out: what is white space to a regular expression otherwise depends on the locale.
-    IF document !~
-        '[^\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]'
-    THEN
+    -- Spelled out: what is white space to a regular expression otherwise depends on the locale. The
+    -- start is looked at first: a regular expression makes wide characters of the whole text.
+    IF left(document, 4096) !~ visible AND document !~ visible THEN
         RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
                 'The text has %s bytes, all of them white space or control characters.', bytes),
-            HINT = 'Leave such rows out, for example by WHERE body ~ ''\w''.';
+            HINT = E'Leave such rows out, for example by WHERE body ~ ''\\w''.';
     END IF;
     IF priority IS NULL OR priority NOT BETWEEN -32767 AND 32767 THEN
         RAISE EXCEPTION 'expected priority to be from -32767 to 32767, got %', priority USING
@@ -931,6 +1048,16 @@ BEGIN
     IF run_at IS NULL THEN
         RAISE EXCEPTION 'expected run_at to be a time, got NULL' USING
             ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT isfinite(run_at) THEN
+        RAISE EXCEPTION 'expected run_at to be a finite time, got %', run_at USING
+            ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF octet_length(metadata::text) > 8192 THEN
+        RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
+            octet_length(metadata::text) USING
+            ERRCODE = 'string_data_right_truncation',
+            HINT = 'Keep it in a table of your own, by the id that l2s.enqueue returns.';
     END IF;
     IF octet_length(dedupe_key) NOT BETWEEN 1 AND 1000 THEN
         RAISE EXCEPTION 'expected dedupe_key to have 1 to 1000 bytes, got %',
@@ -960,19 +1087,26 @@ BEGIN
     IF dedupe_key IS NULL THEN
         made := ids;
     ELSE
+        owner := CASE WHEN l2s.are_producers_apart() THEN l2s.caller() ELSE '' END;
         -- In one order, so that two such calls do not wait for each other.
         FOR place IN SELECT t.place FROM unnest(types) WITH ORDINALITY AS t(id, place) ORDER BY t.id
         LOOP
-            INSERT INTO l2s.dedupe (job_type, key, document_id)
-            VALUES (types[place], dedupe_key, ids[place])
-            ON CONFLICT DO NOTHING;
-            IF FOUND THEN
-                made := made || ids[place];
-            ELSE
-                ids[place] := (
-                    SELECT d.document_id FROM l2s.dedupe d
-                    WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key);
-            END IF;
+            LOOP
+                INSERT INTO l2s.dedupe (job_type, key, producer, document_id)
+                VALUES (types[place], dedupe_key, owner, ids[place])
+                ON CONFLICT DO NOTHING;
+                IF FOUND THEN
+                    made := made || ids[place];
+                    EXIT;
+                END IF;
+                SELECT d.document_id INTO known FROM l2s.dedupe d
+                WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key AND d.producer = owner;
+                -- Not found: it was deleted just now.
+                IF FOUND THEN
+                    ids[place] := known;
+                    EXIT;
+                END IF;
+            END LOOP;
         END LOOP;
         IF made = '{}' THEN
             RETURN ids;
@@ -982,7 +1116,7 @@ BEGIN
         siblings := ARRAY(SELECT m.id FROM unnest(made) AS m(id) ORDER BY m.id);
     END IF;
     IF "group" IS NOT NULL THEN
-        run := l2s.open_group("group");
+        run := l2s.open_group("group", l2s.caller());
     END IF;
     -- A delayed document gets its turn when its time comes.
     ready := run_at <= stamp;
@@ -1021,8 +1155,10 @@ CREATE FUNCTION l2s.enqueue(job_type text, document text, priority integer DEFAU
     RETURN (l2s.enqueue(ARRAY[job_type], document, priority, run_at, dedupe_key, metadata, "group", tenant, notify))[1];
 COMMENT ON FUNCTION l2s.enqueue(job_type text, document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through a job type and returns the job''s id.
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
-is not enqueued again, its id is returned. metadata: kept beside the job; l2s reads one key of it,
-traceparent, the W3C trace context that the worker''s spans continue. group, written "group" because
+is not enqueued again, its id is returned, until setting.keep is over or the job was cancelled; enqueue
+many in the order of their keys, so that two who do so at a time wait for each other and do not deadlock.
+metadata: at most 8192 bytes that are kept beside the job; l2s reads one key of it, traceparent, the W3C
+trace context that the worker''s spans continue. group, written "group" because
 SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
 take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
@@ -1041,22 +1177,25 @@ CREATE FUNCTION l2s.finish_groups() RETURNS integer
     SET jit TO 'off'
     AS $$
 DECLARE
-    candidate text;
+    candidate record;
     open      bigint[];
     held      bigint[];
     finished  integer := 0;
+    apart     boolean := l2s.are_producers_apart();
 BEGIN
     PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('groups', '500 milliseconds') THEN
         RETURN 0;
     END IF;
     FOR candidate IN
-        SELECT DISTINCT g.name FROM l2s.group_run g
+        SELECT DISTINCT g.name, CASE WHEN apart THEN g.producer END AS producer FROM l2s.group_run g
         WHERE g.finished_at IS NULL
           AND NOT EXISTS (SELECT FROM l2s.queue q WHERE q.group_id = g.id)
     LOOP
         open := ARRAY(
-            SELECT g.id FROM l2s.group_run g WHERE g.name = candidate AND g.finished_at IS NULL
+            SELECT g.id FROM l2s.group_run g
+            WHERE g.name = candidate.name AND g.finished_at IS NULL
+              AND (g.producer = candidate.producer OR NOT apart)
             ORDER BY g.id);
         held := ARRAY(
             SELECT g.id FROM l2s.group_run g
@@ -1064,10 +1203,56 @@ BEGIN
         CONTINUE WHEN held <> open OR EXISTS (
             SELECT FROM l2s.queue q WHERE q.group_id = ANY (open));
         UPDATE l2s.group_run g SET finished_at = clock_timestamp() WHERE g.id = ANY (open);
-        PERFORM pg_notify('l2s_groups', candidate);
+        PERFORM l2s.notify('l2s_groups', candidate.name);
         finished := finished + 1;
     END LOOP;
     RETURN finished;
+END $$;
+CREATE FUNCTION l2s.forget_keys(part l2s.part, keys integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    gone integer;
+BEGIN
+    DELETE FROM l2s.dedupe d WHERE d.ctid = ANY (ARRAY(
+        SELECT e.ctid FROM l2s.dedupe e
+        WHERE e.document_id >= part.first_id AND e.document_id < part.after_id
+        ORDER BY e.document_id LIMIT forget_keys.keys FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+CREATE FUNCTION l2s.forget_past(keep interval, rows integer DEFAULT 5000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    total integer := 0;
+    gone  integer;
+    -- A lease's id begins with its time.
+    oldest bigint := greatest(
+        extract(epoch FROM clock_timestamp() - keep) * 1000, 0)::bigint << 20;
+BEGIN
+    DELETE FROM l2s.batch b WHERE b.lease_id = ANY (ARRAY(
+        SELECT c.lease_id FROM l2s.batch c WHERE c.lease_id < oldest
+        ORDER BY c.lease_id LIMIT forget_past.rows));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    total := total + gone;
+    DELETE FROM l2s.group_run g WHERE g.id = ANY (ARRAY(
+        SELECT h.id FROM l2s.group_run h
+        WHERE h.finished_at IS NOT NULL AND h.finished_at < clock_timestamp() - keep * 2
+        ORDER BY h.finished_at LIMIT forget_past.rows));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    total := total + gone;
+    DELETE FROM l2s.worker w WHERE w.seen_at < clock_timestamp() - keep - interval '1 day'
+        AND NOT EXISTS (SELECT FROM l2s.lease l WHERE l.worker_id = w.id);
+    RETURN total;
 END $$;
 CREATE FUNCTION l2s.forget_tally() RETURNS trigger
     LANGUAGE plpgsql
@@ -1109,12 +1294,27 @@ BEGIN
         END LOOP;
         EXECUTE format('GRANT SELECT ON l2s.migration TO %I', role_name);
         IF role_name = 'l2s_producer' THEN
-            EXECUTE format('GRANT SELECT ON l2s.jobs TO %I', role_name);
+            EXECUTE format('GRANT SELECT ON l2s.jobs, l2s.groups TO %I', role_name);
         ELSIF role_name = 'l2s_worker' THEN
-            -- What it counts and shows; texts it gets by its claims only.
+            -- What it counts and shows. Texts it gets by its claims only, and the ids of leases, which
+            -- prove that a batch is its own, by these too.
             EXECUTE format(
-                'GRANT SELECT ON l2s.queue, l2s.lease, l2s.worker, l2s.encoder, l2s.job_type,'
-                    ' l2s.setting, l2s.result TO %I', role_name);
+                'GRANT SELECT ON l2s.worker, l2s.encoder, l2s.job_type, l2s.setting, l2s.cluster TO %I',
+                role_name);
+            FOR call IN
+                SELECT a.attrelid::regclass AS name, string_agg(quote_ident(a.attname), ', ') AS columns
+                FROM pg_attribute a
+                WHERE a.attrelid IN ('l2s.queue'::regclass, 'l2s.lease'::regclass, 'l2s.result'::regclass)
+                  AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (
+                      CASE a.attrelid
+                          WHEN 'l2s.lease'::regclass THEN '{id}'
+                          WHEN 'l2s.queue'::regclass THEN '{lease_id}'
+                          ELSE '{lease_id,output}' END::text[])
+                GROUP BY a.attrelid
+            LOOP
+                EXECUTE format('REVOKE SELECT ON %s FROM %I', call.name, role_name);
+                EXECUTE format('GRANT SELECT (%s) ON %s TO %I', call.columns, call.name, role_name);
+            END LOOP;
         ELSE
             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA l2s TO %I', role_name);
         END IF;
@@ -1135,6 +1335,7 @@ CREATE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -1183,6 +1384,14 @@ BEGIN
         WHERE q.document_id = ANY (r.held) AND q.lease_id = r.id AND q.cancelled)
     FROM renewed r;
 END $$;
+CREATE FUNCTION l2s.is_at_home() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce(
+        (SELECT c.identity FROM l2s.cluster c) = l2s.cluster_identity(), true);
+END $$;
 CREATE FUNCTION l2s.last_turn(job_type integer, tenant integer, rank smallint) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -1222,70 +1431,62 @@ BEGIN
         PERFORM l2s.close_lease(let_go.lease_id, let_go.outcome);
     END IF;
 END $$;
-CREATE FUNCTION l2s.maintain(at_once boolean DEFAULT false) RETURNS SETOF text
+CREATE FUNCTION l2s.maintain(at_once boolean DEFAULT false) RETURNS TABLE(done text, more boolean, failed boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
 DECLARE
-    known    l2s.setting;
-    current  l2s.part;
-    part     l2s.part;
-    next_id  bigint;
-    gone     bigint;
-    line     text;
+    known l2s.setting;
+    part  l2s.part;
+    step  record;
+    rest  boolean := false;
+    gone  integer;
 BEGIN
     PERFORM l2s.demand_read_committed();
     IF NOT l2s.elect('maintain', CASE WHEN at_once THEN '0' ELSE '1 minute' END::interval) THEN
         RETURN;
     END IF;
     SELECT * INTO known FROM l2s.setting;
+    RETURN QUERY SELECT b.line, false, false FROM l2s.begin_parts(known.part_every) AS b(line);
     -- Before the documents that are counted may go.
     IF l2s.count_past() > 0 THEN
-        RETURN NEXT 'counted the throughput of minutes that are over';
-    END IF;
-    next_id := (SELECT s.last_value + s.is_called::integer FROM l2s.document_id s);
-    SELECT * INTO current FROM l2s.part p WHERE p.after_id > next_id ORDER BY p.first_id LIMIT 1;
-    UPDATE l2s.part p SET closed_at = clock_timestamp()
-    WHERE p.number < current.number AND p.closed_at IS NULL;
-    UPDATE l2s.part p SET opened_at = coalesce(p.opened_at, clock_timestamp())
-    WHERE p.number = current.number RETURNING p.* INTO current;
-    -- Two more are always there, should ids run faster than this is called.
-    SELECT * INTO part FROM l2s.part p ORDER BY p.number DESC LIMIT 1;
-    WHILE part.number < current.number + 2 LOOP
-        part.number := part.number + 1;
-        PERFORM l2s.add_part(part.number, part.after_id, part.after_id + 100000000);
-        RETURN NEXT format('made document_%s', part.number);
-        SELECT * INTO part FROM l2s.part p WHERE p.number = part.number;
-    END LOOP;
-    IF current.opened_at <= clock_timestamp() - known.part_every
-        AND EXISTS (SELECT FROM l2s.document d WHERE d.id >= current.first_id)
-    THEN
-        -- Ids jump to the next one. A transaction that took its id before still writes to this one.
-        PERFORM setval('l2s.document_id', current.after_id - 1);
-        RETURN NEXT format('began document_%s', current.number + 1);
-    END IF;
-    FOR part IN
-        SELECT p.* FROM l2s.part p
-        WHERE p.closed_at <= clock_timestamp() - known.keep ORDER BY p.number
-    LOOP
-        line := l2s.drop_part(part.number);
-        IF line IS NOT NULL THEN
-            RETURN NEXT line;
+        rest := true;
+        RETURN QUERY SELECT 'counted the throughput of minutes that are over', true, false;
+    ELSIF known.keep IS NOT NULL THEN
+        FOR part IN
+            SELECT p.* FROM l2s.part p
+            WHERE p.closed_at <= clock_timestamp() - known.keep ORDER BY p.number
+        LOOP
+            SELECT * INTO step FROM l2s.drop_part(part, known.keep);
+            rest := step.more;
+            IF step.done IS NOT NULL OR rest THEN
+                RETURN QUERY SELECT step.done, step.more, step.failed;
+            END IF;
+            EXIT WHEN rest;
+        END LOOP;
+        IF NOT rest THEN
+            gone := l2s.forget_past(known.keep);
+            IF gone > 0 THEN
+                rest := true;
+                RETURN QUERY SELECT format('deleted %s batches and groups', gone), true, false;
+            END IF;
         END IF;
-    END LOOP;
-    -- Small beside those: some bytes per batch, group and worker. A lease's id begins with its time.
-    DELETE FROM l2s.batch b WHERE b.lease_id < (
-        extract(epoch FROM clock_timestamp() - known.keep) * 1000)::bigint << 20;
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    IF gone > 0 THEN
-        RETURN NEXT format('deleted %s batches', gone);
     END IF;
-    DELETE FROM l2s.group_run g WHERE g.finished_at < clock_timestamp() - known.keep * 2;
-    DELETE FROM l2s.worker w WHERE w.seen_at < clock_timestamp() - known.keep - interval '1 day'
-        AND NOT EXISTS (SELECT FROM l2s.lease l WHERE l.worker_id = w.id);
+    IF rest THEN
+        UPDATE l2s.chore c SET at = '-infinity' WHERE c.name = 'maintain';
+    END IF;
 END $$;
 COMMENT ON FUNCTION l2s.maintain(at_once boolean) IS 'Begins and drops partitions and counts throughput: once a minute, by whichever worker is first. True
-does it now. See l2s.setting for how long documents are kept.';
+does it now; call it again while a row says that there is `more` to do. See l2s.setting for how long
+documents are kept.';
+CREATE FUNCTION l2s.mark(transaction xid8) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT (c.epoch::bigint << 42) + mark.transaction::text::bigint FROM l2s.cluster c);
+END $$;
 CREATE FUNCTION l2s.move_floors(job_types integer[], whole integer[], heads l2s.head[], passed bigint, stamp timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1344,7 +1545,16 @@ CREATE FUNCTION l2s.note_agreement(lease_id bigint, documents json) RETURNS void
         documents = m.documents + excluded.documents,
         agreement = m.agreement + excluded.agreement
 $$;
-CREATE FUNCTION l2s.open_group(name text) RETURNS bigint
+CREATE FUNCTION l2s.notify(channel text, payload text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, payload);
+    END IF;
+END $$;
+CREATE FUNCTION l2s.open_group(name text, producer text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1353,9 +1563,11 @@ DECLARE
 BEGIN
     SELECT g.id INTO run FROM l2s.group_run g
     WHERE g.name = open_group.name AND g.finished_at IS NULL
+      AND (g.producer = open_group.producer OR NOT l2s.are_producers_apart())
     ORDER BY g.id LIMIT 1 FOR KEY SHARE;
     IF NOT FOUND THEN
-        INSERT INTO l2s.group_run (name) VALUES (open_group.name) RETURNING id INTO run;
+        INSERT INTO l2s.group_run (name, producer) VALUES (open_group.name, open_group.producer)
+        RETURNING id INTO run;
     END IF;
     RETURN run;
 END $$;
@@ -1376,6 +1588,7 @@ WITH unfinished AS (
         run.name, max(run.id) AS id, sum(u.waiting)::bigint AS waiting,
         sum(u.delayed)::bigint AS delayed, sum(u.running)::bigint AS running
     FROM unfinished u JOIN l2s.group_run run ON run.id = u.group_id
+    WHERE (SELECT l2s.sees_all()) OR run.producer = (SELECT l2s.caller())
     GROUP BY run.name ORDER BY max(run.id) DESC LIMIT groups
 ), minute AS (
     SELECT run.name, count(*) AS finished
@@ -1509,7 +1722,7 @@ CREATE FUNCTION l2s.register(host text, pid integer, version text) RETURNS bigin
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     INSERT INTO l2s.worker (host, pid, version)
-    VALUES (register.host, register.pid, register.version) RETURNING id
+    VALUES (left(register.host, 255), register.pid, left(register.version, 100)) RETURNING id
 $$;
 CREATE FUNCTION l2s.release(lease_id bigint, documents bigint[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1647,7 +1860,7 @@ BEGIN
         document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
         claimed_at, finished_at, error, queue_ms)
     SELECT
-        q.document_id, q.job_type, q.group_id, pg_current_xact_id(), lease.id,
+        q.document_id, q.job_type, q.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
         lease.worker_id, false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
         format(
             '%s workers were not heard of again, the last two of them with this document alone',
@@ -1705,7 +1918,7 @@ CREATE FUNCTION l2s.retry(VARIADIC documents bigint[]) RETURNS integer
 #variable_conflict use_column
 DECLARE
     again   record;
-    counted xid8;
+    counted bigint;
     total   integer := 0;
 BEGIN
     -- Until this transaction ends, no more results are tallied.
@@ -1722,7 +1935,7 @@ BEGIN
         SELECT
             d.id, clock_timestamp(), d.job_type, size.tokens, -d.priority, l2s.length_class(size.tokens), 0,
             flow.tenant, (
-                SELECT l2s.open_group(g.name) FROM l2s.group_run g WHERE g.id = d.group_id),
+                SELECT l2s.open_group(g.name, d.producer) FROM l2s.group_run g WHERE g.id = d.group_id),
             again.attempt,
             size.tokens + l2s.last_turn(d.job_type, flow.tenant, (-d.priority)::smallint),
             d.siblings
@@ -1754,7 +1967,7 @@ CREATE FUNCTION l2s.sees_all() RETURNS boolean
 BEGIN
     RETURN NOT (SELECT s.producers_apart FROM l2s.setting s) OR EXISTS (
         SELECT FROM pg_roles r
-        WHERE (r.rolname = 'l2s_reader'
+        WHERE (r.rolname IN ('l2s_reader', 'l2s_admin')
                OR r.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'l2s.queue'::regclass))
           AND pg_has_role(l2s.caller(), r.oid, 'USAGE'));
 END $$;
@@ -1799,8 +2012,16 @@ END $$;
 CREATE FUNCTION l2s.sync_job_types(definitions json) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
+DECLARE
+    wrong text := (
+        SELECT d.name FROM json_to_recordset(definitions) AS d(name text)
+        WHERE d.name !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' LIMIT 1);
 BEGIN
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'expected a job type''s name to be letters, digits, ".", "_" and "-", got %',
+            quote_literal(left(wrong, 100)) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     INSERT INTO l2s.encoder (name)
     SELECT DISTINCT d.encoder FROM json_to_recordset(definitions) AS d(encoder text)
     WHERE NOT EXISTS (SELECT FROM l2s.encoder r WHERE r.name = d.encoder) ORDER BY 1
@@ -1824,7 +2045,7 @@ BEGIN
         backoff = excluded.backoff, maximum_backoff = excluded.maximum_backoff,
         concurrent_documents = excluded.concurrent_documents;
     PERFORM l2s.wake();
-END $$;
+END $_$;
 CREATE FUNCTION l2s.tally_results() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1833,8 +2054,8 @@ CREATE FUNCTION l2s.tally_results() RETURNS void
     SET jit TO 'off'
     AS $$
 DECLARE
-    since xid8;
-    ends  xid8 := pg_snapshot_xmin(pg_current_snapshot());
+    since bigint;
+    ends  bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
 BEGIN
     SELECT t.until INTO since FROM l2s.tallied t FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -1863,6 +2084,14 @@ CREATE FUNCTION l2s.tell_load(worker_id bigint, load jsonb) RETURNS void
     AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Fails here, and not where all loads are shown, when it is none.
+    PERFORM FROM jsonb_to_record(load) AS load(
+        lanes integer, lanes_busy double precision, documents integer, prepared integer,
+        handoff integer, handoff_capacity integer, decoding integer, batch_fill double precision);
+    IF octet_length(load::text) > 4096 THEN
+        RAISE EXCEPTION 'expected load to have at most 4096 bytes, got %', octet_length(load::text)
+            USING ERRCODE = 'string_data_right_truncation';
+    END IF;
     UPDATE l2s.worker w SET load = tell_load.load WHERE w.id = tell_load.worker_id;
 END $$;
 CREATE SEQUENCE l2s.document_id
@@ -1895,6 +2124,18 @@ one. All of them are in the same partition.';
 CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
     LANGUAGE sql STABLE
     RETURN COALESCE((document).body, (SELECT d.body FROM l2s.document d WHERE (d.id = (text_of.document).siblings[1])));
+CREATE FUNCTION l2s.unfinished_in(part l2s.part) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN (
+        SELECT count(*) FROM (
+            SELECT FROM l2s.queue q
+            WHERE q.document_id >= part.first_id AND q.document_id < part.after_id LIMIT 1000) AS unfinished);
+END $$;
 CREATE FUNCTION l2s.wake() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1903,8 +2144,8 @@ BEGIN
     IF EXISTS (
         SELECT FROM l2s.worker w
         WHERE w.idle AND w.seen_at > clock_timestamp() - interval '1 minute'
-    ) THEN
-        PERFORM pg_notify('l2s_work', '');
+    ) AND (SELECT s.notifies FROM l2s.setting s) THEN
+        PERFORM l2s.notify('l2s_work', '');
     END IF;
 END $$;
 CREATE TABLE l2s.attempt_error (
@@ -1959,7 +2200,7 @@ CREATE TABLE l2s.result (
     document_id bigint NOT NULL,
     job_type integer NOT NULL,
     group_id bigint,
-    written_in xid8 DEFAULT '0'::xid8 NOT NULL,
+    written_in bigint DEFAULT 0 NOT NULL,
     lease_id bigint,
     worker_id bigint,
     succeeded boolean NOT NULL,
@@ -1991,7 +2232,7 @@ CREATE TABLE l2s.result (
 PARTITION BY RANGE (document_id);
 ALTER TABLE ONLY l2s.result ALTER COLUMN output SET COMPRESSION lz4;
 COMMENT ON TABLE l2s.result IS 'What became of each finished document; written once, but for `agreement` never updated.';
-COMMENT ON COLUMN l2s.result.written_in IS 'The transaction that wrote it: the order of l2s.completed.';
+COMMENT ON COLUMN l2s.result.written_in IS 'The order of l2s.completed: the transaction that wrote it, in the epoch of l2s.cluster.';
 COMMENT ON COLUMN l2s.result.cancelled IS 'Then it did not succeed either.';
 COMMENT ON COLUMN l2s.result.batch_size IS 'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
 COMMENT ON COLUMN l2s.result.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
@@ -2095,7 +2336,7 @@ COMMENT ON COLUMN l2s.batch.handoff_ms IS 'Of the document that waited longest.'
 COMMENT ON COLUMN l2s.batch.decode_ms IS 'Of the document that was written longest.';
 CREATE TABLE l2s.encoder (
     id integer NOT NULL,
-    name text NOT NULL
+    name text NOT NULL COLLATE pg_catalog."C"
 );
 COMMENT ON TABLE l2s.encoder IS 'Models that read documents. Job types of one encoder share batches.';
 CREATE VIEW l2s.batches AS
@@ -2123,10 +2364,18 @@ CREATE VIEW l2s.batches AS
      LEFT JOIN l2s.encoder m ON ((m.id = b.encoder)));
 COMMENT ON VIEW l2s.batches IS 'What was claimed together: what became of it, and how long its stages took; see l2s.batch for these.';
 CREATE TABLE l2s.chore (
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     at timestamp with time zone NOT NULL
 );
 COMMENT ON TABLE l2s.chore IS 'What one worker does for all, and when one did it last.';
+CREATE TABLE l2s.cluster (
+    only_row boolean DEFAULT true NOT NULL,
+    identity text NOT NULL,
+    epoch integer DEFAULT 0 NOT NULL,
+    CONSTRAINT cluster_epoch_check CHECK (((epoch >= 0) AND (epoch <= 1000000))),
+    CONSTRAINT cluster_only_row_check CHECK (only_row)
+);
+COMMENT ON TABLE l2s.cluster IS 'Where this database was when results were last written.';
 CREATE TABLE l2s.counted (
     only_row boolean DEFAULT true NOT NULL,
     until timestamp with time zone NOT NULL,
@@ -2135,10 +2384,12 @@ CREATE TABLE l2s.counted (
 COMMENT ON TABLE l2s.counted IS 'Up to this time, results are counted in l2s.minute.';
 CREATE TABLE l2s.dedupe (
     job_type integer NOT NULL,
-    key text NOT NULL,
+    producer text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
     document_id bigint NOT NULL
 );
 COMMENT ON TABLE l2s.dedupe IS 'Deduplication keys, apart from document because a unique key cannot span partitions.';
+COMMENT ON COLUMN l2s.dedupe.producer IS 'The role whose key it is while setting.producers_apart, else empty: everybody''s.';
 CREATE TABLE l2s.document_0 (
     id bigint DEFAULT nextval('l2s.document_id'::regclass) NOT NULL,
     job_type integer NOT NULL,
@@ -2177,11 +2428,13 @@ WITH (fillfactor='40');
 COMMENT ON TABLE l2s.floor IS 'Where claims begin to look for what is ready, until look_at. Empty while dead rows are few.';
 CREATE TABLE l2s.group_run (
     id bigint NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    producer text NOT NULL COLLATE pg_catalog."C",
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     finished_at timestamp with time zone
 );
 COMMENT ON TABLE l2s.group_run IS 'The groups of documents: one row, and one more whenever documents are added to a finished group.';
+COMMENT ON COLUMN l2s.group_run.producer IS 'The database role that opened it.';
 ALTER TABLE l2s.group_run ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.group_run_id_seq
     START WITH 1
@@ -2249,6 +2502,7 @@ CREATE VIEW l2s.groups AS
                     ELSE NULL::timestamp with time zone
                 END AS finished_at
            FROM l2s.group_run run
+          WHERE (( SELECT l2s.sees_all() AS sees_all) OR (run.producer = ( SELECT l2s.caller() AS caller)))
           GROUP BY run.name) g
      CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (queue.state = 0)) AS waiting,
             count(*) FILTER (WHERE (queue.state = 1)) AS running,
@@ -2264,7 +2518,7 @@ COMMENT ON VIEW l2s.groups IS 'How far each group is. Ask for one by name: count
 COMMENT ON COLUMN l2s.groups.finished_at IS 'When its last document was found finished; null again when more are enqueued.';
 CREATE TABLE l2s.job_type (
     id integer NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     encoder integer NOT NULL,
     mode text NOT NULL,
     llm text,
@@ -2378,16 +2632,6 @@ CREATE TABLE l2s.migration (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 COMMENT ON TABLE l2s.migration IS 'The steps that made this schema.';
-CREATE TABLE l2s.part (
-    number integer NOT NULL,
-    first_id bigint NOT NULL,
-    after_id bigint NOT NULL,
-    opened_at timestamp with time zone,
-    closed_at timestamp with time zone,
-    CONSTRAINT part_check CHECK ((first_id < after_id))
-);
-COMMENT ON TABLE l2s.part IS 'The parts that document, result and attempt_error are made of: each holds the ids from first_id to
-before after_id, and those of a time, because a new one is begun after setting.part_every.';
 CREATE TABLE l2s.permission (
     role text NOT NULL,
     function text NOT NULL
@@ -2397,7 +2641,7 @@ CREATE TABLE l2s.result_0 (
     document_id bigint NOT NULL,
     job_type integer NOT NULL,
     group_id bigint,
-    written_in xid8 DEFAULT '0'::xid8 NOT NULL,
+    written_in bigint DEFAULT 0 NOT NULL,
     lease_id bigint,
     worker_id bigint,
     succeeded boolean NOT NULL,
@@ -2427,7 +2671,7 @@ CREATE TABLE l2s.result_0 (
     CONSTRAINT result_check1 CHECK ((succeeded = (error IS NULL)))
 );
 ALTER TABLE ONLY l2s.result_0 ALTER COLUMN output SET COMPRESSION lz4;
-COMMENT ON COLUMN l2s.result_0.written_in IS 'The transaction that wrote it: the order of l2s.completed.';
+COMMENT ON COLUMN l2s.result_0.written_in IS 'The order of l2s.completed: the transaction that wrote it, in the epoch of l2s.cluster.';
 COMMENT ON COLUMN l2s.result_0.cancelled IS 'Then it did not succeed either.';
 COMMENT ON COLUMN l2s.result_0.batch_size IS 'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
 COMMENT ON COLUMN l2s.result_0.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
@@ -2437,14 +2681,21 @@ CREATE TABLE l2s.setting (
     only_row boolean DEFAULT true NOT NULL,
     paused boolean DEFAULT false NOT NULL,
     producers_apart boolean DEFAULT false NOT NULL,
-    keep interval DEFAULT '90 days'::interval NOT NULL,
+    notifies boolean DEFAULT true NOT NULL,
+    keep interval DEFAULT '90 days'::interval,
     part_every interval DEFAULT '7 days'::interval NOT NULL,
+    CONSTRAINT keep_is_sensible CHECK (((keep >= '01:00:00'::interval) AND (keep <= '1000 years'::interval))),
+    CONSTRAINT part_every_is_sensible CHECK (((part_every >= '00:01:00'::interval) AND (part_every <= '1000 years'::interval))),
     CONSTRAINT setting_only_row_check CHECK (only_row)
 );
 COMMENT ON TABLE l2s.setting IS 'What holds for the whole queue: one row.';
 COMMENT ON COLUMN l2s.setting.paused IS 'See l2s.pause.';
-COMMENT ON COLUMN l2s.setting.producers_apart IS 'True: of documents and results, whoever is no l2s_reader sees only what its own role enqueued.';
-COMMENT ON COLUMN l2s.setting.keep IS 'How long documents are kept with all that is known of them, after they are finished.';
+COMMENT ON COLUMN l2s.setting.producers_apart IS 'True: whoever is neither l2s_reader nor l2s_admin sees only the documents, results and groups of its own
+role, and dedupe keys and groups of the same name are apart, one for each role that enqueues. What cannot
+be kept apart are times: a document whose text was read lately for somebody else is done sooner.';
+COMMENT ON COLUMN l2s.setting.notifies IS 'False: l2s.enqueue never notifies idle workers, which find documents by polling, so that transactions
+that enqueue can be prepared for two-phase commit.';
+COMMENT ON COLUMN l2s.setting.keep IS 'How long documents are kept with all that is known of them, after they are finished; null: for ever.';
 COMMENT ON COLUMN l2s.setting.part_every IS 'How often a new partition is begun, which is also what is dropped at a time.';
 CREATE TABLE l2s.shadow_minute (
     minute timestamp with time zone NOT NULL,
@@ -2455,9 +2706,10 @@ CREATE TABLE l2s.shadow_minute (
 COMMENT ON TABLE l2s.shadow_minute IS 'Documents that the large model wrote too, by minute, and the sum of their agreements.';
 CREATE TABLE l2s.tallied (
     only_row boolean DEFAULT true NOT NULL,
-    until xid8 NOT NULL,
+    until bigint NOT NULL,
     CONSTRAINT tallied_only_row_check CHECK (only_row)
 );
+COMMENT ON TABLE l2s.tallied IS 'Results that were written before this are in l2s.tally.';
 CREATE TABLE l2s.tally (
     id bigint NOT NULL,
     part integer NOT NULL,
@@ -2560,10 +2812,12 @@ ALTER TABLE ONLY l2s.batch
     ADD CONSTRAINT batch_pkey PRIMARY KEY (lease_id);
 ALTER TABLE ONLY l2s.chore
     ADD CONSTRAINT chore_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY l2s.cluster
+    ADD CONSTRAINT cluster_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.counted
     ADD CONSTRAINT counted_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.dedupe
-    ADD CONSTRAINT dedupe_pkey PRIMARY KEY (job_type, key);
+    ADD CONSTRAINT dedupe_pkey PRIMARY KEY (job_type, key, producer);
 ALTER TABLE ONLY l2s.document
     ADD CONSTRAINT document_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY l2s.document_0
@@ -2609,6 +2863,7 @@ ALTER TABLE ONLY l2s.turn
 ALTER TABLE ONLY l2s.worker
     ADD CONSTRAINT worker_pkey PRIMARY KEY (id);
 CREATE INDEX dedupe_document ON l2s.dedupe USING btree (document_id);
+CREATE INDEX group_run_finished ON l2s.group_run USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX group_run_name ON l2s.group_run USING btree (name);
 CREATE INDEX group_run_open ON l2s.group_run USING btree (name, id) WHERE (finished_at IS NULL);
 CREATE INDEX queue_delayed ON l2s.queue USING btree (run_at) WHERE (state = 2);

@@ -34,7 +34,7 @@ package struct RotaryConfiguration: Sendable, Equatable {
     /// intermediate_size.
     package let feedForwardWidth: Int
     /// In their order; not empty.
-    package internal(set) var layers: [Layer]
+    package let layers: [Layer]
     /// Of queries; a multiple of `keyValueHeads`. Neighbours share a head of keys and values.
     package let heads: Int
     package let keyValueHeads: Int

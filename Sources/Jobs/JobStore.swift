@@ -39,9 +39,8 @@ package protocol JobStore: Sendable {
     @discardableResult
     func finishGroups(atOnce: Bool) async throws -> Int
 
-    /// Keeps the store in shape, when nobody did lately: retention, statistics. Returns words for
-    /// each thing done.
-    func maintain() async throws -> [String]
+    /// Does a piece of what keeps the store in shape, when nobody did lately: retention, statistics.
+    func maintain() async throws -> MaintenanceStep
 
     /// Returns true as soon as there may be something to claim; false after `timeout`, a call of
     /// `interruptWait` or cancellation. There may be work after false too: a lost notification.

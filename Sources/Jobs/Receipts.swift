@@ -41,13 +41,30 @@ package struct RescueSummary: Sendable, Equatable {
     package let dead: Int
     /// Job types that were paused because all that came of them lately were such documents.
     package let paused: [String]
+    /// Leases that could not be taken back, each with the reason; they are left for a while.
+    package let failures: [String]
 
-    package init(leases: Int, suspects: Int, dead: Int, paused: [String] = []) {
+    package init(
+        leases: Int, suspects: Int, dead: Int, paused: [String] = [], failures: [String] = []
+    ) {
         self.leases = leases
         self.suspects = suspects
         self.dead = dead
         self.paused = paused
+        self.failures = failures
     }
+}
+
+/// A piece of the work that keeps a store in shape.
+package struct MaintenanceStep: Sendable, Equatable {
+    /// Words for each thing done.
+    package var done: [String] = []
+    /// Words for each thing that did not work.
+    package var failures: [String] = []
+    /// Whether the next piece is to be done at once.
+    package var hasMore = false
+
+    package init() {}
 }
 
 /// What is not finished.

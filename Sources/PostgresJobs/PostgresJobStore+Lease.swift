@@ -38,8 +38,14 @@ extension PostgresJobStore {
     }
 
     package func rescueExpired() async throws -> RescueSummary {
-        try await work.run { connection in
-            let rows = try await connection.query("SELECT * FROM l2s.rescue()")
+        try await chores.run { connection in
+            let rows = try await connection.query(
+                """
+                SELECT
+                    rescued_leases, suspects, dead,
+                    nullif(array_to_string(failures, '; '), '') AS failures
+                FROM l2s.rescue()
+                """)
             guard let row = rows.first else {
                 throw JobStoreError.broken(reason: "expected l2s.rescue to return a row, got none")
             }
@@ -51,23 +57,36 @@ extension PostgresJobStore {
                     .map { try $0.value("name") }
             return RescueSummary(
                 leases: try row.value("rescued_leases"), suspects: try row.value("suspects"),
-                dead: dead, paused: paused)
+                dead: dead, paused: paused,
+                failures: [try row.optional("failures")].compactMap(\.self))
         }
     }
 
     package func promoteDelayed() async throws -> Int {
-        try await work.run { try await $0.query("SELECT l2s.promote()").single() }
+        try await chores.run { try await $0.query("SELECT l2s.promote()").single() }
     }
 
-    package func maintain() async throws -> [String] {
-        try await work.run {
-            try await $0.query("SELECT l2s.maintain() AS line").map { try $0.value("line") }
+    package func maintain() async throws -> MaintenanceStep {
+        try await chores.run {
+            try MaintenanceStep(try await $0.query("SELECT * FROM l2s.maintain()"))
         }
     }
 
     package func finishGroups(atOnce: Bool) async throws -> Int {
         let call = atOnce ? "SELECT l2s.settle_groups()" : "SELECT l2s.finish_groups()"
-        return try await work.run { try await $0.query(call).single() }
+        return try await chores.run { try await $0.query(call).single() }
+    }
+}
+
+extension MaintenanceStep {
+    /// What `l2s.maintain` answered.
+    init(_ rows: Rows) throws {
+        self.init()
+        for row in rows {
+            if try row.value("more") { hasMore = true }
+            guard let line: String = try row.optional("done") else { continue }
+            if try row.value("failed") { failures.append(line) } else { done.append(line) }
+        }
     }
 }
 

@@ -3,11 +3,13 @@ package import Postgres
 
 /// The job store in PostgreSQL: one worker's view of schema `l2s`.
 ///
-/// Holds three connections, so that a long completion never delays a heartbeat and a wait for work
-/// delays neither: work, heartbeat, listen. The SQL that does the moves is in `migrations/`.
+/// Holds four connections, work, heartbeat, chores and listen, so that neither a long completion, nor a
+/// chore such as retention, nor a wait for work delays another. The SQL that does the moves is in
+/// `migrations/`.
 package struct PostgresJobStore: JobStore {
     let work: ReconnectingConnection
     let heartbeat: ReconnectingConnection
+    let chores: ReconnectingConnection
     let listen: ReconnectingConnection
 
     /// Connects with the first call.
@@ -19,11 +21,22 @@ package struct PostgresJobStore: JobStore {
         _ settings: ConnectionSettings, listening: ConnectionSettings? = nil,
         onPolling: (@Sendable () -> Void)? = nil
     ) {
-        work = ReconnectingConnection(settings)
+        // Before the first write there: the numbers of transactions may have gone back.
+        work = ReconnectingConnection(settings) { try await Self.adoptCluster($0) }
+        chores = ReconnectingConnection(settings) { try await Self.adoptCluster($0) }
         heartbeat = ReconnectingConnection(settings)
         listen = ReconnectingConnection(listening ?? settings) {
             try await $0.listen(to: "l2s_work")
             if await $0.isPooled { onPolling?() }
+        }
+    }
+
+    /// Tells a database that was restored, or promoted, that it is somewhere else now.
+    private static func adoptCluster(_ connection: DatabaseConnection) async throws {
+        do {
+            try await connection.query("SELECT l2s.adopt_cluster()")
+        } catch  where ["42883", "3F000"].contains(error.refusal?.sqlState) {
+            // There is no schema yet; whoever registers is told so.
         }
     }
 
@@ -50,6 +63,7 @@ package struct PostgresJobStore: JobStore {
     package func close() async {
         await work.close()
         await heartbeat.close()
+        await chores.close()
         await listen.close()
     }
 }

@@ -1,3 +1,4 @@
+package import Jobs
 import Postgres
 
 extension QueueClient {
@@ -41,22 +42,47 @@ extension QueueClient {
         try await connection.query("SELECT l2s.retry(VARIADIC $1)", [.ints(ids)]).single()
     }
 
-    /// All dead letters of a job type, of a group, or of both; returns how many.
+    /// All dead letters of a job type, of a group, or of both, some thousands at a time; returns how
+    /// many. Those that become dead letters meanwhile are left.
     package func retryDeadLetters(jobType: String?, group: String?) async throws -> Int {
-        try await connection.query(
-            """
-            SELECT l2s.retry(VARIADIC ARRAY(
-                SELECT r.document_id FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
-                WHERE NOT r.succeeded AND NOT r.cancelled AND ($1::text IS NULL OR t.name = $1)
-                  AND ($2::text IS NULL OR r.group_id = ANY (l2s.group_ids($2)))))
-            """, [.text(jobType), .text(group)]
+        let last: Double = try await connection.query(
+            "SELECT extract(epoch FROM clock_timestamp())"
         ).single()
+        var total = 0
+        while true {
+            let count: Int = try await connection.query(
+                """
+                SELECT l2s.retry(VARIADIC ARRAY(
+                    SELECT r.document_id FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
+                    WHERE NOT r.succeeded AND NOT r.cancelled AND ($1::text IS NULL OR t.name = $1)
+                      AND ($2::text IS NULL OR r.group_id = ANY (l2s.group_ids($2)))
+                      AND r.finished_at <= to_timestamp($3::double precision)
+                    LIMIT 5000))
+                """, [.text(jobType), .text(group), .double(last)]
+            ).single()
+            total += count
+            if count == 0 { return total }
+        }
     }
 
-    /// Begins and drops partitions and counts throughput, now; returns words for each thing done.
-    package func maintain() async throws -> [String] {
-        try await connection.query("SELECT l2s.maintain(true) AS line")
-            .map { try $0.value("line") }
+    /// Begins and drops partitions, deletes what is old and counts throughput, now, piece by piece
+    /// until nothing is left to do.
+    package func maintain() async throws -> MaintenanceStep {
+        var all = MaintenanceStep()
+        repeat {
+            let step = try MaintenanceStep(
+                try await connection.query("SELECT * FROM l2s.maintain(true)"))
+            all.done += step.done.filter { !all.done.contains($0) }
+            all.failures += step.failures.filter { !all.failures.contains($0) }
+            all.hasMore = step.hasMore
+        } while all.hasMore
+        return all
+    }
+
+    /// Tells a database that was restored, or promoted, that it is somewhere else now; returns whether
+    /// it was so.
+    package func adoptCluster() async throws -> Bool {
+        try await connection.query("SELECT l2s.adopt_cluster()").single()
     }
 
     /// Makes the roles and gives them their rights, as far as this user may; returns what is left

@@ -16,7 +16,8 @@ extension QueueClient {
                 EXISTS (SELECT FROM l2s.document) AS has_documents,
                 (SELECT extract(epoch FROM clock_timestamp() - c.at) FROM l2s.chore c
                  WHERE c.name = 'maintain' AND c.at > '-infinity') AS maintained_s,
-                (SELECT s.paused FROM l2s.setting s) AS is_paused,
+                (SELECT s.paused FROM l2s.setting s) AS is_paused, l2s.is_at_home() AS is_at_home,
+                pg_notification_queue_usage() AS notifications,
                 (SELECT string_agg(r.name, ', ')
                  FROM unnest('{l2s_producer,l2s_reader,l2s_worker,l2s_admin}'::text[]) AS r(name)
                  WHERE to_regrole(r.name) IS NULL) AS missing_roles
@@ -56,6 +57,10 @@ package struct QueueHealth: Sendable {
     /// Since the tables were maintained, in seconds; nil: never.
     package let maintained: Double?
     package let isPaused: Bool
+    /// False where the database was restored or moved and nobody adopted the new place yet.
+    package let isAtHome: Bool
+    /// How full the server's queue of notifications is, from 0 to 1.
+    package let notifications: Double
     /// Their names.
     package let missingRoles: String?
     package let oldest: Transaction?
@@ -84,6 +89,8 @@ package struct QueueHealth: Sendable {
         hasDocuments = try row.value("has_documents")
         maintained = try row.optional("maintained_s")
         isPaused = try row.value("is_paused")
+        isAtHome = try row.value("is_at_home")
+        notifications = try row.value("notifications")
         missingRoles = try row.optional("missing_roles")
         self.oldest = oldest
     }

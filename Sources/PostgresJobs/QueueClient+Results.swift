@@ -33,7 +33,8 @@ extension QueueClient {
                 SELECT FROM l2s.queue q WHERE q.group_id = ANY (l2s.group_ids($1)))
             AND NOT EXISTS (
                 SELECT FROM l2s.result r WHERE r.group_id = ANY (l2s.group_ids($1))
-                  AND r.written_in >= pg_snapshot_xmin(pg_current_snapshot()))
+                  AND r.written_in >= (SELECT (c.epoch::bigint << 42) FROM l2s.cluster c)
+                      + pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
             """, [.text(group)]
         ).single()
     }

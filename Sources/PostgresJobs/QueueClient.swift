@@ -15,8 +15,9 @@ package struct QueueClient: Sendable {
         let rows = try await connection.query(
             """
             SELECT unnest(l2s.enqueue(
-                       ARRAY(SELECT json_array_elements_text(j.job_types::json)), j.document, j.priority, coalesce(j.run_at, now()),
-                       j.dedupe_key, j.metadata, "group" => j.batch, tenant => j.tenant)) AS id
+                       ARRAY(SELECT json_array_elements_text(j.job_types::json)), j.document,
+                       j.priority, coalesce(j.run_at, now()), j.dedupe_key, j.metadata,
+                       "group" => j.batch, tenant => j.tenant)) AS id
             FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::text[],
                         $6::jsonb[], $7::text[], $8::text[])
                  WITH ORDINALITY

@@ -25,12 +25,16 @@ actor ReconnectingConnection {
         do {
             if notBefore > .now { try await Task.sleep(until: notBefore) }
             if await !connection.isConnected { isPrepared = false }
-            if !isPrepared {
-                try await connection.connect()
-                try await prepare(connection)
-                isPrepared = true
+            let wasInUse = isPrepared
+            let result: Result
+            do {
+                result = try await attempt(body)
+            } catch let error as DatabaseError where wasInUse && error.endsSession {
+                // Servers and proxies end sessions that idle, and a failover leaves sessions at a
+                // server that only reads: on a new one the call may well succeed. Calls are safe to
+                // repeat.
+                result = try await attempt(body)
             }
-            let result = try await body(connection)
             failures = 0
             return result
         } catch let error as DatabaseError {
@@ -40,6 +44,23 @@ actor ReconnectingConnection {
             failures += 1
             notBefore = .now + Self.pause(after: failures)
             throw JobStoreError.unavailable(reason: error.description)
+        }
+    }
+
+    private func attempt<Result: Sendable>(
+        _ body: @Sendable (DatabaseConnection) async throws -> Result
+    ) async throws -> Result {
+        do {
+            if !isPrepared {
+                try await connection.connect()
+                try await prepare(connection)
+                isPrepared = true
+            }
+            return try await body(connection)
+        } catch let error as DatabaseError where error.endsSession {
+            await connection.close()
+            isPrepared = false
+            throw error
         }
     }
 

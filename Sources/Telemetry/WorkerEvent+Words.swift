@@ -12,7 +12,7 @@ extension WorkerEvent {
             .leasesRescued,
             .stoppedAtOnce, .dashboardUnavailable:
             .warning
-        case .storeUnavailable, .jobTypePaused: .error
+        case .storeUnavailable, .jobTypePaused, .choreFailed: .error
         }
     }
 
@@ -31,6 +31,7 @@ extension WorkerEvent {
         case .leasesRescued: "leases rescued"
         case .jobTypePaused: "job type paused: all its last documents crashed their workers"
         case .leftForLater: "documents left for later"
+        case .choreFailed: "chore failed"
         case .maintained: "tables maintained"
         case .pollsOnly: "no notifications through a pooler, polling: see --listen-url"
         case .storeUnavailable: "store unavailable"
@@ -74,6 +75,7 @@ extension WorkerEvent {
         case .jobTypePaused(let jobType): ["job_type": "\(jobType)"]
         case .leftForLater(let scheduled, let paused):
             ["scheduled": number(scheduled), "paused": number(paused)]
+        case .choreFailed(let chore, let reason): ["chore": "\(chore)", "reason": "\(reason)"]
         case .maintained(let what): ["what": "\(what)"]
         case .pollsOnly: [:]
         case .storeUnavailable(let doing, let reason):

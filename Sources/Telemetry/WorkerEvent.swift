@@ -28,6 +28,8 @@ package enum WorkerEvent: Sendable, Equatable {
     case jobTypePaused(jobType: String)
     /// Documents that `--until-empty` left behind: scheduled for later, or of a paused job type.
     case leftForLater(scheduled: Int, paused: Int)
+    /// Something that one worker does for all did not work; it is tried again.
+    case choreFailed(chore: String, reason: String)
     /// Partitions begun or dropped, in the store's words.
     case maintained(what: String)
     /// A pooler stands between: documents are found by asking for them.

@@ -7,6 +7,7 @@ struct Outages {
     enum Link: Hashable {
         case work
         case heartbeat
+        case chores
     }
 
     private var down: Set<Link> = []

@@ -92,21 +92,51 @@ extension WorkerService {
         while true {
             try await time.pause(
                 for: WorkerConfiguration.maintenanceInterval * Double.random(in: 0.75...1.25))
-            if let rescued = try await ask(.work, "rescue", { try await $0.rescueExpired() }),
-                rescued.leases > 0
-            {
-                emit(
-                    .leasesRescued(
-                        leases: rescued.leases, documents: rescued.suspects + rescued.dead))
-                for name in rescued.paused { emit(.jobTypePaused(jobType: name)) }
-            }
-            _ = try await ask(.work, "promote") { try await $0.promoteDelayed() }
-            _ = try await ask(.work, "finish groups") { try await $0.finishGroups(atOnce: false) }
+            try await rescue()
+            _ = try await chore("promote") { try await $0.promoteDelayed() }
+            _ = try await chore("finish groups") { try await $0.finishGroups(atOnce: false) }
             guard time.now() >= nextMaintenance else { continue }
-            nextMaintenance = time.now() + WorkerConfiguration.tableInterval
-            for line in try await ask(.work, "maintain", { try await $0.maintain() }) ?? [] {
-                emit(.maintained(what: line))
+            // What is left to do is done with the next rounds, so that rescues do not wait for it.
+            if try await !maintainTables() {
+                nextMaintenance = time.now() + WorkerConfiguration.tableInterval
             }
+        }
+    }
+
+    private func rescue() async throws {
+        guard let rescued = try await chore("rescue", { try await $0.rescueExpired() }) else {
+            return
+        }
+        for failure in rescued.failures { emit(.choreFailed(chore: "rescue", reason: failure)) }
+        guard rescued.leases > 0 else { return }
+        emit(
+            .leasesRescued(leases: rescued.leases, documents: rescued.suspects + rescued.dead))
+        for name in rescued.paused { emit(.jobTypePaused(jobType: name)) }
+    }
+
+    /// Returns whether more is left to do.
+    private func maintainTables() async throws -> Bool {
+        let end = time.now() + WorkerConfiguration.maintenanceInterval
+        while let step = try await chore("maintain", { try await $0.maintain() }) {
+            for line in step.done { emit(.maintained(what: line)) }
+            for failure in step.failures { emit(.choreFailed(chore: "maintain", reason: failure)) }
+            guard step.hasMore else { return false }
+            if time.now() >= end { return true }
+        }
+        return false
+    }
+
+    /// What the store answers to a chore; nil when it is unavailable or the chore failed. A failure is
+    /// told and the chore tried again with the next round: it is no reason for a worker to stop, all
+    /// the less because the chore would fail in every worker.
+    private func chore<Answer>(
+        _ name: String, _ call: (any JobStore) async throws -> Answer
+    ) async throws -> Answer? {
+        do {
+            return try await ask(.chores, name, call)
+        } catch JobStoreError.broken(let reason) {
+            emit(.choreFailed(chore: name, reason: reason))
+            return nil
         }
     }
 }

@@ -97,7 +97,7 @@ package final class WorkerService: Service {
         }
         if configuration.stopsWhenEmpty {
             await untilCancelled {
-                _ = try await self.ask(.work, "finish groups") {
+                _ = try await self.ask(.chores, "finish groups") {
                     try await $0.finishGroups(atOnce: true)
                 }
             }

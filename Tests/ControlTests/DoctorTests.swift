@@ -85,7 +85,7 @@ import Testing
         for _ in 0..<9 { held.append(try await database.connect()) }
         let near = try await finding("connections", on: url)
         #expect(near.verdict == "noted", "\(near)")
-        #expect(near.words.contains("of 12 taken: a worker takes three"))
+        #expect(near.words.contains("of 12 taken: a worker takes four"))
         for connection in held { await connection.close() }
         try database.removeServer()
     }

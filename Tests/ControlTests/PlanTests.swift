@@ -85,7 +85,7 @@ import Testing
         let found = try JSONDecoder().decode(Plan.self, from: Data(delayed.output.utf8))
         #expect((found.done_by_then, found.delayed) == (50, 1))
         #expect(found.done_in_s > found.left_s)
-        try await enqueue("summarize", 1, runAt: "infinity")
+        try await enqueue("summarize", 1, runAt: "2999-01-01")
         let never = try await self.plan("--job-type", "summarize", "--by", "2099-01-01", "--json")
         #expect(try JSONDecoder().decode(Plan.self, from: Data(never.output.utf8)).delayed == 2)
         try await sql.query("SELECT l2s.pause('summarize')")

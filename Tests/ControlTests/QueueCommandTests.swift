@@ -179,6 +179,11 @@ import Testing
         (["--lines"], "fine\nsecret\0text", "standard input:2: expected a text that"),
         (["--json-lines"], "{\"document\": \"fine\"}\nsecret", "standard input:2: expected a JSON"),
         (
+            ["--json-lines"],
+            "{\"document\": \"fine\"}\n{\"document\": \"fine\", \"group\": \"secret\\u0000\"}",
+            "standard input:2: expected a text that"
+        ),
+        (
             ["--json-lines"], "{\"document\": \"secret\", \"job_type\": \"none\"}",
             "standard input:1: unknown job type 'none'. Known job types: summarize"
         ),
@@ -206,6 +211,44 @@ import Testing
         let connection = try await database.connect()
         let count: Int = try await connection.query("SELECT count(*) FROM l2s.document").single()
         #expect(count == 0)
+    }
+
+    /// Whichever of the two the server takes back.
+    @Test func keysThatAnotherTakesInAnotherOrderAreHandedInAgain() async throws {
+        let database = try await migrated()
+        let (other, sql) = (try await database.connect(), try await database.connect())
+        let lines = """
+            {"document": "x", "dedupe_key": "a"}
+            {"document": "y", "dedupe_key": "b"}
+            """
+        func take(_ key: String) async throws {
+            try await other.query(
+                "SELECT l2s.enqueue('summarize', 'other', dedupe_key => $1)", [.text(key)])
+        }
+        try await other.query("SET deadlock_timeout = '1min'")
+        try await other.query("BEGIN")
+        try await take("b")
+        let program = try BuiltProgram("l2s").start(
+            ["enqueue", "--job-type", "summarize", "--json-lines"], input: lines.utf8,
+            environment: ["L2S_DATABASE_URL": database.connectionString])
+        try await eventually("the program has one key and waits for the other") {
+            try await sql.query(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'
+                """
+            ).single() == 1
+        }
+        do {
+            try await take("a")
+            try await other.query("COMMIT")
+        } catch let error as DatabaseError where error.refusal?.sqlState == "40P01" {
+            try await other.query("ROLLBACK")
+        }
+        let ending = try await program.ending()
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(ending.output.split(separator: "\n").count == 2)
+        #expect(try await sql.query("SELECT count(*) FROM l2s.jobs").single() == 2)
     }
 
     @Test func theDoctorFindsWhatDiffersBetweenFilesAndDatabase() async throws {

@@ -44,9 +44,12 @@ import Yams
             let pod = try #require(
                 manifest.value("spec", "template", "spec") as? [String: Any])
             #expect(pod.value("securityContext", "runAsNonRoot") as? Bool == true)
+            #expect(pod["automountServiceAccountToken"] as? Bool == false)
             let containers = try #require(pod["containers"] as? [[String: Any]])
             for container in containers {
                 #expect(container["name"] is String && container["image"] is String)
+                #expect(
+                    container.value("securityContext", "readOnlyRootFilesystem") as? Bool == true)
                 let ports = container["ports"] as? [[String: Any]] ?? []
                 let names = Set(ports.compactMap { $0["name"] as? String })
                 for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
@@ -65,7 +68,7 @@ import Yams
                 }
             }
         }
-        #expect(secrets == ["l2s/database-url"])
+        #expect(secrets == ["l2s-worker/database-url", "l2s-owner/database-url"])
         let trigger = (scaler.value("spec", "triggers") as? [[String: Any]])?.first
         let address = trigger?.value("metadata", "connectionFromEnv") as? String
         #expect(address == SettingName.databaseURL.variable)
@@ -86,14 +89,27 @@ import Yams
         let trigger = (spec?["triggers"] as? [[String: Any]])?.first
         let metadata = try #require(trigger?["metadata"] as? [String: String])
         let stand = try await TestStand()
+        let made = try await BuiltProgram("l2s").run(
+            ["migrate"], environment: ["L2S_DATABASE_URL": stand.database.connectionString])
+        #expect(made.status == 0, "\(made.remarks)")
         let count: Int = try await stand.sql.query(try #require(metadata["query"])).single()
         #expect(count == 0)
+        // What no worker may take keeps none alive.
+        try await stand.sql.query(
+            "SELECT l2s.enqueue('summarize', 'x') FROM generate_series(1, 9)")
+        let query = try #require(metadata["query"])
+        #expect(try await stand.sql.query(query).single() == 9)
+        try await stand.sql.query(
+            "UPDATE l2s.job_type SET concurrent_documents = 4 WHERE name = 'summarize'")
+        #expect(try await stand.sql.query(query).single() == 4)
+        try await stand.sql.query("SELECT l2s.pause('summarize')")
+        #expect(try await stand.sql.query(query).single() == 0)
     }
 
     /// Against the schemas of Kubernetes' own API; KEDA's is not among them.
     @Test(.enabled(if: Linters.python != nil, "needs kubernetes-validate: make .build/tools"))
     func manifestsFollowTheSchemas() async throws {
-        let files = ["workers", "migrate"].map { name in
+        let files = ["workers", "migrate", "network", "disruption"].map { name in
             TestStand.root.appending(path: "deploy/kubernetes/\(name).yaml").path()
         }
         let verdict = try await #require(Linters.python)
@@ -127,7 +143,7 @@ import Yams
         let verdict = try await #require(BuiltProgram(installed: "promtool"))
             .run(["check", "rules", path])
         #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
-        #expect(verdict.output.contains("6 rules found"))
+        #expect(verdict.output.contains("7 rules found"))
     }
 
     /// Each fires for what it is about, and only then.
@@ -153,18 +169,20 @@ import Yams
               - {series: 'l2s_store_up{instance="a"}', values: 1x30}
               - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
               - {series: 'l2s_leases_lost_total{instance="a"}', values: 2x30}
+              - {series: 'l2s_chores_failed_total{instance="a"}', values: 2x30}
               - {series: '\(documents)"succeeded"}', values: 0+60x30}
               - {series: '\(documents)"retried"}', values: 0+1x30}
               - {series: '\(documents)"failed"}', values: 3x30}
               alert_rule_test:
             \(["L2sWorkerDown", "L2sDatabaseAway", "L2sStuck", "L2sDeadLetters", "L2sRetries",
-                "L2sLeasesLost"].map { "  - \(fires($0, ""))" }.joined(separator: "\n"))
+                "L2sLeasesLost", "L2sChoresFail"].map { "  - \(fires($0, ""))" }.joined(separator: "\n"))
             """.utf8)
         let severities = [
             ("L2sWorkerDown", "warning", "job: l2s, instance: a"),
             ("L2sDatabaseAway", "critical", "instance: a"),
             ("L2sStuck", "critical", "instance: a"), ("L2sDeadLetters", "warning", "job_type: t"),
             ("L2sRetries", "warning", "job_type: t"), ("L2sLeasesLost", "warning", "instance: a"),
+            ("L2sChoresFail", "warning", "instance: a"),
         ]
         // promtool compares summaries too: they are taken from the rules.
         let parsed = try Yams.load(yaml: Self.text("alerts.yaml")) as? [String: Any]
@@ -194,6 +212,7 @@ import Yams
               - {series: 'l2s_store_up{instance="a"}', values: 0x30}
               - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
               - {series: 'l2s_leases_lost_total{instance="a"}', values: 0x20 1x10}
+              - {series: 'l2s_chores_failed_total{instance="a"}', values: 0x20 1x10}
               - {series: '\(documents)"succeeded"}', values: 9x30}
               - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="succeeded"}', values: 0+60x30}
               - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="retried"}', values: 0+30x30}

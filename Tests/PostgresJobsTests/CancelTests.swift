@@ -73,6 +73,25 @@ import Testing
         #expect(try await QueueClient(queue.sql).retry([ids[3]]) == 1)
     }
 
+    @Test func theKeyOfACancelledDocumentIsFree() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        func enqueue() async throws -> Int64 {
+            try await queue.sql.query("SELECT l2s.enqueue('summarize', 'x', dedupe_key => 'k')")
+                .single()
+        }
+        let first = try await enqueue()
+        #expect(try await enqueue() == first)
+        #expect(try await queue.cancel([first]) == 1)
+        let second = try await enqueue()
+        #expect(second != first)
+        // The same for one that runs.
+        let claim = try #require(try await worker.claim())
+        #expect(try await queue.cancel([second]) == 1)
+        _ = try await worker.complete(claim)
+        #expect(try await enqueue() != second)
+    }
+
     @Test func aDocumentCancelledUnderADeadWorkerEnds() async throws {
         let queue = try await QueueFixture()
         let (dead, other) = (try await queue.worker(), try await queue.worker())

@@ -95,7 +95,7 @@ import Testing
         let queue = try await QueueFixture()
         var second = NewJob(jobTypes: ["translate"], document: "two \"quoted\"")
         second.priority = 5
-        second.runAt = "infinity"
+        second.runAt = "2999-01-01"
         second.metadata = #"{"source": "a"}"#
         let client = QueueClient(queue.sql)
         let ids = try await client.enqueue([

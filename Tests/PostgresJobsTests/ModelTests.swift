@@ -47,7 +47,7 @@ struct Play {
         enum State: String {
             case waiting, running, cancelling, succeeded, failed, cancelled, delayed
         }
-        var state = State.waiting
+        var state = State.waiting { didSet { wasCancelled = wasCancelled || state == .cancelled } }
         /// Attempts that ended in an error or a crash.
         var ended = 0
         var errors = 0
@@ -56,6 +56,7 @@ struct Play {
         var group: String?
         /// The jobs of the same text; empty for a single one.
         var siblings: [Int64] = []
+        var wasCancelled = false  // Its key is free from then on, though it may be run again.
 
         var isFinished: Bool { [.succeeded, .failed, .cancelled].contains(state) }
     }
@@ -127,7 +128,7 @@ struct Play {
                 .text(key), .bool(later),
             ]
         ).map { try $0.value("id") }
-        if let key, let known = keys[key] {
+        if let key, let known = keys[key], documents[known]?.wasCancelled != true {
             #expect(ids == [known])
             return 1
         }

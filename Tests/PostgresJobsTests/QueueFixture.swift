@@ -30,6 +30,12 @@ struct QueueFixture {
         try await FixtureWorker(database)
     }
 
+    /// One whose own sessions have written nothing yet.
+    func untriedWorker() async throws -> FixtureWorker {
+        let id: Int64 = try await sql.query("SELECT l2s.register('test', 7, '0')").single()
+        return FixtureWorker(unregistered: try database.settings(), WorkerID(id))
+    }
+
     @discardableResult
     func enqueue(_ count: Int, _ jobType: String = "summarize") async throws -> [Int64] {
         try await sql.query(
@@ -42,6 +48,31 @@ struct QueueFixture {
     func expireLeases() async throws {
         try await sql.query(
             "UPDATE l2s.lease SET expires_at = '-infinity', duration = '-1000 years'")
+    }
+
+    /// Lets documents be kept for less than an hour, which the table refuses to people.
+    func keep(_ keep: String, partEvery: String = "0") async throws {
+        try await sql.query(
+            """
+            ALTER TABLE l2s.setting DROP CONSTRAINT IF EXISTS keep_is_sensible,
+                DROP CONSTRAINT IF EXISTS part_every_is_sensible
+            """)
+        try await sql.query(
+            "UPDATE l2s.setting SET keep = $1::interval, part_every = $2::interval",
+            [.text(keep), .text(partEvery)])
+    }
+
+    /// Maintains until a part is gone, which waits while a vacuum of the server is at it.
+    ///
+    /// - Returns: words for each thing done.
+    @discardableResult
+    func drop(part number: Int) async throws -> [String] {
+        var done: [String] = []
+        try await eventually("part \(number) is dropped") {
+            done += try await QueueClient(sql).maintain().done
+            return try await count("l2s.part WHERE number = \(number)") == 0
+        }
+        return done
     }
 
     func jobs() async throws -> Rows {
@@ -68,6 +99,11 @@ struct FixtureWorker {
         store = PostgresJobStore(settings)
         id = try await store.register(
             WorkerDescription(host: "test", processID: 7, version: "0"), jobTypes: [])
+    }
+
+    init(unregistered settings: ConnectionSettings, _ id: WorkerID) {
+        store = PostgresJobStore(settings)
+        self.id = id
     }
 
     func claim(

@@ -1,6 +1,7 @@
 import Jobs
 import Postgres
 import PostgresJobs
+import Synchronization
 import TestSupport
 import Testing
 
@@ -43,9 +44,100 @@ import Testing
             ).single() == 0)
     }
 
+    /// Beside those workers somebody cancels, retries, pauses, resumes, maintains, promotes and rescues,
+    /// any two of them at any moment. Nothing may stay behind for it.
+    @Test func nothingStaysBehindWhateverIsDoneToTheQueueMeanwhile() async throws {
+        let queue = try await QueueFixture()
+        try await queue.keep("90 days")
+        let jobTypes = ["summarize", "translate"]
+        let seed = SeededRandom.newSeed()
+        print("race with steering: seed \(seed)")
+        let ids = try await queue.sql.query(
+            """
+            SELECT unnest(l2s.enqueue(
+                CASE i % 4 WHEN 0 THEN $1::text[] ELSE ARRAY['summarize'] END, 'text ' || i,
+                "group" => 'g' || i % 3, dedupe_key => i::text)) AS id
+            FROM generate_series(1, 720) AS i
+            """, [.texts(jobTypes)]
+        ).map { try $0.value("id", as: Int64.self) }
+        let end = End()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<3 {
+                group.addTask {
+                    var chance = SeededRandom(seed: seed &+ 100 &+ UInt64(number))
+                    while !end.isOver.withLock(\.self) { try await Self.steer(queue, ids, &chance) }
+                }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { workers in
+                for number in 0..<4 {
+                    workers.addTask {
+                        var chance = SeededRandom(seed: seed &+ UInt64(number))
+                        _ = try await Self.play(
+                            queue, jobTypes, &chance, documents: 1_500)
+                    }
+                }
+                try await workers.waitForAll()
+            }
+            end.isOver.withLock { $0 = true }
+            try await group.waitForAll()
+        }
+        // What was retried last is done in peace.
+        let client = QueueClient(queue.sql)
+        for name in [nil] + jobTypes { _ = try await client.setPaused(false, jobType: name) }
+        var chance = SeededRandom(seed: seed)
+        _ = try await Self.play(queue, jobTypes, &chance, cutsConnections: false)
+        #expect(try await queue.count("l2s.queue") == 0, "seed \(seed)")
+        #expect(try await queue.count("l2s.lease") == 0, "seed \(seed)")
+        let ended = try await queue.sql.query("SELECT document_id AS id FROM l2s.result")
+            .map { try $0.value("id", as: Int64.self) }
+        #expect(Set(ended).symmetricDifference(ids) == [], "seed \(seed)")
+        try await queue.sql.query("SELECT l2s.settle_groups()")
+        #expect(
+            try await queue.count("l2s.group_run WHERE finished_at IS NULL") == 0, "seed \(seed)")
+        try await eventually("all are counted, seed \(seed)") {
+            try await queue.sql.query("SELECT l2s.tally_results()")
+            return try await queue.sql.query(
+                "SELECT sum(succeeded + failed + cancelled) FROM l2s.count_finished()"
+            ).single() == ids.count
+        }
+    }
+
+    /// Of the workers: then nobody steers any longer.
+    private final class End: Sendable {
+        let isOver = Mutex(false)
+    }
+
+    /// One thing that people or chores do.
+    private static func steer(
+        _ queue: QueueFixture, _ ids: [Int64], _ chance: inout SeededRandom
+    ) async throws {
+        let connection = try await queue.database.connect()
+        let client = QueueClient(connection)
+        let some = (0..<20).compactMap { _ in ids.randomElement(using: &chance) }
+        do {
+            switch UInt64.random(in: 0..<12, using: &chance) {
+            case 0...2: _ = try await client.cancel(some)
+            case 3:
+                try await connection.query("SELECT l2s.cancel_group('g1', 30)")
+            case 4...6: _ = try await client.retry(some)
+            case 7:
+                _ = try await client.setPaused(true, jobType: "summarize")
+                _ = try await client.setPaused(false, jobType: "summarize")
+            case 8: try await connection.query("SELECT * FROM l2s.maintain(true)")
+            case 9: try await connection.query("SELECT l2s.promote()")
+            case 10: try await connection.query("SELECT * FROM l2s.rescue()")
+            default: try await connection.query("SELECT l2s.settle_groups()")
+            }
+        } catch let error as DatabaseError where error.isTransient {
+            // Its connection may be cut.
+        }
+        await connection.close()
+    }
+
     /// Plays one worker until the queue is empty; returns what it was told is written.
     private static func play(
-        _ queue: QueueFixture, _ jobTypes: [String], _ chance: inout SeededRandom
+        _ queue: QueueFixture, _ jobTypes: [String], _ chance: inout SeededRandom,
+        documents: Int = .max, cutsConnections: Bool = true
     ) async throws -> [Int64] {
         let worker = try await queue.worker()
         let killer = try await queue.database.connect()
@@ -56,7 +148,8 @@ import Testing
             }
             return unfinished.due + unfinished.paused
         }
-        while try await left() > 0 {
+        var claimed = 0
+        while try await left() > 0, claimed < documents {
             _ = try await insist { try await worker.store.rescueExpired() }
             _ = try await insist { try await worker.store.promoteDelayed() }
             guard
@@ -70,12 +163,13 @@ import Testing
                 }
                 continue
             }
+            claimed += claim.documents.count
             let half = claim.documents.prefix((claim.documents.count + 1) / 2).map(\.id)
             switch UInt64.random(in: 0..<10, using: &chance) {
             case 0: _ = try await insist { try await worker.store.release(claim.lease, half) }
             case 1: _ = try await insist { try await worker.complete(claim, .failed(reason: "x")) }
             case 2: continue
-            case 3:
+            case 3 where cutsConnections:
                 try await killer.query(
                     """
                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

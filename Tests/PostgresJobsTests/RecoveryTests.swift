@@ -18,9 +18,6 @@ import Testing
 
         try queue.database.restartServer()
 
-        await #expect(throws: JobStoreError.self) {
-            try await worker.store.complete(claim.lease, [])
-        }
         let reply = try await insist {
             try await worker.store.renew(worker.id, leases: [claim.lease], draining: false)
         }
@@ -36,6 +33,32 @@ import Testing
         let sql = try await queue.database.connect()
         #expect(try await sql.query("SELECT count(*) FROM l2s.result").single() == 4)
         #expect(try await sql.query("SELECT count(*) FROM l2s.queue").single() == 0)
+    }
+
+    /// Servers and proxies end sessions that idle: no outage, and no call is lost.
+    @Test func aSessionThatWasEndedIsReplacedAtOnce() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(1)
+        try await queue.sql.query(
+            """
+            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'fixture worker'
+            """)
+        #expect(try await worker.claim()?.documents.count == 1)
+    }
+
+    /// As after a failover that moves an address and leaves sessions at a server that only reads.
+    @Test func aSessionThatOnlyReadsIsReplaced() async throws {
+        let queue = try await QueueFixture()
+        let name = queue.database.name
+        try await queue.sql.query("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+        let worker = try await queue.untriedWorker()
+        try await queue.enqueue(1)
+        let error = await #expect(throws: JobStoreError.self) { try await worker.claim() }
+        #expect(error?.description.contains("target_session_attrs=read-write") == true)
+        try await queue.sql.query("ALTER DATABASE \(name) RESET default_transaction_read_only")
+        #expect(try await worker.claim()?.documents.count == 1)
     }
 
     @Test func anUnreachableServerIsSaidToBeUnavailable() async throws {

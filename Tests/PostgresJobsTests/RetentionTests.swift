@@ -9,10 +9,10 @@ import Testing
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         let client = QueueClient(queue.sql)
-        try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
+        try await queue.keep("0")
         let old = try await queue.enqueue(3)
         #expect(
-            try await client.maintain() == [
+            try await client.maintain().done == [
                 "made document_1", "made document_2", "began document_1",
             ])
         let new = try await queue.enqueue(2)
@@ -21,21 +21,21 @@ import Testing
         #expect(claim.documents.map(\.id) == old + new)
         _ = try await worker.store.complete(claim.lease, old.dropLast().map { .fixture($0, .done) })
         #expect(
-            try await client.maintain() == [
+            try await client.maintain().done == [
                 "made document_3", "began document_2",
                 "kept document_0: 1 documents in it are not finished",
             ])
         _ = try await worker.store.complete(
             claim.lease, (old.suffix(1) + new).map { .fixture($0, .done) })
         // What is over for less than the time to keep stays.
-        try await queue.sql.query("UPDATE l2s.setting SET keep = '1 hour'")
-        let early = try await client.maintain()
+        try await queue.keep("1 hour")
+        let early = try await client.maintain().done
         #expect(!early.contains { $0.hasPrefix("dropped") }, "\(early)")
         #expect(try await queue.count("l2s.jobs") == 5)
-        try await queue.sql.query("UPDATE l2s.setting SET keep = '0'")
-        let lines = try await client.maintain()
+        try await queue.keep("0")
+        let lines = try await queue.drop(part: 0)
         #expect(lines.contains { $0.hasPrefix("dropped document_0") }, "\(lines)")
-        _ = try await client.maintain()
+        try await queue.drop(part: 1)
         #expect(try await queue.count("l2s.jobs") == 0)
         #expect(try await queue.count("pg_class WHERE relname = 'result_1'") == 0)
         // And the queue goes on.
@@ -47,12 +47,12 @@ import Testing
     @Test func oneWorkerDoesItForAll() async throws {
         let queue = try await QueueFixture()
         let (first, second) = (try await queue.worker(), try await queue.worker())
-        #expect(try await first.store.maintain() == ["made document_1", "made document_2"])
-        try await queue.sql.query("UPDATE l2s.setting SET part_every = '0'")
+        #expect(try await first.store.maintain().done == ["made document_1", "made document_2"])
+        try await queue.keep("90 days")
         try await queue.enqueue(1)
-        #expect(try await second.store.maintain() == [])
+        #expect(try await second.store.maintain().done == [])
         try await queue.letTheLastLookBeLongAgo()
-        #expect(try await second.store.maintain() == ["began document_1"])
+        #expect(try await second.store.maintain().done == ["began document_1"])
     }
 
     @Test func minutesThatAreOverAreCountedOnce() async throws {
@@ -72,7 +72,7 @@ import Testing
         let live = try await rows()
         #expect(live.count == 1 && live[0].contains("\"documents\":10"))
         #expect(
-            try await QueueClient(queue.sql).maintain().first
+            try await QueueClient(queue.sql).maintain().done.last
                 == "counted the throughput of minutes that are over")
         #expect(try await queue.count("l2s.minute") == 1)
         #expect(try await rows() == live)

@@ -219,14 +219,14 @@ import Testing
         try await queue.sql.query("SELECT setval('l2s.document_id', 99999998)")
         let ids = try await enqueue()
         #expect(ids.allSatisfy { $0 >= 100_000_000 })
-        try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
+        try await queue.keep("0")
         _ = try await client.maintain()
         let claim = try #require(try await worker.claim())
         _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
         _ = try await client.maintain()
         #expect(try await reports(ids).map(\.source) == ["one text", "one text"])
         _ = try await worker.store.complete(claim.lease, [.fixture(ids[1], .done)])
-        for _ in 0..<2 { _ = try await client.maintain() }
+        try await queue.drop(part: 1)
         #expect(try await queue.count("l2s.document") == 0)
     }
 }

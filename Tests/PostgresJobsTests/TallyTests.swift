@@ -56,10 +56,8 @@ import Testing
         try await expectCounts([6, 0, 0])
         #expect(try await queue.count("l2s.tally") == 1)
 
-        try await queue.sql.query("UPDATE l2s.setting SET part_every = '0', keep = '0'")
-        _ = try await client.maintain()
-        _ = try await client.maintain()
-        _ = try await client.maintain()
+        try await queue.keep("0")
+        try await queue.drop(part: 0)
         try await expectCounts([0, 0, 0])
     }
 

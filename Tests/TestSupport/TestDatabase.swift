@@ -23,12 +23,13 @@ package struct TestDatabase: Sendable {
     ///   - folder: the server's, new. Default: one in the system's temporary folder.
     ///   - settings: of the server, beside those of all test servers.
     ///   - environment: of the server.
+    ///   - migrated: whether the database holds schema `l2s`.
     package static func onOwnServer(
         folder: String? = nil, settings: [String: String] = [:],
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], migrated: Bool = true
     ) async throws -> TestDatabase {
         try await create(
-            on: SharedServer.launch(folder: folder, settings, environment), migrated: true)
+            on: SharedServer.launch(folder: folder, settings, environment), migrated: migrated)
     }
 
     private static func create(

@@ -20,7 +20,7 @@ actor FakeStore: JobStore {
     }
 
     enum Call: Hashable {
-        case register, claim, renew, complete, release
+        case register, claim, renew, complete, release, rescue, maintain
     }
 
     private(set) var state = State() {
@@ -130,13 +130,19 @@ actor FakeStore: JobStore {
         return held.count
     }
 
-    func rescueExpired() -> RescueSummary { RescueSummary(leases: 0, suspects: 0, dead: 0) }
+    func rescueExpired() async throws -> RescueSummary {
+        try await begin(.rescue)
+        return RescueSummary(leases: 0, suspects: 0, dead: 0)
+    }
 
     func promoteDelayed() -> Int { 0 }
 
     func finishGroups(atOnce: Bool) -> Int { 0 }
 
-    func maintain() -> [String] { [] }
+    func maintain() async throws -> MaintenanceStep {
+        try await begin(.maintain)
+        return MaintenanceStep()
+    }
 
     func waitForWork(_ worker: WorkerID, jobTypes: [String], timeout: Duration) async -> Bool {
         state.waits.append(timeout)

@@ -1,5 +1,7 @@
 import Jobs
 import Logging
+import Telemetry
+import TestSupport
 import Testing
 
 @testable import Worker
@@ -181,6 +183,25 @@ import Testing
         try await run.task.value
     }
 
+    /// A chore fails in every worker alike: it must not stop them all.
+    @Test func aChoreThatFailsIsTriedAgainAndEndsNoWorker() async throws {
+        await store.fail(.rescue, times: 2, with: .broken(reason: "no partition"))
+        await store.fail(.maintain, times: 1, with: .broken(reason: "no replica identity"))
+        let metrics = WorkerMetrics(version: "0", jobTypes: [])
+        let run = start(worker(FakeProcessor(isInstant: true), metrics: metrics))
+        try await eventually("chores are tried again") {
+            clock.advance(by: .seconds(61))
+            let calls = await store.state.calls
+            return calls[.rescue, default: 0] >= 4 && calls[.maintain, default: 0] >= 3
+        }
+        await store.enqueue(1...1)
+        await store.until { $0.recorded == [1] }
+        run.worker.drainAndStop()
+        try await run.task.value
+        let family = metrics.families.first { "\($0)".contains("l2s_chores_failed") }
+        #expect(family.map { "\($0)".contains("value: 3.0") } == true)
+    }
+
     @Test func aBrokenStoreEndsTheWorker() async throws {
         await store.enqueue(1...2)
         let engine = FakeProcessor(capacity: 2)
@@ -226,7 +247,8 @@ import Testing
     }
 
     private func worker(
-        _ engine: FakeProcessor, stopsWhenEmpty: Bool = false, load: WorkerLoad? = nil
+        _ engine: FakeProcessor, stopsWhenEmpty: Bool = false, load: WorkerLoad? = nil,
+        metrics: WorkerMetrics? = nil
     ) -> WorkerService {
         WorkerService(
             configuration: WorkerConfiguration(
@@ -236,7 +258,8 @@ import Testing
                 drainTimeout: .seconds(10), stopsWhenEmpty: stopsWhenEmpty, threads: 1,
                 decoders: 1),
             store: store, processor: engine, load: { load },
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, time: clock.source)
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: metrics,
+            time: clock.source)
     }
 
     private func start(

@@ -144,8 +144,8 @@ extension BenchDatabase {
         for week in 1...weeks {
             let group: Int = try await sql.query(
                 """
-                INSERT INTO l2s.group_run (name, opened_at, finished_at)
-                SELECT 'week-' || $1::integer, ends - interval '7 days', ends
+                INSERT INTO l2s.group_run (name, producer, opened_at, finished_at)
+                SELECT 'week-' || $1::integer, 'bench', ends - interval '7 days', ends
                 FROM (SELECT now() - interval '7 days' * ($2::integer - $1)) AS week(ends)
                 RETURNING id
                 """, [.int(week), .int(weeks)]
@@ -189,7 +189,7 @@ extension BenchDatabase {
                 cancelled, attempt, claimed_at, finished_at, output, error, mode, model,
                 tokens_in, tokens_out, batch_size, parts, truncated, queue_ms, tokenize_ms,
                 batch_wait_ms, encode_ms, handoff_ms, decode_ms, writeback_ms)
-            SELECT id, job_type, group_id, ($5 + batch)::text::xid8, batch, 1, kind > 1,
+            SELECT id, job_type, group_id, $5 + batch, batch, 1, kind > 1,
                 kind = 1, 1, at + interval '30 s', at + interval '32 s',
                 CASE WHEN kind > 1 THEN repeat('some output ', 10) || id END,
                 CASE kind WHEN 0 THEN 'it failed' WHEN 1 THEN 'cancelled' END, 'llm', 'echo',

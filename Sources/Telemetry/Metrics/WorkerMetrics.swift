@@ -26,6 +26,7 @@ package final class WorkerMetrics: Sendable {
         var overdueLeases = 0
         var rescuedLeases = 0
         var staleResults = 0
+        var failedChores = 0
         var outages = 0
         var isStoreUp = true
         var isRegistered = false
@@ -61,6 +62,7 @@ package final class WorkerMetrics: Sendable {
             case .leaseOverdue: state.overdueLeases += 1
             case .leasesRescued(let leases, _): state.rescuedLeases += leases
             case .staleWritesRefused(_, let documents): state.staleResults += documents
+            case .choreFailed: state.failedChores += 1
             case .storeUnavailable:
                 state.outages += 1
                 state.isStoreUp = false
@@ -171,6 +173,10 @@ package final class WorkerMetrics: Sendable {
             MetricFamily(
                 .counter, "l2s_stale_results", "Results that came after their lease was gone.",
                 Double(state.staleResults)),
+            MetricFamily(
+                .counter, "l2s_chores_failed",
+                "Chores that did not work: rescue, promote, finish groups, maintain.",
+                Double(state.failedChores)),
             MetricFamily(
                 .counter, "l2s_store_outages", "How often the database went away.",
                 Double(state.outages)),

@@ -40,9 +40,7 @@ struct Inspect: AsyncParsableCommand {
         facts += folder.adapter?.facts ?? []
         facts.append(("fingerprint", try folder.fingerprint))
         if let manifest { facts += manifest.facts }
-        // Layers of the large model write its tokens.
-        let tokenizer = try openTokenizer(
-            folder: manifest.flatMap { $0.fusion == .layers ? $0.locatedLLM : nil } ?? folder.path)
+        let tokenizer = try openTokenizer(folder: folder.path)
         facts.append(
             (
                 "tokenizer",
@@ -52,7 +50,7 @@ struct Inspect: AsyncParsableCommand {
         facts.append(("modes", modes(folder, manifest)))
 
         var parts = try PartSizes(folder.weights, packing)
-        if let manifest, manifest.fusion != .layers {
+        if let manifest {
             let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
             try parts.add(projector, part: "projector")
         }
@@ -100,8 +98,7 @@ struct Inspect: AsyncParsableCommand {
             return own ? "llm, slm" : "none by itself: the encoder is missing"
         }
         switch folder.configuration {
-        case .gpt2: return "hybrid, slm"
-        case .rotary: return folder.hasTokenVectors ? "hybrid, slm" : "hybrid"
+        case .gpt2, .rotary: return "hybrid, slm"
         case .t5, .t5gemma: break
         }
         return own ? "hybrid, slm" : "hybrid"

@@ -124,7 +124,9 @@ struct Enqueue: AsyncParsableCommand {
                 throw DocumentLine.Fault(
                     expected: "a \"job_type\", as there is no --job-type", found: "none")
             }
-            guard !line.document.utf8.contains(0) else {
+            let keys = [line.dedupeKey ?? dedupeKey, line.group ?? group, line.tenant ?? tenant]
+            let texts = types + [line.document] + keys.compactMap(\.self)
+            guard !texts.contains(where: { $0.utf8.contains(0) }) else {
                 throw DocumentLine.Fault(
                     expected: "a text that PostgreSQL can store", found: "U+0000 in it")
             }
@@ -179,11 +181,23 @@ struct EnqueueTransaction {
 
     private mutating func flush() async throws {
         guard !waiting.isEmpty else { return }
-        do {
-            ids += try await QueueClient(connection).enqueue(waiting.map(\.job))
-        } catch let error as DatabaseError where error.refusal != nil {
-            try await connection.query("ROLLBACK")
-            throw try await culprit() ?? error
+        while true {
+            do {
+                ids += try await QueueClient(connection).enqueue(waiting.map(\.job))
+                break
+            } catch let error as DatabaseError where error.refusal != nil {
+                try await connection.query("ROLLBACK")
+                guard error.refusal?.sqlState == "40P01" else {
+                    throw try await culprit() ?? error
+                }
+                // Whoever hands in the same keys in another order may go on now, and ends before this.
+                guard ids.isEmpty else {
+                    throw Failure(
+                        "another transaction hands in the same dedupe keys in another order; nothing "
+                            + "was enqueued: run it again")
+                }
+                try await connection.query("BEGIN")
+            }
         }
         waiting = []
         waitingBytes = 0

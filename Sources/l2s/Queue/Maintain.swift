@@ -1,4 +1,5 @@
 import ArgumentParser
+import Jobs
 import PostgresJobs
 
 struct Maintain: AsyncParsableCommand {
@@ -17,8 +18,10 @@ struct Maintain: AsyncParsableCommand {
 
     func run() async throws {
         let client = QueueClient(try await database.open())
-        let lines = try await client.maintain()
-        for line in lines { Console.print(line) }
-        if lines.isEmpty { Console.note("nothing was to be done") }
+        let work = try await client.maintain()
+        for line in work.done { Console.print(line) }
+        for failure in work.failures { Console.note("l2s: \(failure)") }
+        if !work.failures.isEmpty { throw ExitCode.foundFaults }
+        if work.done.isEmpty { Console.note("nothing was to be done") }
     }
 }

@@ -24,6 +24,11 @@ struct Migrate: AsyncParsableCommand {
         let jobTypes = try loadJobTypes(folder: folders.installation.jobsFolder)
         let connection = try await database.openUnchecked()
         let applied = try await SchemaMigrator().migrate(connection)
+        if try await QueueClient(connection).adoptCluster() {
+            Console.note(
+                "l2s: the database was restored, moved or promoted: a new epoch of results begins. Keys "
+                    + "of l2s.completed from before stay good")
+        }
         try await JobTypeTable.write(jobTypes, connection)
         let missing = try await QueueClient(connection).grantRoles()
         let report = try Report(

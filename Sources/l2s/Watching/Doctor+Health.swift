@@ -13,9 +13,9 @@ extension Doctor {
         let health = try await client.health(oldTransaction: oldTransaction)
         let clock = (before + Date().timeIntervalSince1970) / 2
         return [
-            pauses(types, health), maintenance(health, workers), roles(health),
+            pauses(types, health), maintenance(health, workers), home(health), roles(health),
             connections(health), oldestTransaction(health), skew(clock - health.time),
-            await notifications(client),
+            notificationQueue(health), await notifications(client),
         ]
     }
 
@@ -51,6 +51,25 @@ extension Doctor {
                     : "run l2s maintain, and look for \"maintain\" in the workers' logs"))
     }
 
+    private func home(_ health: QueueHealth) -> Finding {
+        Finding(
+            verdict: health.isAtHome ? .ok : .failed, check: "cluster",
+            words: health.isAtHome
+                ? "as when results were last written"
+                : "the database was restored, moved or promoted: run l2s migrate, or start a worker; "
+                    + "until then l2s.completed shows nothing")
+    }
+
+    private func notificationQueue(_ health: QueueHealth) -> Finding {
+        let share = Int((health.notifications * 100).rounded())
+        return Finding(
+            verdict: share < 25 ? .ok : .noted, check: "notification queue",
+            words: share < 25
+                ? "\(share) % full"
+                : "\(share) % full: a session that listens sleeps in a transaction. From half on "
+                    + "nothing is notified and workers poll")
+    }
+
     private func roles(_ health: QueueHealth) -> Finding {
         Finding(
             verdict: health.missingRoles == nil ? .ok : .noted, check: "roles",
@@ -68,7 +87,7 @@ extension Doctor {
         }
         return Finding(
             verdict: used * 20 >= limit * 19 ? .failed : .noted, check: "connections",
-            words: words + ": a worker takes three; raise max_connections, or put pgbouncer between"
+            words: words + ": a worker takes four; raise max_connections, or put pgbouncer between"
         )
     }
 

@@ -17,8 +17,15 @@ import Testing
     }
 
     private enum Blow: String, CaseIterable {
-        case worker, connection, backend, server
+        case worker, connection, backend, server, people
     }
+
+    /// What people and chores do beside the workers, any of it at any moment.
+    private static let steering = [
+        "SELECT l2s.cancel(VARIADIC ARRAY(SELECT document_id FROM l2s.queue ORDER BY random() LIMIT 9))",
+        "SELECT l2s.pause(), l2s.resume()", "SELECT * FROM l2s.maintain(true)",
+        "SELECT l2s.promote(), l2s.settle_groups()", "SELECT * FROM l2s.rescue()",
+    ]
 
     /// Blows fall at random moments, counted in results, so that between two something is done.
     private func storm(documents: Int, workers count: Int) async throws {
@@ -46,7 +53,10 @@ import Testing
             }
             // Workers die most often: they are many, and somebody starts them again.
             let blow =
-                [Blow.worker, .worker, .worker, .connection, .connection, .backend, .server]
+                [
+                    Blow.worker, .worker, .worker, .connection, .connection, .backend, .server,
+                    .people, .people, .people,
+                ]
                 .randomElement(using: &random) ?? .worker
             blows[blow.rawValue, default: 0] += 1
             switch blow {
@@ -73,6 +83,8 @@ import Testing
                 }
             case .server:
                 try stand.database.restartServer()
+            case .people:
+                for call in Self.steering.shuffled(using: &random) { try await stand.ask(call) }
             }
         }
         try await stand.waitUntilEmpty(workers)
@@ -81,7 +93,7 @@ import Testing
         await stand.stop(workers)
         // Four crashes of its workers make a dead letter, deserved or not: of innocents hit by
         // chance there is less than one in a hundred runs of 30,000.
-        let dead = try await stand.count("l2s.result WHERE NOT succeeded")
+        let dead = try await stand.count("l2s.result WHERE NOT succeeded AND NOT cancelled")
         #expect(dead <= documents / 100_000, "innocent dead letters")
         try await stand.expectEveryDocumentFinishedOnce(deadLetters: dead)
         let crashes = try await stand.count("l2s.batch WHERE outcome = 'expired'")

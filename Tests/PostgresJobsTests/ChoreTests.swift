@@ -1,0 +1,182 @@
+import Jobs
+import Postgres
+import PostgresJobs
+import TestSupport
+import Testing
+
+/// What one worker does for all: it must not stop workers, nor one piece of it the others.
+@Suite struct ChoreTests {
+    /// A publication of all tables, as change capture makes it, refuses to delete from a table without.
+    @Test func everyTableHasAReplicaIdentity() async throws {
+        let queue = try await QueueFixture()
+        let without = try await queue.sql.query(
+            """
+            SELECT c.relname FROM pg_class c
+            WHERE c.relnamespace = 'l2s'::regnamespace AND c.relkind IN ('r', 'p')
+              AND c.relreplident <> 'f' AND NOT EXISTS (
+                  SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+            """
+        ).map { try $0.value("relname", as: String.self) }
+        #expect(without == [])
+        try await queue.sql.query("CREATE PUBLICATION everything FOR ALL TABLES")
+        try await queue.keep("0")
+        let worker = try await queue.worker()
+        for _ in 0..<3 {
+            let ids = try await queue.enqueue(3)
+            #expect(try await queue.cancel([ids[0]]) == 1)
+            try await worker.complete(try #require(try await worker.claim()))
+            #expect(try await QueueClient(queue.sql).maintain().failures == [])
+        }
+        try await queue.drop(part: 0)
+    }
+
+    @Test func oneBadLeaseBlocksNoOther() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(6)
+        _ = try await worker.claim(2)
+        _ = try await worker.claim(2)
+        _ = try await worker.claim(2)
+        // An attempt of this number is there already.
+        try await queue.sql.query(
+            """
+            INSERT INTO l2s.attempt_error (
+                document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason)
+            VALUES (1, 1, 1, 1, 'failed', now(), now(), 'x')
+            """)
+        try await queue.expireLeases()
+        let rescued = try await worker.store.rescueExpired()
+        #expect((rescued.leases, rescued.suspects) == (2, 4))
+        #expect(rescued.failures.count == 1)
+        #expect(rescued.failures.first?.contains("(23505)") == true)
+        #expect(try await queue.count("l2s.queue WHERE state = 0") == 4)
+        // It waits for a minute, so that it does not take the place of others.
+        #expect(try await worker.store.rescueExpired().failures == [])
+        try await queue.sql.query("DELETE FROM l2s.attempt_error WHERE lease_id = 1")
+        try await queue.expireLeases()
+        #expect(try await worker.store.rescueExpired().suspects == 2)
+    }
+
+    @Test func documentsThatNoLongerExistAreDropped() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.enqueue(2)
+        try await queue.sql.query(
+            """
+            INSERT INTO l2s.queue (document_id, run_at, job_type, tokens, rank, length_class, state)
+            SELECT 900000001, now(), id, 1, 0, 0, 0 FROM l2s.job_type WHERE name = 'summarize'
+            """)
+        _ = try await worker.claim()
+        try await queue.expireLeases()
+        let rescued = try await worker.store.rescueExpired()
+        #expect(rescued == RescueSummary(leases: 1, suspects: 2, dead: 0))
+        #expect(try await queue.count("l2s.queue") == 2)
+    }
+
+    @Test func aPartThatCannotBeDroppedBlocksNoOther() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        let client = QueueClient(queue.sql)
+        try await queue.keep("0")
+        for _ in 0..<3 {
+            try await queue.enqueue(2)
+            try await worker.complete(try #require(try await worker.claim()))
+            if try await queue.count("pg_class WHERE relname = 'a_view'") == 0 {
+                try await queue.sql.query("CREATE VIEW a_view AS SELECT * FROM l2s.result_0")
+            }
+            _ = try await client.maintain()
+        }
+        let step = try await client.maintain()
+        #expect(
+            step.failures.contains { $0.hasPrefix("could not drop document_0: ") }, "\(step)")
+        #expect(try await queue.count("l2s.part WHERE number = 0") == 1)
+        try await queue.drop(part: 1)
+    }
+
+    /// As of a producer's transaction that is older than documents are kept.
+    @Test func aDocumentThatIsNotCommittedYetKeepsItsPart() async throws {
+        let queue = try await QueueFixture()
+        let client = QueueClient(queue.sql)
+        try await queue.keep("0")
+        let producer = try await queue.database.connect()
+        try await producer.query("BEGIN")
+        try await producer.query("SELECT l2s.enqueue('summarize', 'late')")
+        let worker = try await queue.worker()
+        for _ in 0..<2 {
+            try await queue.enqueue(1)
+            try await worker.complete(try #require(try await worker.claim()))
+            _ = try await client.maintain()
+        }
+        let waiting = try await client.maintain()
+        #expect(waiting.done.contains("kept document_0 for now: somebody uses it"), "\(waiting)")
+        try await producer.query("COMMIT")
+        let after = try await client.maintain()
+        #expect(
+            after.done.contains("kept document_0: 1 documents in it are not finished"), "\(after)")
+        #expect(try await worker.claim()?.documents.count == 1)
+    }
+
+    /// Keys go in slices, each in a transaction of its own, before the part does.
+    @Test func keysAreForgottenInSlices() async throws {
+        let queue = try await QueueFixture()
+        try await queue.keep("0")
+        let worker = try await queue.worker()
+        for _ in 0..<2 {
+            try await queue.sql.query(
+                """
+                SELECT l2s.enqueue('summarize', 'x', dedupe_key => gen_random_uuid()::text)
+                FROM generate_series(1, 20)
+                """)
+            try await worker.complete(try #require(try await worker.claim()))
+            _ = try await queue.sql.query("SELECT l2s.begin_parts('0')")
+        }
+        try await queue.sql.query(
+            """
+            INSERT INTO l2s.dedupe (job_type, producer, key, document_id)
+            SELECT 1, '', 'old ' || i, i FROM generate_series(100, 25099) AS i
+            """)
+        var slices: [Int] = []
+        try await eventually("the part is dropped") {
+            let before = try await queue.count("l2s.dedupe")
+            try await queue.sql.query("SELECT * FROM l2s.maintain(true)")
+            let gone = try await before - queue.count("l2s.dedupe")
+            if gone > 0 { slices.append(gone) }
+            return try await queue.count("l2s.part WHERE number = 0") == 0
+        }
+        #expect(slices == [10_000, 10_000, 5_020])
+        #expect(try await queue.count("l2s.dedupe WHERE document_id < 100000000") == 0)
+    }
+
+    @Test func documentsAreKeptForEverWhenKeepIsNull() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.keep("0")
+        try await queue.sql.query("UPDATE l2s.setting SET keep = NULL")
+        for _ in 0..<3 {
+            try await queue.enqueue(1)
+            try await worker.complete(try #require(try await worker.claim()))
+            #expect(try await QueueClient(queue.sql).maintain().failures == [])
+        }
+        #expect(try await queue.count("l2s.jobs") == 3)
+        #expect(try await queue.count("l2s.batch") == 3)
+    }
+
+    @Test(arguments: ["30 s", "-1 day", "4000 years"])
+    func aTimeToKeepThatWouldDoHarmIsRefused(keep: String) async throws {
+        let queue = try await QueueFixture()
+        let error = await #expect(throws: DatabaseError.self) {
+            try await queue.sql.query("UPDATE l2s.setting SET keep = $1::interval", [.text(keep)])
+        }
+        #expect(error?.refusal?.sqlState == "23514")
+    }
+
+    @Test func batchesAreKeptForAThousandYearsWhenAskedTo() async throws {
+        let queue = try await QueueFixture()
+        let worker = try await queue.worker()
+        try await queue.sql.query("UPDATE l2s.setting SET keep = '1000 years'")
+        try await queue.enqueue(1)
+        try await worker.complete(try #require(try await worker.claim()))
+        _ = try await QueueClient(queue.sql).maintain()
+        #expect(try await queue.count("l2s.batch") == 1)
+    }
+}

@@ -7,6 +7,7 @@ SOURCES = Package.swift Sources Tests migrations
 demo: deps
 	swift build -c release --product l2s
 	swift build -c release --product l2s-worker
+	.build/release/l2s fetch
 	.build/release/l2s demo
 
 # Both programs without need of a Swift runtime, job files, models, manual pages and completions:
@@ -54,7 +55,7 @@ schema:
 	swift build --build-tests
 	L2S_WRITE_SCHEMA=1 swift test --skip-build --disable-xctest --filter SchemaFileTests
 
-# The engine on this machine: matrix products, the default models, a pair of random weights whose SLM
+# The engine on this machine: matrix products, the models of the tests, a pair of random weights whose SLM
 # reads a seventh of the bytes a step, and the validation documents through queue and worker beside
 # the engine alone. Tables here, the same as JSON in .build/bench.
 bench: deps .build/peers
@@ -62,7 +63,7 @@ bench: deps .build/peers
 	swift build -c release --product l2s-worker
 	.build/release/l2s bench kernels --save .build/bench/kernels.json
 	for dtype in float32 int8; do for model in llm slm-it; do \
-	    .build/release/l2s bench engine --model models/$$model --dtype $$dtype \
+	    .build/release/l2s bench engine --model Tests/Fixtures/pair/models/$$model --dtype $$dtype \
 	        --save .build/bench/$$model-$$dtype.json || exit 1; \
 	done; done
 	.build/peers/bin/python Sources/Benchmarks/Peers/models.py .build/peers/models
@@ -70,7 +71,7 @@ bench: deps .build/peers
 	    --save .build/bench/modes.json
 	xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -E '"lang": "(en|it)"' | \
 	    sed 's/"task": "translate"/"job_type": "translate-en-it"/; s/"task"/"job_type"/; s/"src"/"document"/' | \
-	    .build/release/l2s bench worker --data - --documents 1440 --save .build/bench/worker.json
+	    L2S_HOME=Tests/Fixtures/pair .build/release/l2s bench worker --data - --documents 1440 --save .build/bench/worker.json
 
 # What 50 open pages cost a worker, in turn with none.
 bench-pages: deps
@@ -88,24 +89,24 @@ bench-peers: deps .build/peers
 bench-quality: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python Sources/Benchmarks/Peers/quality.py \
-	    --l2s .build/release/l2s --models models
+	    --l2s .build/release/l2s --models Tests/Fixtures/pair/models
 
 # Training an SLM beside PyTorch, which takes a while to install.
 bench-training: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python -m pip install --quiet torch transformers safetensors
 	.build/peers/bin/python Sources/Benchmarks/Peers/training.py \
-	    --l2s .build/release/l2s --model models/slm-it
+	    --l2s .build/release/l2s --model Tests/Fixtures/pair/models/slm-it
 
-# All ways to write, on the validation pairs: the pages of models/evaluation.
+# All ways to write, on the first validation pairs: the pages of models/evaluation.
+EVALUATED = 160
 evaluate: deps
 	swift build -c release --product l2s
-	for pair in summarize:summarize translate-en-it:it; do \
-	    xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -F "\"$${pair#*:}\"" | \
-	    .build/release/l2s eval --job-type $${pair%:*} --data - --source-field src \
-	        --target-field tgt --report models/evaluation/$${pair%:*} \
-	        $$(cd models; for model in alone prompt-tuned; do \
-	            ! test -d $$model-$${pair#*:} || echo --baseline $$model-$${pair#*:}; done) || exit 1; \
+	.build/release/l2s fetch
+	for pair in summarize:en translate-en-it:it translate-en-fr:fr translate-en-de:de; do \
+	    xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -F "\"lang\": \"$${pair#*:}\"" | \
+	    head -n $(EVALUATED) | .build/release/l2s eval --job-type $${pair%:*} --data - \
+	        --source-field src --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \
 	done
 
 # The queue without an engine, beside procrastinate and pgqueuer on the same server.

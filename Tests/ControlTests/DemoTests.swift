@@ -36,13 +36,14 @@ import Testing
         #expect(again.output.hasPrefix("no server runs"))
     }
 
-    /// The shipped job types over three of the shipped samples.
+    /// The job types of the fixtures over three of the shipped samples.
     private static func fewSamples() throws -> ScratchFolder {
+        let types = Fixtures.home + "/jobs/"
         let shipped = Fixtures.folder + "/../../jobs/"
         let jobs = try ScratchFolder()
         let files = FileManager.default
-        for name in try files.contentsOfDirectory(atPath: shipped) where name.hasSuffix(".yaml") {
-            try files.copyItem(atPath: shipped + name, toPath: jobs.path + "/" + name)
+        for name in try files.contentsOfDirectory(atPath: types) where name.hasSuffix(".yaml") {
+            try files.copyItem(atPath: types + name, toPath: jobs.path + "/" + name)
         }
         for sample in ["summarize/001", "summarize/036", "translate-en-it/001"] {
             let path = "\(jobs.path)/samples/\(sample).txt"

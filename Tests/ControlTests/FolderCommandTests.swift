@@ -8,7 +8,7 @@ import Testing
         try await BuiltProgram("l2s").run(arguments)
     }
 
-    @Test func theShippedJobsAndModelsAreWell() async throws {
+    @Test func jobsAndModelsThatAreWellPass() async throws {
         let ending = try await l2s("check")
         #expect(ending.status == 0, "\(ending.remarks)")
         #expect(ending.output.contains("summarize-llm"))

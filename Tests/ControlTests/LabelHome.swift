@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A home folder with the default large model: one of random weights would never end an output, and
+/// A home folder with the large model of the fixtures: one of random weights would never end an output, and
 /// outputs that are cut off are no labels.
 struct LabelHome {
     private let folder: ScratchFolder
@@ -13,7 +13,7 @@ struct LabelHome {
                 atPath: path(name), withIntermediateDirectories: false)
         }
         try FileManager.default.createSymbolicLink(
-            atPath: path("models/llm"), withDestinationPath: Fixtures.folder + "/../../models/llm")
+            atPath: path("models/llm"), withDestinationPath: Fixtures.home + "/models/llm")
     }
 
     func path(_ name: String) -> String { folder.path + "/" + name }

@@ -19,7 +19,7 @@ import Tracing
                     flags: [:],
                     environment: [
                         "L2S_DATABASE_URL": stand.database.connectionString,
-                        "L2S_HOME": TestStand.root.path(), "L2S_HTTP_ADDRESS": "off",
+                        "L2S_HOME": Fixtures.home, "L2S_HTTP_ADDRESS": "off",
                     ]), cores: 1),
             stopsWhenEmpty: true, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let migration = try await BuiltProgram("l2s").run([

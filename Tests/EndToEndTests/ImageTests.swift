@@ -75,7 +75,8 @@ import Testing
     /// As in the image: from another folder, with nothing of the environment but what it sets.
     @Test func theProgramsFindJobsAndModelsWhereItPutsThem() async throws {
         let image = try ScratchFolder()
-        for copy in all("COPY") where copy.contains("/usr/share/l2s/") {
+        for copy in all("COPY")
+        where copy.contains("/usr/share/l2s/") && !copy.hasPrefix("--from") {
             let words = copy.split(separator: " ").map(String.init)
             let target = image.path + (words.last ?? "")
             try FileManager.default.createDirectory(
@@ -93,8 +94,12 @@ import Testing
             environment[parts[0]] = (parts[1].hasPrefix("/") ? image.path : "") + parts[1]
         }
         #expect(environment["L2S_HTTP_ADDRESS"] == "0.0.0.0:" + (all("EXPOSE").first ?? ""))
+        // All is found but the large model, which is fetched while an image is built.
+        environment["L2S_HOME"] = ""
         let verdict = try await BuiltProgram("l2s").run(["check"], environment: environment)
-        #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
+        let words = verdict.output + verdict.remarks
+        #expect(verdict.status == 1, "\(words)")
+        #expect(words.contains("translate-en-it") && words.contains("l2s fetch"), "\(words)")
     }
 
     /// Every library that the programs load comes with the packages that the image installs, with

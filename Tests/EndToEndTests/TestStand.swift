@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import TestSupport
 
-/// A database with sample documents, and workers on the shipped job types and models.
+/// A database with sample documents, and workers on the job types and models of the fixtures.
 struct TestStand {
     let database: TestDatabase
     let sql: DatabaseConnection

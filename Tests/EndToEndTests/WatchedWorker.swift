@@ -51,9 +51,9 @@ enum Artifacts {
     }
 }
 
-/// The shipped job types and one more, `strict`, whose documents fail when they are long.
+/// The job types of the fixtures and one more, `strict`, whose documents fail when they are long.
 func jobsWithAStrictOne() throws -> ScratchFolder {
-    let shipped = TestStand.root.appending(path: "jobs")
+    let shipped = URL(filePath: Fixtures.home).appending(path: "jobs")
     let folder = try ScratchFolder()
     for name in try FileManager.default.contentsOfDirectory(atPath: shipped.path())
     where name.hasSuffix(".yaml") {

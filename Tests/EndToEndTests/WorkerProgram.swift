@@ -27,6 +27,7 @@ final class WorkerProgram: Sendable {
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment
             .filter { !$0.key.hasPrefix("L2S_") && !$0.key.hasPrefix("PG") }
+            .merging(["L2S_HOME": Fixtures.home]) { $1 }
             .merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice

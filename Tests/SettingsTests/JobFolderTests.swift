@@ -23,27 +23,14 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         Data("name: \(name)\nmode: llm\nllm: llm\nprompt: '{document}'\n".utf8)
     }
 
-    @Test func theShippedJobsAreValid() throws {
+    /// What is read for one of them is read for all.
+    @Test func theShippedJobsShareAReading() throws {
         let jobTypes = try loadJobTypes(
             folder: repository.appending(path: "jobs").path(percentEncoded: false))
         #expect(
             jobTypes.map(\.name) == [
-                "summarize-llm", "summarize", "translate-en-it-llm", "translate-en-it",
+                "summarize", "translate-en-de", "translate-en-fr", "translate-en-it",
             ])
-        for (twin, hybrid) in [(jobTypes[0], jobTypes[1]), (jobTypes[2], jobTypes[3])] {
-            #expect(twin.mode == .llm)
-            #expect(hybrid.mode == .hybrid)
-            #expect(twin.llm == hybrid.llm)
-            #expect(twin.prompt == hybrid.prompt)
-            #expect(twin.limits == hybrid.limits)
-        }
-    }
-
-    /// What is read for one of them is read for all.
-    @Test func theJobsOfTheDefaultLargeModelShareAReading() throws {
-        let jobTypes = try loadJobTypes(
-            folder: repository.appending(path: "jobs/smollm2").path(percentEncoded: false))
-        #expect(jobTypes.count == 4)
         #expect(Set(jobTypes.map(\.llm)).count == 1)
         #expect(Set(jobTypes.map(\.adapter)) == ["smollm2-tasks"])
         #expect(jobTypes.allSatisfy { $0.prompt == jobTypes[0].prompt })

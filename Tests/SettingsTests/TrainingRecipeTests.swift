@@ -175,8 +175,8 @@ private func refusals(_ text: String) -> [String] {
     }
 }
 
-@Suite struct ShippedRecipeTests {
-    private let folder = Fixtures.folder + "/../../jobs/recipes"
+@Suite struct RecipeFileTests {
+    private let folder = Fixtures.home + "/recipes"
 
     @Test(arguments: ["adapter", "cut-summarize", "cut-it", "cut-fr", "cut-de"])
     func isOfTheLLMThatTheAdapterIsOf(_ name: String) throws {
@@ -190,7 +190,7 @@ private func refusals(_ text: String) -> [String] {
     @Test(arguments: ["slm-summarize", "slm-it"])
     func isOfTheJobTypeThatItMakesAModelFor(_ name: String) throws {
         let recipe = try TrainingRecipe(file: "\(folder)/\(name).yaml")
-        let jobTypes = try loadJobTypes(folder: folder + "/..")
+        let jobTypes = try loadJobTypes(folder: Fixtures.home + "/jobs")
         let jobType = try #require(jobTypes.first { $0.slm == name && $0.mode == .hybrid })
         #expect(recipe.llm == jobType.llm)
         #expect(recipe.prompt == jobType.prompt)
@@ -200,7 +200,7 @@ private func refusals(_ text: String) -> [String] {
     /// A job type of the large model, with the prompt that the small one will be given.
     @Test(arguments: ["summarize", "translate-en-it"])
     func labelsAreOfTheSameTask(_ name: String) throws {
-        let jobTypes = try loadJobTypes(folder: folder + "/..")
+        let jobTypes = try loadJobTypes(folder: Fixtures.home + "/jobs")
         let served = try #require(jobTypes.first { $0.name == name })
         let labels = try #require(
             loadJobTypes(folder: folder + "/labels").first { $0.name == name + "-labels" })

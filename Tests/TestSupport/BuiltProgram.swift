@@ -25,7 +25,8 @@ package struct BuiltProgram: Sendable {
     /// Another program.
     package init(path: String) { self.path = path }
 
-    /// Runs it to its end, without the environment's `L2S_…` but with `environment`.
+    /// Runs it to its end, without the environment's `L2S_…` but with `environment`; its home is
+    /// that of the fixtures where none is given.
     package func run(
         _ arguments: [String], input: some Sequence<UInt8> = [],
         environment: [String: String] = [:]
@@ -38,6 +39,7 @@ package struct BuiltProgram: Sendable {
         environment: [String: String] = [:]
     ) throws -> RunningProgram {
         let all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("L2S_") }
+            .merging(["L2S_HOME": Fixtures.home]) { _, given in given }
             .merging(environment) { _, given in given }
         return try RunningProgram(
             [path] + arguments, input: input, environment: all.map { "\($0.key)=\($0.value)" })

@@ -6,6 +6,10 @@ package enum Fixtures {
         #filePath.split(separator: "/").dropLast(2)
             .reduce(into: "") { $0 += "/" + $1 } + "/Fixtures")
 
+    /// A home folder: the job types `summarize` and `translate-en-it` in hybrid mode, each with a
+    /// twin in llm mode, and T5 models small enough to be kept beside the tests.
+    package static let home = path("pair")
+
     /// The path of a fixture, as in `Fixtures.path("golden/t5-v1.0/llm")`.
     package static func path(_ relative: String) -> String { folder + "/" + relative }
 

@@ -39,7 +39,7 @@ public final class DocumentWorker: Service {
         try self.init(
             WorkerSettings(
                 RawSettings(flags: [:], environment: settings),
-                cores: ProcessInfo.processInfo.activeProcessorCount), logger: logger)
+                cores: Processors.available.usable), logger: logger)
     }
 
     /// - Parameter stopsWhenEmpty: whether `run` returns once nothing waits, runs or is to be tried
@@ -63,10 +63,9 @@ public final class DocumentWorker: Service {
                 promptCacheBytes: settings.promptCacheBytes, pinsThreads: settings.pinsThreads))
         let meter = LoadMeter(pipeline)
         let process = ProcessInfo.processInfo
-        if settings.threads > process.activeProcessorCount {
-            logger.emit(
-                .threadsShareCores(
-                    threads: settings.threads, cores: process.activeProcessorCount))
+        let cores = Processors.available.usable
+        if settings.threads > cores {
+            logger.emit(.threadsShareCores(threads: settings.threads, cores: cores))
         }
         let metrics = WorkerMetrics(version: Version.current, jobTypes: jobTypes.map(\.name))
         store = PostgresJobStore(

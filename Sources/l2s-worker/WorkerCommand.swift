@@ -102,7 +102,7 @@ struct WorkerCommand: AsyncParsableCommand {
             let info = ProcessInfo.processInfo
             return try WorkerSettings(
                 RawSettings(flags: flags, environment: info.environment),
-                cores: info.activeProcessorCount)
+                cores: Processors.available.usable)
         } catch {
             throw Failure(error.description, .usage)
         }

@@ -83,7 +83,7 @@ package struct TrainingRun {
     ///
     /// - Parameter report: what it throws ends the run after a checkpoint.
     package func run(_ report: (TrainingEvent) throws -> Void) throws -> Summary {
-        let threads = recipe.threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = recipe.threads ?? Processors.available.usable
         let lock = try folder.make()
         defer { withExtendedLifetime(lock) {} }
         // Another process may have had it until now, and be done.

@@ -4,6 +4,7 @@ import Checkpoints
 import Foundation
 import Inference
 import Jobs
+import Settings
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -158,7 +159,7 @@ struct BenchOutput: ParsableArguments {
 
 /// As many as cores unless it is given; more than those draw a warning.
 func threadCount(_ given: Int?) -> Int {
-    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let cores = Processors.available.usable
     let threads = given ?? cores
     if threads > cores { Console.note("warning: \(threads) threads share \(cores) cores") }
     return threads

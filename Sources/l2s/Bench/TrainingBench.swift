@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Foundation
+import Settings
 import Training
 
 struct TrainingBench: AsyncParsableCommand {
@@ -61,7 +62,7 @@ struct TrainingBench: AsyncParsableCommand {
         settings.examples = examples
         settings.sourceLength = sourceLength
         settings.targetLength = targetLength
-        settings.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        settings.threads = threads ?? Processors.available.usable
         settings.repetitions = repetitions
         let result = try TrainingBenchmark(
             slm: model, readsEachTime: uncached, settings: settings

@@ -143,7 +143,7 @@ struct Eval: AsyncParsableCommand {
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
         var (variants, leftOut) = try prepare(installation, scratch: scratch)
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.available.usable
         let comparison = Comparison(
             modelsFolder: installation.modelsFolder, threads: threads, pairs: pairs, chunk: chunk)
         try await comparison.setThresholds(&variants, share: fallbackShare)

@@ -78,14 +78,17 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private var processor: Finding {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
+        let processors = Processors.available
         do { try KernelLevel.checkChoice() } catch {
             return Finding(verdict: .failed, check: "processor", words: "\(error)")
         }
         let level = KernelLevel.chosen
         return Finding(
             verdict: level == .portable ? .noted : .ok, check: "processor",
-            words: "\(cores) cores, \(level.rawValue) kernels"
+            words: "\(processors.cores) cores"
+                + (processors.quota.map {
+                    ", of which the control group allows \($0.rounded(digits: 2))"
+                } ?? "") + ", \(level.rawValue) kernels"
                 + (level == .portable
                     ? ": without AVX2 or NEON dot products l2s works at a fraction of its speed"
                     : ""))

@@ -5,7 +5,7 @@ internal import Tokenizers
 
 /// A document on its way. It is written by the lane that prepares it, then under the pipeline's
 /// lock only: hence `@unchecked Sendable`.
-final class Document: @unchecked Sendable {
+final class Document: SubmittedWork, @unchecked Sendable {
     let source: SourceDocument
     let route: Route
     let deliver: @Sendable (FinishedDocument) -> Void
@@ -162,7 +162,7 @@ final class Document: @unchecked Sendable {
         preparation?.split?.joined(outputs) ?? outputs.joined(separator: " ")
     }
 
-    /// Of all parts; nil until they are written.
+    /// The outputs of all parts; nil until they are written.
     private var outputs: [String]? {
         let written = responses.compactMap(\.self)
         guard written.count == responses.count else { return nil }
@@ -194,17 +194,19 @@ final class Document: @unchecked Sendable {
 }
 
 /// One prompt of a document.
-struct Part: Sendable {
+struct Part: PreparedWork, Sendable {
     let document: Document
     let index: Int
     let prompt: Prompt
     let prepared: ContinuousClock.Instant
 
     var projectors: [Int] { document.projectors }
+    var rows: Int { document.route.rows }
+    var batch: JobType.BatchLimits { document.route.jobType.batch }
 }
 
 /// A part in the hand-off queue.
-struct EncodedPart: Sendable {
+struct EncodedPart: EncodedWork, Sendable {
     enum Role {
         case firstChoice
         /// The generator before this one was unsure.
@@ -229,6 +231,8 @@ struct EncodedPart: Sendable {
     var decode = Duration.zero
 
     var route: Route { part.document.route }
+    var decoder: Int { generator.decoder }
+    var rows: Int { part.rows }
 
     /// What a decoder takes it up with.
     func request(id: Int) -> DecoderReplica.Request {

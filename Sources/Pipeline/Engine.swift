@@ -12,19 +12,12 @@ final class Engine: @unchecked Sendable {
     private let condition = NSCondition()
     private let replicas: [Replica]
     let promptCache: PromptCache
-    private var schedule: Schedule
+    private var schedule: Schedule<Document, Part, EncodedPart>
+    private var admission: Admission<CheckedContinuation<Int, Never>>
     private var isStopping = false
     private var lanes = 0
     /// Counters only; `statistics` adds the current lengths of the queues.
     private var done = PipelineStatistics()
-    /// Accepted and neither delivered nor withdrawn.
-    private var documents = 0
-    /// At most so many documents are accepted.
-    private let capacity: Int
-    /// Callers are not woken for less room than this, so that claims stay large.
-    private let worthwhileRoom: Int
-    private var waiters: [UUID: CheckedContinuation<Int, Never>] = [:]
-    private var cancelledWaiters: Set<UUID> = []
 
     /// Steps between two looks at the hand-off. A decoder returns earlier when a document ends.
     private static let stepsPerTurn = 16
@@ -37,11 +30,11 @@ final class Engine: @unchecked Sendable {
         promptCache = PromptCache(byteLimit: settings.promptCacheBytes)
         schedule = Schedule(
             encoders: library.encoders.count, decoders: library.decoders.count,
-            bounds: Schedule.Bounds(
+            bounds: ScheduleBounds(
                 replicasPerDecoder: settings.decoders, rowsPerReplica: settings.decoderRows,
                 handoffCapacity: settings.handoffCapacity))
-        capacity = settings.handoffCapacity + 2 * settings.decoders * settings.decoderRows
-        worthwhileRoom = max(1, capacity / 4)
+        admission = Admission(
+            capacity: settings.handoffCapacity + 2 * settings.decoders * settings.decoderRows)
     }
 
     // MARK: From outside
@@ -64,10 +57,8 @@ final class Engine: @unchecked Sendable {
         isStopping = true
         condition.broadcast()
         while lanes > 0 { condition.wait() }
-        let left = waiters.values
-        waiters = [:]
         condition.unlock()
-        for waiter in left { waiter.resume(returning: 0) }
+        answer { $0.close() }
     }
 
     func submit(
@@ -87,54 +78,30 @@ final class Engine: @unchecked Sendable {
             }
         }
         condition.withLock {
-            documents += accepted.count
+            admission.accept(accepted.count)
             schedule.submitted(accepted)
             condition.broadcast()
         }
     }
 
     func withdraw(_ ids: Set<Int64>) -> Set<Int64> {
-        condition.withLock {
-            let taken = schedule.withdraw(ids)
-            documents -= taken.count
-            wakeWaiters()
-            return Set(taken.map(\.source.id))
-        }
+        let taken = condition.withLock { schedule.withdraw(ids) }
+        answer { $0.release(taken.count) }
+        return Set(taken.map(\.source.id))
     }
 
-    func addWaiter(_ id: UUID, _ waiter: CheckedContinuation<Int, Never>) {
-        condition.withLock {
-            if isStopping || cancelledWaiters.remove(id) != nil {
-                waiter.resume(returning: 0)
-                return
-            }
-            waiters[id] = waiter
-            wakeWaiters()
-        }
-    }
-
-    func cancelWaiter(_ id: UUID) {
-        condition.withLock {
-            if let waiter = waiters.removeValue(forKey: id) {
-                waiter.resume(returning: 0)
-            } else {
-                cancelledWaiters.insert(id)
-            }
-        }
+    /// Changes how many documents are in the pipeline or who waits for room, and tells those that
+    /// need not wait any longer.
+    func answer(
+        _ change: (inout Admission<CheckedContinuation<Int, Never>>) ->
+            Admission<CheckedContinuation<Int, Never>>.Answers
+    ) {
+        let answers = condition.withLock { change(&admission) }
+        for waiter in answers.waiters { waiter.resume(returning: answers.room) }
     }
 
     /// A waiter that was both woken and cancelled leaves no trace.
-    func forgetWaiter(_ id: UUID) {
-        condition.withLock { _ = cancelledWaiters.remove(id) }
-    }
-
-    /// Call with the lock held.
-    private func wakeWaiters() {
-        let room = capacity - documents
-        guard room >= worthwhileRoom else { return }
-        for waiter in waiters.values { waiter.resume(returning: room) }
-        waiters = [:]
-    }
+    func forgetWaiter(_ id: UUID) { condition.withLock { admission.forget(id) } }
 
     var statistics: PipelineStatistics {
         let promptCache = promptCache.statistics
@@ -142,8 +109,8 @@ final class Engine: @unchecked Sendable {
             var statistics = done
             statistics.promptCache = promptCache
             statistics.lanes = lanes
-            statistics.capacity = capacity
-            statistics.documents = documents
+            statistics.capacity = admission.capacity
+            statistics.documents = admission.documents
             schedule.describe(&statistics)
             return statistics
         }
@@ -182,7 +149,7 @@ final class Engine: @unchecked Sendable {
         stage: WritableKeyPath<PipelineStatistics, Duration>, time: Duration
     )
 
-    private func nextWork(after last: LaneTime?) -> Schedule.Work? {
+    private func nextWork(after last: LaneTime?) -> Schedule<Document, Part, EncodedPart>.Work? {
         condition.lock()
         defer { condition.unlock() }
         if let last { done[keyPath: last.stage] += last.time }
@@ -328,10 +295,6 @@ final class Engine: @unchecked Sendable {
     /// Outside the lock: receivers may do as they please.
     private func deliver(_ finished: [(Document, FinishedDocument)]) {
         for (document, result) in finished { document.deliver(result) }
-        guard !finished.isEmpty else { return }
-        condition.withLock {
-            documents -= finished.count
-            wakeWaiters()
-        }
+        if !finished.isEmpty { answer { $0.release(finished.count) } }
     }
 }

@@ -64,9 +64,11 @@ package final class Pipeline: DocumentProcessor {
         let id = UUID()
         defer { engine.forgetWaiter(id) }
         return await withTaskCancellationHandler {
-            await withCheckedContinuation { engine.addWaiter(id, $0) }
+            await withCheckedContinuation { continuation in
+                engine.answer { $0.wait(id, continuation) }
+            }
         } onCancel: {
-            engine.cancelWaiter(id)
+            engine.answer { $0.cancel(id) }
         }
     }
 }

@@ -1,19 +1,42 @@
 internal import Jobs
 
+/// What the schedule asks of a part whose prompt waits to be read.
+protocol PreparedWork {
+    var prompt: Prompt { get }
+    /// When its prompt was ready.
+    var prepared: ContinuousClock.Instant { get }
+    /// Rows that it will take of a decoder.
+    var rows: Int { get }
+    var batch: JobType.BatchLimits { get }
+}
+
+/// What the schedule asks of a part in the hand-off.
+protocol EncodedWork {
+    /// Index of the decoder that is to write it.
+    var decoder: Int { get }
+    /// Rows that it takes of the decoder.
+    var rows: Int { get }
+}
+
+/// What the schedule asks of a document.
+protocol SubmittedWork {
+    var source: SourceDocument { get }
+}
+
+struct ScheduleBounds: Sendable {
+    var replicasPerDecoder: Int
+    var rowsPerReplica: Int
+    var handoffCapacity: Int
+}
+
 /// What the pipeline holds, and the decision what a free lane does next. Pure: it is given the
-/// time, touches no model and is only ever called under the pipeline's lock.
+/// time, knows no model and is only ever called under the pipeline's lock.
 ///
 /// Lanes keep the decoders fed: they encode while fewer documents wait in the hand-off than the
 /// decoders could take at once, and step decoders otherwise. Encoding stops while the hand-off is
 /// full, so neither can starve the other, and memory has a bound.
-struct Schedule {
+struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: EncodedWork> {
     typealias Instant = ContinuousClock.Instant
-
-    struct Bounds: Sendable {
-        var replicasPerDecoder: Int
-        var rowsPerReplica: Int
-        var handoffCapacity: Int
-    }
 
     enum Work {
         case prepare([Document])
@@ -33,7 +56,7 @@ struct Schedule {
         var lastUse = 0
     }
 
-    let bounds: Bounds
+    let bounds: ScheduleBounds
     private var inbox: [Document] = []
     /// Per encoder, in order of arrival.
     private var prepared: [[Part]]
@@ -49,7 +72,7 @@ struct Schedule {
     private var encodingRows = 0
     private var uses = 0
 
-    init(encoders: Int, decoders: Int, bounds: Bounds) {
+    init(encoders: Int, decoders: Int, bounds: ScheduleBounds) {
         self.bounds = bounds
         prepared = Array(repeating: [], count: encoders)
         handoff = Array(repeating: [], count: decoders)
@@ -60,11 +83,11 @@ struct Schedule {
 
     /// Documents prepared at a time by one lane: enough to amortise the lock, few enough that
     /// lanes share the work.
-    private static let preparationChunk = 8
+    private static var preparationChunk: Int { 8 }
     /// At most so many documents of one text are prepared by the same lane.
-    private static let siblings = 64
+    private static var siblings: Int { 64 }
     /// Prompts kept ready per encoder, as a multiple of what the decoders take.
-    private static let readyBatches = 2
+    private static var readyBatches: Int { 2 }
 
     private var decoderRows: Int { bounds.rowsPerReplica * bounds.replicasPerDecoder }
     private var waiting: Int { handoff.reduce(0) { $0 + $1.count } }
@@ -91,7 +114,7 @@ struct Schedule {
             } else {
                 readings[part.prompt]?.append(part)
                 encoding += 1
-                encodingRows += part.document.route.rows
+                encodingRows += part.rows
             }
         }
     }
@@ -106,7 +129,7 @@ struct Schedule {
     mutating func unread(_ parts: [Part]) {
         for part in parts.reversed() {
             encoding -= 1
-            encodingRows -= part.document.route.rows
+            encodingRows -= part.rows
             prepared[part.prompt.encoder].insert(part, at: 0)
         }
     }
@@ -120,7 +143,7 @@ struct Schedule {
     /// Parts for a second generator: they may exceed the hand-off's capacity, by no more than the
     /// documents that are in the pipeline.
     mutating func handedOn(_ parts: [EncodedPart]) {
-        for part in parts { handoff[part.generator.decoder].append(part) }
+        for part in parts { handoff[part.decoder].append(part) }
     }
 
     mutating func decoded(replica: Int, rows: Int) {
@@ -167,7 +190,7 @@ struct Schedule {
         prepared[best.encoder].removeAll { best.prompts.contains($0.prompt) }
         for prompt in best.prompts { readings[prompt] = [] }
         encoding += parts.count
-        encodingRows += parts.reduce(0) { $0 + $1.document.route.rows }
+        encodingRows += parts.reduce(0) { $0 + $1.rows }
         return .encode(encoder: best.encoder, parts)
     }
 
@@ -188,7 +211,7 @@ struct Schedule {
         var tokenLimit = Int.max
         var wait = Duration.seconds(3600)
         for (index, part) in prepared[encoder].enumerated() where !prompts.contains(part.prompt) {
-            let limits = part.document.route.jobType.batch
+            let limits = part.batch
             documents = min(documents, limits.documents)
             tokenLimit = min(tokenLimit, limits.paddedTokens)
             let height = max(longest, part.prompt.tokens.count)
@@ -222,7 +245,7 @@ struct Schedule {
     private var nextDeadline: Instant? {
         guard handoffRoom > 0 else { return nil }
         return prepared.compactMap { parts in
-            parts.first.map { $0.prepared + $0.document.route.jobType.batch.wait }
+            parts.first.map { $0.prepared + $0.batch.wait }
         }.min()
     }
 
@@ -257,15 +280,15 @@ struct Schedule {
         let target = min(max(evenShare, 4), bounds.rowsPerReplica)
         var rows = replica.rows
         return waiting.prefix { part in
-            guard rows == 0 || rows < target && rows + part.route.rows <= bounds.rowsPerReplica
+            guard rows == 0 || rows < target && rows + part.rows <= bounds.rowsPerReplica
             else { return false }
-            rows += part.route.rows
+            rows += part.rows
             return true
         }.count
     }
 }
 
-extension [EncodedPart] {
+extension Array where Element: EncodedWork {
     /// The rows of a decoder that these parts take together.
-    fileprivate var rows: Int { reduce(0) { $0 + $1.route.rows } }
+    fileprivate var rows: Int { reduce(0) { $0 + $1.rows } }
 }

@@ -67,69 +67,10 @@ import Testing
         #expect(route.rows == 4)
     }
 
-    @Test func aDecoderTakesNoMoreRowsThanItHas() throws {
-        var type = try goldenType("t5-v1.0")
-        type.decoding.beams = 4
-        var schedule = try schedule(type, parts: 5)
-        // 20 rows for 2 × 8.
-        #expect(admitted(schedule.next(now: .now)) == 2)
-        #expect(admitted(schedule.next(now: .now)) == 2)
-        #expect(admitted(schedule.next(now: .now)) == nil)
-        schedule.decoded(replica: 0, rows: 8)
-        #expect(admitted(schedule.next(now: .now)) == 0)
-        schedule.decoded(replica: 0, rows: 4)
-        #expect(admitted(schedule.next(now: .now)) == 1)
-    }
-
-    @Test func aPartOfMoreRowsThanADecoderHasIsWrittenAlone() throws {
-        var type = try goldenType("t5-v1.0")
-        type.decoding.beams = 9
-        var schedule = try schedule(type, parts: 3)
-        #expect(admitted(schedule.next(now: .now)) == 1)
-        #expect(admitted(schedule.next(now: .now)) == 1)
-        #expect(admitted(schedule.next(now: .now)) == nil)
-    }
-
     // MARK: Support
 
     private func route(_ type: JobType) throws -> Route {
         let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
         return try #require(library.routes[type.name])
-    }
-
-    /// Two decoders of 8 rows, and parts of one document that wait for them.
-    private func schedule(_ type: JobType, parts: Int) throws -> Schedule {
-        var schedule = Schedule(
-            encoders: 1, decoders: 1,
-            bounds: Schedule.Bounds(
-                replicasPerDecoder: 2, rowsPerReplica: 8, handoffCapacity: 64))
-        let now = ContinuousClock.now
-        let route = try route(type)
-        let document = Document(
-            SourceDocument(id: 1, jobType: type.name, text: ""), route: route,
-            submitted: now, deliver: { _ in })
-        schedule.prepared(
-            (0..<parts).map {
-                Part(
-                    document: document, index: $0, prompt: Prompt(encoder: 0, tokens: [1]),
-                    prepared: now - .seconds(1))
-            })
-        guard case .encode(_, let taken) = schedule.next(now: now) else {
-            Issue.record("expected a batch to encode")
-            return schedule
-        }
-        schedule.encoded(
-            taken.map {
-                EncodedPart(
-                    part: $0, generator: route.generator,
-                    states: [PromptStates(tokens: 1, width: 1, buffer: FloatBuffer(count: 1))],
-                    batchWait: .zero, encode: .zero, source: .batch(1), finished: now)
-            })
-        return schedule
-    }
-
-    /// Parts that a decoder takes up; nil for other work.
-    private func admitted(_ work: Schedule.Work) -> Int? {
-        if case .decode(_, let parts) = work { parts.count } else { nil }
     }
 }

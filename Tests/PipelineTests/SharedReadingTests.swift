@@ -155,9 +155,9 @@ import Testing
     @Test func aPartWhosePromptIsBeingReadWaitsForThat() throws {
         let types = try types()
         let library = try ModelLibrary(jobTypes: types, modelsFolder: "/")
-        var schedule = Schedule(
+        var schedule = Schedule<Document, Part, EncodedPart>(
             encoders: 1, decoders: library.decoders.count,
-            bounds: Schedule.Bounds(replicasPerDecoder: 1, rowsPerReplica: 8, handoffCapacity: 64))
+            bounds: ScheduleBounds(replicasPerDecoder: 1, rowsPerReplica: 8, handoffCapacity: 64))
         let now = ContinuousClock.now
         func part(_ type: String, _ tokens: [Int32]) throws -> Part {
             let document = Document(
@@ -198,30 +198,5 @@ import Testing
             return
         }
         #expect(again.map(\.document.source.jobType) == ["other"])
-    }
-
-    @Test func partsOfOnePromptCountForOneInABatch() throws {
-        let type = try goldenType("t5-v1.0")
-        let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
-        var schedule = Schedule(
-            encoders: 1, decoders: 1,
-            bounds: Schedule.Bounds(replicasPerDecoder: 1, rowsPerReplica: 8, handoffCapacity: 4))
-        let now = ContinuousClock.now
-        let document = Document(
-            SourceDocument(id: 1, jobType: type.name, text: ""),
-            route: try #require(library.routes[type.name]), submitted: now, deliver: { _ in })
-        // Room for four parts; the fifth comes along with the first.
-        let tokens: [[Int32]] = [[1], [2], [3], [4], [5], [1]]
-        schedule.prepared(
-            tokens.enumerated().map {
-                Part(
-                    document: document, index: $0, prompt: Prompt(encoder: 0, tokens: $1),
-                    prepared: now)
-            })
-        guard case .encode(_, let parts) = schedule.next(now: now) else {
-            Issue.record("expected a full batch")
-            return
-        }
-        #expect(parts.map(\.index) == [0, 1, 2, 3, 5])
     }
 }

@@ -1,0 +1,113 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// What the pages tell readers to type.
+@Suite struct PageCommandTests {
+    private static let root = URL(filePath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    private static func page(_ path: String) throws -> String {
+        try String(contentsOf: root.appending(path: path), encoding: .utf8)
+    }
+
+    /// In their order, on one database: what a page shows later may use what came before.
+    @Test func theSQLOfThePagesRuns() async throws {
+        let database = try await TestDatabase(migrated: false)
+        let migrate = try await BuiltProgram("l2s").run(
+            ["migrate"], environment: ["L2S_DATABASE_URL": database.connectionString])
+        #expect(migrate.status == 0, "\(migrate.remarks)")
+        let connection = try await database.connect()
+        try await connection.script(
+            """
+            CREATE TABLE articles (id integer, owner text, body text);
+            INSERT INTO articles VALUES (1, 'one', 'A text.'), (2, 'two', 'Another text.');
+            """, name: "articles")
+        var blocks = 0
+        for path in ["README.md", "migrations/README.md"] {
+            for block in try Self.page(path).matches(of: #/```sql\n(.*?)```/#.dotMatchesNewlines())
+            {
+                try await connection.script(String(block.output.1), name: path)
+                blocks += 1
+            }
+        }
+        #expect(blocks >= 3)
+        let texts: Int = try await connection.query(
+            "SELECT count(*) FROM l2s.jobs WHERE state = 'waiting'"
+        ).single()
+        #expect(texts == 12)
+    }
+
+    /// A command of l2s or l2s-worker, as a page shows it in an indented block.
+    private struct Command {
+        let page: String
+        let program: String
+        let words: [String]
+
+        /// The names of the subcommand.
+        var path: [String] {
+            guard program == "l2s" else { return [] }
+            return Array(words.prefix(["bench", "distill"].contains(words.first) ? 2 : 1))
+        }
+        var flags: [String] {
+            words.filter { $0.hasPrefix("--") }.map { String($0.prefix { $0 != "=" }) }
+        }
+    }
+
+    private static let pages = [
+        "README.md", "CONTRIBUTING.md", "jobs/README.md", "jobs/recipes/README.md",
+        "migrations/README.md", "deploy/README.md", "models/README.md",
+        "Sources/Benchmarks/README.md",
+    ]
+
+    private static func blocks(of page: String) throws -> [String] {
+        try Self.page(page).replacing("\\\n", with: " ").split(separator: "\n")
+            .filter { $0.hasPrefix("    ") }.map(String.init)
+    }
+
+    private static func commands() throws -> [Command] {
+        try pages.flatMap { page in
+            try blocks(of: page).flatMap { line in
+                // What a shell would do with the rest of the line is not l2s's business.
+                line.prefix { $0 != "#" }.split { "|;&<>".contains($0) }.compactMap { part in
+                    let words = part.split(separator: " ").map(String.init)
+                    let program = words.first?.split(separator: "/").last.map(String.init)
+                    guard let program, ["l2s", "l2s-worker"].contains(program) else { return nil }
+                    return Command(
+                        page: page, program: program, words: Array(words.dropFirst()))
+                }
+            }
+        }
+    }
+
+    @Test func theCommandsOfThePagesAreUnderstood() async throws {
+        let commands = try Self.commands()
+        #expect(commands.count > 15)
+        var helps: [[String]: String] = [:]
+        for command in commands {
+            let path = [command.program] + command.path
+            if helps[path] == nil {
+                let ending = try await BuiltProgram(command.program).run(command.path + ["--help"])
+                #expect(ending.status == 0, "\(command.page): \(path)")
+                helps[path] = ending.output
+            }
+            for flag in command.flags {
+                #expect(helps[path]?.contains(flag) == true, "\(command.page): \(path) \(flag)")
+            }
+        }
+    }
+
+    @Test func theTargetsOfThePagesAreThereToBeMade() throws {
+        let makefile = try Self.page("Makefile")
+        let targets = try Self.pages.flatMap { page in
+            try Self.blocks(of: page).compactMap {
+                $0.firstMatch(of: #/^ +make ([a-z-]+)/#).map { String($0.output.1) }
+            }
+        }
+        #expect(targets.count > 5)
+        for target in Set(targets) {
+            #expect(makefile.contains("\n\(target):"), "make \(target)")
+        }
+    }
+}

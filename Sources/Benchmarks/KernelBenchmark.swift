@@ -17,7 +17,7 @@ package enum KernelBenchmark {
         package let openBLAS: Double
         /// Gigabytes of weights per second.
         package let gigabytes: Double
-        /// Of what one core makes of the format beside its first-level cache.
+        /// The share of what one core makes of the format beside its first-level cache.
         package let share: Double
     }
 

@@ -11,7 +11,7 @@ package struct LoRAAdapter: Sendable {
     package static let configurationFile = "adapter_config.json"
     package static let weightsFile = "adapter_model.safetensors"
 
-    /// Of the layers that it changes; the ends of their names, sorted.
+    /// The ends of the names of the layers that it changes, sorted.
     package var targets: [String] {
         Set(deltas.keys.compactMap { $0.split(separator: ".").dropLast().last.map(String.init) })
             .sorted()

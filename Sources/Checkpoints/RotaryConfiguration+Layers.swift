@@ -11,7 +11,7 @@ extension RotaryConfiguration {
         }
     }
 
-    /// Of each layer, nil for one that sees all before it.
+    /// The window of each layer; nil for one that sees all before it.
     private static func windows(
         _ fields: JSONFields, _ family: Family, layers: Int
     ) throws -> [Int?] {
@@ -87,7 +87,7 @@ extension RotaryConfiguration {
 }
 
 extension JSONFields {
-    /// Those of generation_config.json, where it has any, win over those of config.json.
+    /// The end tokens: those of generation_config.json where it has any, else those of config.json.
     func endIDs(_ generation: JSONFields?, default fallback: Int32) throws -> [Int32] {
         let name = "eos_token_id"
         guard let generation, generation.has(name) else {

@@ -34,8 +34,9 @@ package struct RotaryConfiguration: Sendable, Equatable {
     /// intermediate_size.
     package let feedForwardWidth: Int
     /// In their order; not empty.
-    package let layers: [Layer]
-    /// Of queries; a multiple of `keyValueHeads`. Neighbours share a head of keys and values.
+    package internal(set) var layers: [Layer]
+    /// The heads of queries; a multiple of `keyValueHeads`. Neighbours share a head of keys and
+    /// values.
     package let heads: Int
     package let keyValueHeads: Int
     /// Even; heads · headWidth need not be the width.
@@ -48,7 +49,7 @@ package struct RotaryConfiguration: Sendable, Equatable {
     package let attentionScale: Float
     /// Scores of attention become cap · tanh(score / cap).
     package let attentionCap: Float?
-    /// Likewise logits.
+    /// Logits become cap · tanh(logit / cap); nil where they stay as they are.
     package let logitCap: Float?
     /// Token vectors are multiplied by it where reading starts, not in a tied head.
     package let embeddingScale: Float
@@ -70,9 +71,9 @@ package struct RotaryConfiguration: Sendable, Equatable {
 
     /// Query heads that share one head of keys and values.
     package var group: Int { heads / keyValueHeads }
-    /// Of all queries together.
+    /// The width of all queries together.
     package var queryWidth: Int { heads * headWidth }
-    /// Of all keys, and of all values.
+    /// The width of all keys together, which is that of all values.
     package var keyValueWidth: Int { keyValueHeads * headWidth }
 
     /// - Parameter generation: of generation_config.json: its end tokens win.

@@ -8,14 +8,14 @@ struct HubClient {
     /// Sent to the endpoint alone: curl keeps it from the servers that files are redirected to.
     let token: String?
     let curl: String
-    /// Of curl: proxies and certificates are named there.
+    /// The environment that curl gets: it names proxies and certificates.
     let environment: [String: String]
 
     enum Failure: Error, Equatable {
         /// 0 where no answer came.
         case status(Int)
         case missingProgram
-        /// Of curl, see its manual.
+        /// A transfer that failed, with curl's exit code; its manual lists them.
         case transfer(code: Int32)
     }
 

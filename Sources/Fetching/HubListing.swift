@@ -10,7 +10,7 @@ struct HubListing: Decodable {
 
         let rfilename: String
         let size: Int?
-        /// Of git, for files that are in the repository itself.
+        /// The hash that git gives a file; only for files that are in the repository itself.
         let blobId: String?
         let lfs: Large?
 

@@ -232,7 +232,8 @@ extension Substring {
 }
 
 extension Unicode.Scalar {
-    /// Of a script that puts no blanks between words or sentences, with its punctuation.
+    /// Whether it belongs to a script that puts no blanks between words or sentences, or is its
+    /// punctuation.
     var isUnspaced: Bool {
         switch value {
         case 0x0E00...0x0EFF, 0x1000...0x109F, 0x1780...0x17FF, 0x3000...0x30FF, 0x31F0...0x31FF,

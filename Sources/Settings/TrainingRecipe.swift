@@ -139,7 +139,7 @@ extension TrainingRecipe {
         /// Folder of the LLM's states. Nil: beside the output, for as long as training lasts.
         package let cache: String?
 
-        /// Of the first task.
+        /// The training pairs of the first task.
         package var train: String { tasks.first?.train ?? "" }
         package var validation: String { tasks.first?.validation ?? "" }
     }
@@ -149,7 +149,7 @@ extension TrainingRecipe {
         package let name: String
         package let train: String
         package let validation: String
-        /// Of the pairs of a pass, in proportion to the other tasks'.
+        /// The share of a pass that this task's pairs make, in proportion to the other tasks'.
         package let share: Double
         /// What the decoder is given before it writes: the `decoder_prompt` of the job types to come.
         package let decoderPrompt: String?

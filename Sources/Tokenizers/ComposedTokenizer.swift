@@ -31,7 +31,8 @@ package struct ComposedTokenizer: Tokenizer {
     private let normalizedTokens: AddedTokenFinder
     private let caches = WordCachePool()
     private let specialIDs: Set<Int32>
-    /// Of these, those that name the language of a text: a template that starts with one sets it.
+    /// The tokens among these that name the language of a text: a template that starts with one
+    /// sets it.
     private let languageIDs: Set<Int32>
     /// A mark that words may be cut at, since no piece reaches from another character to it.
     private let wordMark: [UInt8]?

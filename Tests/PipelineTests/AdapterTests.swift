@@ -20,7 +20,7 @@ import Testing
         return type
     }
 
-    /// Of rank 2, large enough to change what is written.
+    /// An adapter of rank 2, large enough to change what is written.
     private func writeAdapter() throws -> String {
         let path = scratch.path + "/adapter"
         try FileManager.default.createDirectory(

@@ -180,7 +180,8 @@ private func refusals(_ text: String) -> [String] {
 
     @Test(arguments: ["adapter", "cut-summarize", "cut-it", "cut-fr", "cut-de"])
     func isOfTheLLMThatTheAdapterIsOf(_ name: String) throws {
-        let recipe = try TrainingRecipe(file: "\(folder)/\(name).yaml")
+        let recipe = try TrainingRecipe(
+            file: Fixtures.folder + "/../../jobs/recipes/\(name).yaml")
         #expect(
             recipe.llm == "SmolLM2-135M-Instruct" && recipe.prompt == PromptTemplate("{document}"))
         #expect(recipe.data.tasks.allSatisfy { $0.decoderPrompt?.hasSuffix("\n") == true })

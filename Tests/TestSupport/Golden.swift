@@ -9,7 +9,7 @@ package struct Golden: Decodable {
         package let encoderAbsMean: Float?
         /// By layer, counted from 1, or `last`.
         package let layerFirst4: [String: [[Float]]]?
-        /// Of hybrids with a decoder-only LLM.
+        /// The first states of hybrids with a decoder-only LLM.
         package let llmFirst4: [[Float]]?
         package let projectedFirst4: [[Float]]?
         package let firstStepTopIds: [Int]

@@ -64,6 +64,10 @@ private let rules: [Rule] = [
         inComments: true
     ) { _ in true },
     Rule(
+        words: ["/// Of ", "/// Likewise", "/// That of", "/// Those of"],
+        advice: "say what it is: a comment is read without the line before it", inComments: true
+    ) { $0.ends(with: ".swift") },
+    Rule(
         words: ["TODO", "FIXME", "XXX"], advice: "do it, or open an issue and say nothing here",
         inComments: true
     ) { _ in true },

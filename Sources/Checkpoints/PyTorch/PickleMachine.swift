@@ -8,7 +8,7 @@ struct PickleMachine {
 
     private static let mostSteps = 50_000_000
     private static let deepestStack = 1_000_000
-    /// Of values in values: what lies deeper is freed deeper.
+    /// The deepest nesting of values in values: what lies deeper is freed deeper.
     private static let deepestNesting = 16
 
     init(_ cursor: FileCursor) { self.cursor = cursor }

@@ -2,7 +2,7 @@ internal import Checkpoints
 
 /// The angles of one kind of layer, as many positions as a pass needs at a time.
 struct RotaryAngles: Sendable {
-    /// Of each pair of channels, in radians a position.
+    /// For each pair of channels, how fast its angle grows, in radians a position.
     private let frequencies: [Float]
 
     init(_ rotation: Rotation, headWidth: Int) {

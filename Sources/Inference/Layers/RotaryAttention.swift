@@ -177,9 +177,9 @@ extension RotaryAttention {
 
 /// One document of a reading pass, in one layer.
 struct RotaryDocument {
-    /// Of the pass.
+    /// The rows of the pass that belong to this sequence.
     let rows: Range<Int>
-    /// Of its first row in its sequence: the tokens before it were read earlier.
+    /// The position of its first row in its sequence: the tokens before it were read earlier.
     let position: Int
     /// Where its keys and values go.
     let cache: KeyValueCache

@@ -152,17 +152,17 @@ struct RotaryReading {
     enum Want: Equatable {
         /// After a layer, counted from 1.
         case states(Int)
-        /// Of layers, counted from 0.
+        /// The caches of these layers, counted from 0.
         case caches([Int])
     }
 
     let tokens: [Int32]
     /// What of it was read before.
     let beginning: SharedBeginnings.Reading?
-    /// Of the pass: those behind the beginning.
+    /// The rows of the pass that are read here: those behind the beginning.
     let rows: Range<Int>
     let wants: [Want]
-    /// Of the layers that decoders go on from; nil where none does.
+    /// The keys and values of layers that decoders go on from; nil where none does.
     private let cache: KeyValueCache?
     /// Ascending; their places are those in `cache`.
     private let keptLayers: [Int]
@@ -198,7 +198,7 @@ struct RotaryReading {
 
     func takesStates(after layer: Int) -> Bool { wants.contains(.states(layer)) }
 
-    /// Of its first row in its sequence.
+    /// The position of its first row in its sequence.
     var position: Int { beginning?.tokens.count ?? 0 }
     /// Vectors that are read, the beginning's included.
     var length: Int { position + rows.count }

@@ -4,7 +4,7 @@ internal import Checkpoints
 struct RotaryStack: Sendable {
     let layers: [RotaryLayer]
     private let kinds: [RotaryAngles]
-    /// Of `kinds`, for each layer.
+    /// For each layer, the index of its kind in `kinds`.
     private let kindOfLayer: [Int]
 
     /// - Parameter configuration: its first layers are those given.

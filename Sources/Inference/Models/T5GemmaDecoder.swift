@@ -6,12 +6,12 @@ package final class T5GemmaDecoder: DecoderModel {
         let attention: RotaryAttention
         let crossAttention: RotaryCrossAttention
         let feedForward: RotaryFeedForward
-        /// Of the kinds of angles.
+        /// The index of its kind of angles.
         let kind: Int
     }
 
     private let configuration: RotaryConfiguration
-    /// Of the encoder, whose states it attends to.
+    /// The width of the encoder, whose states it attends to.
     package let stateWidth: Int
     private let embedding: EmbeddingTable
     private let layers: [Layer]

@@ -94,7 +94,7 @@ enum Operators {
 
     /// What query rows see of a cache's positions.
     struct Reach {
-        /// Of the first row; each further row stands one position later.
+        /// The position of the first row; each further row stands one position later.
         var position = 0
         /// Positions that a row sees before its own, and behind it.
         var before = Int.max

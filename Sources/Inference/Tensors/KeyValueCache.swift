@@ -6,7 +6,7 @@ internal import CKernels
 /// `@unchecked Sendable`: one that comes without a `CacheMemory` may be shared by threads once it is
 /// no longer written to; the others belong to one replica.
 final class KeyValueCache: @unchecked Sendable {
-    /// Of keys and values.
+    /// The heads of keys and values, which several heads of queries may share.
     let heads: Int
     let headWidth: Int
     /// Positions, a multiple of the kernels' panel.

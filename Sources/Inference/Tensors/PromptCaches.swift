@@ -4,7 +4,7 @@
 struct PromptCaches: Sendable {
     /// With a position for each vector that was read.
     let cache: KeyValueCache
-    /// Of `cache`, for each layer of the decoder in its order.
+    /// For each layer of the decoder, in its order, the slot of `cache` that it writes on.
     let slots: [Int]
     /// The prompt's last token: it gives the first one of the response.
     let lastToken: Int32

@@ -3,7 +3,7 @@
 package struct PromptStates: Sendable {
     /// Vectors that were read.
     package let tokens: Int
-    /// Of the states; 0 where there are none.
+    /// The width of a state; 0 where there are none.
     package let width: Int
     let buffer: FloatBuffer
     /// Nil where states are handed over.
@@ -32,7 +32,7 @@ package struct PromptStates: Sendable {
         self.caches = caches
     }
 
-    /// Of several that share their caches, each counts them.
+    /// The memory that it holds; caches that several share are counted by each of them.
     package var byteCount: Int {
         buffer.count * MemoryLayout<Float>.stride + (caches?.cache.byteCount ?? 0)
     }

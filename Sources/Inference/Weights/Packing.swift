@@ -20,7 +20,7 @@ package struct Packing: Sendable, Equatable {
     package let embeddings: [String]
     /// The fingerprint of the checkpoint that was packed.
     package let source: String
-    /// Of all tensors of the file.
+    /// The checksum of all tensors of the file.
     let checksum: String
     /// By name: the stacked tensors' names, joined.
     let matrices: [String: Matrix]

@@ -7,7 +7,7 @@ package struct ExampleBatches: Sendable {
     private let targets: [Int]
     private let tokensPerBatch: Int
     private let seed: UInt64
-    /// Of each task: its examples, and how many of them a pass takes.
+    /// For each task, its examples, and how many of them a pass takes.
     private let tasks: [(examples: [Int], taken: Int)]
 
     /// Batches whose examples are sorted by length together: enough that lengths agree, few enough
@@ -55,7 +55,8 @@ package struct ExampleBatches: Sendable {
         return batches.shuffled(using: &random)
     }
 
-    /// Those of a pass: of each task as many as its share, from an endless row of shuffled rounds.
+    /// The examples of a pass: as many of each task as its share says, from an endless row of
+    /// shuffled rounds.
     private func examples(epoch: Int) -> [Int] {
         tasks.enumerated().flatMap { number, task -> [Int] in
             let count = task.examples.count

@@ -2,7 +2,7 @@ internal import Inference
 
 /// softmax(q kᵀ · scale + bias) v of every head, each document's queries with its own keys.
 struct Attention {
-    /// Of queries.
+    /// The heads of queries.
     let heads: Int
     let headWidth: Int
     var scale: Float = 1

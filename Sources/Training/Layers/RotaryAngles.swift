@@ -5,7 +5,7 @@ internal import Inference
 /// The turns of queries and keys by their positions (RoFormer, arXiv 2104.09864), for the tokens of
 /// one pass.
 struct RotaryAngles {
-    /// Of each token.
+    /// The position of each token.
     private let positions: [Int]
     /// [positions, headWidth / 2].
     private let cosines: Rows

@@ -213,7 +213,7 @@ private struct RotaryParts {
             activation: layer.activation, width: layer.width, dropsInner: layer.dropsInner)
     }
 
-    /// Of those of some matrices below each other that the adapter has; nil for none.
+    /// The deltas that the adapter has of these matrices, which lie below each other; nil for none.
     private func delta(
         _ prefix: String, _ matrices: [(name: String, rows: Int)], _ inner: Int,
         _ adapter: AdapterShape

@@ -26,7 +26,7 @@ package final class ParameterLayout {
     package private(set) var parameters: [Parameter] = []
     /// Floats of each flat array.
     package private(set) var count = 0
-    /// Those of a model that adapters are trained for, in a flat array of their own.
+    /// The weights of a model that adapters are trained for, in a flat array of their own.
     package private(set) var baseParameters: [Parameter] = []
     package private(set) var baseCount = 0
     /// Whether tensors that are placed from now on stay as they are.

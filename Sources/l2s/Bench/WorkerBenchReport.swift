@@ -3,7 +3,7 @@ import Benchmarks
 /// What `l2s bench worker` measured, for programs and for people.
 struct WorkerBenchReport: Encodable {
     struct Round: Encodable {
-        /// Of each document.
+        /// How many outputs each document has.
         let outputs: Int
         /// Outputs per second.
         let engine, worker: Double
@@ -13,10 +13,10 @@ struct WorkerBenchReport: Encodable {
 
     let machine: Machine
     let threads: Int
-    /// Of a run.
+    /// How many documents a run has.
     let documents: Int
     var rounds: [Round] = []
-    /// Of a run with one output of each document.
+    /// The tokens of a run with one output of each document.
     var tokens = EngineRun.Tokens()
     /// This program: the engine with the models of these documents.
     var enginePeakMemoryMiB = 0.0

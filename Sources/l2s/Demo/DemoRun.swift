@@ -4,7 +4,7 @@ import PostgresJobs
 /// All samples through all job types, in one call or one type after the other.
 struct DemoRun {
     struct Place: Hashable {
-        /// Of the sample.
+        /// The index of the sample.
         let sample: Int
         /// Whose outputs the demo shows; it may have been done by its twin.
         let jobType: String
@@ -19,12 +19,12 @@ struct DemoRun {
 /// A run's sums; times in s.
 struct DemoTotals {
     let documents, outputs, tokensOut, shared, failures: Int
-    /// Those of passes of the encoder.
+    /// The tokens that the encoder read.
     let tokensRead: Int
     let seconds: Double
-    /// Of all threads: each document's share of its pass of the encoder.
+    /// The time of all threads in passes of the encoder.
     let reading: Double
-    /// That more the encoder would have taken for those that shared what was read for others.
+    /// The time that the encoder would have taken for outputs that shared what was read for others.
     let saved: Double
 
     init(_ run: DemoRun) {

@@ -17,19 +17,24 @@ package struct ModelFolder: Sendable {
     ///   - adapter: the folder of an adapter that is merged into the weights. Nil for none.
     /// - Throws: `CheckpointError`.
     package init(path: String, adapter: String? = nil) throws {
-        guard FileMapping.exists(path) else {
-            throw CheckpointError(
-                path: path,
-                problem: .unreadable(
-                    attempt: "open the model",
-                    reason: (path.hasSuffix(GGUFFile.suffix) ? "no such file" : "no such folder")
-                        + ModelCache.advice(path)))
-        }
+        try Self.expectModel(at: path)
         self.path = path
+        if let cut = try LayerCut(path: path) {
+            guard adapter == nil else {
+                throw CheckpointError(
+                    path: path,
+                    problem: .malformed(
+                        "expected a model to merge an adapter into, found layers of a large one; "
+                            + "the adapter belongs to that"))
+            }
+            (configuration, weights, gguf) = (cut.configuration, cut.weights, nil)
+            self.adapter = cut.adapter
+            return
+        }
         let found: WeightFile
         (configuration, found, gguf) = try Self.open(path)
         self.adapter = try adapter.map(LoRAAdapter.init)
-        if let adapter, found.path.hasSuffix("/" + Self.packed) {
+        if let adapter, Self.isPacked(found) {
             throw CheckpointError(
                 path: path,
                 problem: .malformed(
@@ -39,9 +44,20 @@ package struct ModelFolder: Sendable {
         weights = try self.adapter?.apply(to: found) ?? found
     }
 
-    private static func open(
+    static func expectModel(at path: String) throws {
+        guard !FileMapping.exists(path) else { return }
+        throw CheckpointError(
+            path: path,
+            problem: .unreadable(
+                attempt: "open the model",
+                reason: (path.hasSuffix(GGUFFile.suffix) ? "no such file" : "no such folder")
+                    + ModelCache.advice(path)))
+    }
+
+    /// What a path holds, by itself.
+    static func open(
         _ path: String
-    ) throws -> (ModelConfiguration, WeightFile, GGUFFile?) {
+    ) throws -> (configuration: ModelConfiguration, weights: WeightFile, gguf: GGUFFile?) {
         let configuration = path + "/" + configurationFile
         if !FileMapping.exists(configuration), let file = try GGUFFile.find(at: path) {
             let gguf = try GGUFFile(path: file)
@@ -66,8 +82,16 @@ package struct ModelFolder: Sendable {
     /// Tells the model from others that are open: one with an adapter is another.
     package var name: String { adapter.map { "\(path) with \($0.path)" } ?? path }
 
+    /// Whether token vectors are among the weights: layers cut out of a model may come without.
+    package var hasTokenVectors: Bool {
+        guard case .rotary = configuration else { return true }
+        return weights.contains("model.embed_tokens.weight")
+    }
+
     /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
-    package var isPacked: Bool { weights.path.hasSuffix("/" + Self.packed) }
+    package var isPacked: Bool { Self.isPacked(weights) }
+
+    static func isPacked(_ weights: WeightFile) -> Bool { weights.path.hasSuffix("/" + packed) }
 
     package static let configurationFile = "config.json"
     package static let generationFile = "generation_config.json"
@@ -77,9 +101,11 @@ package struct ModelFolder: Sendable {
     private static let index = "model.safetensors.index.json"
     private static let pytorch = "pytorch_model.bin"
     private static let pytorchIndex = "pytorch_model.bin.index.json"
+    /// Any of them holds a model's weights.
+    static let ownWeights = [packed, single, index, pytorch, pytorchIndex]
     private static let foreign = ["tf_model.h5", "flax_model.msgpack"]
 
-    private static func openWeights(in folder: String) throws -> WeightFile {
+    static func openWeights(in folder: String) throws -> WeightFile {
         if FileMapping.exists(folder + "/" + packed) {
             // Which of them is the newer one cannot be told.
             if let other = [single, index].first(where: { FileMapping.exists(folder + "/" + $0) }) {

@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// l2s.json: how a small model hangs on to a large one.
 package struct SLMManifest: Sendable, Equatable {
     /// Where the projected encoder output enters the small model.
@@ -34,6 +36,14 @@ package struct SLMManifest: Sendable, Equatable {
 
     /// The large model's folder, as it can be opened.
     package var llmPath: String { llm.hasPrefix("/") ? llm : folder + "/" + llm }
+
+    /// Where the large model lies: there, or else among those that were fetched.
+    package var locatedLLM: String {
+        let path = llmPath
+        return ModelCache.locate(
+            path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path,
+            in: "/")
+    }
 
     package static let fileName = "l2s.json"
     /// What in it names layers.

@@ -10,7 +10,7 @@ package struct WeightFile: Sendable {
 
     /// The file to name in errors: the safetensors or GGUF file, or the index of several.
     package let path: String
-    private(set) var places: [String: Place]
+    var places: [String: Place]
     /// The `__metadata__` of a single file; empty for shards.
     package let metadata: [String: String]
 

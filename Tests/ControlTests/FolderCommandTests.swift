@@ -54,6 +54,23 @@ import Testing
         }
     }
 
+    /// Layers of a large model, stored as an adapter to its file.
+    @Test func inspectSaysWhatACutIsMadeOf() async throws {
+        let cut = try CutFolder(.gguf)
+        let ending = try await l2s("inspect", cut.slm)
+        #expect(ending.status == 0, "\(ending.remarks)")
+        for words in [
+            "fusion            layers", "down_proj", "by rank 2", "byte-level BPE, 1,100 ids",
+            "modes",
+            "hybrid\n",
+        ] {
+            #expect(ending.output.contains(words), "\(words): \(ending.output)")
+        }
+        let converted = try await l2s(
+            "convert", cut.slm, "--dtype", "int8", "--output", cut.scratch.path + "/packed")
+        #expect(converted.status == 0, "\(converted.remarks)")
+    }
+
     /// Parameters are counted once, from the file itself.
     @Test func inspectCountsParameters() async throws {
         let folder = Fixtures.path("golden/hybrid-t5-cross/llm")

@@ -121,4 +121,30 @@ import Testing
             "\($0)".contains("with the adapter \(adapter)")
         }
     }
+
+    /// What the large model reads with, and what the small one is made of it with, are two adapters.
+    @Test func layersStoredAsAnAdapterWriteUponWhatAnotherReads() async throws {
+        let cut = try CutFolder(.gguf)
+        let reading = try CutFolder(.gguf, adapted: [0, 1, 2], rank: 3)
+        var types: [JobType] = []
+        for (name, adapter) in [("plain", nil), ("adapted", reading.slm)] {
+            var hybrid = try type(name, adapter: adapter)
+            (hybrid.mode, hybrid.llm, hybrid.slm) = (.hybrid, cut.llm, cut.slm)
+            types.append(hybrid)
+        }
+        let outputs = try await outputs(types)
+        #expect(outputs["adapted"]?.contains { $0 == nil } == false)
+        #expect(outputs["adapted"] != outputs["plain"])
+        let fingerprint = try ModelFolder(path: cut.llm, adapter: reading.slm).weights.fingerprint
+        try cut.scratch.write(
+            "slm/l2s.json",
+            """
+            {"format": 2, "llm": "../llm", "fusion": "layers", "layers": [0, 2],
+             "llm_fingerprint": "\(fingerprint)"}
+            """.utf8)
+        _ = try ModelLibrary(jobTypes: [types[1]], modelsFolder: "/")
+        #expect(throws: ModelLibraryError.self) {
+            try ModelLibrary(jobTypes: [types[0]], modelsFolder: "/")
+        }
+    }
 }

@@ -82,8 +82,7 @@ struct BenchModel: ParsableArguments {
         let folder = try ModelFolder(path: model)
         let manifest = try SLMManifest(folder: model)
         let llm = try ModelFolder(
-            path: ModelCache.locate(URL(fileURLWithPath: manifest.llmPath).path, in: "/"),
-            adapter: adapter)
+            path: manifest.locatedLLM, adapter: adapter)
         let encoder = try Encoder(llm, format: dtype, depth: manifest.llmDepth, pool: pool)
         return EngineBenchmark(
             encoder: encoder, projector: try Projector(manifest, slm: folder, encoder: encoder),

@@ -53,7 +53,7 @@ struct ModesBench: AsyncParsableCommand {
         (pair.model, pair.mode) = (model.model, .hybrid)
         let hybrid = try pair.open(settings)
         var modes = [(JobType.Mode.llm, llm), (.hybrid, hybrid)]
-        if manifest.fusion != .crossAttention {
+        if manifest.fusion == .add || manifest.fusion == .replace {
             pair.mode = .slm
             modes.append((.slm, try pair.open(settings)))
         }

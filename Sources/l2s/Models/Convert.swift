@@ -72,7 +72,7 @@ struct Convert: AsyncParsableCommand {
     }
 
     private func remindOfEncoder(_ manifest: SLMManifest) throws {
-        guard (try? ModelFolder(path: manifest.llmPath)) == nil else { return }
+        guard (try? ModelFolder(path: manifest.locatedLLM)) == nil else { return }
         Console.note(
             "its l2s.json names \(manifest.llm), where no model lies yet: hybrid mode needs the "
                 + "large model there, packed or not")

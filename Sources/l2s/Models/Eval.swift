@@ -254,7 +254,7 @@ struct Eval: AsyncParsableCommand {
         guard let slm = type.slm else { return false }
         let folder = try ModelFolder(
             path: ModelCache.locate(slm, in: installation.modelsFolder))
-        guard case .t5 = folder.configuration else { return true }
+        guard case .t5 = folder.configuration else { return folder.hasTokenVectors }
         return folder.weights.names.contains { $0.hasPrefix("encoder.block.") }
     }
 }

@@ -40,7 +40,9 @@ struct Inspect: AsyncParsableCommand {
         facts += folder.adapter?.facts ?? []
         facts.append(("fingerprint", try folder.fingerprint))
         if let manifest { facts += manifest.facts }
-        let tokenizer = try openTokenizer(folder: folder.path)
+        // Layers of the large model write its tokens.
+        let tokenizer = try openTokenizer(
+            folder: manifest.flatMap { $0.fusion == .layers ? $0.locatedLLM : nil } ?? folder.path)
         facts.append(
             (
                 "tokenizer",
@@ -50,7 +52,7 @@ struct Inspect: AsyncParsableCommand {
         facts.append(("modes", modes(folder, manifest)))
 
         var parts = try PartSizes(folder.weights, packing)
-        if let manifest {
+        if let manifest, manifest.fusion != .layers {
             let projector = try WeightFile(path: manifest.folder + "/projector.safetensors")
             try parts.add(projector, part: "projector")
         }
@@ -98,7 +100,8 @@ struct Inspect: AsyncParsableCommand {
             return own ? "llm, slm" : "none by itself: the encoder is missing"
         }
         switch folder.configuration {
-        case .gpt2, .rotary: return "hybrid, slm"
+        case .gpt2: return "hybrid, slm"
+        case .rotary: return folder.hasTokenVectors ? "hybrid, slm" : "hybrid"
         case .t5, .t5gemma: break
         }
         return own ? "hybrid, slm" : "hybrid"

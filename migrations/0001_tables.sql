@@ -302,6 +302,7 @@ CREATE TABLE l2s.result (
     shared        boolean,
     parts         integer,
     truncated     boolean,
+    cut_off       integer,
     agreement     real,
     queue_ms      real,
     tokenize_ms   real,

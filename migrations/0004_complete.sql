@@ -75,8 +75,8 @@ END $$;
 -- A document as l2s.complete takes it.
 CREATE TYPE l2s.completion AS (
     id bigint, outcome text, output text, reason text, mode text, model text, tokens_in integer,
-    tokens_out integer, batch_size integer, shared boolean, parts integer, truncated boolean, tokenize_ms real,
-    batch_wait_ms real, encode_ms real, handoff_ms real, decode_ms real);
+    tokens_out integer, batch_size integer, shared boolean, parts integer, truncated boolean,
+    cut_off integer, tokenize_ms real, batch_wait_ms real, encode_ms real, handoff_ms real, decode_ms real);
 
 -- Judges each document by itself: it failed, was cancelled, is told again, or is no longer the
 -- lease's. See l2s.complete for the verdicts.
@@ -125,15 +125,15 @@ BEGIN
             INSERT INTO l2s.result (
                 document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded,
                 cancelled, attempt, claimed_at, finished_at, output, error, mode, model, tokens_in,
-                tokens_out, batch_size, shared, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
-                encode_ms, handoff_ms, decode_ms, writeback_ms)
+                tokens_out, batch_size, shared, parts, truncated, cut_off, queue_ms, tokenize_ms,
+                batch_wait_ms, encode_ms, handoff_ms, decode_ms, writeback_ms)
             SELECT
                 j.document_id, j.job_type, j.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
                 lease.worker_id, j.succeeded, j.cancelled, j.attempt, lease.claimed_at, stamp,
                 CASE WHEN j.succeeded THEN j.output END,
                 CASE WHEN j.cancelled THEN 'cancelled' ELSE j.reason END,
                 j.mode, j.model, j.tokens_in, j.tokens_out, j.batch_size, j.shared, j.parts, j.truncated,
-                j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
+                j.cut_off, j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
                 j.writeback_ms
             FROM judged j WHERE j.final
         ), removed AS (
@@ -283,12 +283,13 @@ BEGIN
         INSERT INTO l2s.result (
             document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
             claimed_at, finished_at, output, mode, model, tokens_in, tokens_out, batch_size, shared, parts,
-            truncated, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
+            truncated, cut_off, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
             writeback_ms)
         SELECT
             w.id, w.job_type, w.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id, lease.worker_id, true,
             w.attempt, lease.claimed_at, stamp, w.output, w.mode, w.model, w.tokens_in,
-            w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
+            w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.cut_off, w.queue_ms,
+            w.tokenize_ms,
             w.batch_wait_ms, w.encode_ms, w.handoff_ms, w.decode_ms,
             -- What is left of claim to finish: the stages sum to it.
             took - (w.tokenize_ms + w.batch_wait_ms + w.encode_ms + w.handoff_ms + w.decode_ms)

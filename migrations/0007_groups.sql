@@ -208,7 +208,7 @@ CREATE FUNCTION l2s.completed(
     after text DEFAULT NULL, "group" text DEFAULT NULL, documents integer DEFAULT 1000
 ) RETURNS TABLE (
     key text, id bigint, job_type text, state text, output text, error text,
-    finished_at timestamptz, tokens_in integer, tokens_out integer
+    finished_at timestamptz, tokens_in integer, tokens_out integer, cut_off integer
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -271,7 +271,7 @@ BEGIN
     SELECT
         r.written_in || '-' || r.document_id, r.document_id, t.name,
         CASE WHEN r.succeeded THEN 'succeeded' WHEN r.cancelled THEN 'cancelled' ELSE 'failed' END,
-        r.output, r.error, r.finished_at, r.tokens_in, r.tokens_out
+        r.output, r.error, r.finished_at, r.tokens_in, r.tokens_out, r.cut_off
     FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
     WHERE r.document_id = ANY (page) AND r.document_id BETWEEN low AND high
     ORDER BY r.written_in, r.document_id;

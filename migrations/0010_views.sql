@@ -25,7 +25,7 @@ SELECT
     r.tokens_in, r.tokens_out, r.batch_size,
     r.queue_ms, r.tokenize_ms, r.batch_wait_ms, r.encode_ms, r.handoff_ms, r.decode_ms,
     r.writeback_ms,
-    r.mode, r.model, r.truncated, r.parts,
+    r.mode, r.model, r.truncated, r.cut_off, r.parts,
     d.metadata,
     g.name AS "group",
     d.tenant,
@@ -67,6 +67,8 @@ COMMENT ON COLUMN l2s.jobs.siblings IS
 COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
 COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';
 COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';
+COMMENT ON COLUMN l2s.jobs.cut_off IS
+    'Parts whose output reached limits.new_tokens before its end: it stops in the middle of a sentence.';
 COMMENT ON COLUMN l2s.jobs.parts IS 'Parts that a source over the limit was split into; 1 for all others.';
 COMMENT ON COLUMN l2s.jobs.agreement IS
     'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';

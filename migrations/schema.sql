@@ -14,6 +14,7 @@ CREATE TYPE l2s.completion AS (
 	shared boolean,
 	parts integer,
 	truncated boolean,
+	cut_off integer,
 	tokenize_ms real,
 	batch_wait_ms real,
 	encode_ms real,
@@ -455,12 +456,13 @@ BEGIN
         INSERT INTO l2s.result (
             document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded, attempt,
             claimed_at, finished_at, output, mode, model, tokens_in, tokens_out, batch_size, shared, parts,
-            truncated, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
+            truncated, cut_off, queue_ms, tokenize_ms, batch_wait_ms, encode_ms, handoff_ms, decode_ms,
             writeback_ms)
         SELECT
             w.id, w.job_type, w.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id, lease.worker_id, true,
             w.attempt, lease.claimed_at, stamp, w.output, w.mode, w.model, w.tokens_in,
-            w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.queue_ms, w.tokenize_ms,
+            w.tokens_out, w.batch_size, w.shared, w.parts, w.truncated, w.cut_off, w.queue_ms,
+            w.tokenize_ms,
             w.batch_wait_ms, w.encode_ms, w.handoff_ms, w.decode_ms,
             -- What is left of claim to finish: the stages sum to it.
             took - (w.tokenize_ms + w.batch_wait_ms + w.encode_ms + w.handoff_ms + w.decode_ms)
@@ -542,15 +544,15 @@ BEGIN
             INSERT INTO l2s.result (
                 document_id, job_type, group_id, written_in, lease_id, worker_id, succeeded,
                 cancelled, attempt, claimed_at, finished_at, output, error, mode, model, tokens_in,
-                tokens_out, batch_size, shared, parts, truncated, queue_ms, tokenize_ms, batch_wait_ms,
-                encode_ms, handoff_ms, decode_ms, writeback_ms)
+                tokens_out, batch_size, shared, parts, truncated, cut_off, queue_ms, tokenize_ms,
+                batch_wait_ms, encode_ms, handoff_ms, decode_ms, writeback_ms)
             SELECT
                 j.document_id, j.job_type, j.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
                 lease.worker_id, j.succeeded, j.cancelled, j.attempt, lease.claimed_at, stamp,
                 CASE WHEN j.succeeded THEN j.output END,
                 CASE WHEN j.cancelled THEN 'cancelled' ELSE j.reason END,
                 j.mode, j.model, j.tokens_in, j.tokens_out, j.batch_size, j.shared, j.parts, j.truncated,
-                j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
+                j.cut_off, j.queue_ms, j.tokenize_ms, j.batch_wait_ms, j.encode_ms, j.handoff_ms, j.decode_ms,
                 j.writeback_ms
             FROM judged j WHERE j.final
         ), removed AS (
@@ -649,7 +651,7 @@ BEGIN
             WHERE s.document_id = o.id AND s.lease_id = complete_each.lease_id LIMIT 1) AS r ON true;
     END IF;
 END $$;
-CREATE FUNCTION l2s.completed(after text DEFAULT NULL::text, "group" text DEFAULT NULL::text, documents integer DEFAULT 1000) RETURNS TABLE(key text, id bigint, job_type text, state text, output text, error text, finished_at timestamp with time zone, tokens_in integer, tokens_out integer)
+CREATE FUNCTION l2s.completed(after text DEFAULT NULL::text, "group" text DEFAULT NULL::text, documents integer DEFAULT 1000) RETURNS TABLE(key text, id bigint, job_type text, state text, output text, error text, finished_at timestamp with time zone, tokens_in integer, tokens_out integer, cut_off integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -713,7 +715,7 @@ BEGIN
     SELECT
         r.written_in || '-' || r.document_id, r.document_id, t.name,
         CASE WHEN r.succeeded THEN 'succeeded' WHEN r.cancelled THEN 'cancelled' ELSE 'failed' END,
-        r.output, r.error, r.finished_at, r.tokens_in, r.tokens_out
+        r.output, r.error, r.finished_at, r.tokens_in, r.tokens_out, r.cut_off
     FROM l2s.result r JOIN l2s.job_type t ON t.id = r.job_type
     WHERE r.document_id = ANY (page) AND r.document_id BETWEEN low AND high
     ORDER BY r.written_in, r.document_id;
@@ -2218,6 +2220,7 @@ CREATE TABLE l2s.result (
     shared boolean,
     parts integer,
     truncated boolean,
+    cut_off integer,
     agreement real,
     queue_ms real,
     tokenize_ms real,
@@ -2582,6 +2585,7 @@ CREATE VIEW l2s.jobs WITH (security_barrier='false') AS
     r.mode,
     r.model,
     r.truncated,
+    r.cut_off,
     r.parts,
     d.metadata,
     g.name AS "group",
@@ -2620,6 +2624,7 @@ COMMENT ON COLUMN l2s.jobs.encode_ms IS 'Of the whole encoder batch: divide by b
 COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
 COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';
 COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';
+COMMENT ON COLUMN l2s.jobs.cut_off IS 'Parts whose output reached limits.new_tokens before its end: it stops in the middle of a sentence.';
 COMMENT ON COLUMN l2s.jobs.parts IS 'Parts that a source over the limit was split into; 1 for all others.';
 COMMENT ON COLUMN l2s.jobs.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
 COMMENT ON COLUMN l2s.jobs.encode_source IS 'Where what it was written from came from: batch, the encoder''s, whose time counts for it; shared,
@@ -2659,6 +2664,7 @@ CREATE TABLE l2s.result_0 (
     shared boolean,
     parts integer,
     truncated boolean,
+    cut_off integer,
     agreement real,
     queue_ms real,
     tokenize_ms real,

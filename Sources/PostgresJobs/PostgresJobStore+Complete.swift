@@ -63,6 +63,7 @@ extension RowsText {
             row.add(measured.encodeSource == .shared)
             row.add(measured.parts)
             row.add(measured.truncated)
+            row.add(measured.cutOffParts)
             for stage in measured.stages.all { row.addMilliseconds(stage.time) }
         }
     }

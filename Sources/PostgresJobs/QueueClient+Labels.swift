@@ -24,7 +24,8 @@ extension QueueClient {
         package let output: String
         package let truncated: Bool
         package let parts: Int
-        package let tokensOut: Int
+        /// Whether it stops at limits.new_tokens, before its end.
+        package let isCutOff: Bool
     }
 
     /// Rows of one statement: bounded, so that any number of labels passes through little memory.
@@ -41,7 +42,7 @@ extension QueueClient {
             let rows = try await connection.query(
                 """
                 SELECT j.id, l2s.text_of(d) AS body, j.output, coalesce(j.truncated, false) AS truncated,
-                       coalesce(j.parts, 1) AS parts, coalesce(j.tokens_out, 0) AS tokens_out
+                       coalesce(j.parts, 1) AS parts, coalesce(j.cut_off, 0) > 0 AS is_cut_off
                 FROM l2s.jobs j JOIN l2s.document d ON d.id = j.id
                 WHERE d.id > $1 AND j.job_type = $2 AND j.state = 'succeeded' AND j.mode = 'llm'
                   AND ($3::timestamptz IS NULL OR j.finished_at >= $3::timestamptz)
@@ -60,7 +61,7 @@ extension QueueClient {
                     Label(
                         document: row.value("body"), output: row.value("output"),
                         truncated: row.value("truncated"), parts: row.value("parts"),
-                        tokensOut: row.value("tokens_out")))
+                        isCutOff: row.value("is_cut_off")))
             }
             if rows.count < Self.labelsPerStatement { return }
         }

@@ -37,6 +37,8 @@ package struct JobReport: Sendable {
     package let siblings: [Int64]?
     package let parts: Int?
     package let truncated: Bool?
+    /// Parts whose output reached its limit before its end.
+    package let cutOff: Int?
     package let queue: Double?
     package let tokenize: Double?
     package let batchWait: Double?
@@ -63,6 +65,7 @@ package struct JobReport: Sendable {
         siblings = try row.optional("siblings")
         parts = try row.optional("parts")
         truncated = try row.optional("truncated")
+        cutOff = try row.optional("cut_off")
         queue = try row.optional("queue_ms")
         tokenize = try row.optional("tokenize_ms")
         batchWait = try row.optional("batch_wait_ms")

@@ -19,7 +19,7 @@ extension QueueClient {
     package func results(_ ids: [Int64]) async throws -> [CompletedDocument] {
         try await connection.query(
             """
-            SELECT id, job_type, state, output, error, tokens_in, tokens_out
+            SELECT id, job_type, state, output, error, tokens_in, tokens_out, cut_off
             FROM l2s.jobs WHERE id = ANY ($1) AND finished_at IS NOT NULL ORDER BY id
             """, [.ints(ids)]
         ).map(CompletedDocument.init)
@@ -51,6 +51,8 @@ package struct CompletedDocument: Sendable, Encodable {
     package let error: String?
     package let tokensIn: Int?
     package let tokensOut: Int?
+    /// Parts of the output that stop at limits.new_tokens; nil for one that did not succeed.
+    package let cutOff: Int?
 
     init(_ row: Row) throws {
         key = try? row.value("key")
@@ -61,5 +63,6 @@ package struct CompletedDocument: Sendable, Encodable {
         error = try row.optional("error")
         tokensIn = try row.optional("tokens_in")
         tokensOut = try row.optional("tokens_out")
+        cutOff = try row.optional("cut_off")
     }
 }

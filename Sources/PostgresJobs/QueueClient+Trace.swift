@@ -13,7 +13,8 @@ extension QueueClient {
                 extract(epoch FROM j.claimed_at) AS claimed,
                 extract(epoch FROM j.finished_at) AS finished,
                 octet_length(l2s.text_of(d)) AS bytes, coalesce(q.claims, 0) AS claims,
-                j.worker, j.batch_size, j.encode_source, j.siblings, j.parts, j.truncated, j.tokens_in, j.tokens_out,
+                j.worker, j.batch_size, j.encode_source, j.siblings, j.parts, j.truncated,
+                j.cut_off, j.tokens_in, j.tokens_out,
                 substring(
                     j.metadata ->> 'traceparent'
                     FROM '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}') AS traceparent,
@@ -141,7 +142,11 @@ package struct DocumentTrace: Sendable, Encodable {
                 try row.optional("truncated") == true ? "truncated" : nil,
             ],
             "encode": [reading],
-            "decode": [try row.optional("tokens_out", as: Int.self).map { "\($0) tokens" }],
+            "decode": [
+                try row.optional("tokens_out", as: Int.self).map { "\($0) tokens" },
+                (try row.optional("cut_off", as: Int.self) ?? 0) > 0
+                    ? "cut off at limits.new_tokens" : nil,
+            ],
         ].mapValues { $0.compactMap(\.self).joined(separator: ", ") }
         var at = claimed
         for name in Overview.stageNames.dropFirst() {

@@ -36,6 +36,7 @@ import Testing
         #expect(try row.value("batch_size") == 4)
         #expect(try row.value("parts") == 1)
         #expect(try row.value("truncated") == false)
+        #expect(try row.value("cut_off") == 2)
         #expect(try row.value("encode_ms") == 0.03)
         #expect(try row.value("writeback_ms", as: Double.self) > 0)
         let (span, stages): (Double, Double) = (try row.value("span"), try row.value("stages"))

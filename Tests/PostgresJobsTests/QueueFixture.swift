@@ -140,6 +140,7 @@ extension FinishedDocument {
         measurements.model = "small"
         measurements.tokensIn = 12
         measurements.tokensOut = 2
+        measurements.cutOffParts = 2
         measurements.encodeSource = .batch(4)
         measurements.stages.tokenize = .microseconds(10)
         measurements.stages.batchWait = .microseconds(20)

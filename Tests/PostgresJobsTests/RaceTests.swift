@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// Of the workers: then nobody steers any longer.
+    /// The end of the workers, after which nobody steers any longer.
     private final class End: Sendable {
         let isOver = Mutex(false)
     }

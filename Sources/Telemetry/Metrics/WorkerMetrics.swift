@@ -11,6 +11,7 @@ package final class WorkerMetrics: Sendable {
             uniqueKeysWithValues: DocumentRecord.Outcome.allCases.map { ($0, 0) })
         var tokensIn = 0
         var tokensOut = 0
+        var cutOff = 0
         var shadowed = 0
         var agreement = 0.0
         var stages = Dictionary(
@@ -88,6 +89,7 @@ package final class WorkerMetrics: Sendable {
                 work.outcomes[document.outcome, default: 0] += 1
                 work.tokensIn += document.measurements.tokensIn
                 work.tokensOut += document.measurements.tokensOut
+                work.cutOff += document.measurements.cutOffParts > 0 ? 1 : 0
                 if let agreement = document.measurements.agreement {
                     work.shadowed += 1
                     work.agreement += agreement
@@ -129,6 +131,10 @@ package final class WorkerMetrics: Sendable {
                         ([("job_type", type), ("direction", "out")], Double(work.tokensOut)),
                     ]
                 }),
+            MetricFamily(
+                .counter, "l2s_cut_off_documents",
+                "Documents with an output that reached limits.new_tokens before its end.",
+                work.map { ([("job_type", $0)], Double($1.cutOff)) }),
             MetricFamily(
                 .counter, "l2s_shadowed_documents", "Documents that the LLM wrote too.",
                 work.map { ([("job_type", $0)], Double($1.shadowed)) }),

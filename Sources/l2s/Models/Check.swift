@@ -42,7 +42,9 @@ struct Check: AsyncParsableCommand {
             try Console.printJSON(report)
         } else {
             if !jobTypes.isEmpty { Console.print(report.text) }
-            for warning in warnings { Console.note("warning: \(warning)") }
+            for warning in warnings + jobTypes.compactMap(\.lengthWarning) {
+                Console.note("warning: \(warning)")
+            }
             for problem in problems { Console.note(problem) }
         }
         guard problems.isEmpty else {
@@ -92,6 +94,18 @@ func modelFaults(
         } catch {
             found.faults[type.name] = "\(error)"
         }
+    }
+}
+
+extension JobType {
+    /// What may become of long documents, where the name says that whole texts are translated.
+    fileprivate var lengthWarning: String? {
+        guard name.lowercased().contains("transl"), limits.newTokens < limits.sourceTokens else {
+            return nil
+        }
+        return "\(name): a translation is about as long as its text, but limits.new_tokens "
+            + "(\(limits.newTokens)) is less than limits.source_tokens (\(limits.sourceTokens)): "
+            + "outputs of long documents will be cut off (column cut_off of l2s.jobs tells)"
     }
 }
 

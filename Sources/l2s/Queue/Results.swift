@@ -5,7 +5,7 @@ struct Results: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print what came out of documents, in the order of their completion.",
         discussion: """
-            JSON Lines: {"id", "job_type", "state", "output", "error", "tokens_in", "tokens_out", \
+            JSON Lines: {"id", "job_type", "state", "output", "error", "tokens_in", "tokens_out", "cut_off", \
             "key"}; "state" is succeeded, failed or cancelled, what is absent is left out. To go on \
             later where the output ended, pass the last key with --after: nothing is left out or \
             told twice. The same from SQL: SELECT * FROM l2s.completed(after => key).

@@ -39,7 +39,7 @@ struct DistillJobs: AsyncParsableCommand {
                 PairFilter.Candidate(
                     source: label.document, target: label.output,
                     reading: .init(truncated: label.truncated, parts: label.parts),
-                    isOutputCutOff: label.tokensOut >= jobType.limits.newTokens))
+                    isOutputCutOff: label.isCutOff))
         }
         try labels.finish(writer)
     }

@@ -182,7 +182,10 @@ let package = Package(
             ["Pipeline", "Inference", "Checkpoints", "Jobs", "Tokenizers", "TestSupport"]),
         tests(
             "WorkerTests",
-            ["Worker", "Jobs", "Telemetry", logging, tracing, inMemoryTracing, "TestSupport"]),
+            [
+                "Worker", "Jobs", "Telemetry", "PostgresJobs", "Postgres", logging, tracing,
+                inMemoryTracing, "TestSupport",
+            ]),
         tests(
             "TrainingTests",
             [

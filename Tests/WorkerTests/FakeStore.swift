@@ -17,6 +17,8 @@ actor FakeStore: JobStore {
         var waits: [Duration] = []
         var calls: [Call: Int] = [:]
         var isRetired = false
+        /// The greatest that was enqueued.
+        var lastID: Int64 = 0
     }
 
     enum Call: Hashable {
@@ -38,6 +40,9 @@ actor FakeStore: JobStore {
     private var failures: [Call: (count: Int, error: JobStoreError)] = [:]
     private var stalled: [Call: [CheckedContinuation<Void, Never>]] = [:]
     private var lastLease: Int64 = 0
+    /// What each lease completed, for answers that were lost.
+    private var completed: [LeaseID: Set<Int64>] = [:]
+    private var claimed: [Int64: SourceDocument] = [:]
     private nonisolated let work = Signal()
 
     // MARK: What tests do
@@ -49,6 +54,7 @@ actor FakeStore: JobStore {
             SourceDocument(
                 id: $0, jobType: jobType, text: "text", attempt: 1, traceparent: traceparent)
         }
+        state.lastID = max(state.lastID, ids.upperBound)
         work.fire()
     }
 
@@ -91,6 +97,7 @@ actor FakeStore: JobStore {
         let ids = Set(documents.map(\.id))
         lastLease += 1
         state.waiting.removeAll { ids.contains($0.id) }
+        for document in documents { claimed[document.id] = document }
         state.leases[LeaseID(lastLease)] = ids
         return Claim(
             lease: LeaseID(lastLease), encoder: request.encoder, lengthClass: .upTo128,
@@ -112,21 +119,25 @@ actor FakeStore: JobStore {
         try await begin(.complete)
         var receipt = CompletionReceipt()
         for document in documents {
-            if remove(document.id, from: lease) {
+            if remove(document.id, from: lease) != nil {
+                receipt.recorded.append(document.id)
+                completed[lease, default: []].insert(document.id)
+                state.recorded.append(document.id)
+            } else if completed[lease]?.contains(document.id) == true {
                 receipt.recorded.append(document.id)
             } else {
                 receipt.stale.append(document.id)
             }
         }
-        state.recorded += receipt.recorded
         state.stale += receipt.stale
         return receipt
     }
 
     func release(_ lease: LeaseID, _ ids: [Int64]) async throws -> Int {
         try await begin(.release)
-        let held = ids.filter { remove($0, from: lease) }
-        state.released += held
+        let held = ids.compactMap { remove($0, from: lease) }
+        state.released += held.map(\.id)
+        state.waiting = held + state.waiting
         return held.count
     }
 
@@ -169,9 +180,9 @@ actor FakeStore: JobStore {
         }
     }
 
-    private func remove(_ id: Int64, from lease: LeaseID) -> Bool {
-        guard state.leases[lease]?.remove(id) != nil else { return false }
+    private func remove(_ id: Int64, from lease: LeaseID) -> SourceDocument? {
+        guard state.leases[lease]?.remove(id) != nil else { return nil }
         if state.leases[lease] == [] { state.leases[lease] = nil }
-        return true
+        return claimed.removeValue(forKey: id)
     }
 }

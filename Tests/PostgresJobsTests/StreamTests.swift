@@ -17,7 +17,7 @@ import Testing
             "SELECT l2s.complete($1, $2)",
             [
                 .int(first.lease.value),
-                .text("{\"(\(ids[0]),succeeded,late,,,,,,,,,,,,,,)\"}"),
+                .text("{\"(\(ids[0]),succeeded,late,,,,,,,,,,,,,,,)\"}"),
             ])
         try await fast.complete(try #require(try await fast.claim(1)))
         let client = QueueClient(queue.sql)

@@ -59,7 +59,7 @@ import Testing
         try await run.task.value
         let state = await store.state
         #expect(state.recorded.sorted() == [1, 2])
-        #expect(state.waiting.map(\.id) == [5])
+        #expect(state.waiting.map(\.id) == [3, 4, 5])
         #expect(state.leases.isEmpty)
         #expect(state.isRetired)
     }

@@ -103,7 +103,7 @@ EVALUATED = 160
 evaluate: deps
 	swift build -c release --product l2s
 	.build/release/l2s fetch
-	for pair in summarize:en translate-en-it:it translate-en-fr:fr translate-en-de:de; do \
+	for pair in summarize-hybrid:en translate-en-it:it translate-en-fr:fr translate-en-de:de; do \
 	    xz -dc Sources/Benchmarks/Peers/valid.jsonl.xz | grep -F "\"lang\": \"$${pair#*:}\"" | \
 	    head -n $(EVALUATED) | .build/release/l2s eval --job-type $${pair%:*} --data - \
 	        --source-field src --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \

@@ -29,7 +29,8 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
             folder: repository.appending(path: "jobs").path(percentEncoded: false))
         #expect(
             jobTypes.map(\.name) == [
-                "summarize", "translate-en-de", "translate-en-fr", "translate-en-it",
+                "summarize-hybrid", "summarize", "translate-en-de", "translate-en-fr",
+                "translate-en-it",
             ])
         #expect(Set(jobTypes.map(\.llm)).count == 1)
         #expect(Set(jobTypes.map(\.adapter)) == ["smollm2-tasks"])

@@ -58,8 +58,10 @@ struct Demo: AsyncParsableCommand {
             try await database.add(jobs, to: &run)
         }
         try await run(samples.shown, for: samples.shown, title: together.title, &together)
+        var compared: Set<String> = []
         for name in samples.shown {
-            guard let twin = samples.twin(of: name) else { continue }
+            guard let twin = samples.twin(of: name), compared.insert(twin).inserted
+            else { continue }
             try await run([twin], for: [name], title: "\(twin), LLM", &alone)
         }
 

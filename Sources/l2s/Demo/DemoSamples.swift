@@ -51,14 +51,19 @@ struct DemoSamples {
         }.sorted()
         for name in shown where twin(of: name) == nil {
             throw Failure(
-                "expected \(jobsFolder) to define job type \(name)-llm too, in llm mode, to "
-                    + "compare \(name) with")
+                "expected \(jobsFolder) to define a job type in llm mode with the same llm, "
+                    + "adapter and prompts as \(name), such as \(name)-llm, to compare it with")
         }
     }
 
     /// The job type that has the large model do what `type` does: itself, where it does.
     func twin(of type: String) -> String? {
         if jobTypes.contains(where: { $0.name == type + "-llm" }) { return type + "-llm" }
-        return jobTypes.contains { $0.name == type && $0.mode == .llm } ? type : nil
+        guard let given = jobTypes.first(where: { $0.name == type }) else { return nil }
+        if given.mode == .llm { return type }
+        return jobTypes.first {
+            $0.mode == .llm && $0.llm == given.llm && $0.adapter == given.adapter
+                && $0.prompt == given.prompt && $0.decoderPrompt == given.decoderPrompt
+        }?.name
     }
 }

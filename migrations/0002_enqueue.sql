@@ -71,6 +71,14 @@ BEGIN
     RETURN (SELECT s.producers_apart FROM l2s.setting s);
 END $$;
 
+-- Any login may hold any advisory lock. Those of claims are not to be guessed.
+CREATE TABLE l2s.salt (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    salt     bigint NOT NULL DEFAULT hashtextextended(gen_random_uuid()::text, 0)
+);
+INSERT INTO l2s.salt DEFAULT VALUES;
+COMMENT ON TABLE l2s.salt IS 'What makes the locks of siblings unknown to others.';
+
 -- The open run of a producer's group, held open until the caller's transaction ends; made when there is
 -- none.
 CREATE FUNCTION l2s.open_group(name text, producer text) RETURNS bigint

@@ -269,7 +269,7 @@ BEGIN
                               >= (type.rank, type.turn, type.document_id)
                           AND (q.siblings IS NULL OR q.document_id <> ALL (came)
                               AND (candidate >= 6 OR pg_try_advisory_xact_lock(
-                                  hashoid('l2s.queue'::regclass), hashint8(q.siblings[1]))))
+                                  hashint8extended(q.siblings[1], (SELECT s.salt FROM l2s.salt s)))))
                         ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id
                         LIMIT least(
                             rooms[array_position(type_ids, type.job_type)], ceil(space::numeric / type.peers))

@@ -75,18 +75,20 @@ CREATE FUNCTION l2s.drop_part(
     part l2s.part, keep interval, OUT done text, OUT more boolean, OUT failed boolean
 )
 LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET lock_timeout = '40ms'
+SET search_path = pg_catalog, pg_temp SET lock_timeout = 0
 SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     parent text;
-    kept   bigint := l2s.unfinished_in(part);
+    kept   bigint;
     recent boolean;
-    looked bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
+    looked bigint;
     began  timestamptz;
 BEGIN
     more := false;
     failed := false;
+    looked := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
+    kept := l2s.unfinished_in(part);
     IF kept > 0 THEN
         done := format(
             'kept document_%s: %s documents in it are not finished', part.number,

@@ -277,7 +277,7 @@ BEGIN
                               >= (type.rank, type.turn, type.document_id)
                           AND (q.siblings IS NULL OR q.document_id <> ALL (came)
                               AND (candidate >= 6 OR pg_try_advisory_xact_lock(
-                                  hashoid('l2s.queue'::regclass), hashint8(q.siblings[1]))))
+                                  hashint8extended(q.siblings[1], (SELECT s.salt FROM l2s.salt s)))))
                         ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id
                         LIMIT least(
                             rooms[array_position(type_ids, type.job_type)], ceil(space::numeric / type.peers))
@@ -851,19 +851,21 @@ before after_id, and those of a time, because a new one is begun after setting.p
 CREATE FUNCTION l2s.drop_part(part l2s.part, keep interval, OUT done text, OUT more boolean, OUT failed boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '40ms'
+    SET lock_timeout TO '0'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $_$
 DECLARE
     parent text;
-    kept   bigint := l2s.unfinished_in(part);
+    kept   bigint;
     recent boolean;
-    looked bigint := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
+    looked bigint;
     began  timestamptz;
 BEGIN
     more := false;
     failed := false;
+    looked := l2s.mark(pg_snapshot_xmin(pg_current_snapshot()));
+    kept := l2s.unfinished_in(part);
     IF kept > 0 THEN
         done := format(
             'kept document_%s: %s documents in it are not finished', part.number,
@@ -2683,6 +2685,12 @@ COMMENT ON COLUMN l2s.result_0.batch_size IS 'Prompts in the encoder''s batch; 0
 COMMENT ON COLUMN l2s.result_0.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
 COMMENT ON COLUMN l2s.result_0.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
 COMMENT ON COLUMN l2s.result_0.encode_ms IS 'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
+CREATE TABLE l2s.salt (
+    only_row boolean DEFAULT true NOT NULL,
+    salt bigint DEFAULT hashtextextended((gen_random_uuid())::text, (0)::bigint) NOT NULL,
+    CONSTRAINT salt_only_row_check CHECK (only_row)
+);
+COMMENT ON TABLE l2s.salt IS 'What makes the locks of siblings unknown to others.';
 CREATE TABLE l2s.setting (
     only_row boolean DEFAULT true NOT NULL,
     paused boolean DEFAULT false NOT NULL,
@@ -2856,6 +2864,8 @@ ALTER TABLE ONLY l2s.result
     ADD CONSTRAINT result_pkey PRIMARY KEY (document_id);
 ALTER TABLE ONLY l2s.result_0
     ADD CONSTRAINT result_0_pkey PRIMARY KEY (document_id);
+ALTER TABLE ONLY l2s.salt
+    ADD CONSTRAINT salt_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.shadow_minute

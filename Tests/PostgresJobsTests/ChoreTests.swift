@@ -116,6 +116,33 @@ import Testing
         #expect(try await worker.claim()?.documents.count == 1)
     }
 
+    /// As for a vacuum that gives the end of the queue's file back.
+    @Test func retentionWaitsForWhoHoldsTheQueue() async throws {
+        let queue = try await QueueFixture()
+        try await queue.keep("0")
+        let worker = try await queue.worker()
+        try await queue.enqueue(1)
+        try await worker.complete(try #require(try await worker.claim()))
+        try await queue.sql.query("SELECT l2s.begin_parts('0')")
+        try await queue.sql.query("SELECT l2s.begin_parts('0')")
+        let other = try await queue.database.connect()
+        try await other.query("BEGIN")
+        try await other.query("LOCK TABLE l2s.queue")
+        async let step = worker.store.maintain()
+        let looker = try await queue.database.connect()
+        try await eventually("the chore waits") {
+            try await looker.query(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'
+                """
+            ).single() == 1
+        }
+        try await other.query("COMMIT")
+        #expect(try await step.failures == [])
+        try await queue.drop(part: 0)
+    }
+
     /// Keys go in slices, each in a transaction of its own, before the part does.
     @Test func keysAreForgottenInSlices() async throws {
         let queue = try await QueueFixture()

@@ -84,6 +84,18 @@ import Testing
             """)
         let worker = try await queue.worker()
         #expect(try await worker.claim()?.documents.count == 1)
+
+        // Nor siblings, whose claims take a lock of their text.
+        try await stranger.query(
+            """
+            SELECT pg_advisory_lock(hashoid(c.oid), hashint8(i)), pg_advisory_lock(hashint8(i))
+            FROM pg_class c, generate_series(1, 9) AS i WHERE c.relname = 'queue'
+            """)
+        try await queue.sql.query("SELECT l2s.enqueue(ARRAY['summarize', 'translate'], 'text')")
+        #expect(try await worker.claim()?.documents.count == 2)
+        await #expect(throws: DatabaseError.self) {
+            try await stranger.query("SELECT * FROM l2s.salt")
+        }
     }
 
     @Test func whatAWorkerTellsIsCheckedBeforeOthersShowIt() async throws {

@@ -113,7 +113,7 @@ evaluate: deps
 bench-queue: deps .build/queue-peers
 	swift build -c release --product l2s
 	.build/release/l2s bench queue \
-	    --sections throughput peers enqueue pickup recovery depth snapshot plans results \
+	    --sections throughput peers enqueue pickup recovery depth snapshot plans results retention \
 	    --peers ".build/queue-peers/bin/python Sources/Benchmarks/Peers/queues.py" \
 	    --report .build/queue.json
 

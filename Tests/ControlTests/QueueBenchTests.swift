@@ -19,8 +19,22 @@ import Testing
             let readings: [Reading]
         }
 
+        struct Retention: Decodable {
+            struct Percentiles: Decodable {
+                let count: Int
+            }
+
+            struct Times: Decodable {
+                let enqueue: Percentiles
+            }
+
+            let pieces: Percentiles
+            let beside: Times
+        }
+
         let plans: [Plans]
         let results: Results?
+        let retention: Retention?
     }
 
     private func report(_ arguments: [String]) async throws -> Report {
@@ -58,6 +72,16 @@ import Testing
             let reading = try #require(readings.first { $0.question == question })
             #expect(reading.rows <= most, "\(question)")
         }
+    }
+
+    /// No time is looked at: that is for people.
+    @Test func retentionIsMeasuredUntilThePartIsGone() async throws {
+        let retention = try #require(
+            try await report([
+                "--sections", "retention", "--keys", "25000", "--retention-seconds", "1",
+            ]).retention)
+        #expect(retention.pieces.count >= 4)
+        #expect(retention.beside.enqueue.count > 0)
     }
 
     @Test func peersNeedTheirCommand() async throws {

@@ -44,6 +44,28 @@ import Testing
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 1)
     }
 
+    /// A part takes ids of a hundred million, so they leave 32 bits after 22 of them.
+    @Test(arguments: [1 << 31, 1 << 53])
+    func idsMayBeLarge(id: Int) async throws {
+        let queue = try await QueueFixture(attempts: 2)
+        let worker = try await queue.worker()
+        let client = QueueClient(queue.sql)
+        try await queue.sql.query(
+            "SELECT l2s.add_part(1000, $1::bigint, $1::bigint + 100000000)", [.int(Int64(id))])
+        try await queue.sql.query("SELECT setval('l2s.document_id', $1)", [.int(Int64(id) - 1)])
+        let ids = try await queue.enqueue(3)
+        #expect(ids == [0, 1, 2].map { Int64(id) + $0 })
+        #expect(try await client.cancel([ids[2]]) == 1)
+        try await worker.complete(try #require(try await worker.claim(1)))
+        try await worker.complete(try #require(try await worker.claim()), .rejected(reason: "x"))
+        #expect(try await client.retry([ids[1], ids[2]]) == 2)
+        try await worker.complete(try #require(try await worker.claim()))
+        #expect(try await client.maintain().failures == [])
+        try await eventually("all are shown") {
+            try await Set(client.completed(after: nil, group: nil).map(\.id)) == Set(ids)
+        }
+    }
+
     @Test func oneWorkerDoesItForAll() async throws {
         let queue = try await QueueFixture()
         let (first, second) = (try await queue.worker(), try await queue.worker())

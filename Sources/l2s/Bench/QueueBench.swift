@@ -14,7 +14,9 @@ struct QueueBench: AsyncParsableCommand {
             """, shouldDisplay: false)
 
     enum Section: String, CaseIterable, ExpressibleByArgument {
-        case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, results, steady
+        case throughput, peers, enqueue, pickup, recovery, depth, snapshot, plans, results,
+            retention
+        case steady
     }
 
     @Option(
@@ -50,10 +52,16 @@ struct QueueBench: AsyncParsableCommand {
     @Option(help: "Results that section results reads.")
     var results = 1_000_000
 
+    @Option(help: "Dedupe keys that section retention deletes.")
+    var keys = 1_000_000
+
+    @Option(help: "Seconds of section retention without retention.")
+    var retentionSeconds = 60
+
     @Option(help: "Seconds of section steady.")
     var steadySeconds = 3_600
 
-    @Option(help: "Documents per second of section steady.")
+    @Option(help: "Documents per second of sections retention and steady.")
     var steadyRate = 300
 
     @Option(help: "The command that measures other queues; gets database URL, workers, documents.")
@@ -65,7 +73,8 @@ struct QueueBench: AsyncParsableCommand {
         }
         for (name, value) in [
             ("--snapshot-documents", snapshotDocuments), ("--results", results),
-            ("--steady-seconds", steadySeconds), ("--steady-rate", steadyRate),
+            ("--steady-seconds", steadySeconds), ("--steady-rate", steadyRate), ("--keys", keys),
+            ("--retention-seconds", retentionSeconds),
         ] + depths.map({ ("--depths", $0) }) + batches.map({ ("--batches", $0) })
         where !(1...100_000_000).contains(value) {
             throw ValidationError("expected \(name) to be from 1 to 100000000, got \(value)")
@@ -175,6 +184,11 @@ struct QueueBench: AsyncParsableCommand {
             bench.results = try await ResultReads(
                 server, results: results, waiting: scaled(10_000))
             Console.print(bench.resultsTable)
+        case .retention:
+            bench.retention = try await RetentionCost(
+                server, keys: scaled(keys), rate: steadyRate,
+                duration: .seconds(retentionSeconds) * min(scale, 1))
+            Console.print(bench.retentionTable)
         case .steady:
             Console.print("steady load of \(steadyRate) documents/s")
             bench.steady = try await SteadyLoad(

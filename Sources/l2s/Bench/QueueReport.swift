@@ -14,6 +14,7 @@ struct QueueReport: Encodable {
     var snapshot: SnapshotCost?
     var plans: [QueuePlans] = []
     var results: ResultReads?
+    var retention: RetentionCost?
     var steady: SteadyLoad?
 }
 
@@ -134,6 +135,28 @@ extension QueueReport {
         }
         return "ms, with \(results.results.grouped) results of twelve weeks and "
             + "\(results.waiting.grouped) documents waiting\n" + table.text
+    }
+
+    var retentionTable: String {
+        guard let retention else { return "" }
+        var table = Columns([
+            ("", .left), ("p50", .right), ("p99", .right), ("at most", .right),
+            ("p50 with maintain", .right), ("p99", .right), ("at most", .right),
+        ])
+        for (name, alone, beside) in [
+            ("enqueue", retention.alone.enqueue, retention.beside.enqueue),
+            ("claim", retention.alone.claim, retention.beside.claim),
+            ("finish", retention.alone.finish, retention.beside.finish),
+        ] {
+            table.add(
+                [name]
+                    + [alone, beside].flatMap { [$0.p50, $0.p99, $0.maximum] }
+                    .map { $0.rounded(digits: 1) })
+        }
+        return "ms at \(retention.rate) documents/s with a key each; l2s.maintain deleted "
+            + "\(retention.keys.grouped) keys and dropped their part in "
+            + "\(retention.pieces.count.grouped) calls, \(retention.seconds.rounded(digits: 0)) s\n"
+            + table.text
     }
 
     static func line(_ sample: SteadyLoad.Sample) -> String {

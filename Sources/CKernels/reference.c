@@ -53,6 +53,8 @@ static void matmul(const float *a, size_t lda, size_t rows, size_t inner, const 
             float v = (float)s;
             if (activation == L2S_RELU) v = v > 0 ? v : 0;
             if (activation == L2S_GELU) v = gelu(v);
+            if (activation == L2S_SILU) v = v / (1 + expf(-v));
+            if (activation == L2S_ERROR_GELU) v = v / 2 * (1 + erff(v * 0.70710678f));
             c[r * ldc + j] = v;
         }
     }

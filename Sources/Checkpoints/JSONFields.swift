@@ -3,7 +3,7 @@ import FoundationEssentials
 /// The fields of a small JSON file, read one by one with checks.
 struct JSONFields {
     let path: String
-    private let values: [String: Value]
+    let values: [String: Value]
     /// What errors put before a field's name: the field that holds this object, with a dot.
     private let prefix: String
 
@@ -40,9 +40,9 @@ struct JSONFields {
     }
 
     /// Only what the files here hold; other lists are left unread.
-    private enum Value: Decodable {
+    enum Value: Decodable {
         case null, flag(Bool), whole(Int), number(Double), text(String), list([Int])
-        case texts([String]), object([String: Value]), other
+        case lists([[Int]]), texts([String]), object([String: Value]), other
 
         init(from decoder: any Decoder) throws {
             let container = try decoder.singleValueContainer()
@@ -59,6 +59,8 @@ struct JSONFields {
                     .text(value)
                 } else if let value = try? container.decode([Int].self) {
                     .list(value)
+                } else if let value = try? container.decode([[Int]].self) {
+                    .lists(value)
                 } else if let value = try? container.decode([String].self) {
                     .texts(value)
                 } else if let value = try? container.decode([String: Value].self) {
@@ -79,7 +81,7 @@ struct JSONFields {
             case .list(let value):
                 value.count <= 8 ? "\(value)" : "a list of \(value.count) numbers"
             case .texts(let value): "a list of \(value.count) texts"
-            case .object, .other: "another structure"
+            case .lists, .object, .other: "another structure"
             }
         }
     }
@@ -92,7 +94,7 @@ extension JSONFields {
             problem: .field(name: prefix + name, expected: expected, found: found))
     }
 
-    private func refuse(_ name: String, _ expected: String) -> CheckpointError {
+    func refuse(_ name: String, _ expected: String) -> CheckpointError {
         refuse(name, expected, values[name]?.words ?? "nothing")
     }
 

@@ -6,10 +6,12 @@ package enum ModelConfiguration: Sendable, Equatable {
     case gpt2(GPT2Configuration)
     case rotary(RotaryConfiguration)
     case t5gemma(T5GemmaConfiguration)
+    case classic(ClassicConfiguration)
 
     static let modelTypes =
         T5Configuration.modelTypes + ["gpt2"] + RotaryConfiguration.Family.allCases.map(\.rawValue)
         + [T5GemmaConfiguration.modelType]
+        + ClassicConfiguration.Family.allCases.map(\.rawValue)
 
     /// - Parameters:
     ///   - text: of a config.json.
@@ -24,6 +26,8 @@ package enum ModelConfiguration: Sendable, Equatable {
         let type = try fields.text("model_type", oneOf: Self.modelTypes)
         if let family = RotaryConfiguration.Family(rawValue: type) {
             self = .rotary(try .init(fields: fields, family: family, generation: generation))
+        } else if let family = ClassicConfiguration.Family(rawValue: type) {
+            self = .classic(try .init(fields: fields, family: family, generation: generation))
         } else if type == T5GemmaConfiguration.modelType {
             self = .t5gemma(try .init(fields: fields, generation: generation))
         } else {
@@ -41,6 +45,7 @@ extension ModelConfiguration {
         case .gpt2: "a GPT-2"
         case .rotary(let configuration): "a \(configuration.family.rawValue)"
         case .t5gemma: "a T5Gemma"
+        case .classic(let configuration): "a \(configuration.family.rawValue)"
         }
     }
 }

@@ -4,6 +4,8 @@ package struct ModelFolder: Sendable {
     /// The folder, or the GGUF file.
     package let path: String
     package let configuration: ModelConfiguration
+    /// What the checkpoint forces on every output.
+    package let generationRules: GenerationRules
     package let weights: WeightFile
     /// Nil for a folder of Hugging Face's.
     package let gguf: GGUFFile?
@@ -28,11 +30,12 @@ package struct ModelFolder: Sendable {
                             + "the adapter belongs to that"))
             }
             (configuration, weights, gguf) = (cut.configuration, cut.weights, nil)
+            generationRules = .none
             self.adapter = cut.adapter
             return
         }
         let found: WeightFile
-        (configuration, found, gguf) = try Self.open(path)
+        (configuration, generationRules, found, gguf) = try Self.open(path)
         self.adapter = try adapter.map(LoRAAdapter.init)
         if let adapter, Self.isPacked(found) {
             throw CheckpointError(
@@ -57,12 +60,16 @@ package struct ModelFolder: Sendable {
     /// What a path holds, by itself.
     static func open(
         _ path: String
-    ) throws -> (configuration: ModelConfiguration, weights: WeightFile, gguf: GGUFFile?) {
+    ) throws -> (
+        configuration: ModelConfiguration, rules: GenerationRules, weights: WeightFile,
+        gguf: GGUFFile?
+    ) {
         let configuration = path + "/" + configurationFile
         if !FileMapping.exists(configuration), let file = try GGUFFile.find(at: path) {
             let gguf = try GGUFFile(path: file)
             return (
-                try ModelConfiguration(gguf.configuration, path: file), try WeightFile(gguf), gguf
+                try ModelConfiguration(gguf.configuration, path: file), .none,
+                try WeightFile(gguf), gguf
             )
         }
         guard FileMapping.exists(configuration) else {
@@ -70,12 +77,12 @@ package struct ModelFolder: Sendable {
                 path: path,
                 problem: .noneOf(files: [configurationFile, "one file *" + GGUFFile.suffix]))
         }
-        let generation = path + "/" + generationFile
+        let fields = try JSONFields(path: configuration)
+        let beside = path + "/" + generationFile
+        let generation = FileMapping.exists(beside) ? try JSONFields(path: beside) : nil
         return (
-            try ModelConfiguration(
-                fields: JSONFields(path: configuration),
-                generation: FileMapping.exists(generation) ? JSONFields(path: generation) : nil),
-            try openWeights(in: path), nil
+            try ModelConfiguration(fields: fields, generation: generation),
+            try GenerationRules(generation, configuration: fields), try openWeights(in: path), nil
         )
     }
 

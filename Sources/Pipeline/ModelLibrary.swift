@@ -344,28 +344,10 @@ private struct Opening {
                 path: encoder.path, token: largest, rows: encoder.vocabularyRows)
         }
         for generator in [route.generator, route.largeGenerator].compactMap(\.self) {
-            let model = decoders[generator.decoder].model
-            let opening = generator.decoderPrompt
-            if let token = opening.first(where: { $0 >= model.head.columns }) {
-                throw InferenceError.tokenOutsideVocabulary(
-                    path: path(generator.model), token: token, rows: model.head.columns)
-            }
-            guard limits.newTokens + opening.count <= T5Decoder.maximumResponse else {
-                throw Refused(
-                    "expected limits.new_tokens, with the \(opening.count) tokens of "
-                        + "decoder_prompt, to be at most \(T5Decoder.maximumResponse), "
-                        + "got \(limits.newTokens + opening.count)")
-            }
-            guard let all = model.maximumPositions else { continue }
-            let positions = all - encoder.softPromptTokens - opening.count
-            if limits.sourceTokens + limits.newTokens > positions {
-                var besides = encoder.softPromptTokens > 0 ? " without its soft prompt" : ""
-                if !opening.isEmpty { besides += " without decoder_prompt" }
-                throw Refused(
-                    "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                        + "the positions of \(path(generator.model))\(besides), "
-                        + "got \(limits.sourceTokens) + \(limits.newTokens)")
-            }
+            let writer = PositionLimits.Writer(
+                model: decoders[generator.decoder].model, path: path(generator.model),
+                opening: generator.decoderPrompt)
+            try PositionLimits(limits, encoder: encoder).check(writer)
         }
     }
 }
@@ -386,7 +368,8 @@ extension WeightFormat {
     }
 }
 
-private struct Refused: Error, CustomStringConvertible {
+/// Models that do not do what a job type asks for.
+struct Refused: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
 }

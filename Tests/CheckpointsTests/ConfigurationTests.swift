@@ -149,7 +149,8 @@ import Testing
                 == .field(
                     name: "model_type",
                     expected: "t5 or mt5 or umt5 or gpt2 or llama or mistral or qwen2 or qwen3 or "
-                        + "gemma2 or gemma3_text or t5gemma", found: type ?? "nothing"))
+                        + "gemma2 or gemma3_text or t5gemma or marian or bart or mbart or pegasus or "
+                        + "blenderbot or m2m_100", found: type ?? "nothing"))
     }
 
     @Test(arguments: ["", " ", "[]", "{", "{\"a\": NaN}", "\u{0}", "null"])

@@ -5,10 +5,11 @@ import Testing
 @Suite struct GenerateTests {
     /// The ids that transformers writes, whatever the batches and threads.
     @Test(
-        arguments: Fixtures.goldens,
+        arguments: Fixtures.goldens + Fixtures.classic,
         [["--batch-size", "1"], ["--batch-size", "5", "--threads", "2"]])
     func writesTheIdsOfTheGoldens(_ golden: String, _ flags: [String]) async throws {
-        let cases = try GoldenCase.load(golden)
+        // What spells a special token is text here, and was that token for transformers.
+        let cases = try GoldenCase.load(golden).filter { !$0.document.contains("<") }
         let lines = try await Generated.run(
             ["--model", GoldenCase.model(golden), "--max-new-tokens", "24"] + flags,
             cases.map(\.document))

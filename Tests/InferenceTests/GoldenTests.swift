@@ -7,10 +7,12 @@ import Testing
 
 /// Everything in golden/ agrees: alone and in one batch.
 @Suite struct GoldenTests {
-    static let all = Fixtures.goldens + Fixtures.rotary + Fixtures.families
+    static let all =
+        Fixtures.goldens + Fixtures.rotary + Fixtures.families + classic
+    static let classic = Fixtures.classic + Fixtures.classicFamilies
     static let plain = all.filter { !$0.hasPrefix("hybrid") }
 
-    @Test(arguments: plain.filter { $0.hasPrefix("t5") }, [false, true])
+    @Test(arguments: plain.filter { $0.hasPrefix("t5") } + classic, [false, true])
     func encoderStates(name: String, inOneBatch: Bool) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases
@@ -81,6 +83,17 @@ import Testing
             : cases.flatMap { model.write(model.encode([$0.inputIds]), options: options) }
         #expect(responses.map { $0?.tokens } == cases.map(\.beam4Ids))
         #expect(agrees(responses.map { $0?.score ?? .nan }, cases.map { $0.beam4Score ?? 0 }))
+    }
+
+    /// The settings of BART that was trained on CNN/DailyMail, whose least length counts the start.
+    @Test func settingsOfASummarizer() throws {
+        let model = try GoldenModel("bart")
+        let cases = try Golden.load("bart").cases
+        let options = DecodingOptions(
+            maximumNewTokens: 24, minimumNewTokens: 11, beams: 4, lengthPenalty: 2,
+            stopsEarly: true, noRepeatNgram: 3)
+        let responses = model.write(model.encode(cases.map(\.inputIds)), options: options)
+        #expect(responses.map { $0?.tokens } == cases.map(\.extraIds))
     }
 
     /// The same bits, not only the same tokens, whatever rides in the batch.

@@ -42,6 +42,10 @@ import Testing
         #expect(worst <= tolerance, "seed \(seed)")
     }
 
+    private static let activations = [
+        L2S_NONE, L2S_RELU, L2S_GELU, L2S_SILU, L2S_ERROR_GELU,
+    ]
+
     @Test(arguments: levels, WeightFormat.allCases)
     func matmul(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try Self.kernels(level)
@@ -60,7 +64,7 @@ import Testing
                 rows: FloatBuffer(random.floats(columns * inner)), columns: columns, inner: inner,
                 format: format)
             let accumulate: Int32 = round % 2 == 0 ? 1 : 0
-            let activation = [L2S_NONE, L2S_RELU, L2S_GELU][round % 3]
+            let activation = Self.activations[round % Self.activations.count]
             let scratch = FloatBuffer(
                 count: l2s_scratch_bytes(format.code, rows, inner) / 4)
             var found = start

@@ -136,6 +136,9 @@ extension ModelFolder {
         case .t5gemma:
             _ = try T5GemmaEncoder(self, loader: loader)
             _ = try T5GemmaDecoder(self, loader: loader)
+        case .classic:
+            _ = try ClassicEncoder(self, loader: loader)
+            _ = try ClassicDecoder(self, loader: loader)
         }
         return record.matrices
     }

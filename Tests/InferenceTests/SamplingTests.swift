@@ -94,7 +94,7 @@ import Testing
         #expect(seeds[0] == 17_368_243_143_975_016_801)
     }
 
-    @Test(arguments: Fixtures.goldens + Fixtures.rotary)
+    @Test(arguments: Fixtures.goldens + Fixtures.rotary + GoldenTests.classic)
     func theSameSeedDrawsTheSameAndAnotherDoesNot(name: String) throws {
         let model = try GoldenModel(name)
         let states = model.encode(try Golden.load(name).cases.map(\.inputIds))

@@ -72,7 +72,7 @@ import Testing
 
     /// The prefix of a decoder-only model has no start token: nothing comes before the response.
     @Test func noRunOccursTwiceWhateverWrites() throws {
-        for name in Fixtures.goldens + Fixtures.rotary {
+        for name in Fixtures.goldens + Fixtures.rotary + GoldenTests.classic {
             let model = try GoldenModel(name)
             let states = model.encode(try Golden.load(name).cases.map(\.inputIds))
             for beams in [1, 3] {
@@ -87,7 +87,7 @@ import Testing
     }
 
     /// What a model wrote itself it goes on from as if it had just written it, whichever model it is.
-    @Test(arguments: Fixtures.goldens, [1, 3, 8])
+    @Test(arguments: Fixtures.goldens + GoldenTests.classic, [1, 3, 8])
     func anOutputGoesOnFromItsBeginning(name: String, given: Int) throws {
         let model = try GoldenModel(name)
         let cases = try Golden.load(name).cases.filter { $0.greedyIds.count > given }
@@ -114,7 +114,7 @@ import Testing
     }
 
     /// Every kind of search in one replica at once writes what it writes alone.
-    @Test(arguments: Fixtures.goldens + Fixtures.rotary)
+    @Test(arguments: Fixtures.goldens + Fixtures.rotary + GoldenTests.classic)
     func searchesDoNotDisturbEachOther(name: String) throws {
         let model = try GoldenModel(name)
         let states = model.encode(try Golden.load(name).cases.map(\.inputIds))

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct ShortlistTests {
     /// A list of all that the full head wrote changes nothing of it.
-    @Test(arguments: Fixtures.goldens + Fixtures.rotary, WeightFormat.allCases)
+    @Test(
+        arguments: Fixtures.goldens + Fixtures.rotary + GoldenTests.classic, WeightFormat.allCases)
     func aListOfWhatIsWrittenWritesTheSame(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
         let states = model.encode(try Golden.load(name).cases.map(\.inputIds))

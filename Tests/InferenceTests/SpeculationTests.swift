@@ -26,10 +26,10 @@ import Testing
     }
 
     /// A large model that proposes to itself is always right: all proposals are taken.
-    @Test(arguments: [1, 4, 9])
-    func rightProposalsAreTaken(length: Int) throws {
-        let model = try GoldenModel("t5-v1.1")
-        let cases = try Golden.load("t5-v1.1").cases
+    @Test(arguments: ["t5-v1.1"] + GoldenTests.classic, [1, 4, 9])
+    func rightProposalsAreTaken(name: String, length: Int) throws {
+        let model = try GoldenModel(name)
+        let cases = try Golden.load(name).cases
         let replica = DecoderReplica(model: model.decoder, draftModel: model.decoder)
         let states = model.encode(cases.map(\.inputIds))
         replica.admit(

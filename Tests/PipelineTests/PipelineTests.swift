@@ -16,7 +16,7 @@ import Testing
     /// order, at once.
     @Test(arguments: settings)
     func agreesWithTheGoldensWhateverTheBatches(settings: PipelineSettings) async throws {
-        let names = Fixtures.goldens + Fixtures.rotary
+        let names = Fixtures.goldens + Fixtures.rotary + Fixtures.classic
         let library = try ModelLibrary(
             jobTypes: names.map { try goldenType($0) }, modelsFolder: "/")
         let pipeline = Pipeline(library: library, settings: settings)

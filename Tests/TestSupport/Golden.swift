@@ -17,11 +17,13 @@ package struct Golden: Decodable {
         package let greedyIds: [Int32]
         package let beam4Ids: [Int32]?
         package let beam4Score: Float?
+        /// Of bart: see `extraSettings` in the file.
+        package let extraIds: [Int32]?
     }
 
     package let cases: [Case]
 
-    /// - Parameter name: one of `Fixtures.goldens`, `rotary` or `families`.
+    /// - Parameter name: one of `Fixtures.goldens`, `rotary`, `families` or `classic`.
     package static func load(_ name: String) throws -> Golden {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase

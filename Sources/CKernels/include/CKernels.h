@@ -11,7 +11,14 @@
 // zeros. One layout serves every instruction set, thin products and wide ones.
 enum { L2S_PANEL = 32 };
 
-typedef enum { L2S_NONE = 0, L2S_RELU = 1, L2S_GELU = 2 } l2s_activation;
+// GELU is the one by tanh, ERROR_GELU the one by erf; SILU is x / (1 + e^−x).
+typedef enum {
+    L2S_NONE = 0,
+    L2S_RELU = 1,
+    L2S_GELU = 2,
+    L2S_SILU = 3,
+    L2S_ERROR_GELU = 4,
+} l2s_activation;
 
 typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2 } l2s_format;
 

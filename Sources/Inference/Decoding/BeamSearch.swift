@@ -1,4 +1,6 @@
-/// Beam search as transformers 5 does it with early_stopping false: it ends when the best running
+internal import Checkpoints
+
+/// Beam search as transformers 5 does it. With early_stopping false it ends when the best running
 /// beam, divided by its present length, can no longer beat the worst finished one.
 struct BeamSearch: LogitSearch {
     private struct Beam {
@@ -61,7 +63,9 @@ struct BeamSearch: LogitSearch {
         continueWith(survivors)
         if let best = running.first, finished.count == options.beams {
             let worst = finished[finished.count - 1].score
-            if normalized(best.score, length: length) <= worst { running = [] }
+            if options.stopsEarly || normalized(best.score, length: length) <= worst {
+                running = []
+            }
         }
         guard running.isEmpty, let best = finished.first else { return nil }
         return Response(tokens: best.tokens, score: best.score)
@@ -78,8 +82,15 @@ struct BeamSearch: LogitSearch {
         var best: [Candidate] = []
         for (index, beam) in running.enumerated() {
             let row = logits.rows(index..<index + 1)
+            if let token = constraints.forced(after: beam.tokens) {
+                // It is certain, so it costs nothing.
+                best.append(Candidate(beam: index, token: token, score: beam.score))
+                continue
+            }
+            let forbidden = constraints.forbidden(after: beam.tokens)
+            if head.rules.renormalizes { head.forbid(forbidden, in: row) }
             let norm = logSumExp(row.base, count: row.width)
-            head.forbid(constraints.forbidden(after: beam.tokens), in: row)
+            head.forbid(forbidden, in: row)
             for column in 0..<row.width where row.base[column] > -.infinity {
                 let score = beam.score + (row.base[column] - norm)
                 if best.count == wanted, score <= best[wanted - 1].score { continue }
@@ -89,7 +100,7 @@ struct BeamSearch: LogitSearch {
                 if best.count > wanted { best.removeLast() }
             }
         }
-        return best
+        return best.sorted { $0.score > $1.score }
     }
 
     /// A row goes on as the first of its continuations; the others get a copy of it.

@@ -8,6 +8,8 @@ package struct DecodingOptions: Sendable, Equatable {
     package var beams: Int
     /// A beam's score is its sum of log probabilities / length ^ lengthPenalty.
     package var lengthPenalty: Float
+    /// Whether a beam search ends as soon as it has as many finished beams as it follows.
+    package var stopsEarly: Bool
     /// No run of so many tokens is written twice; 0 for no such rule.
     package var noRepeatNgram: Int
     /// Draws tokens instead of taking the most likely one; for one beam only.
@@ -20,8 +22,8 @@ package struct DecodingOptions: Sendable, Equatable {
 
     package init(
         maximumNewTokens: Int, minimumNewTokens: Int = 0, beams: Int = 1, lengthPenalty: Float = 1,
-        noRepeatNgram: Int = 0, sampling: Sampling? = nil, measuresConfidence: Bool = false,
-        decoderPrompt: [Int32] = []
+        stopsEarly: Bool = false, noRepeatNgram: Int = 0, sampling: Sampling? = nil,
+        measuresConfidence: Bool = false, decoderPrompt: [Int32] = []
     ) {
         precondition(beams == 1 || sampling == nil, "\(beams) beams cannot be sampled")
         precondition(
@@ -30,6 +32,7 @@ package struct DecodingOptions: Sendable, Equatable {
         self.minimumNewTokens = minimumNewTokens
         self.beams = beams
         self.lengthPenalty = lengthPenalty
+        self.stopsEarly = stopsEarly
         self.noRepeatNgram = noRepeatNgram
         self.sampling = sampling
         self.measuresConfidence = measuresConfidence

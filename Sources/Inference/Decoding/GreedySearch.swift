@@ -45,7 +45,8 @@ struct GreedySearch {
     mutating func advance(_ choices: some Sequence<Int32?>) -> Response? {
         drafted += proposals.count
         hope = 1
-        for (index, choice) in choices.enumerated() {
+        for (index, best) in choices.enumerated() {
+            let choice = constraints.forced(after: written) ?? best
             let isProposed = index < proposals.count && choice == proposals[index]
             if isProposed {
                 accepted += 1
@@ -88,10 +89,16 @@ extension GreedySearch {
         return Array(sequence[speculation.row.taken...])
     }
 
+    /// Whether the next token is one that the checkpoint forces.
+    var isForced: Bool { constraints.forced(after: written) != nil }
+
     /// The tokens that may not be proposed next.
     var forbiddenNext: [Int32] { constraints.forbidden(after: written + proposals) }
 
-    mutating func propose(_ token: Int32) { proposals.append(token) }
+    /// What the checkpoint forces is proposed whatever the small model makes of it.
+    mutating func propose(_ token: Int32) {
+        proposals.append(constraints.forced(after: written + proposals) ?? token)
+    }
 }
 
 /// The small model's part in one response of speculative decoding.

@@ -51,7 +51,7 @@ struct ConfidentSearch: LogitSearch {
         head.forbid(greedy.forbiddenNext, in: logits)
         let column = Operators.argmax(logits.base, count: logits.width)
         let logit = logits.base[column]
-        if logit > -.infinity { confidence.add(logit - norm) }
+        if logit > -.infinity, !greedy.isForced { confidence.add(logit - norm) }
         var response = greedy.advance([logit > -.infinity ? head.token(column) : nil])
         response?.confidence = confidence
         return response

@@ -9,6 +9,10 @@ package protocol DecoderModel: Sendable {
     var hiddenWidth: Int { get }
     /// Prompt and response together, where the model has such a limit.
     var maximumPositions: Int? { get }
+    /// The longest response that it has positions for, whatever the prompt is.
+    var maximumNewTokens: Int? { get }
+    /// The longest prompt that it reads with an encoder of its own, where that has such a limit.
+    var maximumSourceTokens: Int? { get }
 
     /// Prepares to write for each prompt: everything about a document that is computed once.
     func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow]
@@ -26,6 +30,8 @@ package protocol DecoderModel: Sendable {
 
 extension DecoderModel {
     package var hiddenWidth: Int { stateWidth }
+    package var maximumNewTokens: Int? { nil }
+    package var maximumSourceTokens: Int? { nil }
 }
 
 /// A prompt as a `DecoderModel` takes it.

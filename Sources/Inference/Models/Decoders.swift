@@ -9,6 +9,7 @@ package enum Decoders {
         switch folder.configuration {
         case .t5: try T5Decoder(folder, format: format)
         case .gpt2: try GPT2Decoder(folder, format: format)
+        case .classic: try ClassicDecoder(folder, format: format)
         case .rotary: try RotaryDecoder(folder, format: format, pool: pool)
         case .t5gemma: try T5GemmaDecoder(folder, format: format)
         }
@@ -32,8 +33,12 @@ package enum Decoders {
         case (.rotary, .layers):
             return try RotaryDecoder(
                 cut: folder, layers: manifest.layers, of: llm, format: format, pool: pool)
+        case (.classic, .crossAttention): return try ClassicDecoder(folder, format: format)
+        case (.classic, .add), (.classic, .replace):
+            return try ClassicDecoder(
+                folder, ownEncoder: ClassicEncoder(folder, format: format), format: format)
         case (.gpt2, .crossAttention), (.rotary, .crossAttention), (.t5gemma, _),
-            (.t5, .layers), (.gpt2, .layers):
+            (.t5, .layers), (.gpt2, .layers), (.classic, .layers):
             let expected: String =
                 switch manifest.fusion {
                 case .crossAttention: "a T5 SLM"

@@ -6,6 +6,7 @@ package struct Encoder: Sendable {
         case encoder(T5Encoder)
         case t5gemma(T5GemmaEncoder)
         case rotary(RotaryEncoder)
+        case classic(ClassicEncoder)
         /// A decoder-only model that reads for itself takes its own embeddings as the prefix.
         case embeddings
     }
@@ -52,6 +53,10 @@ package struct Encoder: Sendable {
             let encoder = try T5GemmaEncoder(folder, format: format)
             kind = .t5gemma(encoder)
             embedding = encoder.embedding
+        case .classic:
+            let encoder = try ClassicEncoder(folder, format: format)
+            kind = .classic(encoder)
+            embedding = encoder.tokens
         }
         softPrompt = try SoftPrompt.stored(in: folder.path, width: embedding.width)
             .map { EmbeddingTable($0) }
@@ -78,6 +83,10 @@ package struct Encoder: Sendable {
             let configuration = encoder.configuration
             (weights, share) = (encoder.weightCount, 1)
             (width, layers) = (configuration.queryWidth, configuration.layers.count)
+        case .classic(let encoder):
+            let configuration = encoder.configuration
+            (weights, share) = (encoder.weightCount, 1)
+            (width, layers) = (configuration.width, configuration.encoder.layers)
         case .rotary(let encoder):
             (weights, share) = (encoder.weightCount, 0.5)
             (width, layers) = (encoder.configuration.queryWidth, encoder.depth)
@@ -95,6 +104,12 @@ package struct Encoder: Sendable {
     /// layer's states.
     package var depth: Int? {
         if case .rotary(let encoder) = kind { encoder.depth } else { nil }
+    }
+
+    /// The longest prompt that it has positions for; nil for any.
+    package var maximumTokens: Int? {
+        guard case .classic(let encoder) = kind else { return nil }
+        return encoder.configuration.maximumPositions - softPromptTokens
     }
 
     /// Tokens must be below this.
@@ -136,6 +151,8 @@ package struct Encoder: Sendable {
             case .encoder(let encoder):
                 encoder.encode(states, documents: documents, workspace: workspace)
             case .t5gemma(let encoder):
+                encoder.encode(states, documents: documents, workspace: workspace)
+            case .classic(let encoder):
                 encoder.encode(states, documents: documents, workspace: workspace)
             case .rotary(let encoder):
                 return encoder.read(

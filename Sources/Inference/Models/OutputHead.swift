@@ -1,21 +1,29 @@
+internal import Checkpoints
+
 /// The last matrix of a decoder: hidden states to logits over the vocabulary, or over a shortlist
 /// of it.
 package final class OutputHead: Sendable {
     let weights: PackedMatrix
+    /// Added to the logits; nil for nothing.
+    private let bias: WeightVector?
     /// The first token of a response; unused where the prompt's last row takes its place.
     package let startID: Int32
     /// Any of these ends a response.
     package let endIDs: [Int32]
+    /// What the checkpoint forces on every response.
+    let rules: GenerationRules
     /// The token of each column, ascending; nil where column and token are one.
     private let shortlist: [Int32]?
     /// Logits become cap · tanh(logit / cap), which keeps their order.
     private let cap: Float?
 
     init(
-        _ weights: PackedMatrix, startID: Int32, endIDs: [Int32], shortlist: [Int32]? = nil,
-        cap: Float? = nil
+        _ weights: PackedMatrix, bias: WeightVector? = nil, startID: Int32, endIDs: [Int32],
+        rules: GenerationRules = .none, shortlist: [Int32]? = nil, cap: Float? = nil
     ) {
         self.weights = weights
+        self.bias = bias
+        self.rules = rules
         self.startID = startID
         self.endIDs = endIDs
         self.shortlist = shortlist
@@ -47,9 +55,10 @@ package final class OutputHead: Sendable {
         // In order, so that equals are decided as over the whole vocabulary.
         let ends = endIDs.filter { column($0) != nil }
         let kept = Set(tokens).union(ends).sorted()
+        let columns = kept.map(Int.init)
         return OutputHead(
-            weights.gathering(kept.map(Int.init)), startID: startID, endIDs: endIDs,
-            shortlist: kept, cap: cap)
+            weights.gathering(columns), bias: bias?.gathering(columns), startID: startID,
+            endIDs: endIDs, rules: rules, shortlist: kept, cap: cap)
     }
 
     func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }
@@ -72,7 +81,7 @@ package final class OutputHead: Sendable {
 
     /// hidden [rows, width] → logits [rows, columns]
     func logits(_ hidden: Rows, into logits: Rows, workspace: Workspace) {
-        Operators.multiply(hidden, weights, into: logits, workspace: workspace)
+        Operators.multiply(hidden, weights, into: logits, bias: bias, workspace: workspace)
         if let cap { Operators.softCap(logits, cap: cap) }
     }
 
@@ -99,7 +108,8 @@ package final class OutputHead: Sendable {
                 let own = first..<min(first + slice, columns)
                 let part = logits.columns(0..<own.count)
                 Operators.multiply(
-                    hidden, weights.panels(own), into: part, workspace: workspace)
+                    hidden, weights.panels(own), into: part, bias: bias,
+                    biasStart: first, workspace: workspace)
                 for row in 0..<hidden.count {
                     for column in forbidden[row] where own.contains(column) {
                         part[row][column - first] = -.infinity

@@ -155,6 +155,7 @@ extension ModelConfiguration {
         case .gpt2(let configuration): configuration.width
         case .rotary(let configuration): configuration.width
         case .t5gemma(let configuration): configuration.decoder.width
+        case .classic(let configuration): configuration.width
         }
     }
 }
@@ -175,6 +176,10 @@ extension ModelFolder {
                 EmbeddingTable(
                     try weights.t5gemmaEmbedding(.encoder, width: t5gemma.encoder.width),
                     scale: t5gemma.encoder.embeddingScale)
+            case .classic(let classic):
+                EmbeddingTable(
+                    try weights.classicEmbedding(of: "encoder", classic),
+                    scale: classic.embeddingScale)
             }
         }
     }

@@ -102,27 +102,19 @@ package final class T5Decoder: DecoderModel {
     }
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
-        // Prompts that share a reading share what is made of it here, too.
-        var distinct: [OpenedPrompt] = []
-        var placeOfStates: [ObjectIdentifier: Int] = [:]
-        let places = prompts.map { prompt in
-            let states = ObjectIdentifier(prompt.states.buffer)
-            if let place = placeOfStates[states] { return place }
-            placeOfStates[states] = distinct.count
-            distinct.append(prompt)
-            return distinct.count - 1
+        let sources = prompts.sources { distinct in
+            workspace.scope {
+                encoderStates(of: distinct, workspace: workspace)
+                    .map { source(of: $0, workspace: workspace) }
+            }
         }
-        let sources = workspace.scope {
-            encoderStates(of: distinct, workspace: workspace)
-                .map { source(of: $0, workspace: workspace) }
-        }
-        return zip(prompts, places).map { prompt, place in
+        return zip(prompts, sources).map { prompt, source in
             DecoderRow(
                 cache: KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
                     headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
                     format: cacheFormat, memory: workspace.caches),
-                source: sources[place], position: 0, firstInput: nil)
+                source: source, position: 0, firstInput: nil)
         }
     }
 
@@ -142,13 +134,9 @@ package final class T5Decoder: DecoderModel {
     /// of them.
     private func encoderStates(of prompts: [OpenedPrompt], workspace: Workspace) -> [Rows] {
         guard let ownEncoder else { return prompts.map(\.states.rows) }
-        let ranges = prompts.map(\.states.tokens).consecutiveRanges
-        let states = workspace.rows(ranges.last?.upperBound ?? 0, stateWidth)
-        for (prompt, range) in zip(prompts, ranges) {
-            states.rows(range).copy(from: prompt.states.rows)
+        return prompts.encoded(width: stateWidth, workspace: workspace) {
+            ownEncoder.encode($0, documents: $1, workspace: workspace)
         }
-        ownEncoder.encode(states, documents: ranges, workspace: workspace)
-        return ranges.map(states.rows)
     }
 
     package func step(

@@ -10,21 +10,30 @@ enum Operators {
     }()
 
     enum Activation {
-        case none, relu, gelu
+        case none, relu, silu
+        /// By the tangens hyperbolicus.
+        case gelu
+        /// By the error function.
+        case errorGelu
 
         fileprivate var code: l2s_activation {
             switch self {
             case .none: L2S_NONE
             case .relu: L2S_RELU
             case .gelu: L2S_GELU
+            case .silu: L2S_SILU
+            case .errorGelu: L2S_ERROR_GELU
             }
         }
     }
 
     /// output (+)= input · weights + bias, then the activation.
+    ///
+    /// - Parameter biasStart: the element of the bias that the first column gets.
     static func multiply(
         _ input: Rows, _ weights: PackedMatrix, into output: Rows, accumulate: Bool = false,
-        bias: WeightVector? = nil, activation: Activation = .none, workspace: Workspace
+        bias: WeightVector? = nil, biasStart: Int = 0, activation: Activation = .none,
+        workspace: Workspace
     ) {
         precondition(
             input.width == weights.inner && output.width == weights.columns
@@ -36,7 +45,8 @@ enum Operators {
             weights.withKernelView { matrix in
                 kernels.matmul(
                     input.base, input.stride, input.count, input.width, matrix, weights.columns,
-                    output.base, output.stride, accumulate ? 1 : 0, bias?.buffer.base,
+                    output.base, output.stride, accumulate ? 1 : 0,
+                    bias.map { $0.buffer.base + biasStart },
                     activation.code, scratch)
             }
         }

@@ -1,5 +1,16 @@
 internal import CKernels
 
+extension WeightVector {
+    /// The named elements, in the order given.
+    func gathering(_ chosen: [Int]) -> WeightVector {
+        let gathered = FloatBuffer(count: chosen.count)
+        for (index, element) in chosen.enumerated() {
+            gathered.base[index] = buffer.base[element]
+        }
+        return WeightVector(buffer: gathered)
+    }
+}
+
 extension PackedMatrix {
     /// The named columns, in the order given, as a matrix of their own with memory of its own.
     ///

@@ -121,6 +121,10 @@ package enum ModelConverter {
                 _ = try T5GemmaDecoder(folder, loader: loader)
                 parts.append("decoder")
             }
+        case .classic:
+            _ = try ClassicEncoder(folder, loader: loader)
+            _ = try ClassicDecoder(folder, loader: loader)
+            parts = ["encoder", "decoder"]
         case .gpt2:
             guard folder.weights.names.contains(where: { $0.contains("h.0.") }) else { break }
             _ = try GPT2Decoder(folder, loader: loader)

@@ -135,7 +135,7 @@ extension Design.Decoder {
             self = .gpt2(configuration, vocabularyRows: table.shape[0])
         case .rotary(let configuration):
             self = .rotary(try RotaryShape(folder, configuration, adapter: nil))
-        case .t5gemma:
+        case .t5gemma, .classic:
             throw InferenceError.wrongModel(
                 path: folder.path,
                 expected: "a T5, a GPT-2 or a model of the Llama type, which can be trained",

@@ -31,7 +31,7 @@ extension StartingWeights {
                 TensorPlan(t5, vocabulary: vocabulary, isGated: true, hasOwnHead: true)
             case .gpt2(let gpt2):
                 TensorPlan(gpt2, vocabulary: vocabulary)
-            case .rotary, .t5gemma:
+            case .rotary, .t5gemma, .classic:
                 preconditionFailure("a recipe's sizes describe \(configuration.name)")
             }
         return StartingWeights(
@@ -72,7 +72,7 @@ extension StartingWeights {
                     "\(layer)")
             }
             return try t5Part(of: folder, t5, architecture: architecture, layers: decoderLayers)
-        case .rotary, .t5gemma:
+        case .rotary, .t5gemma, .classic:
             throw refuse("a T5 or a GPT-2 to start with", folder.configuration.name)
         }
     }

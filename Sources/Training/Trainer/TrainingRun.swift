@@ -204,6 +204,7 @@ extension ModelConfiguration {
         case .gpt2(let configuration): configuration.endID
         case .rotary(let configuration): configuration.endIDs[0]
         case .t5gemma(let configuration): configuration.endIDs[0]
+        case .classic(let configuration): configuration.endIDs[0]
         }
     }
 }
@@ -230,7 +231,7 @@ extension Design {
                         hasEncoder: recipe.architecture != .t5Decoder))
             case .gpt2(let configuration):
                 .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
-            case .rotary, .t5gemma:
+            case .rotary, .t5gemma, .classic:
                 throw InferenceError.wrongModel(
                     path: "the recipe's start", expected: "a T5 or a GPT-2",
                     found: start.configuration.name)

@@ -181,6 +181,7 @@ struct Generate: AsyncParsableCommand {
         switch try? ModelFolder(path: folder).configuration {
         case .gpt2(let gpt2): (width, positions) = (gpt2.width, gpt2.positions)
         case .rotary(let rotary): (width, positions) = (rotary.width, rotary.positions)
+        case .classic(let classic): return min(512, classic.maximumPositions)
         case .t5, .t5gemma, nil: return 512
         }
         let vectors = (try? SoftPrompt.stored(in: folder, width: width))?.shape[0] ?? 0

@@ -93,7 +93,9 @@ struct Inspect: AsyncParsableCommand {
     }
 
     private func modes(_ folder: ModelFolder, _ manifest: SLMManifest?) -> String {
-        let own = folder.weights.names.contains { $0.hasPrefix("encoder.block.") }
+        let own = folder.weights.names.contains {
+            $0.hasPrefix("encoder.block.") || $0.hasPrefix("model.encoder.layers.")
+        }
         guard manifest != nil else {
             if case .gpt2 = folder.configuration { return "slm" }
             if case .rotary = folder.configuration { return "llm, slm" }
@@ -102,7 +104,7 @@ struct Inspect: AsyncParsableCommand {
         switch folder.configuration {
         case .gpt2: return "hybrid, slm"
         case .rotary: return folder.hasTokenVectors ? "hybrid, slm" : "hybrid"
-        case .t5, .t5gemma: break
+        case .t5, .t5gemma, .classic: break
         }
         return own ? "hybrid, slm" : "hybrid"
     }
@@ -142,6 +144,21 @@ extension ModelConfiguration {
             return [("kind", "T5Gemma")]
                 + t5gemma.encoder.facts.map { ("encoder " + $0, $1) }
                 + t5gemma.decoder.facts.map { ("decoder " + $0, $1) }
+        case .classic(let classic):
+            return [
+                ("kind", classic.family.rawValue),
+                ("head", classic.tiesEmbeddings ? "tied to the embedding" : "own"),
+                (
+                    "layers",
+                    "\(classic.encoder.layers) encoder, \(classic.decoder.layers) decoder"
+                ),
+                (
+                    "sizes",
+                    "model \(classic.width), feed-forward \(classic.encoder.feedForwardWidth) and "
+                        + "\(classic.decoder.feedForwardWidth), \(classic.encoder.heads) and "
+                        + "\(classic.decoder.heads) heads, \(classic.maximumPositions) positions"
+                ),
+            ]
         }
     }
 }

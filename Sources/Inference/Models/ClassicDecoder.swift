@@ -1,0 +1,148 @@
+package import Checkpoints
+
+/// The writing half of a classic transformer, with its own encoder where the model reads embeddings
+/// by itself.
+package final class ClassicDecoder: DecoderModel {
+    private struct Block: Sendable {
+        let selfAttention: ClassicSelfAttention
+        let crossAttention: ClassicCrossAttention
+        let feedForward: ClassicFeedForward
+
+        var matrices: [PackedMatrix] {
+            selfAttention.matrices + crossAttention.matrices + feedForward.matrices
+        }
+    }
+
+    private let configuration: ClassicConfiguration
+    private let embedding: ClassicEmbedding
+    private let blocks: [Block]
+    private let norm: LayerNorm?
+    package let head: OutputHead
+    private let cacheFormat: WeightFormat
+    private let ownEncoder: ClassicEncoder?
+
+    /// - Parameter ownEncoder: for a small model whose prompts are input embeddings; nil when
+    ///   prompts are encoder states.
+    package convenience init(
+        _ folder: ModelFolder, ownEncoder: ClassicEncoder? = nil, format: WeightFormat = .float32
+    ) throws {
+        try self.init(
+            folder, ownEncoder: ownEncoder, loader: WeightLoader(folder, format: format))
+    }
+
+    init(_ folder: ModelFolder, ownEncoder: ClassicEncoder? = nil, loader: WeightLoader) throws {
+        guard case .classic(let configuration) = folder.configuration else {
+            throw InferenceError.wrongModel(
+                path: folder.path, expected: "a classic transformer with a decoder",
+                found: folder.configuration.name)
+        }
+        self.configuration = configuration
+        self.ownEncoder = ownEncoder
+        cacheFormat = loader.format
+        embedding = try ClassicEmbedding(
+            folder, loader: loader, side: "decoder", configuration: configuration)
+        blocks = try (0..<configuration.decoder.layers).map { index in
+            let prefix = loader.weights.classicPrefix + "decoder.layers.\(index)."
+            return Block(
+                selfAttention: try ClassicSelfAttention(
+                    loader, prefix: prefix, stack: configuration.decoder,
+                    configuration: configuration),
+                crossAttention: try ClassicCrossAttention(
+                    loader, prefix: prefix, configuration: configuration),
+                feedForward: try ClassicFeedForward(
+                    loader, prefix: prefix, stack: configuration.decoder,
+                    configuration: configuration))
+        }
+        norm = try loader.finalNorm(of: "decoder", configuration: configuration)
+        head = try Self.head(folder, loader: loader, configuration: configuration)
+        try head.checkVocabulary(embedding.tokens, path: folder.path)
+    }
+
+    /// The decoder's embedding once more, or the file's own head where it says that they differ.
+    private static func head(
+        _ folder: ModelFolder, loader: WeightLoader, configuration: ClassicConfiguration
+    ) throws -> OutputHead {
+        let table = try folder.weights.classicEmbedding(of: "decoder", configuration)
+        let name = configuration.tiesEmbeddings ? table.name : "lm_head.weight"
+        let weights = try loader.matrix([name], shape: [nil, configuration.width])
+        var bias: WeightVector?
+        if loader.contains("final_logits_bias") {
+            let stored = try loader.table("final_logits_bias", shape: [1, weights.columns])
+            bias = WeightVector(buffer: stored)
+        }
+        return OutputHead(
+            weights, bias: bias, startID: configuration.startID, endIDs: configuration.endIDs,
+            rules: folder.generationRules)
+    }
+
+    package var stateWidth: Int { configuration.width }
+    /// Prompts and responses have a limit each: see `Encoder.maximumTokens`.
+    package var maximumPositions: Int? { nil }
+    package var maximumNewTokens: Int? { configuration.maximumPositions }
+    package var maximumSourceTokens: Int? { ownEncoder.map { _ in configuration.maximumPositions } }
+
+    package func stepCost(sourceTokens: Int, position: Int, head: OutputHead) -> StepCost {
+        StepCost(
+            matrices: blocks.flatMap(\.matrices) + [head.weights], layers: blocks.count,
+            width: configuration.width, positions: sourceTokens + position + 1,
+            cacheFormat: cacheFormat)
+    }
+
+    private func cache(positions: Int, workspace: Workspace) -> KeyValueCache {
+        KeyValueCache(
+            layers: blocks.count, heads: configuration.decoder.heads,
+            headWidth: configuration.width / configuration.decoder.heads, positions: positions,
+            format: cacheFormat, memory: workspace.caches)
+    }
+
+    package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
+        let sources = prompts.sources { distinct in
+            workspace.scope {
+                encoderStates(of: distinct, workspace: workspace)
+                    .map { source(of: $0, workspace: workspace) }
+            }
+        }
+        return zip(prompts, sources).map { prompt, source in
+            DecoderRow(
+                cache: cache(positions: prompt.maximumNewTokens, workspace: workspace),
+                source: source, position: 0, firstInput: nil)
+        }
+    }
+
+    /// Keys and values of cross-attention.
+    private func source(of states: Rows, workspace: Workspace) -> DecoderRow.Source {
+        let cache = cache(positions: states.count, workspace: workspace)
+        for (layer, block) in blocks.enumerated() {
+            block.crossAttention.prepare(cache, layer: layer, states: states, workspace: workspace)
+        }
+        return DecoderRow.Source(cache: cache, tokens: states.count)
+    }
+
+    /// What cross-attention reads: the states handed over, or what this model's own encoder makes
+    /// of them.
+    private func encoderStates(of prompts: [OpenedPrompt], workspace: Workspace) -> [Rows] {
+        guard let ownEncoder else { return prompts.map(\.states.rows) }
+        return prompts.encoded(width: stateWidth, workspace: workspace) {
+            ownEncoder.encode($0, documents: $1, workspace: workspace)
+        }
+    }
+
+    package func step(
+        _ rows: [DecoderRow], tokens: [Int32], into hidden: FloatBuffer, workspace: Workspace
+    ) {
+        workspace.scope {
+            let x = workspace.rows(rows.count, stateWidth)
+            embedding.tokens.gather(tokens, into: x)
+            let positions = rows.map { $0.advance() }
+            embedding.place(x, at: positions, workspace: workspace)
+            for (layer, block) in blocks.enumerated() {
+                block.selfAttention.step(
+                    x, rows: rows, positions: positions, layer: layer, workspace: workspace)
+                block.crossAttention.step(x, rows: rows, layer: layer, workspace: workspace)
+                block.feedForward.apply(to: x, workspace: workspace)
+            }
+            let output = hidden.rows(width: stateWidth).rows(0..<rows.count)
+            if let norm { norm.apply(x, into: output) } else { output.copy(from: x) }
+        }
+    }
+}

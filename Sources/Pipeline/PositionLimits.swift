@@ -1,0 +1,64 @@
+internal import Inference
+internal import Jobs
+
+/// Whether models have positions for the prompts and outputs that a job type allows.
+struct PositionLimits {
+    struct Writer {
+        let model: any DecoderModel
+        let path: String
+        /// The decoder's prompt.
+        let opening: [Int32]
+    }
+
+    private let limits: JobType.Limits
+    private let encoder: Encoder
+
+    init(_ limits: JobType.Limits, encoder: Encoder) {
+        self.limits = limits
+        self.encoder = encoder
+    }
+
+    /// - Throws: `Refused`, or `InferenceError` for a prompt beyond the vocabulary.
+    func check(_ writer: Writer) throws {
+        let model = writer.model
+        let opening = writer.opening
+        if let token = opening.first(where: { $0 >= model.head.columns }) {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: writer.path, token: token, rows: model.head.columns)
+        }
+        try checkPrompt(most: encoder.maximumTokens, of: encoder.path)
+        try checkPrompt(
+            most: model.maximumSourceTokens.map { $0 - encoder.softPromptTokens }, of: writer.path)
+        let positions = model.maximumNewTokens ?? .max
+        let most = min(positions, T5Decoder.maximumResponse)
+        guard limits.newTokens + opening.count <= most else {
+            throw Refused(
+                "expected limits.new_tokens, with the \(opening.count) tokens of decoder_prompt, "
+                    + "to be at most \(most)"
+                    + (positions <= most ? ", the positions of \(writer.path)" : "")
+                    + ", got \(limits.newTokens + opening.count)")
+        }
+        try checkSum(writer)
+    }
+
+    private func checkPrompt(most: Int?, of path: String) throws {
+        guard let most, limits.sourceTokens > most else { return }
+        throw Refused(
+            "expected limits.source_tokens to be at most \(most), the positions of \(path)"
+                + (encoder.softPromptTokens > 0 ? " without its soft prompt" : "")
+                + ", got \(limits.sourceTokens)")
+    }
+
+    /// A decoder-only model counts the prompt and the output together.
+    private func checkSum(_ writer: Writer) throws {
+        guard let all = writer.model.maximumPositions else { return }
+        let positions = all - encoder.softPromptTokens - writer.opening.count
+        guard limits.sourceTokens + limits.newTokens > positions else { return }
+        var besides = encoder.softPromptTokens > 0 ? " without its soft prompt" : ""
+        if !writer.opening.isEmpty { besides += " without decoder_prompt" }
+        throw Refused(
+            "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
+                + "the positions of \(writer.path)\(besides), "
+                + "got \(limits.sourceTokens) + \(limits.newTokens)")
+    }
+}

@@ -17,7 +17,7 @@ package struct Golden: Decodable {
         package let greedyIds: [Int32]
         package let beam4Ids: [Int32]?
         package let beam4Score: Float?
-        /// Of bart: see `extraSettings` in the file.
+        /// Searches of bart under the settings that `extraSettings` of the file names.
         package let extraIds: [Int32]?
     }
 

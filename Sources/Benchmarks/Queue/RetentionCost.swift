@@ -18,7 +18,7 @@ package struct RetentionCost: Sendable, Encodable {
     package let beside: Times
     /// Calls of `l2s.maintain` until nothing was left to do.
     package let pieces: Percentiles
-    /// Of all pieces together.
+    /// How long all calls took together.
     package let seconds: Double
 
     /// - Parameters:

@@ -24,10 +24,11 @@ deb: deps
 	$(STATIC) --product l2s-worker
 	deploy/make-deb .build/release .build/l2s.deb
 
-# Warnings are errors by the settings in Package.swift. The tests start their own PostgreSQL.
+# Warnings are errors by the settings in Package.swift. The tests start their own PostgreSQL. Sixteen at
+# a time: hundreds at once, each with programs of its own, stand in each other's way on two cores.
 test: deps lint
 	swift build --build-tests
-	swift test --skip-build --disable-xctest
+	swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 16
 	L2S_MODEL_OPERATIONS=50000 swift test --skip-build --disable-xctest --filter theQueueDoesWhatTheModelDoes
 	$(MAKE) test-faults FAULT_DOCUMENTS=0
 

@@ -33,7 +33,12 @@ package final class FileLock: Sendable {
         _ = pwrite(descriptor, number, number.utf8.count, 0)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child that another thread is just starting has the file open until its program runs:
+        // closing it here alone would leave the lock taken until then.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     private static func text(of descriptor: Int32) -> String {
         var bytes = [UInt8](repeating: 0, count: 20)

@@ -98,7 +98,11 @@ package final class RowFileWriter {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // As FileLock: a child that is being started must not keep the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Drops the rows after the first `count`.
     ///

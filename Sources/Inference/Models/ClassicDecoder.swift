@@ -96,35 +96,20 @@ package final class ClassicDecoder: DecoderModel {
     }
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
-        let sources = prompts.sources { distinct in
-            workspace.scope {
-                encoderStates(of: distinct, workspace: workspace)
-                    .map { source(of: $0, workspace: workspace) }
-            }
-        }
-        return zip(prompts, sources).map { prompt, source in
-            DecoderRow(
-                cache: cache(positions: prompt.maximumNewTokens, workspace: workspace),
-                source: source, position: 0, firstInput: nil)
-        }
-    }
-
-    /// Keys and values of cross-attention.
-    private func source(of states: Rows, workspace: Workspace) -> DecoderRow.Source {
-        let cache = cache(positions: states.count, workspace: workspace)
-        for (layer, block) in blocks.enumerated() {
-            block.crossAttention.prepare(cache, layer: layer, states: states, workspace: workspace)
-        }
-        return DecoderRow.Source(cache: cache, tokens: states.count)
-    }
-
-    /// What cross-attention reads: the states handed over, or what this model's own encoder makes
-    /// of them.
-    private func encoderStates(of prompts: [OpenedPrompt], workspace: Workspace) -> [Rows] {
-        guard let ownEncoder else { return prompts.map(\.states.rows) }
-        return prompts.encoded(width: stateWidth, workspace: workspace) {
-            ownEncoder.encode($0, documents: $1, workspace: workspace)
-        }
+        prompts.opened(
+            states: { distinct in
+                guard let ownEncoder else { return distinct.map(\.states.rows) }
+                return distinct.encoded(width: stateWidth, workspace: workspace) {
+                    ownEncoder.encode($0, documents: $1, workspace: workspace)
+                }
+            },
+            cache: { cache(positions: $0, workspace: workspace) },
+            prepare: { cache, states in
+                for (layer, block) in blocks.enumerated() {
+                    block.crossAttention.prepare(
+                        cache, layer: layer, states: states, workspace: workspace)
+                }
+            }, workspace: workspace)
     }
 
     package func step(

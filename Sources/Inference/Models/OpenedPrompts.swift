@@ -1,9 +1,35 @@
 extension [OpenedPrompt] {
+    /// A row of a decoder with cross-attention for each prompt, before its first token.
+    ///
+    /// - Parameters:
+    ///   - states: what cross-attention reads: the states handed over, or what the model's own
+    ///     encoder makes of them. Those of each prompt, valid in the workspace's scope.
+    ///   - cache: an empty one of so many positions.
+    ///   - prepare: writes the keys and values of all layers of cross-attention into a cache.
+    func opened(
+        states: ([OpenedPrompt]) -> [Rows], cache: (Int) -> KeyValueCache,
+        prepare: (KeyValueCache, Rows) -> Void, workspace: Workspace
+    ) -> [DecoderRow] {
+        let sources = sources { distinct in
+            workspace.scope {
+                states(distinct).map { states in
+                    let source = cache(states.count)
+                    prepare(source, states)
+                    return DecoderRow.Source(cache: source, tokens: states.count)
+                }
+            }
+        }
+        return zip(self, sources).map { prompt, source in
+            DecoderRow(
+                cache: cache(prompt.maximumNewTokens), source: source, position: 0, firstInput: nil)
+        }
+    }
+
     /// Keys and values of cross-attention for each prompt: prompts that share a reading share what
     /// is made of it, too.
     ///
     /// - Parameter make: those of prompts with different readings.
-    func sources(_ make: ([OpenedPrompt]) -> [DecoderRow.Source]) -> [DecoderRow.Source] {
+    private func sources(_ make: ([OpenedPrompt]) -> [DecoderRow.Source]) -> [DecoderRow.Source] {
         var distinct: [OpenedPrompt] = []
         var placeOfStates: [ObjectIdentifier: Int] = [:]
         let places = map { prompt in

@@ -102,41 +102,25 @@ package final class T5Decoder: DecoderModel {
     }
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
-        let sources = prompts.sources { distinct in
-            workspace.scope {
-                encoderStates(of: distinct, workspace: workspace)
-                    .map { source(of: $0, workspace: workspace) }
-            }
-        }
-        return zip(prompts, sources).map { prompt, source in
-            DecoderRow(
-                cache: KeyValueCache(
+        prompts.opened(
+            states: { distinct in
+                guard let ownEncoder else { return distinct.map(\.states.rows) }
+                return distinct.encoded(width: stateWidth, workspace: workspace) {
+                    ownEncoder.encode($0, documents: $1, workspace: workspace)
+                }
+            },
+            cache: {
+                KeyValueCache(
                     layers: blocks.count, heads: configuration.heads,
-                    headWidth: configuration.headWidth, positions: prompt.maximumNewTokens,
-                    format: cacheFormat, memory: workspace.caches),
-                source: source, position: 0, firstInput: nil)
-        }
-    }
-
-    /// Keys and values of cross-attention.
-    private func source(of states: Rows, workspace: Workspace) -> DecoderRow.Source {
-        let cache = KeyValueCache(
-            layers: blocks.count, heads: configuration.heads,
-            headWidth: configuration.headWidth, positions: states.count, format: cacheFormat,
-            memory: workspace.caches)
-        for (layer, block) in blocks.enumerated() {
-            block.crossAttention.prepare(cache, layer: layer, states: states, workspace: workspace)
-        }
-        return DecoderRow.Source(cache: cache, tokens: states.count)
-    }
-
-    /// What cross-attention reads: the states handed over, or what this model's own encoder makes
-    /// of them.
-    private func encoderStates(of prompts: [OpenedPrompt], workspace: Workspace) -> [Rows] {
-        guard let ownEncoder else { return prompts.map(\.states.rows) }
-        return prompts.encoded(width: stateWidth, workspace: workspace) {
-            ownEncoder.encode($0, documents: $1, workspace: workspace)
-        }
+                    headWidth: configuration.headWidth, positions: $0, format: cacheFormat,
+                    memory: workspace.caches)
+            },
+            prepare: { cache, states in
+                for (layer, block) in blocks.enumerated() {
+                    block.crossAttention.prepare(
+                        cache, layer: layer, states: states, workspace: workspace)
+                }
+            }, workspace: workspace)
     }
 
     package func step(

@@ -44,6 +44,10 @@ enum RecipeFields {
         "start.llm_adapter", .modelFolder,
         "For `llm_layers`: the adapter that the LLM reads with, as `architecture: adapter` writes it."
     )
+    static let startAdapter = Field(
+        "start.adapter", .modelFolder,
+        "For `adapter` and `llm_layers`: go on from this adapter, whose rank is at most "
+            + "`adapter.rank`, in place of one that changes nothing.")
     static let stored = Field(
         "stored", Quantity<TrainingRecipe.StoredFormat>.choice(), fallback: "float32",
         "How the weights of the output are written; training itself is in float32.")
@@ -150,6 +154,10 @@ enum RecipeFields {
     static let labelSmoothing = Field(
         "regularization.label_smoothing", .number(0...0.9), fallback: "0",
         "Probability spread over all tokens in place of the label's.")
+    static let distillation = Field(
+        "regularization.distillation", .number(0...1), fallback: "0",
+        "For `llm_layers`: how much of the wanted distribution of the next token is the LLM's own, in "
+            + "place of the label.")
     static let dropout = Field(
         "regularization.dropout", .number(0...0.9), fallback: "0", "The share of units left out.")
 
@@ -170,7 +178,7 @@ package enum RecipeField {
         RecipeFields.promptEmbedding.about, RecipeFields.stored.about, RecipeFields.seed.about,
         RecipeFields.threads.about, RecipeFields.precision.about, RecipeFields.rank.about,
         RecipeFields.alpha.about, RecipeFields.rankStabilized.about, RecipeFields.targets.about,
-        RecipeFields.llmAdapter.about,
+        RecipeFields.llmAdapter.about, RecipeFields.startAdapter.about,
         RecipeFields.checkpoint.about, RecipeFields.frozen.about, RecipeFields.llmLayers.about,
         RecipeFields.tokenizer.about,
         RecipeFields.width.about, RecipeFields.headWidth.about, RecipeFields.heads.about,
@@ -184,7 +192,8 @@ package enum RecipeField {
         RecipeFields.steps.about, RecipeFields.epochs.about, RecipeFields.time.about,
         RecipeFields.learningRate.about, RecipeFields.schedule.about, RecipeFields.warmup.about,
         RecipeFields.weightDecay.about, RecipeFields.beta1.about, RecipeFields.beta2.about,
-        RecipeFields.clipping.about, RecipeFields.labelSmoothing.about, RecipeFields.dropout.about,
+        RecipeFields.clipping.about, RecipeFields.labelSmoothing.about,
+        RecipeFields.distillation.about, RecipeFields.dropout.about,
         RecipeFields.interval.about, RecipeFields.patience.about,
     ]
 }

@@ -91,6 +91,7 @@ extension FieldReader {
             refuseIfGiven(RecipeFields.alpha, unless: rule)
             refuseIfGiven(RecipeFields.rankStabilized, unless: rule)
             refuseIfGiven(RecipeFields.targets, unless: rule)
+            refuseIfGiven(RecipeFields.startAdapter, unless: rule)
             return nil
         }
         guard let rank, let alpha, let isRankStabilized, let targets else { return nil }
@@ -113,6 +114,7 @@ extension FieldReader {
             }
         }
         if architecture != .llmLayers {
+            refuseIfGiven(RecipeFields.distillation, unless: "architecture is llm_layers")
             refuseIfGiven(RecipeFields.llmAdapter, unless: "architecture is llm_layers")
         } else if case .llmLayers = start {
         } else {

@@ -33,6 +33,7 @@ extension TrainingRecipe {
         let frozen = reader.frozen(softPrompt: softPrompt)
         let adapter = reader.adapter(architecture)
         let llmAdapter = reader.optional(RecipeFields.llmAdapter)
+        let startAdapter = reader.optional(RecipeFields.startAdapter)
         let precision = reader.value(RecipeFields.precision)
         let data = reader.data(tasks.all)
         let batchTokens = reader.value(RecipeFields.batchTokens)
@@ -40,6 +41,7 @@ extension TrainingRecipe {
         let length = reader.length()
         let optimizer = reader.optimizer()
         let labelSmoothing = reader.value(RecipeFields.labelSmoothing)
+        let distillation = reader.value(RecipeFields.distillation)
         let dropout = reader.value(RecipeFields.dropout)
         let seed = reader.value(RecipeFields.seed)
         let interval = reader.value(RecipeFields.interval)
@@ -51,16 +53,17 @@ extension TrainingRecipe {
             let start,
             let stored,
             let data, let batchTokens, let accumulation, let length, let optimizer,
-            let labelSmoothing, let dropout, let seed, let interval
+            let labelSmoothing, let distillation, let dropout, let seed, let interval
         else { throw Refusals(reader.refusals) }
         self.init(
             llm: llm, output: output, prompt: prompt, architecture: architecture, fusion: fusion,
             promptEmbedding: promptEmbedding, start: start, stored: stored, tokenizer: tokenizer,
             projectorWidth: projectorWidth, softPrompt: softPrompt ?? 0, isFrozen: frozen,
-            adapter: adapter, llmAdapter: llmAdapter, precision: precision, data: data,
-            batchTokens: batchTokens,
+            adapter: adapter, llmAdapter: llmAdapter, startAdapter: startAdapter,
+            precision: precision, data: data, batchTokens: batchTokens,
             accumulation: accumulation, length: length, optimizer: optimizer,
-            labelSmoothing: labelSmoothing, dropout: dropout, seed: UInt64(seed),
+            labelSmoothing: labelSmoothing, distillation: distillation, dropout: dropout,
+            seed: UInt64(seed),
             validationInterval: interval, patience: patience, threads: threads)
     }
 }

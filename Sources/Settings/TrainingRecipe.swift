@@ -27,6 +27,8 @@ package struct TrainingRecipe: Sendable, Equatable {
     package let adapter: Adapter?
     /// An adapter that the LLM reads with, relative to the models folder; nil for none.
     package let llmAdapter: String?
+    /// An adapter that training goes on from, relative to the models folder; nil for a new one.
+    package let startAdapter: String?
     package let precision: Precision
     package let data: Data
     /// Source and target tokens of a batch.
@@ -35,6 +37,8 @@ package struct TrainingRecipe: Sendable, Equatable {
     package let length: Length
     package let optimizer: Optimizer
     package let labelSmoothing: Double
+    /// How much of what `llmLayers` learn is the LLM's own distribution, in place of the label.
+    package let distillation: Double
     package let dropout: Double
     package let seed: UInt64
     /// Steps between validations.

@@ -178,7 +178,7 @@ private func refusals(_ text: String) -> [String] {
 @Suite struct RecipeFileTests {
     private let folder = Fixtures.home + "/recipes"
 
-    @Test(arguments: ["adapter", "cut-summarize", "cut-it", "cut-fr", "cut-de"])
+    @Test(arguments: ["adapter", "writer"])
     func isOfTheLLMThatTheAdapterIsOf(_ name: String) throws {
         let recipe = try TrainingRecipe(
             file: Fixtures.folder + "/../../jobs/recipes/\(name).yaml")

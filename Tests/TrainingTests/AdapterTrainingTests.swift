@@ -143,6 +143,58 @@ import Testing
         }
     }
 
+    /// The first loss is the last one of the adapter that training goes on from, up to the rounding of
+    /// what is stored; the rank may grow.
+    @Test func anAdapterIsTrainedFurther() throws {
+        let shape = "architecture: adapter\nadapter: {rank: 4, alpha: 8}"
+        let first = try losses(recipe(shape, output: "first"))
+        func firstLoss(_ more: String, output: String) throws -> Double {
+            struct Stop: Error {}
+            var loss = Double.nan
+            let recipe = try recipe(more, output: output)
+            #expect(throws: Stop.self) {
+                try TrainingRun(recipe, modelsFolder: scratch.path).run { event in
+                    guard case .stepped(let step) = event else { return }
+                    loss = step.loss
+                    throw Stop()
+                }
+            }
+            return loss
+        }
+        let anew = try firstLoss(shape, output: "anew")
+        for rank in [4, 6] {
+            let further = try firstLoss(
+                """
+                architecture: adapter
+                adapter: {rank: \(rank), alpha: 5}
+                start: {adapter: first}
+                """, output: "further-\(rank)")
+            #expect(further < (anew + first[2]) / 2, "\(further), \(anew), \(first)")
+        }
+        #expect {
+            try TrainingRun(
+                recipe(
+                    "architecture: adapter\nadapter: {rank: 2}\nstart: {adapter: first}",
+                    output: "smaller"), modelsFolder: scratch.path)
+        } throws: {
+            "\($0)".contains("a rank of at most adapter.rank, 2")
+        }
+    }
+
+    /// What is learned from the LLM and what is learned from the label differ, and either is learned.
+    @Test func aCutLearnsFromTheWholeModel() throws {
+        let cut = """
+            architecture: llm_layers
+            start: {llm_layers: "0, 2"}
+            adapter: {rank: 4, alpha: 8}
+
+            """
+        let plain = try losses(recipe(cut, output: "plain"))
+        let taught = try losses(
+            recipe(cut + "regularization: {distillation: 0.3}", output: "taught"))
+        #expect(taught.count == 3 && taught[2] < taught[0] && taught != plain)
+    }
+
     @Test func trainingGoesOnWhereItWasStopped() throws {
         struct Stop: Error {}
         let recipe = try recipe("architecture: adapter\nadapter: {rank: 4, alpha: 8}")

@@ -34,7 +34,7 @@ struct GoldenGradients: Decodable {
         arguments: Fixtures.goldens + [
             "hybrid-t5-add+replace", "hybrid-gpt2-add+slm", "t5-v1.1+soft-prompt",
             "hybrid-gpt2-add+soft-prompt", "llama", "llama+adapter", "llama+layers",
-            "llama+layers+reading",
+            "llama+layers+reading", "llama+layers+reading+teacher",
         ])
     func gradientsAreThoseOfPyTorch(name: String) throws {
         let golden = try GoldenGradients.load(name)
@@ -74,12 +74,14 @@ struct GoldenTrainee {
     let sources: [[Int32]]
     let targets: [[Int32]]
     private let cues: [[Int32]]
+    private let distillation: Float
     private let states: FloatBuffer?
     private let embeddings: FloatBuffer?
 
     /// - Parameter golden: one of the goldens, or with what is changed about it behind a `+`.
     init(_ golden: String) throws {
         let parts = golden.split(separator: "+").map(String.init)
+        distillation = parts.contains("teacher") ? 0.4 : 0
         let (name, change) = (parts[0], parts.dropFirst().first)
         let cases = try Golden.load(name).cases.prefix(3)
         sources = cases.map(\.inputIds)
@@ -191,7 +193,7 @@ struct GoldenTrainee {
                     sources: sources, cues: cues, targets: targets,
                     states: states?.rows(width: width),
                     embeddings: embeddings?.rows(width: width)),
-                labelSmoothing: 0.1, scale: scale, tape)
+                labelSmoothing: 0.1, distillation: distillation, scale: scale, tape)
             tape.backward()
             return sum * Double(scale)
         }

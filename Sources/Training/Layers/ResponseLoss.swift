@@ -11,13 +11,20 @@ struct ResponseLoss {
 
     struct Settings {
         let labelSmoothing: Float
+        /// How much of the wanted distribution is the teacher's.
+        var distillation: Float = 0
         /// The factor of the loss: one over the number of tokens that it is the mean of.
         let scale: Float
     }
 
     /// The sum of the losses, unscaled. The gradient of the scaled sum is added to the head's and
     /// to that of `hidden` at once.
-    func add(_ hidden: Variable, targets: [Int32], _ settings: Settings, _ tape: Tape) -> Double {
+    ///
+    /// - Parameter teacher: the states from which another model predicts the same targets.
+    func add(
+        _ hidden: Variable, targets: [Int32], teacher: Rows? = nil, _ settings: Settings,
+        _ tape: Tape
+    ) -> Double {
         let step = max(Self.logits / weight.rows, 16)
         let head = tape.value(weight)
         var total = 0.0
@@ -31,6 +38,15 @@ struct ResponseLoss {
                     logits, targets: targets[part], smoothing: settings.labelSmoothing,
                     scale: settings.scale, losses: tape.rows(1, part.count))
                 guard tape.isTraining else { return }
+                if let teacher {
+                    let taught = tape.rows(part.count, weight.rows)
+                    tape.multiply(
+                        teacher.rows(part), .plain, head, .transposed, into: taught, scale: scale)
+                    Gradients.distil(
+                        taught, into: logits, targets: targets[part],
+                        smoothing: settings.labelSmoothing,
+                        scale: settings.scale * settings.distillation)
+                }
                 tape.multiply(
                     logits, .plain, head, .plain, into: hidden.gradient.rows(part), scale: scale,
                     accumulate: true)

@@ -100,20 +100,25 @@ struct RotaryStack {
 
     /// What the blocks of `layers` keep of documents: no gradient passes through it.
     ///
-    /// - Parameter x: token vectors, which are overwritten.
+    /// - Parameters:
+    ///   - x: token vectors. They become the states of all blocks, without the final norm, where
+    ///     `prompts` is given; where not, they are lost.
+    ///   - prompts: the first tokens of each document, which alone are remembered. Nil: all are.
     func read(
-        _ x: Variable, documents: [Range<Int>], keeping layers: [Int], _ tape: Tape
+        _ x: Variable, documents: [Range<Int>], remembering prompts: [Range<Int>]? = nil,
+        keeping layers: [Int], _ tape: Tape
     ) -> Memory {
-        var memory = Memory(documents: documents)
+        var memory = Memory(documents: prompts ?? documents)
         let width = configuration.keyValueWidth
         for layer in layers {
             memory.layers[layer] = RotaryAttention.Memory(
                 keys: tape.rows(x.value.count, width), values: tape.rows(x.value.count, width),
-                documents: documents)
+                documents: memory.documents)
         }
         let silent = tape.silent
         let angles = angles(documents, after: nil, tape)
-        for block in blocks.prefix((layers.max() ?? -1) + 1) {
+        let needed = prompts == nil ? (layers.max() ?? -1) + 1 : blocks.count
+        for block in blocks.prefix(needed) {
             tape.workspace.scope {
                 block.attention.apply(
                     to: x, documents: documents, angles: angles[block.rotation]!,

@@ -3,25 +3,35 @@ internal import Inference
 extension TrainableModel {
     /// The normed states from which a model with rotary positions predicts the targets.
     ///
-    /// - Parameter cut: the layers that write upon what `stack` read; nil where `stack` reads the
-    ///   source, is given the cue and writes.
+    /// - Parameters:
+    ///   - cut: the layers that write upon what `stack` read; nil where `stack` reads the source, is
+    ///     given the cue and writes.
+    ///   - isTaught: whether the same states of the whole `stack` are wanted, too, for a cut to learn
+    ///     from.
     func rotaryStates(
-        _ input: Input, _ stack: RotaryStack, cut: RotaryStack?, _ tape: Tape
-    ) -> Variable {
+        _ input: Input, _ stack: RotaryStack, cut: RotaryStack?, isTaught: Bool, _ tape: Tape
+    ) -> (written: Variable, teacher: Rows?) {
         let given = zip(input.cues, input.targets).map { $0 + $1.dropLast() }
         guard let cut else {
             let tokens = zip(input.sources, given).map { $0 + $1 }
-            return states(of: tokens, in: stack, after: nil, input.targets, tape)
+            return (states(of: tokens, in: stack, after: nil, input.targets, tape), nil)
         }
         // The prompt's last token is the first that the cut takes, as when it writes for a worker.
-        let read = input.sources.map { $0.dropLast() }
         let tokens = zip(input.sources, given).map { Array($0.suffix(1)) + $1 }
+        let read = zip(input.sources, given).map { isTaught ? $0 + $1 : $0.dropLast() }
         let documents = read.map(\.count).consecutiveRanges
         let silent = tape.silent
         let vectors = stack.tokens.look(up: read.flatMap(\.self), silent)
+        let prompts = zip(documents, input.sources).map { $0.prefix($1.count - 1) }
         let memory = stack.read(
-            vectors, documents: documents, keeping: cut.layers, silent)
-        return states(of: tokens, in: cut, after: memory, input.targets, tape)
+            vectors, documents: documents, remembering: isTaught ? prompts : nil,
+            keeping: cut.layers, silent)
+        let teacher =
+            isTaught
+            ? stack.norm.apply(
+                to: ends(of: documents, input.targets, vectors, silent), drops: false, silent
+            ).value : nil
+        return (states(of: tokens, in: cut, after: memory, input.targets, tape), teacher)
     }
 
     private func states(
@@ -31,12 +41,20 @@ extension TrainableModel {
         let documents = tokens.map(\.count).consecutiveRanges
         let x = stack.tokens.look(up: tokens.flatMap(\.self), tape)
         stack.apply(to: x, documents: documents, after: memory, tape)
+        return stack.norm.apply(
+            to: ends(of: documents, targets, x, tape), drops: false, tape)
+    }
+
+    /// The last rows of each document, as many as its target has tokens.
+    private func ends(
+        of documents: [Range<Int>], _ targets: [[Int32]], _ x: Variable, _ tape: Tape
+    ) -> Variable {
         let responses = targets.map(\.count).consecutiveRanges
         let last = tape.variable(responses.last?.upperBound ?? 0, x.value.width)
         last.value.clear()
         for (document, response) in zip(documents, responses) {
             last.rows(response).add(x.rows(document.suffix(response.count)), tape)
         }
-        return stack.norm.apply(to: last, drops: false, tape)
+        return last
     }
 }

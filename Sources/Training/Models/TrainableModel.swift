@@ -88,15 +88,20 @@ package final class TrainableModel {
     /// The sum of the response tokens' losses. Where the pass is for training, it can be taken
     /// back, for the gradient of this sum times `scale`.
     ///
+    /// - Parameter distillation: how much of what is learned is the distribution of the model that a cut
+    ///   is part of, in place of the label. The loss that is returned stays that of the labels.
     /// - Precondition: no source and no target is empty; tokens are in the vocabulary.
     package func loss(
-        _ input: Input, labelSmoothing: Float = 0, scale: Float, _ tape: Tape
+        _ input: Input, labelSmoothing: Float = 0, distillation: Float = 0, scale: Float,
+        _ tape: Tape
     ) -> Double {
         if case .rotary(let stack, let cut) = decoder {
-            let hidden = rotaryStates(input, stack, cut: cut, tape)
+            let (hidden, teacher) = rotaryStates(
+                input, stack, cut: cut, isTaught: distillation > 0, tape)
             return response.add(
-                hidden, targets: input.targets.flatMap(\.self),
-                .init(labelSmoothing: labelSmoothing, scale: scale), tape)
+                hidden, targets: input.targets.flatMap(\.self), teacher: teacher,
+                .init(labelSmoothing: labelSmoothing, distillation: distillation, scale: scale),
+                tape)
         }
         let prompts = input.sources.map { design.softPrompt + $0.count }.consecutiveRanges
         let prompt = prompt(input, prompts, tape)

@@ -110,4 +110,24 @@ enum Gradients {
         }
         return (0..<logits.count).reduce(0.0) { $0 + Double(losses.base[$1]) }
     }
+
+    /// Word-level distillation (Kim and Rush 2016): turns the gradient that `crossEntropy` left into the
+    /// one for a mixture of the label and a teacher's distribution.
+    ///
+    /// - Parameters:
+    ///   - teacher: its logits [tokens, vocabulary], which are overwritten.
+    ///   - smoothing: that of `crossEntropy`.
+    ///   - scale: that of `crossEntropy` times the teacher's share of the mixture.
+    static func distil(
+        _ teacher: Rows, into gradient: Rows, targets: ArraySlice<Int32>, smoothing: Float,
+        scale: Float
+    ) {
+        softmax(teacher, scale: 1, bias: nil, isCausal: false)
+        let spread = smoothing / Float(gradient.width)
+        for (row, target) in targets.enumerated() {
+            let (wanted, own) = (teacher[row], gradient[row])
+            for token in 0..<gradient.width { own[token] += scale * (spread - wanted[token]) }
+            own[Int(target)] += scale * (1 - smoothing)
+        }
+    }
 }

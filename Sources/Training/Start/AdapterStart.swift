@@ -13,6 +13,8 @@ struct AdapterStart {
     let tokenizer: any Tokenizer
     let endID: Int32
     private let seed: UInt64
+    /// What the adapter begins as; nil for one that changes nothing.
+    private let beginning: LoRAAdapter?
 
     /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`, `UntrainableModel`.
     init(_ recipe: TrainingRecipe, llm: String, modelsFolder: String) throws {
@@ -42,10 +44,21 @@ struct AdapterStart {
         tokenizer = try openTokenizer(folder: path)
         endID = configuration.endIDs[0]
         seed = recipe.seed
+        beginning =
+            try recipe.startAdapter.map {
+                try LoRAAdapter(path: ModelCache.locate($0, in: modelsFolder))
+            } ?? folder.adapter
+        if let beginning, recipe.startAdapter != nil, let rank = recipe.adapter?.rank,
+            beginning.rank > rank
+        {
+            throw InferenceError.wrongModel(
+                path: beginning.path, expected: "a rank of at most adapter.rank, \(rank)",
+                found: "\(beginning.rank)")
+        }
     }
 
-    /// A is random, B zero: at first the adapter changes nothing. A cut of a model that reads with an
-    /// adapter begins with that one, where its rank is large enough.
+    /// A new adapter changes nothing: A is random, B zero. One that goes on begins as that one. A cut of
+    /// a model that reads with an adapter begins with that one, where its rank is large enough.
     func adapter(_ layout: ParameterLayout) -> [NamedTensor] {
         var random = SplitMix64(seed: seed)
         return layout.parameters.map { parameter in
@@ -57,17 +70,17 @@ struct AdapterStart {
                     for index in floats.indices { floats[index] = random.normal() * deviation }
                 }
             }
-            copyOfReading(parameter, isDown: isDown, into: values)
+            copyBeginning(parameter, isDown: isDown, into: values)
             return NamedTensor(parameter.name, parameter.shape, values)
         }
     }
 
-    /// The first rows of A, or columns of B, from the adapter that the model reads with.
-    private func copyOfReading(
+    /// The first rows of A, or columns of B, from the adapter that this one begins as.
+    private func copyBeginning(
         _ parameter: Parameter, isDown: Bool, into values: FloatBuffer
     ) {
         guard let rank = shape.adapter?.rank, let scale = shape.adapter?.scale,
-            let delta = folder.adapter?.delta(named: parameter.name), delta.rank <= rank
+            let delta = beginning?.delta(named: parameter.name), delta.rank <= rank
         else { return }
         let (own, factor) = isDown ? (delta.a, 1) : (delta.b, delta.scale / scale)
         let stored = FloatBuffer(count: own.count)

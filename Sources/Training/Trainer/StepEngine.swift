@@ -25,6 +25,7 @@ package final class StepEngine: @unchecked Sendable {
 
     package struct Settings: Sendable {
         package var labelSmoothing: Float = 0
+        package var distillation: Float = 0
         package var dropout: Float = 0
         package var seed: UInt64 = 0
         package var clipping: Float?
@@ -120,7 +121,7 @@ package final class StepEngine: @unchecked Sendable {
                 workspace: scratch.workspace)
             let loss = model.loss(
                 input, labelSmoothing: dropout == nil ? 0 : settings.labelSmoothing,
-                scale: scale, tape)
+                distillation: dropout == nil ? 0 : settings.distillation, scale: scale, tape)
             tape.backward()
             return loss
         }

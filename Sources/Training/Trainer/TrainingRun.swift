@@ -259,6 +259,7 @@ extension Design {
 extension StepEngine.Settings {
     init(_ recipe: TrainingRecipe) {
         labelSmoothing = Float(recipe.labelSmoothing)
+        distillation = Float(recipe.distillation)
         dropout = Float(recipe.dropout)
         seed = recipe.seed
         clipping = recipe.optimizer.clipping.map { Float($0) }

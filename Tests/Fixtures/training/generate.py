@@ -13,7 +13,8 @@ greedy search, in single precision and with queries as they are, go to soft-prom
 llama is trained whole; as llama+adapter its matrices stay and lora/plain is trained; as llama+layers
 layers 0 and 2 of it with that adapter are given the prompt's last token and two more, and write on the
 keys and values that the whole model left of the prompt before it, without a gradient through those. As
-llama+layers+reading the whole model reads with lora/stabilized, which those layers do without.
+llama+layers+reading the whole model reads with lora/stabilized, which those layers do without;
+llama+layers+reading+teacher learns from that model's distribution, too.
 """
 import copy
 import json
@@ -27,6 +28,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, T5ForConditionalGen
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
 SMOOTHING = 0.1
+DISTILLATION = 0.4
 SOFT_PROMPT = [30, 700, 41]
 CUE = [7, 300]
 CUT = [0, 2]
@@ -59,6 +61,13 @@ def examples(name, end=1):
     return [
         (c["input_ids"], c["greedy_ids"][: 5 + 3 * i] + [end]) for i, c in enumerate(cases)
     ]
+
+
+def distilled(loss, logits, teacher):
+    """A loss whose value is `loss`, and whose gradient is that of a mixture with a teacher's."""
+    taught = -(torch.softmax(teacher, -1) * torch.log_softmax(logits, -1)).sum()
+    mixture = (1 - DISTILLATION) * loss + DISTILLATION * taught
+    return mixture + (loss - mixture).detach()
 
 
 def loss_of(logits, targets):
@@ -175,7 +184,7 @@ def llama(kind):
         k: v.double().requires_grad_() for k, v in
         load_file(os.path.join(HERE, "..", "lora", "plain", "adapter_model.safetensors")).items()}
     reading = {}
-    if kind == "layers+reading":
+    if kind.startswith("layers+reading"):
         # PEFT merged it into the model as it is, whose queries are larger.
         for name, value in load_file(os.path.join(HERE, "..", "lora", "stabilized", "merged.safetensors")).items():
             reading[name] = value.double() * (0.25 if name.endswith(".q_proj.weight") else 1)
@@ -214,7 +223,14 @@ def llama(kind):
         logits = torch.func.functional_call(cut, weights, kwargs=dict(
             input_ids=torch.tensor([tokens]), past_key_values=memory, use_cache=memory is not None,
             position_ids=torch.arange(first, first + len(tokens))[None])).logits[0]
-        total = total + loss_of(logits[-len(target):], target)
+        logits = logits[-len(target):]
+        loss = loss_of(logits, target)
+        if kind.endswith("+teacher"):
+            with torch.no_grad():
+                taught = torch.func.functional_call(model, reading, kwargs=dict(
+                    input_ids=torch.tensor([source + CUE + target[:-1]]))).logits[0]
+            loss = distilled(loss, logits, taught[-len(target):])
+        total = total + loss
         count += len(target)
     return total / count, trained
 
@@ -231,6 +247,7 @@ def main():
     result["llama+adapter"] = llama("adapter")
     result["llama+layers"] = llama("layers")
     result["llama+layers+reading"] = llama("layers+reading")
+    result["llama+layers+reading+teacher"] = llama("layers+reading+teacher")
     written = {}
     for name in ["t5-v1.1", "hybrid-gpt2-add"]:
         result[name + "+soft-prompt"], written[name] = soft_prompted(name)

@@ -122,6 +122,7 @@ let package = Package(
                 .embedInCode("0009_retention.sql"),
                 .embedInCode("0010_views.sql"),
                 .embedInCode("0011_roles.sql"),
+                .embedInCode("0012_job_types.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

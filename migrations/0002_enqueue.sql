@@ -99,6 +99,19 @@ BEGIN
     RETURN run;
 END $$;
 
+-- Whether a text holds anything but white space and control characters: one meaning of "empty", which
+-- Pipeline has, too. Spelled out: what is white space to a regular expression otherwise depends on the
+-- locale. The start is looked at first: a regular expression makes wide characters of the whole text.
+CREATE FUNCTION l2s.has_text(document text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT
+AS $$
+DECLARE
+    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
+        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
+BEGIN
+    RETURN left(document, 4096) ~ visible OR document ~ visible;
+END $$;
+
 -- All jobs of one call share one text: the first of them holds it.
 CREATE FUNCTION l2s.enqueue(
     job_types  text[],
@@ -121,8 +134,6 @@ DECLARE
     types    integer[] := '{}';
     bytes    integer := octet_length(document);
     size     integer := octet_length(document) / 4 + 1;
-    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
-        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
     place    integer;
     ids      bigint[] := '{}';
     made     bigint[] := '{}';  -- those of them that are new
@@ -165,11 +176,12 @@ BEGIN
             RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
                 ERRCODE = 'invalid_parameter_value';
         END IF;
+        IF type.prompt_fields <> '{}' THEN
+            PERFORM l2s.check_prompt_fields(type, metadata);
+        END IF;
         types := types || type.id;
     END LOOP;
-    -- Spelled out: what is white space to a regular expression otherwise depends on the locale. The
-    -- start is looked at first: a regular expression makes wide characters of the whole text.
-    IF left(document, 4096) !~ visible AND document !~ visible THEN
+    IF NOT l2s.has_text(document) THEN
         RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
@@ -310,10 +322,10 @@ COMMENT ON FUNCTION l2s.enqueue(
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
 is not enqueued again, its id is returned, until setting.keep is over or the job was cancelled; enqueue
 many in the order of their keys, so that two who do so at a time wait for each other and do not deadlock.
-metadata: at most 8192 bytes that are kept beside the job; l2s reads one key of it, traceparent, the W3C
-trace context that the worker''s spans continue. group, written "group" because
-SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
-take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
+metadata: at most 8192 bytes that are kept beside the job; l2s reads traceparent of it, the W3C trace
+context that the worker''s spans continue, and what the job type''s prompts hold, texts of 1 to 1000
+bytes. group, written "group" because SQL reserves the word: documents that are watched, waited for and
+cancelled together. tenant: tenants take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
 
 -- The text of a document.
@@ -321,44 +333,3 @@ CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
 LANGUAGE sql STABLE
 RETURN coalesce(
     document.body, (SELECT d.body FROM l2s.document d WHERE d.id = document.siblings[1]));
-
--- Makes the job types of a jobs folder known, or their changes; types that are absent from
--- `definitions` stay as they are.
-CREATE FUNCTION l2s.sync_job_types(definitions json) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wrong text := (
-        SELECT d.name FROM json_to_recordset(definitions) AS d(name text)
-        WHERE d.name !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' LIMIT 1);
-BEGIN
-    IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'expected a job type''s name to be letters, digits, ".", "_" and "-", got %',
-            quote_literal(left(wrong, 100)) USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    INSERT INTO l2s.encoder (name)
-    SELECT DISTINCT d.encoder FROM json_to_recordset(definitions) AS d(encoder text)
-    WHERE NOT EXISTS (SELECT FROM l2s.encoder r WHERE r.name = d.encoder) ORDER BY 1
-    ON CONFLICT DO NOTHING;
-
-    INSERT INTO l2s.job_type (
-        name, encoder, mode, llm, slm, document_bytes, maximum_attempts, backoff, maximum_backoff,
-        concurrent_documents)
-    SELECT
-        d.name, r.id, d.mode, d.llm, d.slm, d.document_bytes, d.maximum_attempts,
-        make_interval(secs => d.backoff), make_interval(secs => d.maximum_backoff),
-        d.concurrent_documents
-    FROM json_to_recordset(definitions) AS d(
-        name text, encoder text, mode text, llm text, slm text, document_bytes integer,
-        maximum_attempts integer, backoff double precision, maximum_backoff double precision,
-        concurrent_documents integer)
-    JOIN l2s.encoder r ON r.name = d.encoder
-    ORDER BY d.name
-    ON CONFLICT (name) DO UPDATE SET
-        encoder = excluded.encoder, mode = excluded.mode, llm = excluded.llm, slm = excluded.slm,
-        document_bytes = excluded.document_bytes, maximum_attempts = excluded.maximum_attempts,
-        backoff = excluded.backoff, maximum_backoff = excluded.maximum_backoff,
-        concurrent_documents = excluded.concurrent_documents;
-    PERFORM l2s.wake();
-END $$;

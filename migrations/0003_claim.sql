@@ -119,8 +119,7 @@ BEGIN
             WHEN f.job_type = ANY (whole) THEN excluded.look_at ELSE f.look_at END;
 END $$;
 
--- Notes where the queue stands: at the turn of a document that is claimed now. Whoever finds the row
--- in use leaves it: the next claim will do.
+-- Notes where the queue stands: at the turn of a document that is claimed now, unless the row is in use.
 CREATE FUNCTION l2s.advance_turn(document_id bigint, stamp timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -162,13 +161,14 @@ END $$;
 --
 -- Takes the next batch: from one length class, at most `documents` of at most `tokens` estimated tokens
 -- together, but at least one; siblings cost no tokens, and those of the first document may exceed
--- `documents`. body is that of document text_id, and traceparent its metadata's, unread.
+-- `documents`. body is that of document text_id; traceparent is its metadata's, unread, and fields are
+-- those of it that `wanted` names.
 CREATE FUNCTION l2s.claim(
     worker_id bigint, encoder text, job_types text[], documents integer, tokens integer,
-    duration interval
+    duration interval, wanted text[] DEFAULT '{}'
 ) RETURNS TABLE (
     lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer,
-    text_id bigint, body text, traceparent text
+    text_id bigint, body text, traceparent text, fields text[]
 )
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -374,7 +374,8 @@ BEGIN
             q.turn, q.earlier + q.errors + q.crashes + 1 AS attempt)
     SELECT
         token, candidate, leased.document_id, names[array_position(type_ids, leased.job_type)],
-        leased.attempt, d.id, d.body, left(d.metadata ->> 'traceparent', 55)
+        leased.attempt, d.id, d.body, left(d.metadata ->> 'traceparent', 55),
+        CASE WHEN wanted <> '{}' THEN l2s.texts_of(d.metadata, wanted) END
     FROM leased
     -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
     -- planner from reading all that lies between them.
@@ -394,7 +395,6 @@ AS $$
 BEGIN
     RETURN EXISTS (
         SELECT FROM (
-            SELECT array_agg(o.id) AS ids FROM l2s.open_job_types(has_work.job_types) AS o
-            GROUP BY o.encoder) AS known
+            SELECT array_agg(o.id) AS ids FROM l2s.open_job_types(has_work.job_types) AS o GROUP BY o.encoder) AS known
         CROSS JOIN LATERAL l2s.due_length_classes(has_work.worker_id, l2s.heads(known.ids, known.ids)));
 END $$;

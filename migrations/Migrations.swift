@@ -14,7 +14,7 @@ package struct Migration: Sendable {
 }
 
 extension Migration {
-    /// Every migration, in order. The first eleven are the baseline, one file for each topic: nobody
+    /// Every migration, in order. The first twelve are the baseline, one file for each topic: nobody
     /// has deployed what was before it. Later steps only go forward. SwiftPM turns the first digit of a file's name into an
     /// underscore when it embeds it.
     package static let all: [Migration] = [
@@ -29,6 +29,7 @@ extension Migration {
         Migration(9, "0009_retention", PackageResources._009_retention_sql),
         Migration(10, "0010_views", PackageResources._010_views_sql),
         Migration(11, "0011_roles", PackageResources._011_roles_sql),
+        Migration(12, "0012_job_types", PackageResources._012_job_types_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

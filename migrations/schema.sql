@@ -174,7 +174,58 @@ BEGIN
         LIMIT cancel_group.documents));
 END $$;
 COMMENT ON FUNCTION l2s.cancel_group("group" text, documents integer) IS 'Cancels what is not finished of a group, at most `documents` of them; returns how many.';
-CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], documents integer, tokens integer, duration interval) RETURNS TABLE(lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, text_id bigint, body text, traceparent text)
+CREATE TABLE l2s.job_type (
+    id integer NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    encoder integer NOT NULL,
+    mode text NOT NULL,
+    llm text,
+    slm text,
+    document_bytes integer NOT NULL,
+    maximum_attempts integer NOT NULL,
+    backoff interval NOT NULL,
+    maximum_backoff interval NOT NULL,
+    concurrent_documents integer,
+    paused boolean DEFAULT false NOT NULL,
+    paused_because text,
+    prompt_fields text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT job_type_concurrent_documents_check CHECK ((concurrent_documents > 0)),
+    CONSTRAINT job_type_document_bytes_check CHECK ((document_bytes > 0)),
+    CONSTRAINT job_type_maximum_attempts_check CHECK ((maximum_attempts > 0))
+);
+COMMENT ON TABLE l2s.job_type IS 'What can be done to a document; written from jobs/*.yaml by l2s migrate and by each worker''s start.';
+COMMENT ON COLUMN l2s.job_type.document_bytes IS 'l2s.enqueue refuses a text of more bytes.';
+COMMENT ON COLUMN l2s.job_type.concurrent_documents IS 'Not more documents of this type are with workers at a time; null: any number.';
+COMMENT ON COLUMN l2s.job_type.paused IS 'True: no worker takes further documents of this type. See l2s.pause.';
+COMMENT ON COLUMN l2s.job_type.paused_because IS 'Why it paused itself; null when somebody paused it, or nobody did.';
+COMMENT ON COLUMN l2s.job_type.prompt_fields IS 'What its prompts hold of a document''s metadata: l2s.enqueue refuses a document without.';
+CREATE FUNCTION l2s.check_prompt_fields(type l2s.job_type, metadata jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    field text;
+    value text;
+    kind  text;
+BEGIN
+    FOREACH field IN ARRAY type.prompt_fields LOOP
+        value := metadata ->> field;
+        kind := jsonb_typeof(metadata -> field);
+        IF kind = 'string' AND octet_length(value) BETWEEN 1 AND 1000 AND l2s.has_text(value) THEN
+            CONTINUE;
+        END IF;
+        RAISE EXCEPTION 'expected metadata.% to be a text of 1 to 1000 bytes for job type %, got %',
+            field, type.name, CASE
+                WHEN kind IS NULL THEN 'nothing'
+                WHEN kind <> 'string' THEN 'JSON of type ' || kind
+                WHEN octet_length(value) > 1000 THEN format('%s bytes', octet_length(value))
+                ELSE 'white space' END
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = format(
+                    'The prompts of this job type hold it: metadata => ''{"%s": "…"}''.', field);
+    END LOOP;
+END $$;
+CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], documents integer, tokens integer, duration interval, wanted text[] DEFAULT '{}'::text[]) RETURNS TABLE(lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, text_id bigint, body text, traceparent text, fields text[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -380,7 +431,8 @@ BEGIN
             q.turn, q.earlier + q.errors + q.crashes + 1 AS attempt)
     SELECT
         token, candidate, leased.document_id, names[array_position(type_ids, leased.job_type)],
-        leased.attempt, d.id, d.body, left(d.metadata ->> 'traceparent', 55)
+        leased.attempt, d.id, d.body, left(d.metadata ->> 'traceparent', 55),
+        CASE WHEN wanted <> '{}' THEN l2s.texts_of(d.metadata, wanted) END
     FROM leased
     -- Bounds that are known beforehand leave no other partitions to be opened; LIMIT keeps the
     -- planner from reading all that lies between them.
@@ -990,8 +1042,6 @@ DECLARE
     types    integer[] := '{}';
     bytes    integer := octet_length(document);
     size     integer := octet_length(document) / 4 + 1;
-    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
-        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
     place    integer;
     ids      bigint[] := '{}';
     made     bigint[] := '{}';  -- those of them that are new
@@ -1034,11 +1084,12 @@ BEGIN
             RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
                 ERRCODE = 'invalid_parameter_value';
         END IF;
+        IF type.prompt_fields <> '{}' THEN
+            PERFORM l2s.check_prompt_fields(type, metadata);
+        END IF;
         types := types || type.id;
     END LOOP;
-    -- Spelled out: what is white space to a regular expression otherwise depends on the locale. The
-    -- start is looked at first: a regular expression makes wide characters of the whole text.
-    IF left(document, 4096) !~ visible AND document !~ visible THEN
+    IF NOT l2s.has_text(document) THEN
         RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(
@@ -1161,10 +1212,10 @@ COMMENT ON FUNCTION l2s.enqueue(job_type text, document text, priority integer, 
 priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
 is not enqueued again, its id is returned, until setting.keep is over or the job was cancelled; enqueue
 many in the order of their keys, so that two who do so at a time wait for each other and do not deadlock.
-metadata: at most 8192 bytes that are kept beside the job; l2s reads one key of it, traceparent, the W3C
-trace context that the worker''s spans continue. group, written "group" because
-SQL reserves the word: documents that are watched, waited for and cancelled together. tenant: tenants
-take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
+metadata: at most 8192 bytes that are kept beside the job; l2s reads traceparent of it, the W3C trace
+context that the worker''s spans continue, and what the job type''s prompts hold, texts of 1 to 1000
+bytes. group, written "group" because SQL reserves the word: documents that are watched, waited for and
+cancelled together. tenant: tenants take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
 CREATE FUNCTION l2s.fall_idle(worker_id bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1334,6 +1385,15 @@ CREATE FUNCTION l2s.group_ids(name text) RETURNS bigint[]
 BEGIN
     RETURN ARRAY(SELECT g.id FROM l2s.group_run g WHERE g.name = group_ids.name);
 END $$;
+CREATE FUNCTION l2s.has_text(document text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    AS $$
+DECLARE
+    visible CONSTANT text := E'[^\\u0001-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u2000-\\u200f'
+        '\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff]';
+BEGIN
+    RETURN left(document, 4096) ~ visible OR document ~ visible;
+END $$;
 CREATE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1346,8 +1406,7 @@ CREATE FUNCTION l2s.has_work(worker_id bigint, job_types text[]) RETURNS boolean
 BEGIN
     RETURN EXISTS (
         SELECT FROM (
-            SELECT array_agg(o.id) AS ids FROM l2s.open_job_types(has_work.job_types) AS o
-            GROUP BY o.encoder) AS known
+            SELECT array_agg(o.id) AS ids FROM l2s.open_job_types(has_work.job_types) AS o GROUP BY o.encoder) AS known
         CROSS JOIN LATERAL l2s.due_length_classes(has_work.worker_id, l2s.heads(known.ids, known.ids)));
 END $$;
 CREATE FUNCTION l2s.heads(job_types integer[], whole integer[]) RETURNS l2s.head[]
@@ -2026,28 +2085,36 @@ BEGIN
         RAISE EXCEPTION 'expected a job type''s name to be letters, digits, ".", "_" and "-", got %',
             quote_literal(left(wrong, 100)) USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    SELECT f.name INTO wrong FROM json_to_recordset(definitions) AS d(prompt_fields text[])
+    CROSS JOIN unnest(d.prompt_fields) AS f(name)
+    WHERE f.name !~ '^[A-Za-z_][A-Za-z0-9_-]{0,62}$' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'expected a field''s name to be letters, digits, "_" and "-", got %',
+            quote_literal(left(wrong, 100)) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     INSERT INTO l2s.encoder (name)
     SELECT DISTINCT d.encoder FROM json_to_recordset(definitions) AS d(encoder text)
     WHERE NOT EXISTS (SELECT FROM l2s.encoder r WHERE r.name = d.encoder) ORDER BY 1
     ON CONFLICT DO NOTHING;
     INSERT INTO l2s.job_type (
         name, encoder, mode, llm, slm, document_bytes, maximum_attempts, backoff, maximum_backoff,
-        concurrent_documents)
+        concurrent_documents, prompt_fields)
     SELECT
         d.name, r.id, d.mode, d.llm, d.slm, d.document_bytes, d.maximum_attempts,
         make_interval(secs => d.backoff), make_interval(secs => d.maximum_backoff),
-        d.concurrent_documents
+        d.concurrent_documents, coalesce(d.prompt_fields, '{}')
     FROM json_to_recordset(definitions) AS d(
         name text, encoder text, mode text, llm text, slm text, document_bytes integer,
         maximum_attempts integer, backoff double precision, maximum_backoff double precision,
-        concurrent_documents integer)
+        concurrent_documents integer, prompt_fields text[])
     JOIN l2s.encoder r ON r.name = d.encoder
     ORDER BY d.name
     ON CONFLICT (name) DO UPDATE SET
         encoder = excluded.encoder, mode = excluded.mode, llm = excluded.llm, slm = excluded.slm,
         document_bytes = excluded.document_bytes, maximum_attempts = excluded.maximum_attempts,
         backoff = excluded.backoff, maximum_backoff = excluded.maximum_backoff,
-        concurrent_documents = excluded.concurrent_documents;
+        concurrent_documents = excluded.concurrent_documents,
+        prompt_fields = excluded.prompt_fields;
     PERFORM l2s.wake();
 END $_$;
 CREATE FUNCTION l2s.tally_results() RETURNS void
@@ -2128,6 +2195,20 @@ one. All of them are in the same partition.';
 CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
     LANGUAGE sql STABLE
     RETURN COALESCE((document).body, (SELECT d.body FROM l2s.document d WHERE (d.id = (text_of.document).siblings[1])));
+CREATE FUNCTION l2s.texts_of(metadata jsonb, names text[]) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name  text;
+    texts text[] := '{}';
+BEGIN
+    FOREACH name IN ARRAY names LOOP
+        texts := texts || CASE
+            WHEN jsonb_typeof(metadata -> name) = 'string' THEN metadata ->> name END;
+    END LOOP;
+    RETURN texts;
+END $$;
 CREATE FUNCTION l2s.unfinished_in(part l2s.part) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2521,29 +2602,6 @@ CREATE VIEW l2s.groups AS
           WHERE (result.group_id = ANY (g.ids))) r);
 COMMENT ON VIEW l2s.groups IS 'How far each group is. Ask for one by name: counting all takes time.';
 COMMENT ON COLUMN l2s.groups.finished_at IS 'When its last document was found finished; null again when more are enqueued.';
-CREATE TABLE l2s.job_type (
-    id integer NOT NULL,
-    name text NOT NULL COLLATE pg_catalog."C",
-    encoder integer NOT NULL,
-    mode text NOT NULL,
-    llm text,
-    slm text,
-    document_bytes integer NOT NULL,
-    maximum_attempts integer NOT NULL,
-    backoff interval NOT NULL,
-    maximum_backoff interval NOT NULL,
-    concurrent_documents integer,
-    paused boolean DEFAULT false NOT NULL,
-    paused_because text,
-    CONSTRAINT job_type_concurrent_documents_check CHECK ((concurrent_documents > 0)),
-    CONSTRAINT job_type_document_bytes_check CHECK ((document_bytes > 0)),
-    CONSTRAINT job_type_maximum_attempts_check CHECK ((maximum_attempts > 0))
-);
-COMMENT ON TABLE l2s.job_type IS 'What can be done to a document; written from jobs/*.yaml by l2s migrate and by each worker''s start.';
-COMMENT ON COLUMN l2s.job_type.document_bytes IS 'l2s.enqueue refuses a text of more bytes.';
-COMMENT ON COLUMN l2s.job_type.concurrent_documents IS 'Not more documents of this type are with workers at a time; null: any number.';
-COMMENT ON COLUMN l2s.job_type.paused IS 'True: no worker takes further documents of this type. See l2s.pause.';
-COMMENT ON COLUMN l2s.job_type.paused_because IS 'Why it paused itself; null when somebody paused it, or nobody did.';
 ALTER TABLE l2s.job_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.job_type_id_seq
     START WITH 1

@@ -29,16 +29,21 @@ package struct VariantRun: Sendable {
 package final class EvaluationRun {
     private let pipeline: Pipeline
     private let pairs: [Pair]
+    private let fields: [String: String]
     private let chunk: Int
     private let progress: (_ finished: Int) -> Void
     private var finished = 0
 
-    /// - Parameter chunk: documents at a time.
+    /// - Parameters:
+    ///   - fields: of the metadata of each document.
+    ///   - chunk: documents at a time.
     package init(
-        pipeline: Pipeline, pairs: [Pair], chunk: Int, progress: @escaping (Int) -> Void
+        pipeline: Pipeline, pairs: [Pair], fields: [String: String] = [:], chunk: Int,
+        progress: @escaping (Int) -> Void
     ) {
         self.pipeline = pipeline
         self.pairs = pairs
+        self.fields = fields
         self.chunk = chunk
         self.progress = progress
     }
@@ -97,7 +102,8 @@ package final class EvaluationRun {
     private func process(_ part: ArraySlice<Pair>, _ variant: Variant) async -> [FinishedDocument] {
         let (stream, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
         let documents = part.indices.map {
-            SourceDocument(id: Int64($0), jobType: variant.jobType.name, text: part[$0].source)
+            SourceDocument(
+                id: Int64($0), jobType: variant.jobType.name, text: part[$0].source, fields: fields)
         }
         // Handed over as there is room, taken back as they come.
         let pipeline = pipeline

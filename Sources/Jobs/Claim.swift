@@ -10,10 +10,12 @@ package struct ClaimRequest: Sendable {
     package var maximumTokens: Int
     /// The documents are taken back unless the lease is renewed within this time.
     package var leaseDuration: Duration
+    /// What of the documents' metadata is to come with them.
+    package var fields: [String]
 
     package init(
         worker: WorkerID, encoder: String, jobTypes: [String], maximumDocuments: Int,
-        maximumTokens: Int, leaseDuration: Duration
+        maximumTokens: Int, leaseDuration: Duration, fields: [String] = []
     ) {
         self.worker = worker
         self.encoder = encoder
@@ -21,6 +23,7 @@ package struct ClaimRequest: Sendable {
         self.maximumDocuments = maximumDocuments
         self.maximumTokens = maximumTokens
         self.leaseDuration = leaseDuration
+        self.fields = fields
     }
 }
 

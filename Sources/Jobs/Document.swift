@@ -8,15 +8,19 @@ package struct SourceDocument: Sendable, Equatable {
     package let attempt: Int
     /// The W3C trace context that its spans continue, if it is one.
     package let traceparent: String?
+    /// Texts of its metadata that prompts may hold, by name.
+    package let fields: [String: String]
 
     package init(
-        id: Int64, jobType: String, text: String, attempt: Int = 1, traceparent: String? = nil
+        id: Int64, jobType: String, text: String, attempt: Int = 1, traceparent: String? = nil,
+        fields: [String: String] = [:]
     ) {
         self.id = id
         self.jobType = jobType
         self.text = text
         self.attempt = attempt
         self.traceparent = traceparent
+        self.fields = fields
     }
 }
 

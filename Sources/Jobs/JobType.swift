@@ -14,7 +14,7 @@ package struct JobType: Sendable, Equatable {
     package var dtype: NumberType
     package var prompt: PromptTemplate
     /// What the decoder is given before it writes, no part of the output. Nil for nothing.
-    package var decoderPrompt: String?
+    package var decoderPrompt: PromptTemplate?
     package var limits: Limits
     package var decoding: Decoding
     /// File of the tokens that the decoder may use, relative to the models folder. Nil for all.
@@ -33,7 +33,7 @@ package struct JobType: Sendable, Equatable {
     package init(
         name: String, mode: Mode, llm: String?, adapter: String? = nil, slm: String?,
         dtype: NumberType = .float32,
-        prompt: PromptTemplate, decoderPrompt: String? = nil, limits: Limits,
+        prompt: PromptTemplate, decoderPrompt: PromptTemplate? = nil, limits: Limits,
         decoding: Decoding = Decoding(),
         shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration,
         fallback: Double? = nil, shadow: Double = 0
@@ -63,6 +63,11 @@ package struct JobType: Sendable, Equatable {
     }
     /// The folder of the model that reads the documents.
     package var encoderFolder: String { llm ?? slm ?? "" }
+    /// What of a document's metadata its prompts hold.
+    package var fields: [String] {
+        let all = prompt.fields + (decoderPrompt?.fields ?? [])
+        return all.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
     /// The folder of the model that writes the outputs.
     package var decoder: String {
         switch mode {
@@ -199,29 +204,5 @@ extension JobType {
             self.backoff = backoff
             self.maximumBackoff = maximumBackoff
         }
-    }
-}
-
-/// The text around a document, such as `summarize: {document}`.
-package struct PromptTemplate: Sendable, Equatable {
-    package static let placeholder = "{document}"
-    package let prefix: String
-    package let suffix: String
-
-    /// Nil unless `text` holds the placeholder exactly once.
-    package init?(_ text: String) {
-        let parts = text.split(
-            separator: Self.placeholder, omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        prefix = String(parts[0])
-        suffix = String(parts[1])
-    }
-
-    /// The prompt of a document, as stretches of one text: those that the template holds, and those
-    /// that came with the document.
-    package func segments(
-        for document: some StringProtocol
-    ) -> [(text: String, isTemplate: Bool)] {
-        [(prefix, true), (String(document), false), (suffix, true)]
     }
 }

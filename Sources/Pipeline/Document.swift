@@ -56,14 +56,18 @@ final class Document: SubmittedWork, @unchecked Sendable {
         like other: Document?, clock: ContinuousClock
     ) throws(RejectedDocument) -> [Part] {
         let start = clock.now
-        if rounds == 0 { inboxWait = submitted.duration(to: start) }
+        if rounds == 0 {
+            inboxWait = submitted.duration(to: start)
+            try route.check(source.fields)
+        }
         let preparation: Preparation
         if let other, let made = other.preparation, rounds == 0, other.rounds == 0,
-            other.text == text, route.prepares(like: other.route)
+            other.text == text,
+            route.prepares(like: other.route, fields: source.fields, other.source.fields)
         {
             preparation = made
         } else {
-            preparation = try route.prepare(text)
+            preparation = try route.prepare(text, fields: source.fields)
         }
         if rounds > 0, preparation.prompts.count >= responses.count {
             throw RejectedDocument(
@@ -241,7 +245,7 @@ struct EncodedPart: EncodedWork, Sendable {
             id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
                 for: part.prompt.tokens, part: part.index, by: generator,
-                isFirstChoice: isFirstChoice),
+                isFirstChoice: isFirstChoice, fields: part.document.source.fields),
             head: generator.head,
             draft: route.draftModel.map {
                 DraftRequest(

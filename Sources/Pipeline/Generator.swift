@@ -1,4 +1,5 @@
 internal import Inference
+internal import Jobs
 internal import Tokenizers
 
 /// What turns a prompt's states into text: a decoder with its projector, head and tokenizer.
@@ -12,6 +13,35 @@ struct Generator: Sendable {
     /// The decoder's own head, or that head cut down to the job type's shortlist.
     let head: OutputHead
     let tokenizer: any Tokenizer
-    /// What the decoder is given before it writes; mostly empty.
+    /// What the decoder is given before it writes, as far as the job type knows it; mostly empty.
     let decoderPrompt: [Int32]
+    /// Nil where it is the same for all documents.
+    let decoderTemplate: PromptTemplate?
+
+    /// - Parameter model: as the job type names it.
+    init(
+        model: String, decoder: Int, projector: Int, head: OutputHead, tokenizer: any Tokenizer,
+        decoderPrompt: PromptTemplate?
+    ) {
+        self.model = model
+        self.decoder = decoder
+        self.projector = projector
+        self.head = head
+        self.tokenizer = tokenizer
+        self.decoderPrompt = decoderPrompt?.tokens(of: tokenizer) ?? []
+        decoderTemplate = decoderPrompt?.fields.isEmpty == false ? decoderPrompt : nil
+    }
+
+    /// What the decoder is given before it writes for a document with these fields.
+    func opening(_ fields: [String: String]) -> [Int32] {
+        decoderTemplate?.tokens(of: tokenizer, fields: fields) ?? decoderPrompt
+    }
+}
+
+extension PromptTemplate {
+    fileprivate func tokens(
+        of tokenizer: any Tokenizer, fields: [String: String] = [:]
+    ) -> [Int32] {
+        tokenizer.encode(stretches(fields: fields).map(PromptSegment.init), ends: .none)
+    }
 }

@@ -98,7 +98,7 @@ private struct Opening {
     mutating func route(for jobType: JobType) throws -> Route {
         let format = WeightFormat(jobType.dtype)
         let encoder = try encoder(jobType, format: format)
-        let route: Route
+        var route: Route
         switch jobType.mode {
         case .llm, .slm:
             route = Route(
@@ -115,7 +115,7 @@ private struct Opening {
                     model: jobType.decoder, decoder: small.decoder, projector: small.projector,
                     head: try head(of: small.decoder, jobType, model: jobType.decoder),
                     tokenizer: try tokenizer(small.tokens),
-                    decoderPrompt: try decoderPrompt(jobType, folder: small.tokens)),
+                    decoderPrompt: jobType.decoderPrompt),
                 draftModel: nil,
                 largeGenerator: jobType.needsLargeGenerator
                     ? try ownGenerator(jobType.encoderFolder, jobType) : nil)
@@ -126,13 +126,13 @@ private struct Opening {
             route = Route(
                 jobType: jobType, encoder: encoder,
                 promptTokenizer: try tokenizer(path(jobType.encoderFolder)),
-                generator: try speculating(large, with: small.decoder),
+                generator: try speculating(large, with: small.decoder, jobType),
                 draftModel: Route.DraftModel(
                     projector: small.projector,
                     head: try head(of: small.decoder, jobType, model: jobType.decoder)),
                 largeGenerator: nil)
         }
-        try check(route)
+        route.longestOpening = try check(route)
         return route
     }
 
@@ -146,8 +146,7 @@ private struct Opening {
         return Generator(
             model: model, decoder: decoder, projector: identityProjector,
             head: try head(of: decoder, jobType, model: model),
-            tokenizer: try tokenizer(path(model)),
-            decoderPrompt: try decoderPrompt(jobType, folder: path(model)))
+            tokenizer: try tokenizer(path(model)), decoderPrompt: jobType.decoderPrompt)
     }
 
     /// The small model behind the large one.
@@ -179,7 +178,7 @@ private struct Opening {
 
     /// The same decoder with another to propose, as a decoder of its own: weights are shared.
     private mutating func speculating(
-        _ generator: Generator, with small: Int
+        _ generator: Generator, with small: Int, _ jobType: JobType
     ) throws -> Generator {
         let large = decoders[generator.decoder].model
         let draftModel = decoders[small].model
@@ -189,7 +188,7 @@ private struct Opening {
         return Generator(
             model: generator.model, decoder: decoder, projector: generator.projector,
             head: generator.head,
-            tokenizer: generator.tokenizer, decoderPrompt: generator.decoderPrompt)
+            tokenizer: generator.tokenizer, decoderPrompt: jobType.decoderPrompt)
     }
 
     private func path(_ folder: String) -> String {
@@ -258,12 +257,6 @@ private struct Opening {
         return head
     }
 
-    /// The job type's `decoder_prompt` as a model's tokens.
-    private mutating func decoderPrompt(_ jobType: JobType, folder: String) throws -> [Int32] {
-        guard let text = jobType.decoderPrompt else { return [] }
-        return try tokenizer(folder).encode([.template(text)], ends: .none)
-    }
-
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
         if let open = tokenizers[path] { return open }
         let opened = try openTokenizer(folder: path)
@@ -326,16 +319,15 @@ private struct Opening {
         }
     }
 
-    private mutating func check(_ route: Route) throws {
+    /// Returns the most tokens that there is room for before an output.
+    private mutating func check(_ route: Route) throws -> Int {
         let encoder = encoders[route.encoder]
         let limits = route.jobType.limits
         warnings += route.jobType.prompt.warnings(
             tokenizer: route.promptTokenizer, folder: encoder.path
         ).map { "job type \(route.jobType.name): \($0)" }
         // Tokens beyond the model's rows are for what no text says, such as images.
-        let template = route.jobType.prompt.segments(for: "").map {
-            PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
-        }
+        let template = route.jobType.prompt.stretches().map(PromptSegment.init)
         let largest = max(
             Int32(route.promptTokenizer.textVocabularySize - 1),
             route.promptTokenizer.encode(template, ends: .both).max() ?? -1)
@@ -343,12 +335,20 @@ private struct Opening {
             throw InferenceError.tokenOutsideVocabulary(
                 path: encoder.path, token: largest, rows: encoder.vocabularyRows)
         }
+        var longest = Int.max
         for generator in [route.generator, route.largeGenerator].compactMap(\.self) {
+            let rows = decoders[generator.decoder].model.head.columns
+            if generator.decoderTemplate != nil, generator.tokenizer.textVocabularySize > rows {
+                throw InferenceError.tokenOutsideVocabulary(
+                    path: path(generator.model),
+                    token: Int32(generator.tokenizer.textVocabularySize - 1), rows: rows)
+            }
             let writer = PositionLimits.Writer(
                 model: decoders[generator.decoder].model, path: path(generator.model),
                 opening: generator.decoderPrompt)
-            try PositionLimits(limits, encoder: encoder).check(writer)
+            longest = min(longest, try PositionLimits(limits, encoder: encoder).check(writer))
         }
+        return longest
     }
 }
 

@@ -18,8 +18,10 @@ struct PositionLimits {
         self.encoder = encoder
     }
 
+    /// Returns how many tokens the decoder's prompt may have.
+    ///
     /// - Throws: `Refused`, or `InferenceError` for a prompt beyond the vocabulary.
-    func check(_ writer: Writer) throws {
+    func check(_ writer: Writer) throws -> Int {
         let model = writer.model
         let opening = writer.opening
         if let token = opening.first(where: { $0 >= model.head.columns }) {
@@ -39,6 +41,10 @@ struct PositionLimits {
                     + ", got \(limits.newTokens + opening.count)")
         }
         try checkSum(writer)
+        let left = model.maximumPositions.map {
+            $0 - encoder.softPromptTokens - limits.sourceTokens - limits.newTokens
+        }
+        return min(most - limits.newTokens, left ?? .max)
     }
 
     private func checkPrompt(most: Int?, of path: String) throws {

@@ -11,24 +11,36 @@ struct Preparation {
 }
 
 extension Route {
-    /// Whether it makes the same prompts of a text as another route.
-    func prepares(like other: Route) -> Bool {
+    /// Whether it makes the same prompts of a text with these fields as another route with those.
+    func prepares(
+        like other: Route, fields: [String: String], _ othersFields: [String: String]
+    ) -> Bool {
         let (mine, others) = (jobType.limits, other.jobType.limits)
         return encoder == other.encoder && jobType.prompt == other.jobType.prompt
             && mine.documentBytes == others.documentBytes
             && mine.sourceTokens == others.sourceTokens && mine.overflow == others.overflow
+            && jobType.prompt.fields.allSatisfy { fields[$0] == othersFields[$0] }
     }
 
     /// The tokens that every prompt begins with, whatever the document.
     var promptBeginning: [Int32] {
-        let (one, other) = (promptTokens(for: "a"), promptTokens(for: "Zz 9."))
+        let (one, other) = (
+            promptTokens(for: "a", all("a")), promptTokens(for: "Zz 9.", all("Zz 9."))
+        )
         return zip(one, other).prefix { $0 == $1 }.map(\.0)
+    }
+
+    /// The same text for each field.
+    private func all(_ text: String) -> [String: String] {
+        Dictionary(uniqueKeysWithValues: jobType.fields.map { ($0, text) })
     }
 
     /// Checks a document against the limits of its type and turns it into prompts.
     ///
     /// - Throws: `RejectedDocument`: no attempt could succeed.
-    func prepare(_ text: String) throws(RejectedDocument) -> Preparation {
+    func prepare(
+        _ text: String, fields: [String: String] = [:]
+    ) throws(RejectedDocument) -> Preparation {
         let limits = jobType.limits
         let size = text.utf8.count
         guard size <= limits.documentBytes else {
@@ -41,7 +53,7 @@ extension Route {
                 "expected the document to hold text, "
                     + "found only white space and control characters")
         }
-        let tokens = promptTokens(for: text)
+        let tokens = promptTokens(for: text, fields)
         if tokens.count <= limits.sourceTokens, !tokens.isEmpty {
             return Preparation(prompts: [Prompt(encoder: encoder, tokens: tokens)])
         }
@@ -52,21 +64,52 @@ extension Route {
                     + "(limits.source_tokens), found \(tokens.count); shorten the document, or set "
                     + "limits.overflow of the job type to truncate, split or reduce")
         case .truncate:
-            let tail = promptTail
+            let tail = promptTail(fields)
             let kept = try budget(besides: tail.count)
             let prompt = Prompt(encoder: encoder, tokens: Array(tokens.prefix(kept)) + tail)
             return Preparation(prompts: [prompt], truncated: true)
         case .split, .reduce:
-            let split = try split(text)
+            let split = try split(text, fields)
             return Preparation(
                 prompts: split.parts.map {
-                    Prompt(encoder: encoder, tokens: fittingTokens(for: $0.text))
+                    Prompt(encoder: encoder, tokens: fittingTokens(for: $0.text, fields))
                 }, split: split)
         }
     }
 
-    private func split(_ text: String) throws(RejectedDocument) -> SplitText {
-        let frame = promptTokens(for: "").count
+    /// Whether what the prompts name is there: `l2s.enqueue` saw to that, unless the job file is
+    /// younger than the document.
+    ///
+    /// - Throws: `RejectedDocument`, as `prepare`.
+    func check(_ fields: [String: String]) throws(RejectedDocument) {
+        for name in jobType.fields {
+            let text = fields[name]
+            guard let text, (1...PromptTemplate.fieldBytes).contains(text.utf8.count),
+                text.unicodeScalars.contains(where: \.isVisible)
+            else {
+                throw RejectedDocument(
+                    "expected metadata.\(name) to be a text of 1 to \(PromptTemplate.fieldBytes) "
+                        + "bytes, since prompts of \(jobType.name) hold it, found "
+                        + (text.map { "one of \($0.utf8.count) bytes" } ?? "none")
+                        + "; enqueue the document again with it")
+            }
+        }
+        for generator in [generator, largeGenerator].compactMap(\.self)
+        where generator.decoderTemplate != nil {
+            let count = generator.opening(fields).count
+            guard count <= longestOpening else {
+                throw RejectedDocument(
+                    "expected decoder_prompt to be at most \(longestOpening) tokens beside "
+                        + "limits.source_tokens and limits.new_tokens, found \(count) with the "
+                        + "document's metadata")
+            }
+        }
+    }
+
+    private func split(
+        _ text: String, _ fields: [String: String]
+    ) throws(RejectedDocument) -> SplitText {
+        let frame = promptTokens(for: "", fields).count
         // Pieces cost a token or two more alone than joined; a joined part never costs more.
         return TextSplitter(
             cost: { promptTokenizer.encode([.document(String($0))], ends: .none).count },
@@ -75,23 +118,24 @@ extension Route {
     }
 
     /// A single character may take more tokens than there are.
-    private func fittingTokens(for part: String) -> [Int32] {
-        let tokens = promptTokens(for: part)
+    private func fittingTokens(for part: String, _ fields: [String: String]) -> [Int32] {
+        let tokens = promptTokens(for: part, fields)
         guard tokens.count > jobType.limits.sourceTokens else { return tokens }
-        let tail = promptTail
-        return Array(tokens.prefix(jobType.limits.sourceTokens - tail.count)) + tail
+        let tail = promptTail(fields)
+        return Array(tokens.prefix(max(0, jobType.limits.sourceTokens - tail.count))) + tail
     }
 
-    private func promptTokens(for text: String) -> [Int32] {
+    private func promptTokens(for text: String, _ fields: [String: String]) -> [Int32] {
         promptTokenizer.encode(
-            jobType.prompt.segments(for: text).map {
-                PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
-            }, ends: .both)
+            jobType.prompt.stretches(for: text, fields: fields).map(PromptSegment.init),
+            ends: .both)
     }
 
     /// What follows the document.
-    private var promptTail: [Int32] {
-        promptTokenizer.encode([.template(jobType.prompt.suffix)], ends: .closing)
+    private func promptTail(_ fields: [String: String]) -> [Int32] {
+        promptTokenizer.encode(
+            jobType.prompt.stretchesAfterDocument(fields: fields).map(PromptSegment.init),
+            ends: .closing)
     }
 
     private func budget(besides frame: Int) throws(RejectedDocument) -> Int {

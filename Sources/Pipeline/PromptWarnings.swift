@@ -12,7 +12,7 @@ extension PromptTemplate {
                 pieces.indices.contains(Int($0)) ? pieces[Int($0)] : "special"
             }
         }
-        let text = prefix + suffix
+        let text = ownText
         var warnings: [String] = []
         for match in text.matches(of: /<[A-Za-z0-9_|\/-]{1,24}>|>>[A-Za-z_]{2,12}<</) {
             let tag = String(match.output)

@@ -19,6 +19,8 @@ struct Route: Sendable {
     let draftModel: DraftModel?
     /// The large model as the generator, for what the small one is unsure of and for comparison.
     let largeGenerator: Generator?
+    /// The most tokens that models have positions for before the output.
+    var longestOpening = Int.max
 
     /// Rows that a part takes of a decoder.
     var rows: Int { jobType.decoding.beams }
@@ -35,7 +37,8 @@ struct Route: Sendable {
 
     /// How the response to one part of a document is chosen.
     func options(
-        for prompt: [Int32], part: Int, by generator: Generator, isFirstChoice: Bool
+        for prompt: [Int32], part: Int, by generator: Generator, isFirstChoice: Bool,
+        fields: [String: String] = [:]
     ) -> DecodingOptions {
         let decoding = jobType.decoding
         let sampling = decoding.sampling.map { sampling in
@@ -50,7 +53,7 @@ struct Route: Sendable {
             minimumNewTokens: jobType.limits.minimumNewTokens, beams: decoding.beams,
             lengthPenalty: Float(decoding.lengthPenalty), noRepeatNgram: decoding.noRepeatNgram,
             sampling: sampling, measuresConfidence: isFirstChoice && jobType.fallback != nil,
-            decoderPrompt: generator.decoderPrompt)
+            decoderPrompt: generator.opening(fields))
     }
 
     /// Whether the small model was too unsure of a response for it to count.

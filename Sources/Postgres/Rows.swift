@@ -118,6 +118,47 @@ extension [Int64]: ColumnValue {
     }
 }
 
+/// `{Italian,"a, b",NULL}`
+package struct TextArray: ColumnValue {
+    package static var columnDescription: String { "an array of texts" }
+    package let elements: [String?]
+
+    package init?(columnText: String) {
+        var rest = columnText.utf8.dropFirst()
+        guard columnText.utf8.first == UInt8(ascii: "{") else { return nil }
+        var elements: [String?] = []
+        while let first = rest.first, first != UInt8(ascii: "}") {
+            guard let element = Self.element(&rest) else { return nil }
+            elements.append(element)
+            if rest.first == UInt8(ascii: ",") { rest = rest.dropFirst() }
+        }
+        guard rest.elementsEqual("}".utf8) else { return nil }
+        self.elements = elements
+    }
+
+    /// Outer nil for what is no element.
+    private static func element(_ rest: inout Substring.UTF8View) -> String?? {
+        var text: [UInt8] = []
+        guard rest.first == UInt8(ascii: "\"") else {
+            text = Array(rest.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}") })
+            rest = rest.dropFirst(text.count)
+            return text.elementsEqual("NULL".utf8)
+                ? .some(nil) : String(decoding: text, as: UTF8.self)
+        }
+        rest = rest.dropFirst()
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\\"):
+                guard let escaped = rest.popFirst() else { return nil }
+                text.append(escaped)
+            default: text.append(byte)
+            }
+        }
+        return nil
+    }
+}
+
 extension Double: ColumnValue {
     package static var columnDescription: String { "a number" }
     package init?(columnText: String) { self.init(columnText) }

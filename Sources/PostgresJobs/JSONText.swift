@@ -39,6 +39,10 @@ struct JSONText: CustomStringConvertible {
         return JSONText(description: "{\(pairs.joined(separator: ","))}")
     }
 
+    static func strings(_ values: [String]) -> JSONText {
+        JSONText(description: array(values.map { .string($0) }))
+    }
+
     static func array(_ elements: [JSONText]) -> String {
         "[\(elements.map(\.description).joined(separator: ","))]"
     }

@@ -13,6 +13,7 @@ package enum JobTypeTable {
                     ("name", .string(type.name)), ("encoder", .string(type.encoder)),
                     ("mode", .string(type.mode.rawValue)),
                     ("llm", .string(type.llm)), ("slm", .string(type.slm)),
+                    ("prompt_fields", .strings(type.fields)),
                     ("document_bytes", .int(type.limits.documentBytes)),
                     ("maximum_attempts", .int(type.retry.maximumAttempts)),
                     ("backoff", .seconds(type.retry.backoff)),

@@ -5,20 +5,20 @@ extension PostgresJobStore {
     package func claim(_ request: ClaimRequest) async throws -> Claim? {
         try await work.run { connection in
             let rows = try await connection.query(
-                "SELECT * FROM l2s.claim($1, $2, $3, $4, $5, $6)",
+                "SELECT * FROM l2s.claim($1, $2, $3, $4, $5, $6, $7)",
                 [
                     .int(request.worker.value), .text(request.encoder), .texts(request.jobTypes),
                     .int(request.maximumDocuments), .int(request.maximumTokens),
-                    .duration(request.leaseDuration),
+                    .duration(request.leaseDuration), .texts(request.fields),
                 ])
-            return try Claim(rows, encoder: request.encoder)
+            return try Claim(rows, encoder: request.encoder, fields: request.fields)
         }
     }
 }
 
 extension Claim {
     /// Nil for no rows.
-    fileprivate init?(_ rows: Rows, encoder: String) throws {
+    fileprivate init?(_ rows: Rows, encoder: String, fields: [String]) throws {
         guard let first = rows.first else { return nil }
         let number: Int = try first.value("length_class")
         guard let lengthClass = LengthClass(rawValue: number) else {
@@ -28,11 +28,13 @@ extension Claim {
         }
         self.init(
             lease: LeaseID(try first.value("lease_id")), encoder: encoder, lengthClass: lengthClass,
-            documents: try Self.documents(rows))
+            documents: try Self.documents(rows, fields: fields))
     }
 
     /// In order, but those of one text beside each other: the engine reads them together.
-    private static func documents(_ rows: Rows) throws -> [SourceDocument] {
+    private static func documents(
+        _ rows: Rows, fields: [String]
+    ) throws -> [SourceDocument] {
         var ofTexts: [(text: String, documents: [SourceDocument])] = []
         var placeOfText: [Int64: Int] = [:]
         for row in rows {
@@ -46,8 +48,15 @@ extension Claim {
                 SourceDocument(
                     id: try row.value("document_id"), jobType: try row.value("job_type"),
                     text: ofTexts[place].text, attempt: try row.value("attempt"),
-                    traceparent: try row.optional("traceparent")))
+                    traceparent: try row.optional("traceparent"),
+                    fields: try Self.fields(of: row, fields)))
         }
         return ofTexts.flatMap(\.documents)
+    }
+
+    /// Those that are texts, by name; their column has them in the order they were asked for in.
+    private static func fields(of row: Row, _ names: [String]) throws -> [String: String] {
+        guard !names.isEmpty, let texts: TextArray = try row.optional("fields") else { return [:] }
+        return zip(names, texts.elements).reduce(into: [:]) { $0[$1.0] = $1.1 }
     }
 }

@@ -78,11 +78,14 @@ enum Fields {
         "How the weights of both models are held; fewer bits are read faster."
     )
     static let prompt = Field(
-        "prompt", .prompt, "The text that the models read; `{document}` is the document.")
+        "prompt", .prompt,
+        "The text that the models read; `{document}` is the document, `{metadata.language}` that text "
+            + "of its metadata.")
     static let decoderPrompt = Field(
         "decoder_prompt", .decoderPrompt,
         "What the decoder is given before it writes, special tokens included; no part of the output. "
-            + "Job types that differ in it alone share the reading of a document. Absent: nothing.")
+            + "Documents that differ in it alone share a reading. May hold `{metadata.NAME}`, too. "
+            + "Absent: nothing.")
     static let shortlist = Field(
         "shortlist", .modelFile,
         "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "

@@ -21,10 +21,6 @@ extension Quantity<String> {
         expected: "a file inside the models folder, such as flan-t5-small/shortlist.txt"
     ) { isInside($0) ? $0 : nil }
 
-    static let decoderPrompt = Quantity(expected: "a text of 1 to 1000 bytes") {
-        (1...1000).contains($0.utf8.count) ? $0 : nil
-    }
-
     private static func isInside(_ path: String) -> Bool {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !path.contains("\0")
@@ -40,6 +36,17 @@ extension Quantity<Double> {
 
 extension Quantity<PromptTemplate> {
     static let prompt = Quantity(
-        expected: "a text that holds \(PromptTemplate.placeholder) once"
+        expected:
+            "a text that holds \(PromptTemplate.placeholder) once; {metadata.NAME} is text of "
+            + "the document's metadata"
     ) { PromptTemplate($0) }
+
+    /// What a recipe says: its pairs have no metadata.
+    static let promptOfPairs = Quantity(
+        expected: "a text that holds \(PromptTemplate.placeholder) once, and no {metadata.NAME}"
+    ) { PromptTemplate($0).flatMap { $0.fields.isEmpty ? $0 : nil } }
+
+    static let decoderPrompt = Quantity(
+        expected: "a text of 1 to 1000 bytes without \(PromptTemplate.placeholder)"
+    ) { (1...1000).contains($0.utf8.count) ? PromptTemplate(decoder: $0) : nil }
 }

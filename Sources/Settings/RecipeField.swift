@@ -11,7 +11,7 @@ enum RecipeFields {
         "output", .modelFolder,
         "What is written: a folder of its own, put in place when training ends.")
     static let prompt = Field(
-        "prompt", .prompt, "What the LLM reads of a source: that of the job types to come.")
+        "prompt", .promptOfPairs, "What the LLM reads of a source: that of the job types to come.")
     static let architecture = Field(
         "architecture", Quantity<TrainingRecipe.Architecture>.choice(), fallback: "t5_decoder",
         "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "

@@ -62,7 +62,7 @@ extension WorkerService {
             worker: worker, encoder: encoder.name, jobTypes: encoder.jobTypes,
             maximumDocuments: min(room, WorkerConfiguration.claimDocuments),
             maximumTokens: WorkerConfiguration.claimTokens,
-            leaseDuration: configuration.leaseDuration)
+            leaseDuration: configuration.leaseDuration, fields: encoder.fields)
         guard let answer = try await ask(.work, "claim", { try await $0.claim(request) }),
             let claim = answer
         else { return false }
@@ -146,6 +146,8 @@ struct EncoderTurns {
     struct Turn: Equatable {
         let name: String
         let jobTypes: [String]
+        /// What their prompts hold of the documents' metadata.
+        let fields: [String]
     }
 
     private let all: [Turn]
@@ -153,7 +155,11 @@ struct EncoderTurns {
 
     init(_ jobTypes: [JobType]) {
         all = Dictionary(grouping: jobTypes, by: \.encoder)
-            .map { Turn(name: $0, jobTypes: $1.map(\.name)) }
+            .map {
+                Turn(
+                    name: $0, jobTypes: $1.map(\.name),
+                    fields: Set($1.flatMap(\.fields)).sorted())
+            }
             .sorted { $0.name < $1.name }
     }
 

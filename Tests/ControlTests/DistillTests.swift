@@ -18,6 +18,12 @@ import Testing
     private func l2s(
         _ arguments: String..., database: TestDatabase? = nil
     ) async throws -> RunningProgram.Ending {
+        try await l2s(arguments, database: database)
+    }
+
+    private func l2s(
+        _ arguments: [String], database: TestDatabase? = nil
+    ) async throws -> RunningProgram.Ending {
         try await BuiltProgram("l2s").run(arguments, environment: home.environment(database))
     }
 
@@ -35,6 +41,17 @@ import Testing
             ["distill"] + source + [
                 "--job-type", "large", "--maximum-ratio", "100", "--maximum-repetition", "1",
             ], environment: home.environment(database))
+    }
+
+    @Test func aJobTypeWhosePromptsHoldMetadataIsRefused() async throws {
+        try home.writeJob("named", "mode: llm\nllm: llm\ndecoder_prompt: '{metadata.language}'")
+        for source in ["documents", "jobs"] {
+            let ending = try await l2s(
+                ["distill", source] + (source == "documents" ? [documents] : [])
+                    + ["--job-type", "named", "--output", home.path("out.jsonl")])
+            #expect(ending.status == 2)
+            #expect(ending.remarks.contains("hold {metadata.language}"), "\(ending.remarks)")
+        }
     }
 
     @Test func aFileAndTheQueueGiveTheSamePairs() async throws {

@@ -24,6 +24,12 @@ import Testing
     private func eval(_ pairs: String, _ arguments: String...) async throws
         -> RunningProgram.Ending
     {
+        try await eval(pairs, arguments)
+    }
+
+    private func eval(_ pairs: String, _ arguments: [String]) async throws
+        -> RunningProgram.Ending
+    {
         let file = try scratch.write("pairs.jsonl", pairs.utf8)
         return try await BuiltProgram("l2s").run(
             [
@@ -88,6 +94,19 @@ import Testing
             """.utf8)
         let ending = try await BuiltProgram("l2s").run(["train", recipe, "--models", scratch.path])
         #expect(ending.status == 0, "\(ending.remarks)")
+    }
+
+    @Test func promptsThatHoldMetadataAskForIt() async throws {
+        try scratch.write(
+            "jobs/named.yaml",
+            "name: named\nmode: llm\nllm: llm\nprompt: '{metadata.word} {document}'\nlimits: {new_tokens: 4}\n"
+                .utf8)
+        let flags = ["--job-type", "named", "--variants", "llm", "--alone", "0"]
+        let without = try await eval(try pairs, flags)
+        #expect(without.status == 64 && without.remarks.contains("expected --metadata word=…"))
+        let with = try await eval(try pairs, flags + ["--metadata", "word=one", "--json"])
+        #expect(with.status == 0, "\(with.remarks)")
+        #expect(try read(with.output).rows.allSatisfy { $0.failures == 0 && $0.tokensOut > 0 })
     }
 
     @Test func comparesAllVariantsInOneRun() async throws {

@@ -34,6 +34,43 @@ import Testing
         #expect(try #require(timings["decode_ms"]) > 0)
     }
 
+    @Test func promptsHoldMetadataOfFlagsAndLines() async throws {
+        let model = ["generate", "--model", GoldenCase.model("t5-v1.0"), "--max-new-tokens", "8"]
+        func lines(_ flags: [String], _ input: String, status: Int32 = 0) async throws
+            -> [Generated]
+        {
+            let ending = try await BuiltProgram("l2s").run(model + flags, input: input.utf8)
+            #expect(ending.status == status, "\(ending.remarks)")
+            return try Generated.lines(ending.output)
+        }
+        let prompt = ["--prompt", "to {metadata.language}: {document}"]
+        let spelt = try await lines(
+            ["--prompt", "to Italian: {document}"], "{\"document\": \"a text\"}")
+        let named = try await lines(
+            prompt + ["--metadata", "language=Italian"],
+            """
+            {"document": "a text"}
+            {"document": "a text", "metadata": {"language": "French", "n": 1}}
+            {"document": "a text", "metadata": {"n": 1}}
+            """)
+        #expect(named.map { $0.tokenIds == spelt[0].tokenIds } == [true, false, true])
+        #expect(
+            try await lines(prompt + ["--text", "--metadata", "language=Italian"], "a text\n")
+                .map(\.tokenIds) == [spelt[0].tokenIds])
+        let missing = try await lines(prompt, "{\"document\": \"a text\"}", status: 1)
+        #expect(missing[0].error?.contains("expected metadata.language to be a text") == true)
+        for (flags, words) in [
+            (prompt + ["--text"], "expected --metadata language=…"),
+            (prompt + ["--metadata", "tone=kind"], "got tone"),
+            (["--metadata", "tone=kind"], "none holds {metadata.tone}"),
+            (["--prompt", "{metadata.}{document}"], "fields as {metadata.NAME}"),
+            (["--decoder-prompt", "{document}"], "hold no {document}"),
+        ] {
+            let ending = try await BuiltProgram("l2s").run(model + flags, input: "".utf8)
+            #expect(ending.status == 64 && ending.remarks.contains(words), "\(ending.remarks)")
+        }
+    }
+
     @Test func aBadLineIsOneErrorAndTheOthersGoOn() async throws {
         var input = Array(
             """

@@ -54,7 +54,7 @@ import Testing
         var type = try goldenType("t5-v1.0")
         type.limits.minimumNewTokens = 3
         type.decoding = JobType.Decoding(beams: 4, lengthPenalty: 0.5, noRepeatNgram: 2)
-        type.decoderPrompt = "one two"
+        type.decoderPrompt = PromptTemplate(decoder: "one two")
         let route = try route(type)
         let opening = route.generator.decoderPrompt
         // The end token of a text is not among them: the output would be over.

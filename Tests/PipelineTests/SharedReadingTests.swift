@@ -113,7 +113,7 @@ import Testing
         types += types.map { type in
             var prompted = type
             prompted.name += " prompted"
-            prompted.decoderPrompt = "one two three"
+            prompted.decoderPrompt = PromptTemplate(decoder: "one two three")
             return prompted
         }
         let pipeline = Pipeline(

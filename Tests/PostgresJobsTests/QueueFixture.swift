@@ -108,12 +108,13 @@ struct FixtureWorker {
 
     func claim(
         _ documents: Int = 256, tokens: Int = 100_000, encoder: String = "large",
-        jobTypes: [String] = ["summarize", "translate"], lease: Duration = .seconds(30)
+        jobTypes: [String] = ["summarize", "translate"], lease: Duration = .seconds(30),
+        fields: [String] = []
     ) async throws -> Claim? {
         try await store.claim(
             ClaimRequest(
                 worker: id, encoder: encoder, jobTypes: jobTypes, maximumDocuments: documents,
-                maximumTokens: tokens, leaseDuration: lease))
+                maximumTokens: tokens, leaseDuration: lease, fields: fields))
     }
 
     @discardableResult

@@ -59,7 +59,7 @@ private let minimal = """
         #expect(jobType.llm == nil)
         #expect(jobType.slm == "deep/folder")
         #expect(jobType.prompt == PromptTemplate("{document} in short"))
-        #expect(jobType.decoderPrompt == "<|im_start|>Short\n")
+        #expect(jobType.decoderPrompt == PromptTemplate(decoder: "<|im_start|>Short\n"))
         #expect(jobType.timeout == .seconds(7200))
         #expect(
             jobType.limits
@@ -71,6 +71,45 @@ private let minimal = """
             jobType.retry
                 == .init(
                     maximumAttempts: 1, backoff: .milliseconds(500), maximumBackoff: .seconds(180)))
+    }
+
+    @Test func promptsHoldFieldsOfTheMetadata() throws {
+        let text = """
+            name: translate
+            mode: llm
+            llm: llm
+            prompt: "{metadata.from} to {metadata.to-2}: {document} ({metadata.from}) {tone}"
+            decoder_prompt: "{metadata.tone}: {metadata.to-2}"
+            """
+        let jobType = try JobFile(parsing: text, file: "x").jobType
+        #expect(jobType.fields == ["from", "to-2", "tone"])
+        let fields = ["from": "{document}", "to-2": "Italian", "other": "x"]
+        let prompt = jobType.prompt.stretches(for: "text {metadata.from}", fields: fields)
+        #expect(
+            prompt.map(\.text).joined()
+                == "{document} to Italian: text {metadata.from} ({document}) {tone}")
+        #expect(
+            prompt.filter(\.isTemplate).map(\.text) == [" to ", ": ", " (", ") {tone}"])
+        #expect(
+            jobType.prompt.stretchesAfterDocument(fields: fields).map(\.text)
+                == [" (", "{document}", ") {tone}"])
+        #expect(
+            jobType.decoderPrompt?.stretches(fields: fields).map(\.text) == ["", ": ", "Italian"])
+    }
+
+    @Test(arguments: [
+        "{metadata.}: {document}", "{metadata.a b}: {document}", "{metadata.1}: {document}",
+        "{metadata.a: {document}", "{metadata: {document}", "{metadata}: {document}",
+        "{metadata.language}", "{metadata.é}{document}", "{document}{metadata.a\n}",
+    ])
+    func whatIsMeantForAFieldAndIsNoneIsRefused(prompt: String) {
+        #expect(PromptTemplate(prompt) == nil)
+        #expect(PromptTemplate(decoder: prompt + "{document}") == nil)
+        let text = minimal.replacing(
+            #"prompt: "shorten: {document}""#,
+            with: "prompt: \"\(prompt.replacing("\n", with: "\\n"))\"")
+        let told = refusals(of: text)
+        #expect(told.count == 1 && told[0].contains("{metadata.NAME}"), "\(told)")
     }
 
     @Test func anAdapterMakesAnotherModelOfTheLarge() throws {
@@ -101,8 +140,8 @@ private let minimal = """
                 "jobs/x.yaml:1: expected name to be 1 to 63 of a-z, 0-9, '-', '_' and '.', "
                     + "a letter or digit first, got \"Shorten This\"",
                 "jobs/x.yaml:2: expected mode to be llm, hybrid, slm or speculative, got \"hybird\"",
-                "jobs/x.yaml:3: expected prompt to be a text that holds {document} once, "
-                    + "got \"shorten\"",
+                "jobs/x.yaml:3: expected prompt to be a text that holds {document} once; "
+                    + "{metadata.NAME} is text of the document's metadata, got \"shorten\"",
                 "jobs/x.yaml:7: expected limits.document_bytes to be a size from 1B to 64MB, "
                     + "such as 64KB or 1MB, got \"1GB\"",
                 "jobs/x.yaml:5: expected limits.new_tokens to be a whole number from 1 to 4096, "

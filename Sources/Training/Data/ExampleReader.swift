@@ -72,7 +72,8 @@ package struct ExampleReader: Sendable {
         }
         var result = Examples()
         var refusals: [Refusal] = []
-        let suffix = promptTokenizer.encode([.template(recipe.prompt.suffix)], ends: .closing)
+        let suffix = promptTokenizer.encode(
+            recipe.prompt.stretchesAfterDocument().map(PromptSegment.init), ends: .closing)
         // Some editors put a byte order mark in front of a file; it is no text.
         var start = bytes.startIndex + (bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)
         var line = 0
@@ -114,9 +115,7 @@ package struct ExampleReader: Sendable {
             return
         }
         var source = promptTokenizer.encode(
-            recipe.prompt.segments(for: pair.source).map {
-                PromptSegment(text: $0.text, isTemplate: $0.isTemplate)
-            }, ends: .both)
+            recipe.prompt.stretches(for: pair.source).map(PromptSegment.init), ends: .both)
         // As a worker cuts: what follows the document is kept.
         let limit = max(recipe.data.sourceTokens, suffix.count + 1)
         if source.count > limit {

@@ -6,14 +6,17 @@ struct Metadata: Decodable {
     static let form = "a JSON object without U+0000, such as {\"traceparent\": \"00-…\"}"
 
     let json: String
+    /// Its members that are texts.
+    let texts: [String: String]
 
     init(from decoder: any Decoder) throws {
         let value = try decoder.singleValueContainer().decode(Value.self)
-        guard case .object = value, value.isStorable else {
+        guard case .object(let members) = value, value.isStorable else {
             throw DecodingError.typeMismatch(
                 Metadata.self,
                 .init(codingPath: decoder.codingPath, debugDescription: "expected \(Self.form)"))
         }
+        texts = members.compactMapValues { if case .text(let text) = $0 { text } else { nil } }
         json = String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
     }
 

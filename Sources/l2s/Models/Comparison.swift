@@ -10,13 +10,18 @@ struct Comparison {
     private let modelsFolder: String
     private let threads: Int
     private let pairs: [Pair]
+    private let fields: [String: String]
     private let chunk: Int
     private let machine = Machine()
 
-    init(modelsFolder: String, threads: Int, pairs: [Pair], chunk: Int) {
+    /// - Parameter fields: of the metadata of each document.
+    init(
+        modelsFolder: String, threads: Int, pairs: [Pair], fields: [String: String], chunk: Int
+    ) {
         self.modelsFolder = modelsFolder
         self.threads = threads
         self.pairs = pairs
+        self.fields = fields
         self.chunk = chunk
     }
 
@@ -56,7 +61,9 @@ struct Comparison {
         defer { pipeline.stop() }
         let total = variants.count * (pairs.count + min(alone, pairs.count))
         let progress = Progress(title, unit: "documents")
-        let evaluation = EvaluationRun(pipeline: pipeline, pairs: pairs, chunk: chunk) {
+        let evaluation = EvaluationRun(
+            pipeline: pipeline, pairs: pairs, fields: fields, chunk: chunk
+        ) {
             progress.update($0, of: total)
         }
         // Memory is touched, and lanes are awake, before anything is timed.

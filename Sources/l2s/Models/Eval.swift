@@ -41,6 +41,9 @@ struct Eval: AsyncParsableCommand {
     @Option(help: "What a line calls its target.")
     var targetField = "target"
 
+    @Option(help: MetadataField.help)
+    var metadata: [MetadataField] = []
+
     @Option(help: ArgumentHelp("Only the first pairs.", valueName: "n"))
     var limit: Int?
 
@@ -145,7 +148,8 @@ struct Eval: AsyncParsableCommand {
         var (variants, leftOut) = try prepare(installation, scratch: scratch)
         let threads = threads ?? Processors.available.usable
         let comparison = Comparison(
-            modelsFolder: installation.modelsFolder, threads: threads, pairs: pairs, chunk: chunk)
+            modelsFolder: installation.modelsFolder, threads: threads, pairs: pairs,
+            fields: metadata.texts, chunk: chunk)
         try await comparison.setThresholds(&variants, share: fallbackShare)
         let outcome = try await comparison.run(variants, alone: alone)
         let result = comparison.report(
@@ -198,11 +202,13 @@ struct Eval: AsyncParsableCommand {
         }
         var variants: [Variant] = []
         var leftOut: [String] = []
+        var fields: [String] = []
         for name in jobType {
             guard let type = known.first(where: { $0.name == name }) else {
                 let names = known.map(\.name).joined(separator: ", ")
                 throw Failure("expected --job-type to be one of \(names), got \(name)")
             }
+            fields += type.fields
             let prefix = jobType.count > 1 ? "\(name): " : ""
             var cuts: [(name: String, folder: String)] = []
             if let llm = type.llm, try kinds.contains(.cut) {
@@ -226,6 +232,8 @@ struct Eval: AsyncParsableCommand {
                 if !variants.contains(where: { $0.isSame(as: named) }) { variants.append(named) }
             }
         }
+        try metadata.expectOneOf(fields)
+        try metadata.expectAll(fields)
         guard !variants.isEmpty else {
             throw Failure(
                 "none of the variants asked for is one of \(jobType.joined(separator: ", "))")

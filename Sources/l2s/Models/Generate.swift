@@ -10,8 +10,8 @@ struct Generate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put documents through a model, without a database.",
         discussion: """
-            Reads JSON Lines {"document": "…"} on standard input, or a document per line with \
-            --text, and writes a line per document in the same order:
+            Reads JSON Lines {"document": "…"} on standard input, optionally with "metadata", which \
+            goes before --metadata, or a document per line with --text, and writes a line per document in the same order:
               {"index": 0, "text": "…", "timings": {"encode_ms": 1.9}, "token_ids": [5]}
             and "truncated": true or "parts": 2 where --overflow came to bear, and "cut_off": true \
             where an output ended at --max-new-tokens and not of itself. A line that cannot \
@@ -50,7 +50,11 @@ struct Generate: AsyncParsableCommand {
     @Flag(help: "Every line of the input is a document, not JSON.")
     var text = false
 
-    @Option(help: "What the models read; {document} stands for the document.")
+    @Option(
+        help: """
+            What the models read; {document} stands for the document, {metadata.NAME} for text of its \
+            metadata.
+            """)
     var prompt = PromptTemplate.placeholder
 
     @Option(
@@ -58,6 +62,9 @@ struct Generate: AsyncParsableCommand {
             "What the decoder is given before it writes, special tokens included; no part of the "
                 + "output.", valueName: "text"))
     var decoderPrompt: String?
+
+    @Option(help: MetadataField.help)
+    var metadata: [MetadataField] = []
 
     @Option(help: ArgumentHelp("The most tokens of an output, 1 to 4096.", valueName: "n"))
     var maxNewTokens = 128
@@ -96,15 +103,30 @@ struct Generate: AsyncParsableCommand {
         try expect("--max-new-tokens", maxNewTokens, in: 1...4096)
         try expect("--min-new-tokens", minNewTokens, in: 0...maxNewTokens)
         try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
+        try expect("--batch-size", batchSize, in: 1...1024)
+        try expect("--threads", threads ?? 1, in: 1...1024)
+        let templates = try templates()
+        let fields = templates.prompt.fields + (templates.decoder?.fields ?? [])
+        try metadata.expectOneOf(fields)
+        if text { try metadata.expectAll(fields) }
+    }
+
+    private func templates() throws -> (prompt: PromptTemplate, decoder: PromptTemplate?) {
+        guard let prompt = PromptTemplate(prompt) else {
+            throw ValidationError(
+                "expected --prompt to hold \(PromptTemplate.placeholder) exactly once, and fields as "
+                    + "{metadata.NAME}")
+        }
         if decoderPrompt?.isEmpty == true {
             throw ValidationError("expected --decoder-prompt to hold text, got none")
         }
-        try expect("--batch-size", batchSize, in: 1...1024)
-        try expect("--threads", threads ?? 1, in: 1...1024)
-        guard PromptTemplate(prompt) != nil else {
+        let decoder = decoderPrompt.flatMap(PromptTemplate.init(decoder:))
+        guard (decoder == nil) == (decoderPrompt == nil) else {
             throw ValidationError(
-                "expected --prompt to hold \(PromptTemplate.placeholder) exactly once")
+                "expected --decoder-prompt to hold no \(PromptTemplate.placeholder), and fields as "
+                    + "{metadata.NAME}")
         }
+        return (prompt, decoder)
     }
 
     func run() async throws {
@@ -125,7 +147,8 @@ struct Generate: AsyncParsableCommand {
         }
         defer { pipeline.stop() }
         let faults = try await generate(
-            from: InputFile(path: "-"), text ? .text : .json, jobType: jobType.name, by: pipeline
+            from: InputFile(path: "-"), text ? .text : .json, fields: metadata.texts,
+            jobType: jobType.name, by: pipeline
         ) { lines in
             Console.show(lines.map { $0.json + "\n" }.joined())
         }
@@ -134,7 +157,7 @@ struct Generate: AsyncParsableCommand {
 
     /// What a job file would say, from the flags.
     private func jobType() throws -> JobType {
-        guard let prompt = PromptTemplate(prompt) else { throw Failure("no prompt") }
+        let templates = try templates()
         let folder = URL(fileURLWithPath: model).path
         let isSmall = SLMManifest.exists(in: folder)
         let mode = mode ?? (isSmall ? .hybrid : .llm)
@@ -150,8 +173,8 @@ struct Generate: AsyncParsableCommand {
             name: "generate", mode: mode, llm: llm,
             adapter: adapter.map { URL(fileURLWithPath: $0).path },
             slm: mode == .llm ? nil : folder,
-            dtype: dtype ?? packedType([folder, llm]) ?? .float32, prompt: prompt,
-            decoderPrompt: decoderPrompt,
+            dtype: dtype ?? packedType([folder, llm]) ?? .float32,
+            prompt: templates.prompt, decoderPrompt: templates.decoder,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
                 newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),

@@ -7,11 +7,12 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - lines: which of them, counted from 0; the input is read no further.
+///   - fields: of the metadata of each, where its line does not say otherwise.
 ///   - write: called off the cooperative pool; what it throws ends the work when the documents at
 ///     hand are done.
 func generate(
     from input: consuming InputFile, _ form: InputForm, lines: Range<Int> = 0..<Int.max,
-    jobType: String, by processor: any DocumentProcessor,
+    fields: [String: String] = [:], jobType: String, by processor: any DocumentProcessor,
     write: @escaping @Sendable ([GeneratedLine]) throws -> Void
 ) async throws -> Int {
     let outputs = OrderedOutputs(from: lines.lowerBound)
@@ -33,12 +34,16 @@ func generate(
         index += 1
         guard number >= lines.lowerBound else { continue }
         do throws(DocumentLine.Fault) {
-            let text = try DocumentLine(piece, form).document
+            let line = try DocumentLine(piece, form)
+            let text = line.document
+            let fields = fields.merging(line.metadata?.texts ?? [:]) { $1 }
             await outputs.admit(bytes: text.utf8.count)
             // Nobody else submits, so room that was there is still there.
             if room == 0 { room = await processor.waitForRoom() }
             room -= 1
-            processor.submit([SourceDocument(id: Int64(number), jobType: jobType, text: text)]) {
+            let document = SourceDocument(
+                id: Int64(number), jobType: jobType, text: text, fields: fields)
+            processor.submit([document]) {
                 outputs.add($0, index: number, bytes: text.utf8.count)
             }
         } catch {

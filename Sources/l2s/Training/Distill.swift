@@ -73,6 +73,13 @@ struct LabelOptions: ParsableArguments {
                 "expected --job-type to be a job type of mode llm, got \(found.name), which is of "
                     + "mode \(found.mode.rawValue): a small model would learn from a small one")
         }
+        guard found.fields.isEmpty else {
+            throw Failure(
+                "expected --job-type to have prompts without {metadata.…}, since a pair for "
+                    + "`l2s train` keeps no metadata, got \(found.name), whose prompts hold "
+                    + found.fields.map { "{metadata.\($0)}" }.joined(separator: ", ")
+                    + "; make a job type that spells it out")
+        }
         return found
     }
 

@@ -1,0 +1,93 @@
+/// The text around a document, such as `summarize: {document}`. Fields of the document's metadata may
+/// stand in it: `translate to {metadata.language}: {document}`.
+package struct PromptTemplate: Sendable, Hashable {
+    package static let placeholder = "{document}"
+    /// The most bytes of a field; `l2s.enqueue` refuses more.
+    package static let fieldBytes = 1000
+
+    /// Not private: the journal of labels compares job types by their descriptions, which hold an address
+    /// of a private type's.
+    enum Segment: Sendable, Hashable {
+        case text(String)
+        case document
+        case field(String)
+
+        func stretch(_ document: String, _ fields: [String: String]) -> Stretch {
+            switch self {
+            case .text(let text): (text, true)
+            case .document: (document, false)
+            case .field(let name): (fields[name] ?? "", false)
+            }
+        }
+    }
+
+    private let segments: [Segment]
+
+    /// Nil unless `text` holds the document exactly once, and names of fields where it names any.
+    package init?(_ text: String) {
+        guard let segments = Self.segments(of: text),
+            segments.filter({ $0 == .document }).count == 1
+        else { return nil }
+        self.segments = segments
+    }
+
+    /// What a decoder is given before it writes. Nil where it names the document, or something that
+    /// is no name of a field.
+    package init?(decoder text: String) {
+        guard let segments = Self.segments(of: text), !segments.contains(.document) else {
+            return nil
+        }
+        self.segments = segments
+    }
+
+    /// The names of the fields, in their order, each once.
+    package var fields: [String] {
+        segments.reduce(into: []) { found, segment in
+            if case .field(let name) = segment, !found.contains(name) { found.append(name) }
+        }
+    }
+
+    /// What it says itself.
+    package var ownText: String {
+        segments.map { if case .text(let text) = $0 { text } else { "" } }.joined()
+    }
+
+    /// A stretch of a prompt: of the template, or of what came with the document.
+    package typealias Stretch = (text: String, isTemplate: Bool)
+
+    /// The prompt of a document, as stretches of one text.
+    ///
+    /// - Parameter fields: of its metadata; those that are missing are left out.
+    package func stretches(
+        for document: String = "", fields: [String: String] = [:]
+    ) -> [Stretch] {
+        segments.map { $0.stretch(document, fields) }
+    }
+
+    /// The part of it that follows the document.
+    package func stretchesAfterDocument(fields: [String: String] = [:]) -> [Stretch] {
+        segments.drop { $0 != .document }.dropFirst().map { $0.stretch("", fields) }
+    }
+
+    private static func segments(of text: String) -> [Segment]? {
+        var segments: [Segment] = []
+        var rest = text[...]
+        func add(_ text: Substring) { if !text.isEmpty { segments.append(.text(String(text))) } }
+        while let match = rest.firstMatch(of: /\{document\}|\{metadata\.(?<name>[^{}]*)\}/) {
+            add(rest[..<match.range.lowerBound])
+            rest = rest[match.range.upperBound...]
+            guard let name = match.output.name else {
+                segments.append(.document)
+                continue
+            }
+            guard name.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_\-]{0,62}/) != nil else { return nil }
+            segments.append(.field(String(name)))
+        }
+        add(rest)
+        // Whoever wrote this meant a field.
+        let isMisspelt = segments.contains {
+            if case .text(let text) = $0 { text.contains("{metadata") } else { false }
+        }
+        return isMisspelt ? nil : segments
+    }
+}

@@ -4,8 +4,7 @@ package struct ModelFolder: Sendable {
     /// The folder, or the GGUF file.
     package let path: String
     package let configuration: ModelConfiguration
-    /// What the checkpoint forces on every output.
-    package let generationRules: GenerationRules
+    package let generation: Generation
     package let weights: WeightFile
     /// Nil for a folder of Hugging Face's.
     package let gguf: GGUFFile?
@@ -30,12 +29,12 @@ package struct ModelFolder: Sendable {
                             + "the adapter belongs to that"))
             }
             (configuration, weights, gguf) = (cut.configuration, cut.weights, nil)
-            generationRules = .none
+            generation = Generation()
             self.adapter = cut.adapter
             return
         }
         let found: WeightFile
-        (configuration, generationRules, found, gguf) = try Self.open(path)
+        (configuration, generation, found, gguf) = try Self.open(path)
         self.adapter = try adapter.map(LoRAAdapter.init)
         if let adapter, Self.isPacked(found) {
             throw CheckpointError(
@@ -45,6 +44,23 @@ package struct ModelFolder: Sendable {
                         + "weights; convert the original with the adapter"))
         }
         weights = try self.adapter?.apply(to: found) ?? found
+    }
+
+    /// What a checkpoint says of its outputs.
+    package struct Generation: Sendable {
+        /// What it forces on every one.
+        package var rules = GenerationRules.none
+        /// How its makers search for them.
+        package var defaults = GenerationDefaults.none
+        /// What config.json suggests for single tasks, by their names; nothing takes it by itself.
+        package var tasks: [Task] = []
+
+        package struct Task: Sendable {
+            package let name: String
+            /// Before the text that is read.
+            package let prefix: String?
+            package let defaults: GenerationDefaults
+        }
     }
 
     static func expectModel(at path: String) throws {
@@ -61,14 +77,14 @@ package struct ModelFolder: Sendable {
     static func open(
         _ path: String
     ) throws -> (
-        configuration: ModelConfiguration, rules: GenerationRules, weights: WeightFile,
+        configuration: ModelConfiguration, generation: Generation, weights: WeightFile,
         gguf: GGUFFile?
     ) {
         let configuration = path + "/" + configurationFile
         if !FileMapping.exists(configuration), let file = try GGUFFile.find(at: path) {
             let gguf = try GGUFFile(path: file)
             return (
-                try ModelConfiguration(gguf.configuration, path: file), .none,
+                try ModelConfiguration(gguf.configuration, path: file), Generation(),
                 try WeightFile(gguf), gguf
             )
         }
@@ -82,7 +98,11 @@ package struct ModelFolder: Sendable {
         let generation = FileMapping.exists(beside) ? try JSONFields(path: beside) : nil
         return (
             try ModelConfiguration(fields: fields, generation: generation),
-            try GenerationRules(generation, configuration: fields), try openWeights(in: path), nil
+            Generation(
+                rules: try GenerationRules(generation, configuration: fields),
+                defaults: try GenerationDefaults(generation, configuration: fields),
+                tasks: Generation.Task.all(fields)),
+            try openWeights(in: path), nil
         )
     }
 

@@ -15,6 +15,12 @@ package struct JobType: Sendable, Equatable {
     package var prompt: PromptTemplate
     /// What the decoder is given before it writes, no part of the output. Nil for nothing.
     package var decoderPrompt: PromptTemplate?
+    /// What documents are written in, and what outputs are to be written in, as the model's
+    /// tokenizer calls languages. Nil for the model's own.
+    package var sourceLanguage: String?
+    package var targetLanguage: String?
+    /// What a model's own settings may replace: the file says nothing of it.
+    package var leftToModel: ModelSettings = []
     package var limits: Limits
     package var decoding: Decoding
     /// File of the tokens that the decoder may use, relative to the models folder. Nil for all.
@@ -91,6 +97,30 @@ extension JobType {
         case speculative
     }
 
+    /// What `generation_config.json` may say of the search.
+    package struct ModelSettings: OptionSet, Sendable, Hashable {
+        package let rawValue: Int
+        package init(rawValue: Int) { self.rawValue = rawValue }
+
+        package static let beams = Self(rawValue: 1)
+        package static let lengthPenalty = Self(rawValue: 2)
+        package static let noRepeatNgram = Self(rawValue: 4)
+        package static let earlyStopping = Self(rawValue: 8)
+        package static let minimumNewTokens = Self(rawValue: 16)
+        package static let newTokens = Self(rawValue: 32)
+        package static let all = Self(rawValue: 63)
+    }
+
+    /// When a beam search ends, once it has as many finished beams as it follows.
+    package enum EarlyStopping: String, Sendable, CaseIterable {
+        /// When the best running one is worse than all of them at its present length.
+        case no = "false"
+        /// At once.
+        case yes = "true"
+        /// When the best running one would be worse than all of them at any length.
+        case never
+    }
+
     /// Fewer bits are read faster and say a little less.
     package enum NumberType: String, Sendable, CaseIterable {
         case float32, bfloat16, int8
@@ -141,6 +171,7 @@ extension JobType {
         package var lengthPenalty: Double
         /// No run of so many tokens occurs twice; 0 for no such rule.
         package var noRepeatNgram: Int
+        package var earlyStopping: EarlyStopping
         /// Nil: the most likely token is taken.
         package var sampling: Sampling?
         /// Tokens that the small model proposes at a time in `speculative` mode.
@@ -148,11 +179,13 @@ extension JobType {
 
         package init(
             beams: Int = 1, lengthPenalty: Double = 1, noRepeatNgram: Int = 0,
+            earlyStopping: EarlyStopping = .no,
             sampling: Sampling? = nil, draftTokens: Int = 4
         ) {
             self.beams = beams
             self.lengthPenalty = lengthPenalty
             self.noRepeatNgram = noRepeatNgram
+            self.earlyStopping = earlyStopping
             self.sampling = sampling
             self.draftTokens = draftTokens
         }

@@ -21,7 +21,7 @@ package struct PromptTemplate: Sendable, Hashable {
         }
     }
 
-    private let segments: [Segment]
+    private var segments: [Segment]
 
     /// Nil unless `text` holds the document exactly once, and names of fields where it names any.
     package init?(_ text: String) {
@@ -38,6 +38,13 @@ package struct PromptTemplate: Sendable, Hashable {
             return nil
         }
         self.segments = segments
+    }
+
+    /// The same with a text before it.
+    package func behind(_ text: String) -> PromptTemplate {
+        var template = self
+        template.segments.insert(.text(text), at: 0)
+        return template
     }
 
     /// The names of the fields, in their order, each once.

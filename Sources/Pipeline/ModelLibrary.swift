@@ -44,6 +44,11 @@ package struct ModelLibrary: Sendable {
         warnings = opening.warnings + Self.readTwice(jobTypes)
     }
 
+    /// With what they leave to their models, by name.
+    package var jobTypes: [JobType] {
+        routes.values.map(\.jobType).sorted { $0.name < $1.name }
+    }
+
     /// What a token costs the decoder of a job type, and the second model that has a part in its
     /// documents. See `DecoderModel.stepCost`.
     ///
@@ -62,14 +67,6 @@ package struct ModelLibrary: Sendable {
             ?? route.largeGenerator.map { cost(decoders[$0.decoder].model, $0.head) }
         return (cost(decoder.model, route.generator.head), second)
     }
-}
-
-/// A job type whose models cannot be used.
-package struct ModelLibraryError: Error, CustomStringConvertible {
-    package let jobType: String
-    package let reason: String
-
-    package var description: String { "job type \(jobType): \(reason)" }
 }
 
 /// The library while it is being filled.
@@ -95,9 +92,13 @@ private struct Opening {
 
     init(modelsFolder: String) { self.modelsFolder = modelsFolder }
 
-    mutating func route(for jobType: JobType) throws -> Route {
-        let format = WeightFormat(jobType.dtype)
-        let encoder = try encoder(jobType, format: format)
+    mutating func route(for asked: JobType) throws -> Route {
+        let format = WeightFormat(asked.dtype)
+        let encoder = try encoder(asked, format: format)
+        let writer = try folder(
+            path(asked.decoder), adapter: asked.slm == nil ? asked.adapter : nil)
+        let jobType = try withLanguages(asked.completed(by: writer))
+        warnings += [writer.unusedSettings(of: jobType)].compactMap(\.self)
         var route: Route
         switch jobType.mode {
         case .llm, .slm:
@@ -245,16 +246,48 @@ private struct Opening {
     private mutating func head(
         of decoder: Int, _ jobType: JobType, model: String
     ) throws -> OutputHead {
-        let full = decoders[decoder].model.head
-        guard let shortlist = jobType.shortlist.map(path) else { return full }
-        let key = "\(decoder) \(shortlist)"
+        let shortlist = jobType.shortlist.map(path)
+        let language = jobType.targetLanguage
+        guard shortlist != nil || language != nil else { return decoders[decoder].model.head }
+        let key = "\(decoder) \(shortlist ?? "") \(language ?? "")"
         if let open = headOfKey[key] { return open }
-        let tokens = try Shortlist(
-            path: shortlist, tokenizer: tokenizer(path(model)), vocabulary: full.columns
-        ).tokens
-        let head = full.restricted(to: tokens)
+        var head = decoders[decoder].model.head
+        if let shortlist {
+            let tokens = try Shortlist(
+                path: shortlist, tokenizer: tokenizer(path(model)), vocabulary: head.columns
+            ).tokens
+            head = head.restricted(to: tokens)
+        }
+        if let language {
+            let tokens = LanguageTokens(try tokenizer(path(model)), path: path(model))
+            let id = try tokens.token(language, field: "target_language").id
+            // mBART's older kind starts with the language, the others write it first.
+            head =
+                tokens.isLanguage(head.startID)
+                ? head.beginning(startID: id) : head.beginning(firstID: id)
+        }
         headOfKey[key] = head
         return head
+    }
+
+    /// Languages that are named before the text that is read become part of the prompt.
+    private mutating func withLanguages(_ jobType: JobType) throws -> JobType {
+        guard jobType.sourceLanguage != nil || jobType.targetLanguage != nil else { return jobType }
+        var resolved = jobType
+        let reader = path(jobType.encoderFolder)
+        let tokens = LanguageTokens(try tokenizer(reader), path: reader)
+        if let language = jobType.sourceLanguage {
+            let token = try tokens.token(language, field: "source_language")
+            resolved.prompt = resolved.prompt.behind(token.text)
+        }
+        if let language = jobType.targetLanguage, path(jobType.decoder) == reader {
+            let token = try tokens.token(language, field: "target_language")
+            if token.isTag {
+                resolved.prompt = resolved.prompt.behind(token.text)
+                resolved.targetLanguage = nil
+            }
+        }
+        return resolved
     }
 
     private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
@@ -355,21 +388,4 @@ private struct Opening {
 extension JobType {
     /// Whether the large model of a hybrid writes, too.
     fileprivate var needsLargeGenerator: Bool { fallback != nil || shadow > 0 }
-}
-
-extension WeightFormat {
-    fileprivate init(_ dtype: JobType.NumberType) {
-        self =
-            switch dtype {
-            case .float32: .float32
-            case .bfloat16: .bfloat16
-            case .int8: .int8
-            }
-    }
-}
-
-/// Models that do not do what a job type asks for.
-struct Refused: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

@@ -36,6 +36,8 @@ extension Generator {
     /// Whether a response ended at the limit and not of itself.
     func cutsOff(_ response: Response, at limit: Int) -> Bool {
         guard response.tokens.count >= limit else { return false }
-        return response.tokens.last.map { !head.endIDs.contains($0) } ?? false
+        guard let last = response.tokens.last else { return false }
+        // An end that is forced at the limit says nothing of what would have come.
+        return last == head.forcedLastID || !head.endIDs.contains(last)
     }
 }

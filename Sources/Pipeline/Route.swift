@@ -51,7 +51,9 @@ struct Route: Sendable {
         return DecodingOptions(
             maximumNewTokens: jobType.limits.newTokens,
             minimumNewTokens: jobType.limits.minimumNewTokens, beams: decoding.beams,
-            lengthPenalty: Float(decoding.lengthPenalty), noRepeatNgram: decoding.noRepeatNgram,
+            lengthPenalty: Float(decoding.lengthPenalty),
+            earlyStopping: DecodingOptions.EarlyStopping(decoding.earlyStopping),
+            noRepeatNgram: decoding.noRepeatNgram,
             sampling: sampling, measuresConfidence: isFirstChoice && jobType.fallback != nil,
             decoderPrompt: generator.opening(fields))
     }
@@ -68,5 +70,16 @@ struct Route: Sendable {
     func isShadowed(_ document: Int64) -> Bool {
         let seed = RandomStream.seed(UInt64(bitPattern: document), prompt: [], part: 0)
         return Double(seed >> 11) * 0x1p-53 < jobType.shadow
+    }
+}
+
+extension DecodingOptions.EarlyStopping {
+    fileprivate init(_ choice: JobType.EarlyStopping) {
+        self =
+            switch choice {
+            case .no: .no
+            case .yes: .yes
+            case .never: .never
+            }
     }
 }

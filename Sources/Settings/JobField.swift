@@ -42,11 +42,13 @@ struct Field<Value: Sendable>: Sendable {
 /// | decoding.beams | 1 |
 /// | decoding.length_penalty | 1 |
 /// | decoding.no_repeat_ngram | 0 |
+/// | decoding.early_stopping | false |
 /// | decoding.temperature | 0 |
 /// | decoding.top_k | 0 |
 /// | decoding.top_p | 1 |
 /// | decoding.seed | 0 |
 /// | decoder_prompt | none |
+/// | source_language, target_language | the model's |
 /// | shortlist | none |
 /// | batch.documents | 32 |
 /// | batch.padded_tokens | 8192, or limits.source_tokens when that is more |
@@ -86,6 +88,14 @@ enum Fields {
         "What the decoder is given before it writes, special tokens included; no part of the output. "
             + "Documents that differ in it alone share a reading. May hold `{metadata.NAME}`, too. "
             + "Absent: nothing.")
+    static let sourceLanguage = Field(
+        "source_language", .language,
+        "What documents are written in, as the model's tokenizer calls it: `en_XX` (mBART), `eng_Latn` "
+            + "(NLLB), `en` (M2M100). Absent: what its folder says.")
+    static let targetLanguage = Field(
+        "target_language", .language,
+        "What outputs are written in, called in the same way; for OPUS-MT with several languages the "
+            + "name inside of `>>ita<<`. Absent: what its folder says.")
     static let shortlist = Field(
         "shortlist", .modelFile,
         "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "
@@ -133,6 +143,10 @@ enum Fields {
     static let noRepeatNgram = Field(
         "decoding.no_repeat_ngram", .wholeNumber(0...64), fallback: "0",
         "No run of this many tokens occurs twice in an output; 0 allows all.")
+    static let earlyStopping = Field(
+        "decoding.early_stopping", Quantity<JobType.EarlyStopping>.choice(), fallback: "false",
+        "Whether a search ends as soon as `decoding.beams` outputs are complete. `false`: when the best "
+            + "of the others is worse at its present length; `never`: at any length.")
     static let temperature = Field(
         "decoding.temperature", .temperature, fallback: "0",
         "Tokens are drawn from the logits divided by this; 0 takes the most likely one.")
@@ -178,12 +192,14 @@ package enum JobField {
     package static let all: [FileField] = [
         Fields.name.about, Fields.mode.about, Fields.llm.about, Fields.adapter.about,
         Fields.slm.about,
-        Fields.dtype.about, Fields.prompt.about, Fields.decoderPrompt.about, Fields.shortlist.about,
+        Fields.dtype.about, Fields.prompt.about, Fields.decoderPrompt.about,
+        Fields.sourceLanguage.about, Fields.targetLanguage.about, Fields.shortlist.about,
         Fields.timeout.about,
         Fields.fallback.about, Fields.shadow.about,
         Fields.documentBytes.about, Fields.sourceTokens.about, Fields.newTokens.about,
         Fields.minimumNewTokens.about, Fields.overflow.about, Fields.concurrentDocuments.about,
         Fields.beams.about, Fields.lengthPenalty.about, Fields.noRepeatNgram.about,
+        Fields.earlyStopping.about,
         Fields.temperature.about, Fields.topK.about, Fields.topP.about, Fields.seed.about,
         Fields.draftTokens.about,
         Fields.documents.about, Fields.paddedTokens.about, Fields.wait.about,

@@ -23,6 +23,8 @@ package struct JobFile: Sendable {
         let dtype = reader.value(Fields.dtype)
         let prompt = reader.value(Fields.prompt)
         let decoderPrompt = reader.optional(Fields.decoderPrompt)
+        let sourceLanguage = reader.optional(Fields.sourceLanguage)
+        let targetLanguage = reader.optional(Fields.targetLanguage)
         let shortlist = reader.optional(Fields.shortlist)
         let timeout = reader.value(Fields.timeout)
         let limits = reader.limits()
@@ -36,12 +38,16 @@ package struct JobFile: Sendable {
             let batch, let retry, let shadow
         else { throw Refusals(reader.refusals) }
         nameLine = reader.line(of: Fields.name)
-        jobType = JobType(
+        var jobType = JobType(
             name: name, mode: mode, llm: llm, adapter: adapter, slm: slm, dtype: dtype,
             prompt: prompt,
             decoderPrompt: decoderPrompt, limits: limits, decoding: decoding, shortlist: shortlist,
             batch: batch, retry: retry,
             timeout: timeout, fallback: fallback, shadow: shadow)
+        jobType.sourceLanguage = sourceLanguage
+        jobType.targetLanguage = targetLanguage
+        jobType.leftToModel = reader.leftToModel()
+        self.jobType = jobType
     }
 }
 
@@ -60,6 +66,21 @@ extension FieldReader {
             return required ? value(field) : optional(field)
         }
         return (read[0], read[1])
+    }
+
+    /// What the file does not say of a search.
+    fileprivate func leftToModel() -> JobType.ModelSettings {
+        var left = JobType.ModelSettings.all
+        func settle(_ field: Field<some Any>, _ setting: JobType.ModelSettings) {
+            if text(of: field) != nil { left.remove(setting) }
+        }
+        settle(Fields.beams, .beams)
+        settle(Fields.lengthPenalty, .lengthPenalty)
+        settle(Fields.noRepeatNgram, .noRepeatNgram)
+        settle(Fields.earlyStopping, .earlyStopping)
+        settle(Fields.minimumNewTokens, .minimumNewTokens)
+        settle(Fields.newTokens, .newTokens)
+        return left
     }
 
     fileprivate mutating func limits() -> JobType.Limits? {
@@ -89,16 +110,18 @@ extension FieldReader {
         let beams = value(Fields.beams)
         let lengthPenalty = value(Fields.lengthPenalty)
         let noRepeatNgram = value(Fields.noRepeatNgram)
+        let earlyStopping = value(Fields.earlyStopping)
         let temperature = value(Fields.temperature)
         let topK = value(Fields.topK)
         let topP = value(Fields.topP)
         let seed = value(Fields.seed)
         let draftTokens = value(Fields.draftTokens)
-        guard let beams, let lengthPenalty, let noRepeatNgram, let temperature, let topK, let topP,
-            let seed, let draftTokens
+        guard let beams, let lengthPenalty, let noRepeatNgram, let earlyStopping, let temperature,
+            let topK, let topP, let seed, let draftTokens
         else { return nil }
         if beams == 1 {
             refuseIfGiven(Fields.lengthPenalty, unless: "decoding.beams is over 1")
+            refuseIfGiven(Fields.earlyStopping, unless: "decoding.beams is over 1")
         }
         if beams > 1, temperature > 0 {
             refuse(
@@ -118,6 +141,7 @@ extension FieldReader {
         }
         return JobType.Decoding(
             beams: beams, lengthPenalty: lengthPenalty, noRepeatNgram: noRepeatNgram,
+            earlyStopping: earlyStopping,
             sampling: temperature > 0
                 ? JobType.Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed)
                 : nil, draftTokens: draftTokens)

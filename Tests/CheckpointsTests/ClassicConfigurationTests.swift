@@ -76,6 +76,35 @@ import Testing
         }
     }
 
+    @Test func howToSearchIsRead() throws {
+        let path = folder.path + "/config.json"
+        func defaults(_ text: String) throws -> GenerationDefaults {
+            try folder.write("config.json", text.utf8)
+            let fields = try JSONFields(path: path)
+            return try GenerationDefaults(fields, configuration: fields)
+        }
+        let found = try defaults(
+            #"{"num_beams": 4, "length_penalty": 2.0, "early_stopping": true, "min_length": 56, "#
+                + #""no_repeat_ngram_size": 3, "max_length": 142, "top_k": 50, "do_sample": null}"#)
+        #expect(found.beams == 4 && found.lengthPenalty == 2 && found.earlyStopping == .yes)
+        #expect(found.noRepeatNgram == 3 && found.minimumNewTokens == 55)
+        #expect(found.newTokens == 141)
+        // Fields that say what holds without them are not worth a word.
+        #expect(found.unused == [])
+        let other = try defaults(
+            #"{"early_stopping": "never", "min_new_tokens": 5, "min_length": 9, "max_new_tokens": 7, "#
+                + #""max_length": 9, "repetition_penalty": 1.2, "top_k": 20, "do_sample": true}"#)
+        #expect(other.earlyStopping == .never && other.minimumNewTokens == 5 && other.beams == nil)
+        #expect(other.newTokens == 7)
+        #expect(other.unused == ["do_sample", "repetition_penalty", "top_k"])
+        for wrong in [
+            #"{"num_beams": 0}"#, #"{"early_stopping": "soon"}"#, #"{"length_penalty": "long"}"#,
+            #"{"min_length": -1}"#, #"{"early_stopping": 1}"#,
+        ] {
+            #expect(throws: CheckpointError.self) { try defaults(wrong) }
+        }
+    }
+
     /// As transformers reads them: config.json speaks only where there is no generation_config.json.
     @Test func whatIsForcedComesFromOneFile() throws {
         let old: [String: String?] = [

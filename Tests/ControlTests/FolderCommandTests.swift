@@ -54,6 +54,36 @@ import Testing
         }
     }
 
+    @Test func inspectShowsHowTheMakersSearch() async throws {
+        let marian = try await l2s("inspect", Fixtures.path("golden/marian/llm"))
+        #expect(marian.output.contains("last token 0, never 977, normalized anew"))
+        #expect(
+            marian.output.contains(
+                "decoding: {beams: 6} limits: {new_tokens: 511}; a job file may say otherwise"))
+        let scratch = try ScratchFolder()
+        try scratch.copy(fixture: "golden/t5-v1.0/llm")
+        try scratch.write(
+            "llm/generation_config.json",
+            #"{"num_beams": 4, "forced_eos_token_id": 1, "repetition_penalty": 1.5}"#.utf8)
+        let file = scratch.path + "/llm/config.json"
+        var text = try String(contentsOfFile: file, encoding: .utf8)
+        let task =
+            #"{"prefix": "summarize: ", "num_beams": 4, "length_penalty": 2.0, "early_stopping": true}"#
+        text.replace(
+            "{", with: #"{"task_specific_params": {"summarization": "# + task + "},",
+            maxReplacements: 1)
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let t5 = try await l2s("inspect", scratch.path + "/llm")
+        for words in [
+            "only where a job file says so: decoding: {beams: 4}",
+            "repetition_penalty, last token 1",
+            "prompt: \"summarize: {document}\" decoding: {beams: 4, length_penalty: 2.0, "
+                + "early_stopping: true}",
+        ] {
+            #expect(t5.output.contains(words), "\(words) in \(t5.output)")
+        }
+    }
+
     /// Layers of a large model, stored as an adapter to its file.
     @Test func inspectSaysWhatACutIsMadeOf() async throws {
         let cut = try CutFolder(.gguf)

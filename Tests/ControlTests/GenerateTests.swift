@@ -11,7 +11,7 @@ import Testing
         // What spells a special token is text here, and was that token for transformers.
         let cases = try GoldenCase.load(golden).filter { !$0.document.contains("<") }
         let lines = try await Generated.run(
-            ["--model", GoldenCase.model(golden), "--max-new-tokens", "24"] + flags,
+            ["--model", GoldenCase.model(golden), "--max-new-tokens", "24", "--beams", "1"] + flags,
             cases.map(\.document))
         #expect(lines.count == cases.count)
         for (line, expected) in zip(lines, cases) where line.error == nil {
@@ -20,6 +20,23 @@ import Testing
         // The goldens hold one document of a blank, which no job type takes.
         #expect(lines.count { $0.error != nil } == 1)
         #expect(lines.map(\.index) == Array(0..<cases.count))
+    }
+
+    /// What a folder says of its search holds unless a flag says otherwise: Marian's has six beams.
+    @Test func followsAsManyBeamsAsItIsTold() async throws {
+        let cases = try GoldenCase.load("marian").filter { !$0.document.contains("<") }
+        func written(_ flags: [String]) async throws -> [[Int32]?] {
+            try await Generated.run(
+                ["--model", GoldenCase.model("marian"), "--max-new-tokens", "24"] + flags,
+                cases.map(\.document)
+            ).filter { $0.error == nil }.map { $0.tokenIds?.droppingEnd }
+        }
+        let four = try await written(["--beams", "4"])
+        let expected = cases.filter { $0.document != " " }.map { $0.beam4Ids?.droppingEnd }
+        #expect(four == expected)
+        let six = try await written(["--beams", "6"])
+        #expect(six != four)
+        #expect(try await written([]) == six)
     }
 
     @Test func saysHowLongEachStageTook() async throws {

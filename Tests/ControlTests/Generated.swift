@@ -44,6 +44,7 @@ struct Generated: Decodable {
 struct GoldenCase: Decodable {
     let document: String
     let greedyIds: [Int32]
+    let beam4Ids: [Int32]?
 
     /// The folder that a user would name.
     static func model(_ golden: String) -> String {

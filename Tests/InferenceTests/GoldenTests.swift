@@ -91,7 +91,7 @@ import Testing
         let cases = try Golden.load("bart").cases
         let options = DecodingOptions(
             maximumNewTokens: 24, minimumNewTokens: 11, beams: 4, lengthPenalty: 2,
-            stopsEarly: true, noRepeatNgram: 3)
+            earlyStopping: .yes, noRepeatNgram: 3)
         let responses = model.write(model.encode(cases.map(\.inputIds)), options: options)
         #expect(responses.map { $0?.tokens } == cases.map(\.extraIds))
     }

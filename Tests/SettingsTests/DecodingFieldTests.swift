@@ -71,10 +71,26 @@ import Testing
             drawn.decoding.sampling
                 == JobType.Sampling(temperature: 0.7, topK: 40, topP: 0.9, seed: 11))
         #expect(try parse("shortlist: llm/words.txt").shortlist == "llm/words.txt")
+        let early = try parse("decoding: {beams: 2, early_stopping: never}")
+        #expect(early.decoding == JobType.Decoding(beams: 2, earlyStopping: .never))
+        let languages = try parse("source_language: eng_Latn\ntarget_language: it")
+        #expect(languages.sourceLanguage == "eng_Latn" && languages.targetLanguage == "it")
+    }
+
+    @Test func whatTheFileDoesNotSayIsLeftToTheModel() throws {
+        #expect(try parse("").leftToModel == .all)
+        #expect(try !parse("limits: {new_tokens: 128}").leftToModel.contains(.newTokens))
+        let said =
+            "limits: {minimum_new_tokens: 0, new_tokens: 9}\n"
+            + "decoding: {beams: 2, length_penalty: 1, no_repeat_ngram: 0, early_stopping: false}"
+        #expect(try parse(said).leftToModel.isEmpty)
     }
 
     @Test(arguments: [
         ("decoding: {beams: 0}", "decoding.beams to be a whole number from 1 to 64, got \"0\""),
+        ("decoding: {beams: 2, early_stopping: maybe}", "false, true or never, got \"maybe\""),
+        ("decoding: {early_stopping: true}", "left out unless decoding.beams is over 1"),
+        ("target_language: a b", "target_language to be the name of a language"),
         (
             "decoding: {beams: 4, temperature: 1}",
             "decoding.temperature to be 0 or left out with decoding.beams over 1, got \"1\""

@@ -24,7 +24,9 @@ private let minimal = """
 
 @Suite struct JobFileTests {
     @Test func theRequiredFieldsAreEnough() throws {
-        let jobType = try JobFile(parsing: minimal, file: "x").jobType
+        var jobType = try JobFile(parsing: minimal, file: "x").jobType
+        #expect(jobType.leftToModel == .all)
+        jobType.leftToModel = []
         #expect(
             jobType
                 == JobType(
@@ -157,8 +159,8 @@ private let minimal = """
         #expect(
             refusals(of: minimal + "timeuot: 5s\nlimits:\n  new_token: 5\n  colour: red\n") == [
                 "jobs/x.yaml:6: expected the file to be made of name, mode, llm, adapter, slm, dtype, "
-                    + "prompt, decoder_prompt, shortlist, timeout, fallback, shadow, limits, decoding, batch, "
-                    + "retry, got \"timeuot\"; did you mean timeout?",
+                    + "prompt, decoder_prompt, source_language, target_language, shortlist, timeout, "
+                    + "fallback, shadow, limits, decoding, batch, retry, got \"timeuot\"; did you mean timeout?",
                 "jobs/x.yaml:8: expected limits to be made of document_bytes, source_tokens, "
                     + "new_tokens, minimum_new_tokens, overflow, concurrent_documents, got \"new_token\"; "
                     + "did you mean new_tokens?",

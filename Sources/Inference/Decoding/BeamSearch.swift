@@ -63,12 +63,19 @@ struct BeamSearch: LogitSearch {
         continueWith(survivors)
         if let best = running.first, finished.count == options.beams {
             let worst = finished[finished.count - 1].score
-            if options.stopsEarly || normalized(best.score, length: length) <= worst {
+            if options.earlyStopping == .yes || hope(for: best, at: length) <= worst {
                 running = []
             }
         }
         guard running.isEmpty, let best = finished.first else { return nil }
         return Response(tokens: best.tokens, score: best.score)
+    }
+
+    /// What a running beam may still come to.
+    private func hope(for beam: Beam, at length: Int) -> Float {
+        // Longer outputs are divided by more: the longest one has the best chance.
+        let isOpen = options.earlyStopping == .never && options.lengthPenalty > 0
+        return normalized(beam.score, length: isOpen ? options.maximumNewTokens : length)
     }
 
     private func normalized(_ score: Float, length: Int) -> Float {

@@ -8,8 +8,8 @@ package struct DecodingOptions: Sendable, Equatable {
     package var beams: Int
     /// A beam's score is its sum of log probabilities / length ^ lengthPenalty.
     package var lengthPenalty: Float
-    /// Whether a beam search ends as soon as it has as many finished beams as it follows.
-    package var stopsEarly: Bool
+    /// When a beam search ends, once it has as many finished beams as it follows.
+    package var earlyStopping: EarlyStopping
     /// No run of so many tokens is written twice; 0 for no such rule.
     package var noRepeatNgram: Int
     /// Draws tokens instead of taking the most likely one; for one beam only.
@@ -22,7 +22,7 @@ package struct DecodingOptions: Sendable, Equatable {
 
     package init(
         maximumNewTokens: Int, minimumNewTokens: Int = 0, beams: Int = 1, lengthPenalty: Float = 1,
-        stopsEarly: Bool = false, noRepeatNgram: Int = 0, sampling: Sampling? = nil,
+        earlyStopping: EarlyStopping = .no, noRepeatNgram: Int = 0, sampling: Sampling? = nil,
         measuresConfidence: Bool = false, decoderPrompt: [Int32] = []
     ) {
         precondition(beams == 1 || sampling == nil, "\(beams) beams cannot be sampled")
@@ -32,11 +32,22 @@ package struct DecodingOptions: Sendable, Equatable {
         self.minimumNewTokens = minimumNewTokens
         self.beams = beams
         self.lengthPenalty = lengthPenalty
-        self.stopsEarly = stopsEarly
+        self.earlyStopping = earlyStopping
         self.noRepeatNgram = noRepeatNgram
         self.sampling = sampling
         self.measuresConfidence = measuresConfidence
         self.decoderPrompt = decoderPrompt
+    }
+}
+
+extension DecodingOptions {
+    package enum EarlyStopping: Sendable {
+        /// When the best running beam is worse than all of them at its present length.
+        case no
+        /// At once.
+        case yes
+        /// When the best running beam would be worse than all of them at any length.
+        case never
     }
 }
 

@@ -72,7 +72,7 @@ package final class ClassicDecoder: DecoderModel {
         }
         return OutputHead(
             weights, bias: bias, startID: configuration.startID, endIDs: configuration.endIDs,
-            rules: folder.generationRules)
+            rules: folder.generation.rules)
     }
 
     package var stateWidth: Int { configuration.width }

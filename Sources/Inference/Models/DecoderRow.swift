@@ -51,7 +51,7 @@ package final class DecoderRow {
     func fork() -> DecoderRow { DecoderRow(forking: self) }
 
     private init(forking row: DecoderRow) {
-        cache = row.cache.copy()
+        cache = row.cache.copy(of: row.position)
         source = row.source
         position = row.position
         start = row.start

@@ -61,6 +61,22 @@ package final class OutputHead: Sendable {
             endIDs: endIDs, rules: rules, shortlist: kept, cap: cap)
     }
 
+    /// The same head for outputs that begin otherwise.
+    ///
+    /// - Parameters:
+    ///   - startID: nil for its own.
+    ///   - firstID: the first token of every response; nil for what the checkpoint forces.
+    package func beginning(startID: Int32? = nil, firstID: Int32? = nil) -> OutputHead {
+        var rules = self.rules
+        rules.firstID = firstID ?? rules.firstID
+        return OutputHead(
+            weights, bias: bias, startID: startID ?? self.startID, endIDs: endIDs, rules: rules,
+            shortlist: shortlist, cap: cap)
+    }
+
+    /// What the checkpoint ends a response with that reaches its limit.
+    package var forcedLastID: Int32? { rules.lastID }
+
     func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }
 
     /// Nil for a token that the shortlist leaves out, or an end token beyond the vocabulary.

@@ -100,11 +100,12 @@ final class KeyValueCache: @unchecked Sendable {
         }
     }
 
-    func copy() -> KeyValueCache {
+    /// Another of the same size with the first `count` positions: most of a long one is empty still.
+    func copy(of count: Int) -> KeyValueCache {
         let other = KeyValueCache(
             layers: layers, heads: heads, headWidth: headWidth, positions: capacity,
             format: format, memory: memory)
-        other.buffer.base.update(from: buffer.base, count: layers * layerBytes / 4)
+        for layer in 0..<layers { other.copy(count, layer: layer, from: self, layer: layer) }
         return other
     }
 }

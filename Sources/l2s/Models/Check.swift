@@ -28,7 +28,7 @@ struct Check: AsyncParsableCommand {
         }
         let installation = try folders.installation
         let (jobTypes, refusals) = readJobTypes(folder: installation.jobsFolder)
-        let (faults, warnings) = try await blocking {
+        let (faults, warnings, asRun) = try await blocking {
             modelFaults(of: jobTypes, modelsFolder: installation.modelsFolder)
         }
         let problems = refusals.map(\.description) + jobTypes.compactMap { faults[$0.name] }
@@ -42,7 +42,7 @@ struct Check: AsyncParsableCommand {
             try Console.printJSON(report)
         } else {
             if !jobTypes.isEmpty { Console.print(report.text) }
-            for warning in warnings + jobTypes.compactMap(\.lengthWarning) {
+            for warning in warnings + asRun.compactMap(\.lengthWarning) {
                 Console.note("warning: \(warning)")
             }
             for problem in problems { Console.note(problem) }
@@ -77,20 +77,21 @@ struct Check: AsyncParsableCommand {
     }
 }
 
-/// What is wrong with the models of job types, by job type, and what could not be checked; both
-/// empty when all is well.
+/// What is wrong with the models of job types, by job type, and what could not be checked, both
+/// empty when all is well; and the job types with what they leave to their models.
 func modelFaults(
     of jobTypes: [JobType], modelsFolder: String
-) -> (faults: [String: String], warnings: [String]) {
+) -> (faults: [String: String], warnings: [String], asRun: [JobType]) {
     // Together, so that a model of several job types is opened once; only a fault makes it worth
     // opening them one by one to tell which are well.
     if let library = try? ModelLibrary(jobTypes: jobTypes, modelsFolder: modelsFolder) {
-        return ([:], library.warnings.unique)
+        return ([:], library.warnings.unique, library.jobTypes)
     }
-    return jobTypes.reduce(into: ([:], [])) { found, type in
+    return jobTypes.reduce(into: ([:], [], [])) { found, type in
         do {
             let library = try ModelLibrary(jobTypes: [type], modelsFolder: modelsFolder)
             found.warnings = (found.warnings + library.warnings).unique
+            found.asRun += library.jobTypes
         } catch {
             found.faults[type.name] = "\(error)"
         }

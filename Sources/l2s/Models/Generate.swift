@@ -66,11 +66,33 @@ struct Generate: AsyncParsableCommand {
     @Option(help: MetadataField.help)
     var metadata: [MetadataField] = []
 
-    @Option(help: ArgumentHelp("The most tokens of an output, 1 to 4096.", valueName: "n"))
-    var maxNewTokens = 128
+    @Option(
+        help: ArgumentHelp(
+            "The most tokens of an output, 1 to 4096. Default: what a translator's folder says, "
+                + "otherwise 128.", valueName: "n"))
+    var maxNewTokens: Int?
 
-    @Option(help: ArgumentHelp("An output does not end before these.", valueName: "n"))
-    var minNewTokens = 0
+    @Option(
+        help: ArgumentHelp(
+            "An output does not end before these. Default: what a translator's folder says, "
+                + "otherwise 0.", valueName: "n"))
+    var minNewTokens: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Outputs followed at a time, 1 to 64. Default: what a translator's folder says, "
+                + "otherwise 1.", valueName: "n"))
+    var beams: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "What documents are written in, as the model's tokenizer calls it: en_XX, eng_Latn.",
+            valueName: "name"))
+    var sourceLanguage: String?
+
+    @Option(
+        help: ArgumentHelp("What outputs are written in, called likewise.", valueName: "name"))
+    var targetLanguage: String?
 
     @Option(
         help: ArgumentHelp(
@@ -100,8 +122,10 @@ struct Generate: AsyncParsableCommand {
                         + "\(range.upperBound), got \(value)")
             }
         }
-        try expect("--max-new-tokens", maxNewTokens, in: 1...4096)
-        try expect("--min-new-tokens", minNewTokens, in: 0...maxNewTokens)
+        try expect("--max-new-tokens", newTokens, in: 1...4096)
+        try expect("--min-new-tokens", minNewTokens ?? 0, in: 0...newTokens)
+        try expect("--beams", beams ?? 1, in: 1...64)
+        if mode == .speculative { try expect("--beams", beams ?? 1, in: 1...1) }
         try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
         try expect("--batch-size", batchSize, in: 1...1024)
         try expect("--threads", threads ?? 1, in: 1...1024)
@@ -168,8 +192,8 @@ struct Generate: AsyncParsableCommand {
             llm = folder
         }
         let sourceTokens = sourceTokens(
-            decoder: mode == .hybrid || mode == .slm ? folder : llm ?? folder)
-        return JobType(
+            decoder: mode == .hybrid || mode == .slm ? folder : llm ?? folder, llm: llm)
+        var jobType = JobType(
             name: "generate", mode: mode, llm: llm,
             adapter: adapter.map { URL(fileURLWithPath: $0).path },
             slm: mode == .llm ? nil : folder,
@@ -177,7 +201,7 @@ struct Generate: AsyncParsableCommand {
             prompt: templates.prompt, decoderPrompt: templates.decoder,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
-                newTokens: maxNewTokens, minimumNewTokens: minNewTokens, overflow: overflow),
+                newTokens: newTokens, minimumNewTokens: minNewTokens ?? 0, overflow: overflow),
             batch: JobType.BatchLimits(
                 documents: batchSize,
                 paddedTokens: max(sourceTokens, min(1_048_576, batchSize * sourceTokens)),
@@ -186,7 +210,18 @@ struct Generate: AsyncParsableCommand {
             retry: JobType.RetryPolicy(
                 maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero),
             timeout: .seconds(86_400))
+        (jobType.sourceLanguage, jobType.targetLanguage) = (sourceLanguage, targetLanguage)
+        jobType.leftToModel = .all
+        if maxNewTokens != nil { jobType.leftToModel.remove(.newTokens) }
+        if minNewTokens != nil { jobType.leftToModel.remove(.minimumNewTokens) }
+        if let beams {
+            jobType.decoding.beams = beams
+            jobType.leftToModel.remove(.beams)
+        }
+        return jobType
     }
+
+    private var newTokens: Int { maxNewTokens ?? 128 }
 
     /// Packed weights can be held in one way only.
     private func packedType(_ folders: [String?]) -> JobType.NumberType? {
@@ -197,9 +232,15 @@ struct Generate: AsyncParsableCommand {
             .flatMap { JobType.NumberType(rawValue: $0.format.rawValue) }
     }
 
-    private func sourceTokens(decoder folder: String) -> Int {
+    private func sourceTokens(decoder folder: String, llm: String?) -> Int {
         if let maxSourceTokens { return maxSourceTokens }
-        // What is wrong with the folder is said when it is opened for use.
+        // What is wrong with the folders is said when they are opened for use.
+        let reader = llm.flatMap { try? ModelFolder(path: $0).configuration }
+        guard case .classic(let classic) = reader else { return sourceTokens(decoder: folder) }
+        return min(classic.maximumPositions, sourceTokens(decoder: folder))
+    }
+
+    private func sourceTokens(decoder folder: String) -> Int {
         let (width, positions): (Int, Int)
         switch try? ModelFolder(path: folder).configuration {
         case .gpt2(let gpt2): (width, positions) = (gpt2.width, gpt2.positions)
@@ -208,7 +249,7 @@ struct Generate: AsyncParsableCommand {
         case .t5, .t5gemma, nil: return 512
         }
         let vectors = (try? SoftPrompt.stored(in: folder, width: width))?.shape[0] ?? 0
-        let left = positions - vectors - maxNewTokens
+        let left = positions - vectors - newTokens
         return left > 0 ? min(512, left) : 512
     }
 }

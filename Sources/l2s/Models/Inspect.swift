@@ -35,6 +35,7 @@ struct Inspect: AsyncParsableCommand {
         var facts = [(folder.gguf?.path == folder.path ? "file" : "folder", folder.path)]
         facts += try folder.gguf?.facts ?? []
         facts += folder.configuration.facts(folder.weights)
+        facts += folder.generationFacts
         let packing = folder.isPacked ? try Packing(folder.weights) : nil
         if let packing { facts += packing.facts }
         facts += folder.adapter?.facts ?? []

@@ -64,13 +64,15 @@ struct PartSizes {
     }
 
     private static func part(of name: String) -> String {
-        let name = name.hasPrefix("transformer.") ? name.dropFirst(12) : name[...]
+        let root = ["transformer.", "model."].first { name.hasPrefix($0) } ?? ""
+        let name = name.dropFirst(root.count)
         return switch name.prefix(while: { $0 != "." }) {
         case "encoder": name.hasPrefix("encoder.embed_tokens") ? "embedding" : "encoder"
         case "decoder": name.hasPrefix("decoder.embed_tokens") ? "embedding" : "decoder"
         case "shared", "wte", "wpe": "embedding"
         case "lm_head": "head"
-        case "h", "ln_f": "decoder"
+        case "embed_tokens": "embedding"
+        case "h", "ln_f", "layers", "norm": "decoder"
         default: "other"
         }
     }

@@ -55,8 +55,7 @@ struct DistillDocuments: AsyncParsableCommand {
         if journal.count < count {
             try await label(by: jobType, into: journal, upTo: count)
         }
-        let faults = try await collect(
-            journal, upTo: count, newTokens: jobType.limits.newTokens, into: writer)
+        let faults = try await collect(journal, upTo: count, into: writer)
         try labels.finish(writer)
         journal.remove()
         if faults > 0 {
@@ -106,7 +105,7 @@ struct DistillDocuments: AsyncParsableCommand {
 
     /// Joins documents and labels; returns the lines that have none.
     private func collect(
-        _ journal: LabelJournal, upTo count: Int, newTokens: Int, into writer: PairWriter
+        _ journal: LabelJournal, upTo count: Int, into writer: PairWriter
     ) async throws -> Int {
         var documents = try InputFile(path: file)
         var lines = try InputFile(path: journal.path)
@@ -125,7 +124,7 @@ struct DistillDocuments: AsyncParsableCommand {
             try writer.add(
                 PairFilter.Candidate(
                     source: source.document, target: target, reading: label.reading,
-                    isOutputCutOff: label.tokens >= newTokens))
+                    isOutputCutOff: label.isCutOff))
         }
         return faults
     }

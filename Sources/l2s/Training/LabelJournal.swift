@@ -15,7 +15,7 @@ final class LabelJournal: @unchecked Sendable {
 
     struct Label: Codable {
         var text: String?
-        var tokens = 0
+        var isCutOff = false
         var reading = PairFilter.Reading.whole
         var error: String?
     }
@@ -70,7 +70,7 @@ final class LabelJournal: @unchecked Sendable {
         var text = Data()
         for line in lines {
             let label = Label(
-                text: line.text, tokens: line.tokenIDs?.count ?? 0,
+                text: line.text, isCutOff: line.cutOff == true,
                 reading: .init(truncated: line.truncated == true, parts: line.parts ?? 1),
                 error: line.error)
             text += try JSONEncoder().encode(label) + [Self.newline]

@@ -8,6 +8,8 @@ in generation_config.json that changes what is written.
 
 import json
 import os
+import shutil
+import sys
 
 import torch
 import transformers as t
@@ -35,10 +37,6 @@ MODELS = {
         activation_function="gelu", scale_embedding=True, pad_token_id=0, bos_token_id=1,
         eos_token_id=2, forced_eos_token_id=2, decoder_start_token_id=1),
         dict(begin_suppress_tokens=[2], suppress_tokens=[0, 1])),
-    "bart-untied": (t.BartConfig, dict(
-        activation_function="gelu_new", scale_embedding=True, pad_token_id=1, bos_token_id=0,
-        eos_token_id=2, decoder_start_token_id=2, tie_word_embeddings=False),
-        dict(forced_bos_token_id=0, forced_eos_token_id=2, renormalize_logits=True)),
 }
 
 
@@ -74,8 +72,28 @@ def case(model, ids):
         beam4_score=round(float(beams.sequences_scores[0]), 6))
 
 
+def translations(model, tokenizer):
+    """Between languages that are named, as the tokenizer's own methods name them."""
+    written = []
+    for source, target in [("en", "it"), ("it", "en"), ("de", "zu")]:
+        for document in ["How old are you?", "Il gatto dorme sul tavolo.", "a"]:
+            tokenizer.src_lang = source
+            ids = tokenizer(document, return_tensors="pt")
+            first = tokenizer.get_lang_id(target)
+            with torch.no_grad():
+                out = model.generate(**ids, num_beams=1, do_sample=False, max_new_tokens=16,
+                                     forced_bos_token_id=first)
+            written.append(dict(source=source, target=target, document=document,
+                                input_ids=ids.input_ids[0].tolist(), greedy_ids=out[0, 1:].tolist()))
+    return written
+
+
 def make(name, kind, changes, rules, seed):
     torch.manual_seed(seed)
+    tokenizer = None
+    if name == "m2m_100":
+        tokenizer = t.M2M100Tokenizer.from_pretrained("../tokenizers/m2m100")
+        changes = {**changes, "vocab_size": max(tokenizer.lang_token_to_id.values()) + 1}
     config = kind(**{**SIZES, **changes})
     model = t.AutoModelForSeq2SeqLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
@@ -106,11 +124,18 @@ def make(name, kind, changes, rules, seed):
     assert len({tuple(one["greedy_ids"]) for one in cases}) == len(cases)
     os.makedirs(name + "/llm", exist_ok=True)
     model.save_pretrained(name + "/llm")
+    expected = dict(kind=config.model_type, cases=cases)
+    if tokenizer:
+        expected["translations"] = translations(model, tokenizer)
+        for file in ["vocab.json", "sentencepiece.bpe.model", "tokenizer_config.json"]:
+            shutil.copy("../tokenizers/m2m100/" + file, name + "/llm")
     with open(name + "/expected.json", "w") as file:
-        json.dump(dict(kind=config.model_type, cases=cases), file)
+        json.dump(expected, file)
 
 
 for name, (kind, changes, rules) in MODELS.items():
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        continue
     for seed in range(1, 400):
         try:
             make(name, kind, changes, rules, seed)

@@ -1,0 +1,45 @@
+internal import Checkpoints
+internal import Inference
+internal import Jobs
+
+extension JobType {
+    /// With what its model's makers chose for all that the job type leaves to the model:
+    /// translators and summarizers of the classic kind are searched as their folders say.
+    func completed(by model: ModelFolder) -> JobType {
+        guard case .classic(let configuration) = model.configuration else { return self }
+        var completed = self
+        let defaults = model.generation.defaults
+        func take<Value>(_ setting: ModelSettings, _ value: Value?, _ store: (Value) -> Void) {
+            if leftToModel.contains(setting), let value { store(value) }
+        }
+        // Speculation and fallback go with the most likely token, and so does drawing with none.
+        if mode != .speculative, fallback == nil, decoding.sampling == nil {
+            take(.beams, defaults.beams) { completed.decoding.beams = $0 }
+        }
+        take(.lengthPenalty, defaults.lengthPenalty) {
+            completed.decoding.lengthPenalty = Double($0)
+        }
+        take(.noRepeatNgram, defaults.noRepeatNgram) { completed.decoding.noRepeatNgram = $0 }
+        let ending = defaults.earlyStopping.flatMap { EarlyStopping(rawValue: $0.rawValue) }
+        take(.earlyStopping, ending) { completed.decoding.earlyStopping = $0 }
+        take(.newTokens, defaults.newTokens) {
+            let most = min($0, configuration.maximumPositions, T5Decoder.maximumResponse)
+            completed.limits.newTokens = max(most, limits.minimumNewTokens)
+        }
+        take(.minimumNewTokens, defaults.minimumNewTokens) {
+            completed.limits.minimumNewTokens = min($0, completed.limits.newTokens)
+        }
+        return completed
+    }
+}
+
+extension ModelFolder {
+    /// What a translator's makers set and nothing here applies, for a person; nil for nothing.
+    func unusedSettings(of jobType: JobType) -> String? {
+        let unused = generation.defaults.unused
+        guard case .classic = configuration, !unused.isEmpty else { return nil }
+        return "job type \(jobType.name): generation_config.json in \(path) sets "
+            + unused.joined(separator: ", ")
+            + ", which l2s does not apply: outputs may differ from those of its makers"
+    }
+}

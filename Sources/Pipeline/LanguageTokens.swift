@@ -1,0 +1,74 @@
+internal import Tokenizers
+
+/// The tokens by which a translator's tokenizer calls languages.
+struct LanguageTokens {
+    private let tokenizer: any Tokenizer
+    /// The folder, for errors.
+    private let path: String
+
+    init(_ tokenizer: any Tokenizer, path: String) {
+        self.tokenizer = tokenizer
+        self.path = path
+    }
+
+    struct Token {
+        let id: Int32
+        /// As a prompt spells it.
+        let text: String
+        /// Whether it stands before the text that is read: `>>ita<<`.
+        let isTag: Bool
+    }
+
+    /// - Throws: `Refused` where the tokenizer has no such language.
+    func token(_ name: String, field: String) throws -> Token {
+        let spellings = ["__\(name)__", ">>\(name)<<", name]
+        for (text, id) in zip(spellings, tokenizer.ids(ofPieces: spellings)) {
+            guard let id, isSpecial(text, id) else { continue }
+            return Token(id: id, text: text, isTag: text.hasPrefix(">>"))
+        }
+        let names = self.names
+        throw Refused(
+            "expected \(field) to be a language of \(path), "
+                + (names.isEmpty
+                    ? "whose tokenizer names none; leave it out"
+                    : "such as \(names.prefix(8).joined(separator: ", ")) (\(names.count) in all)")
+                + ", got \(name)")
+    }
+
+    func isLanguage(_ id: Int32) -> Bool {
+        guard tokenizer.pieces.indices.contains(Int(id)), let piece = tokenizer.pieces[Int(id)]
+        else { return false }
+        return Self.name(piece) != nil && isSpecial(piece, id)
+    }
+
+    /// What a template spells becomes the token; some tokenizers put it behind the text.
+    private func isSpecial(_ text: String, _ id: Int32) -> Bool {
+        let ids = tokenizer.encode([.template(text)], ends: .none)
+        return (ids == [id] || ids.isEmpty)
+            && tokenizer.encode([.document(text)], ends: .none) != [id]
+    }
+
+    private var names: [String] {
+        tokenizer.pieces.enumerated().compactMap { index, piece in
+            guard let piece, let name = Self.name(piece), isSpecial(piece, Int32(index)) else {
+                return nil
+            }
+            return name
+        }
+    }
+
+    /// Nil for a piece that is not spelled as languages are.
+    private static func name(_ piece: String) -> String? {
+        if piece.hasPrefix(">>"), piece.hasSuffix("<<"), piece.utf8.count > 4 {
+            return String(piece.dropFirst(2).dropLast(2))
+        }
+        if piece.hasPrefix("__"), piece.hasSuffix("__"), piece.utf8.count > 4 {
+            return String(piece.dropFirst(2).dropLast(2))
+        }
+        let parts = piece.split(separator: "_", omittingEmptySubsequences: false)
+        let isName =
+            parts.count == 2 && (2...3).contains(parts[0].count) && (2...4).contains(parts[1].count)
+            && parts.joined().utf8.allSatisfy { (65...90).contains($0) || (97...122).contains($0) }
+        return isName ? piece : nil
+    }
+}

@@ -1,0 +1,165 @@
+import Foundation
+import Jobs
+import TestSupport
+import Testing
+
+@testable import Pipeline
+
+/// Languages by name, and what a translator's makers chose, as transformers has them.
+@Suite struct TranslationTests {
+    /// See families/generate_classic.py.
+    private struct Expected: Decodable {
+        struct Translation: Decodable {
+            let source: String
+            let target: String
+            let document: String
+            let greedyIds: [Int32]
+        }
+
+        let translations: [Translation]
+    }
+
+    private func translator(_ name: String, folder: String) throws -> JobType {
+        JobType(
+            name: name, mode: .llm, llm: folder, slm: nil,
+            prompt: try #require(PromptTemplate("{document}")),
+            limits: JobType.Limits(
+                documentBytes: 1_000, sourceTokens: 100, newTokens: 16, minimumNewTokens: 0,
+                overflow: .fail),
+            batch: JobType.BatchLimits(documents: 5, paddedTokens: 600, wait: .zero),
+            retry: JobType.RetryPolicy(
+                maximumAttempts: 3, backoff: .seconds(1), maximumBackoff: .seconds(9)),
+            timeout: .seconds(600))
+    }
+
+    private func write(
+        _ documents: [SourceDocument], _ types: [JobType]
+    ) async throws -> [Int64: FinishedDocument] {
+        let pipeline = Pipeline(
+            library: try ModelLibrary(jobTypes: types, modelsFolder: "/"),
+            settings: PipelineTests.settings[1])
+        defer { pipeline.stop() }
+        return await pipeline.process(documents)
+    }
+
+    @Test func languagesAreThoseThatAJobTypeNames() async throws {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let file = Fixtures.model("m2m_100") + "/expected.json"
+        let all = try decoder.decode(
+            Expected.self, from: Data(contentsOf: URL(filePath: file))
+        ).translations
+        #expect(all.count == 9)
+        let types = try Set(all.map { "\($0.source) \($0.target)" }).map { pair in
+            let names = pair.split(separator: " ").map(String.init)
+            var type = try translator(pair, folder: Fixtures.model("m2m_100") + "/llm")
+            (type.sourceLanguage, type.targetLanguage) = (names[0], names[1])
+            return type
+        }
+        let finished = try await write(
+            all.enumerated().map {
+                SourceDocument(
+                    id: Int64($0), jobType: "\($1.source) \($1.target)", text: $1.document)
+            }, types)
+        for (index, one) in all.enumerated() {
+            #expect(finished[Int64(index)]?.tokens == one.greedyIds)
+        }
+    }
+
+    @Test func languagesThatAreNoneAreRefusedWithSomeThatAre() throws {
+        var type = try translator("lost", folder: Fixtures.model("m2m_100") + "/llm")
+        type.targetLanguage = "tlh"
+        #expect {
+            try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        } throws: {
+            "\($0)".contains("target_language to be a language of") && "\($0)".contains("af, am")
+                && "\($0)".contains("got tlh")
+        }
+        type.llm = Fixtures.path("golden/t5-v1.0/llm")
+        #expect {
+            try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        } throws: {
+            "\($0)".contains("names none; leave it out")
+        }
+    }
+
+    /// OPUS-MT names the language of the output before the text.
+    @Test func tagsStandBeforeTheText() async throws {
+        let scratch = try ScratchFolder()
+        try scratch.copy(fixture: "golden/marian/llm")
+        let list = scratch.path + "/llm/vocab.json"
+        var pieces = try JSONDecoder().decode(
+            [String: Int].self, from: Data(contentsOf: URL(filePath: list)))
+        // A piece that no document of the test has becomes the tag.
+        let rare = try #require(pieces.first { $0.value == 900 })
+        pieces[rare.key] = nil
+        pieces[">>ita<<"] = 900
+        try JSONEncoder().encode(pieces).write(to: URL(filePath: list))
+        var named = try translator("named", folder: scratch.path + "/llm")
+        named.targetLanguage = "ita"
+        var spelled = try translator("spelled", folder: scratch.path + "/llm")
+        spelled.prompt = try #require(PromptTemplate(">>ita<<{document}"))
+        let plain = try translator("plain", folder: scratch.path + "/llm")
+        let types = [named, spelled, plain]
+        let finished = try await write(
+            types.enumerated().map {
+                SourceDocument(id: Int64($0), jobType: $1.name, text: "the cat sleeps")
+            }, types)
+        #expect(finished[0]?.tokens != nil && finished[0]?.tokens == finished[1]?.tokens)
+        let read = (0..<3).compactMap { finished[$0]?.measurements.tokensIn }
+        #expect(read.count == 3 && read[0] == read[1] && read[0] == read[2] + 1)
+    }
+
+    @Test func whatTheFileDoesNotSayIsTakenFromTheFolder() throws {
+        // Its generation_config.json says 4 beams and 142 positions, and nothing else of a search.
+        var asked = try translator("left", folder: Fixtures.path("golden/bart/llm"))
+        asked.leftToModel = .all
+        func run(_ type: JobType) throws -> JobType? {
+            try ModelLibrary(jobTypes: [type], modelsFolder: "/").jobTypes.first
+        }
+        func decoding(_ type: JobType) throws -> JobType.Decoding? { try run(type)?.decoding }
+        #expect(try decoding(asked) == JobType.Decoding(beams: 4))
+        #expect(try run(asked)?.limits.newTokens == 141)
+        asked.leftToModel = [.lengthPenalty]
+        #expect(try decoding(asked) == JobType.Decoding())
+        #expect(try run(asked)?.limits.newTokens == 16)
+        asked.leftToModel = [.beams]
+        asked.decoding.sampling = JobType.Sampling()
+        #expect(try decoding(asked)?.beams == 1)
+        var other = try translator("other", folder: Fixtures.path("golden/t5-v1.0/llm"))
+        other.leftToModel = [.beams]
+        #expect(try decoding(other)?.beams == 1)
+    }
+
+    /// No output is longer than the positions, and the least length is no longer than the most.
+    @Test func lengthsOfTheFolderAreFittedToTheModel() throws {
+        let scratch = try ScratchFolder()
+        try scratch.copy(fixture: "families/m2m_100/llm")
+        try scratch.copy(fixture: "tokenizers/m2m100")
+        func limits(_ settings: String) throws -> (JobType.Limits?, [String]) {
+            try scratch.write("llm/generation_config.json", settings.utf8)
+            var type = try translator("fitted", folder: scratch.path + "/llm")
+            type.leftToModel = .all
+            let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+            return (library.jobTypes.first?.limits, library.warnings)
+        }
+        let (long, _) = try limits(
+            #"{"decoder_start_token_id": 2, "eos_token_id": 2, "max_length": 2000, "min_length": 500}"#
+        )
+        #expect(long?.newTokens == 120 && long?.minimumNewTokens == 120)
+        let (_, warnings) = try limits(
+            #"{"decoder_start_token_id": 2, "eos_token_id": 2, "repetition_penalty": 1.3}"#)
+        let words = "sets repetition_penalty, which l2s does not apply"
+        #expect(warnings.contains { $0.contains(words) })
+    }
+
+    /// A forced end token at the limit does not hide that the output was cut off.
+    @Test func forcedEndsCountAsCutOff() async throws {
+        var type = try translator("short", folder: Fixtures.path("golden/marian/llm"))
+        type.limits.newTokens = 2
+        let finished = try await write(
+            [SourceDocument(id: 1, jobType: "short", text: "the cat sleeps on the table")], [type])
+        #expect(finished[1]?.tokens?.last == 0)
+        #expect(finished[1]?.measurements.cutOffParts == 1)
+    }
+}

@@ -223,7 +223,7 @@ import Testing
                 scratch.write(
                     "slm.yaml", text.replacing("llm: llm", with: "llm: gpt2").utf8)))
         #expect(unreading.status == 2)
-        #expect(unreading.remarks.contains("expected a T5 as the LLM, whose encoder reads"))
+        #expect(unreading.remarks.contains("expected a T5, a translator or a summarizer as the"))
         let nothing = try await program.run(arguments(scratch.path + "/none.yaml"))
         #expect(nothing.status == 64)
         #expect(

@@ -7,6 +7,7 @@ extension TokenizerFolder {
     func m2m100(_ spiece: String, _ list: String) throws -> ComposedTokenizer.Parts {
         let model = try SentencePieceModel(path: spiece)
         let (spelling, vocabulary) = try numbered(list)
+        try expectPieces(of: model, spiece, vocabulary, in: list)
         var special = try ["<s>", "<pad>", "</s>", "<unk>"].map { name in
             AddedToken(
                 id: try id(name, vocabulary, in: list), content: name, isSpecial: true)

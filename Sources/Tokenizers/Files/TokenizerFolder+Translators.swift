@@ -9,6 +9,11 @@ extension TokenizerFolder {
         }
         let model = try SentencePieceModel(path: source)
         let (spelling, vocabulary) = try numbered(list)
+        try expectPieces(of: model, source, vocabulary, in: list)
+        if let target = file("target.spm") {
+            try expectPieces(
+                of: SentencePieceModel(path: target), target, vocabulary, in: list)
+        }
         let unknownID = try id("<unk>", vocabulary, in: list)
         let endID = try id("</s>", vocabulary, in: list)
         let special = ["</s>", "<unk>", "<pad>"].compactMap { name in
@@ -52,6 +57,20 @@ extension TokenizerFolder {
             spelling[id] = piece
         }
         return (spelling, vocabulary)
+    }
+
+    /// A list numbers most pieces of the models that belong to it; of another model's it knows few.
+    func expectPieces(
+        of model: SentencePieceModel, _ file: String, _ vocabulary: PieceTable, in list: String
+    ) throws {
+        let pieces = zip(model.spelling, model.isText).filter { $1 }.map(\.0)
+        let known = pieces.count { vocabulary.id(of: Array($0.utf8)[...]) != nil }
+        guard 2 * known < pieces.count else { return }
+        throw TokenizerError(
+            path: list,
+            problem: .malformed(
+                "expected it to number the pieces of \(file), found \(known) of \(pieces.count); "
+                    + "take all files from one model"))
     }
 
     func id(

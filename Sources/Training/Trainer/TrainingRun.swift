@@ -67,6 +67,13 @@ package struct TrainingRun {
             throw InferenceError.tokenOutsideVocabulary(
                 path: llm.folder.path, token: token, rows: llm.encoder.vocabularyRows)
         }
+        let longest = (train.examples + validation.examples).map(\.source.count).max() ?? 0
+        if let llm, let most = llm.encoder.maximumTokens, longest > most {
+            throw InferenceError.wrongModel(
+                path: "the recipe",
+                expected: "data.source_tokens of at most \(most), the positions of "
+                    + llm.folder.path, found: "a prompt of \(longest) tokens")
+        }
         if case .gpt2(let gpt2) = start.configuration {
             let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
             guard recipe.softPrompt + longest - 1 <= gpt2.positions else {
@@ -148,9 +155,12 @@ package struct TrainingRun {
         func refuse(_ expected: String, _ found: String) -> InferenceError {
             .wrongModel(path: path, expected: expected, found: found)
         }
-        guard case .t5 = folder.configuration else {
+        switch folder.configuration {
+        case .t5, .classic: break
+        case .gpt2, .rotary, .t5gemma:
             throw refuse(
-                "a T5 as the LLM, whose encoder reads", folder.configuration.name)
+                "a T5, a translator or a summarizer as the LLM, whose encoder reads",
+                folder.configuration.name)
         }
         let encoder = try Encoder(folder)
         guard encoder.softPromptTokens == 0 else {

@@ -17,8 +17,8 @@ package struct JobType: Sendable, Equatable {
     package var decoderPrompt: PromptTemplate?
     /// What documents are written in, and what outputs are to be written in, as the model's
     /// tokenizer calls languages. Nil for the model's own.
-    package var sourceLanguage: String?
-    package var targetLanguage: String?
+    package var sourceLanguage: Language?
+    package var targetLanguage: Language?
     /// What a model's own settings may replace: the file says nothing of it.
     package var leftToModel: ModelSettings = []
     package var limits: Limits
@@ -69,9 +69,10 @@ package struct JobType: Sendable, Equatable {
     }
     /// The folder of the model that reads the documents.
     package var encoderFolder: String { llm ?? slm ?? "" }
-    /// What of a document's metadata its prompts hold.
+    /// What of a document's metadata its prompts hold or its languages are.
     package var fields: [String] {
-        let all = prompt.fields + (decoderPrompt?.fields ?? [])
+        let languages = [sourceLanguage?.field, targetLanguage?.field].compactMap(\.self)
+        let all = prompt.fields + (decoderPrompt?.fields ?? []) + languages
         return all.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
     /// The folder of the model that writes the outputs.

@@ -241,15 +241,17 @@ struct EncodedPart: EncodedWork, Sendable {
     /// What a decoder takes it up with.
     func request(id: Int) -> DecoderReplica.Request {
         let isFirstChoice = role == .firstChoice
+        let fields = part.document.source.fields
         return DecoderReplica.Request(
             id: id, states: states[isFirstChoice ? 0 : 1],
             options: route.options(
                 for: part.prompt.tokens, part: part.index, by: generator,
-                isFirstChoice: isFirstChoice, fields: part.document.source.fields),
-            head: generator.head,
+                isFirstChoice: isFirstChoice, fields: fields),
+            head: route.head(generator.head, of: generator.headOfLanguage, fields),
             draft: route.draftModel.map {
                 DraftRequest(
-                    states: states[1], head: $0.head, length: route.jobType.decoding.draftTokens)
+                    states: states[1], head: route.head($0.head, of: $0.headOfLanguage, fields),
+                    length: route.jobType.decoding.draftTokens)
             })
     }
 

@@ -12,6 +12,8 @@ struct Generator: Sendable {
     let projector: Int
     /// The decoder's own head, or that head cut down to the job type's shortlist.
     let head: OutputHead
+    /// Where documents name the language of their outputs, otherwise empty.
+    var headOfLanguage: [String: OutputHead] = [:]
     let tokenizer: any Tokenizer
     /// What the decoder is given before it writes, as far as the job type knows it; mostly empty.
     let decoderPrompt: [Int32]

@@ -1,17 +1,18 @@
+internal import Inference
 internal import Tokenizers
 
 /// The tokens by which a translator's tokenizer calls languages.
 struct LanguageTokens {
     private let tokenizer: any Tokenizer
     /// The folder, for errors.
-    private let path: String
+    let path: String
 
     init(_ tokenizer: any Tokenizer, path: String) {
         self.tokenizer = tokenizer
         self.path = path
     }
 
-    struct Token {
+    struct Token: Sendable {
         let id: Int32
         /// As a prompt spells it.
         let text: String
@@ -27,12 +28,32 @@ struct LanguageTokens {
             return Token(id: id, text: text, isTag: text.hasPrefix(">>"))
         }
         let names = self.names
+        guard !names.isEmpty else { throw noLanguages(field, found: name) }
         throw Refused(
-            "expected \(field) to be a language of \(path), "
-                + (names.isEmpty
-                    ? "whose tokenizer names none; leave it out"
-                    : "such as \(names.prefix(8).joined(separator: ", ")) (\(names.count) in all)")
-                + ", got \(name)")
+            "expected \(field) to be a language of \(path), such as "
+                + "\(names.prefix(8).joined(separator: ", ")) (\(names.count) in all), got \(name)")
+    }
+
+    /// Each language by its name.
+    ///
+    /// - Throws: `Refused` where the tokenizer has none.
+    func all(setting: String) throws -> [String: Token] {
+        let names = self.names
+        guard !names.isEmpty else { throw noLanguages(setting, found: "a field of the metadata") }
+        return Dictionary(
+            try names.map { ($0, try token($0, field: setting)) },
+            uniquingKeysWith: { one, _ in one })
+    }
+
+    private func noLanguages(_ setting: String, found: String) -> Refused {
+        Refused(
+            "expected \(setting) to be a language of \(path), whose tokenizer names none; leave it "
+                + "out, got \(found)")
+    }
+
+    /// Outputs of a head in a language: mBART's older kind starts with it, the others write it first.
+    func beginning(_ head: OutputHead, with id: Int32) -> OutputHead {
+        isLanguage(head.startID) ? head.beginning(startID: id) : head.beginning(firstID: id)
     }
 
     func isLanguage(_ id: Int32) -> Bool {

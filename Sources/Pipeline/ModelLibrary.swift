@@ -70,7 +70,7 @@ package struct ModelLibrary: Sendable {
 }
 
 /// The library while it is being filled.
-private struct Opening {
+struct Opening {
     let modelsFolder: String
     var encoders: [Encoder] = []
     var decoders: [ModelLibrary.Decoder] = []
@@ -133,6 +133,7 @@ private struct Opening {
                     head: try head(of: small.decoder, jobType, model: jobType.decoder)),
                 largeGenerator: nil)
         }
+        try addLanguages(to: &route)
         route.longestOpening = try check(route)
         return route
     }
@@ -192,7 +193,7 @@ private struct Opening {
             tokenizer: generator.tokenizer, decoderPrompt: jobType.decoderPrompt)
     }
 
-    private func path(_ folder: String) -> String {
+    func path(_ folder: String) -> String {
         let found = ModelCache.locate(folder, in: modelsFolder)
         return URL(fileURLWithPath: found).resolvingSymlinksInPath().path
     }
@@ -247,7 +248,8 @@ private struct Opening {
         of decoder: Int, _ jobType: JobType, model: String
     ) throws -> OutputHead {
         let shortlist = jobType.shortlist.map(path)
-        let language = jobType.targetLanguage
+        var language: String?
+        if case .named(let name) = jobType.targetLanguage { language = name }
         guard shortlist != nil || language != nil else { return decoders[decoder].model.head }
         let key = "\(decoder) \(shortlist ?? "") \(language ?? "")"
         if let open = headOfKey[key] { return open }
@@ -260,37 +262,14 @@ private struct Opening {
         }
         if let language {
             let tokens = LanguageTokens(try tokenizer(path(model)), path: path(model))
-            let id = try tokens.token(language, field: "target_language").id
-            // mBART's older kind starts with the language, the others write it first.
-            head =
-                tokens.isLanguage(head.startID)
-                ? head.beginning(startID: id) : head.beginning(firstID: id)
+            head = tokens.beginning(
+                head, with: try tokens.token(language, field: "target_language").id)
         }
         headOfKey[key] = head
         return head
     }
 
-    /// Languages that are named before the text that is read become part of the prompt.
-    private mutating func withLanguages(_ jobType: JobType) throws -> JobType {
-        guard jobType.sourceLanguage != nil || jobType.targetLanguage != nil else { return jobType }
-        var resolved = jobType
-        let reader = path(jobType.encoderFolder)
-        let tokens = LanguageTokens(try tokenizer(reader), path: reader)
-        if let language = jobType.sourceLanguage {
-            let token = try tokens.token(language, field: "source_language")
-            resolved.prompt = resolved.prompt.behind(token.text)
-        }
-        if let language = jobType.targetLanguage, path(jobType.decoder) == reader {
-            let token = try tokens.token(language, field: "target_language")
-            if token.isTag {
-                resolved.prompt = resolved.prompt.behind(token.text)
-                resolved.targetLanguage = nil
-            }
-        }
-        return resolved
-    }
-
-    private mutating func tokenizer(_ path: String) throws -> any Tokenizer {
+    mutating func tokenizer(_ path: String) throws -> any Tokenizer {
         if let open = tokenizers[path] { return open }
         let opened = try openTokenizer(folder: path)
         tokenizers[path] = opened

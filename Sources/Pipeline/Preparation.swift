@@ -20,6 +20,7 @@ extension Route {
             && mine.documentBytes == others.documentBytes
             && mine.sourceTokens == others.sourceTokens && mine.overflow == others.overflow
             && jobType.prompt.fields.allSatisfy { fields[$0] == othersFields[$0] }
+            && languages(fields) == other.languages(othersFields)
     }
 
     /// The tokens that every prompt begins with, whatever the document.
@@ -94,6 +95,9 @@ extension Route {
                         + "; enqueue the document again with it")
             }
         }
+        for languages in promptLanguages + [writtenLanguages].compactMap(\.self) {
+            try languages.check(fields)
+        }
         for generator in [generator, largeGenerator].compactMap(\.self)
         where generator.decoderTemplate != nil {
             let count = generator.opening(fields).count
@@ -127,8 +131,14 @@ extension Route {
 
     private func promptTokens(for text: String, _ fields: [String: String]) -> [Int32] {
         promptTokenizer.encode(
-            jobType.prompt.stretches(for: text, fields: fields).map(PromptSegment.init),
+            languages(fields).map { .template($0) }
+                + jobType.prompt.stretches(for: text, fields: fields).map(PromptSegment.init),
             ends: .both)
+    }
+
+    /// As a document with these fields names them before its prompt.
+    private func languages(_ fields: [String: String]) -> [String] {
+        promptLanguages.compactMap { $0.text(fields) }
     }
 
     /// What follows the document.

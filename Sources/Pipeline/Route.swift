@@ -9,16 +9,22 @@ struct Route: Sendable {
         /// Index of the projector in the library.
         let projector: Int
         let head: OutputHead
+        /// Where documents name the language of their outputs, otherwise empty.
+        var headOfLanguage: [String: OutputHead] = [:]
     }
 
     let jobType: JobType
     /// Index of the encoder in the library: job types that share one share its batches.
     let encoder: Int
     let promptTokenizer: any Tokenizer
-    let generator: Generator
-    let draftModel: DraftModel?
+    var generator: Generator
+    var draftModel: DraftModel?
     /// The large model as the generator, for what the small one is unsure of and for comparison.
-    let largeGenerator: Generator?
+    var largeGenerator: Generator?
+    /// Those that documents name and prompts begin with, in order.
+    var promptLanguages: [DocumentLanguages] = []
+    /// Those that documents name and outputs are in.
+    var writtenLanguages: DocumentLanguages?
     /// The most tokens that models have positions for before the output.
     var longestOpening = Int.max
 
@@ -33,6 +39,13 @@ struct Route: Sendable {
             return [generator.projector, largeGenerator.projector]
         }
         return [generator.projector]
+    }
+
+    /// The head for the outputs of a document with these fields.
+    func head(
+        _ head: OutputHead, of languages: [String: OutputHead], _ fields: [String: String]
+    ) -> OutputHead {
+        writtenLanguages.flatMap { fields[$0.field] }.flatMap { languages[$0] } ?? head
     }
 
     /// How the response to one part of a document is chosen.

@@ -91,11 +91,12 @@ enum Fields {
     static let sourceLanguage = Field(
         "source_language", .language,
         "What documents are written in, as the model's tokenizer calls it: `en_XX` (mBART), `eng_Latn` "
-            + "(NLLB), `en` (M2M100). Absent: what its folder says.")
+            + "(NLLB), `en` (M2M100); `{metadata.language}` for what a document's metadata says. "
+            + "Absent: what the model's folder says.")
     static let targetLanguage = Field(
         "target_language", .language,
         "What outputs are written in, called in the same way; for OPUS-MT with several languages the "
-            + "name inside of `>>ita<<`. Absent: what its folder says.")
+            + "name inside of `>>ita<<`. Absent: what the model's folder says.")
     static let shortlist = Field(
         "shortlist", .modelFile,
         "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "

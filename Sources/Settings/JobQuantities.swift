@@ -21,16 +21,6 @@ extension Quantity<String> {
         expected: "a file inside the models folder, such as flan-t5-small/shortlist.txt"
     ) { isInside($0) ? $0 : nil }
 
-    static let language = Quantity(
-        expected: "the name of a language of 1 to 32 letters, digits, '-' and '_'"
-    ) { text in
-        let allowed = text.unicodeScalars.allSatisfy {
-            $0.isASCII && $0.properties.isAlphabetic || "0"..."9" ~= $0
-                || "-_".unicodeScalars.contains($0)
-        }
-        return allowed && (1...32).contains(text.utf8.count) ? text : nil
-    }
-
     private static func isInside(_ path: String) -> Bool {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !path.contains("\0")
@@ -59,4 +49,11 @@ extension Quantity<PromptTemplate> {
     static let decoderPrompt = Quantity(
         expected: "a text of 1 to 1000 bytes without \(PromptTemplate.placeholder)"
     ) { (1...1000).contains($0.utf8.count) ? PromptTemplate(decoder: $0) : nil }
+}
+
+extension Quantity<JobType.Language> {
+    static let language = Quantity(
+        expected:
+            "the name of a language of 1 to 32 letters, digits, '-' and '_', or {metadata.NAME}"
+    ) { JobType.Language($0) }
 }

@@ -19,6 +19,15 @@ import Testing
         let translations: [Translation]
     }
 
+    private func expected() throws -> [Expected.Translation] {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let file = Fixtures.model("m2m_100") + "/expected.json"
+        return try decoder.decode(
+            Expected.self, from: Data(contentsOf: URL(filePath: file))
+        ).translations
+    }
+
     private func translator(_ name: String, folder: String) throws -> JobType {
         JobType(
             name: name, mode: .llm, llm: folder, slm: nil,
@@ -33,27 +42,23 @@ import Testing
     }
 
     private func write(
-        _ documents: [SourceDocument], _ types: [JobType]
+        _ documents: [SourceDocument], _ types: [JobType],
+        _ settings: PipelineSettings = PipelineTests.settings[1]
     ) async throws -> [Int64: FinishedDocument] {
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: types, modelsFolder: "/"),
-            settings: PipelineTests.settings[1])
+            settings: settings)
         defer { pipeline.stop() }
         return await pipeline.process(documents)
     }
 
     @Test func languagesAreThoseThatAJobTypeNames() async throws {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let file = Fixtures.model("m2m_100") + "/expected.json"
-        let all = try decoder.decode(
-            Expected.self, from: Data(contentsOf: URL(filePath: file))
-        ).translations
+        let all = try expected()
         #expect(all.count == 9)
         let types = try Set(all.map { "\($0.source) \($0.target)" }).map { pair in
             let names = pair.split(separator: " ").map(String.init)
             var type = try translator(pair, folder: Fixtures.model("m2m_100") + "/llm")
-            (type.sourceLanguage, type.targetLanguage) = (names[0], names[1])
+            (type.sourceLanguage, type.targetLanguage) = (.named(names[0]), .named(names[1]))
             return type
         }
         let finished = try await write(
@@ -66,9 +71,45 @@ import Testing
         }
     }
 
+    /// One job type serves documents of all languages, and says of which it does not.
+    @Test(arguments: PipelineTests.settings)
+    func languagesAreThoseThatDocumentsName(settings: PipelineSettings) async throws {
+        let all = try expected()
+        var type = try translator("any", folder: Fixtures.model("m2m_100") + "/llm")
+        (type.sourceLanguage, type.targetLanguage) = (.field("from"), .field("to"))
+        #expect(type.fields == ["from", "to"])
+        var documents = all.enumerated().map {
+            SourceDocument(
+                id: Int64($0), jobType: "any", text: $1.document,
+                fields: ["from": $1.source, "to": $1.target])
+        }
+        documents.append(
+            SourceDocument(
+                id: -1, jobType: "any", text: "a", fields: ["from": "en", "to": "klingon"]))
+        documents.append(
+            SourceDocument(id: -2, jobType: "any", text: "a", fields: ["from": "en"]))
+        let finished = try await write(documents, [type], settings)
+        for (index, one) in all.enumerated() {
+            #expect(finished[Int64(index)]?.tokens == one.greedyIds)
+        }
+        for (id, words) in [(Int64(-1), "metadata.to to be a language of"), (-2, "found none")] {
+            guard case .rejected(let reason)? = finished[id]?.outcome else {
+                Issue.record("\(id) was not rejected")
+                continue
+            }
+            #expect(reason.contains(words) && !reason.contains("klingon"), "\(reason)")
+        }
+        type.llm = Fixtures.path("golden/t5-v1.0/llm")
+        #expect {
+            try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        } throws: {
+            "\($0)".contains("names none; leave it out")
+        }
+    }
+
     @Test func languagesThatAreNoneAreRefusedWithSomeThatAre() throws {
         var type = try translator("lost", folder: Fixtures.model("m2m_100") + "/llm")
-        type.targetLanguage = "tlh"
+        type.targetLanguage = .named("tlh")
         #expect {
             try ModelLibrary(jobTypes: [type], modelsFolder: "/")
         } throws: {
@@ -96,16 +137,20 @@ import Testing
         pieces[">>ita<<"] = 900
         try JSONEncoder().encode(pieces).write(to: URL(filePath: list))
         var named = try translator("named", folder: scratch.path + "/llm")
-        named.targetLanguage = "ita"
+        named.targetLanguage = .named("ita")
         var spelled = try translator("spelled", folder: scratch.path + "/llm")
         spelled.prompt = try #require(PromptTemplate(">>ita<<{document}"))
         let plain = try translator("plain", folder: scratch.path + "/llm")
-        let types = [named, spelled, plain]
+        var told = try translator("told", folder: scratch.path + "/llm")
+        told.targetLanguage = .field("to")
+        let types = [named, spelled, plain, told]
         let finished = try await write(
             types.enumerated().map {
-                SourceDocument(id: Int64($0), jobType: $1.name, text: "the cat sleeps")
+                SourceDocument(
+                    id: Int64($0), jobType: $1.name, text: "the cat sleeps", fields: ["to": "ita"])
             }, types)
         #expect(finished[0]?.tokens != nil && finished[0]?.tokens == finished[1]?.tokens)
+        #expect(finished[3]?.tokens == finished[0]?.tokens)
         let read = (0..<3).compactMap { finished[$0]?.measurements.tokensIn }
         #expect(read.count == 3 && read[0] == read[1] && read[0] == read[2] + 1)
     }

@@ -74,7 +74,11 @@ import Testing
         let early = try parse("decoding: {beams: 2, early_stopping: never}")
         #expect(early.decoding == JobType.Decoding(beams: 2, earlyStopping: .never))
         let languages = try parse("source_language: eng_Latn\ntarget_language: it")
-        #expect(languages.sourceLanguage == "eng_Latn" && languages.targetLanguage == "it")
+        #expect(languages.sourceLanguage == .named("eng_Latn"))
+        #expect(languages.targetLanguage == .named("it") && languages.fields.isEmpty)
+        let named = try parse(
+            "source_language: '{metadata.from}'\ntarget_language: '{metadata.to}'")
+        #expect(named.sourceLanguage == .field("from") && named.fields == ["from", "to"])
     }
 
     @Test func whatTheFileDoesNotSayIsLeftToTheModel() throws {
@@ -91,6 +95,8 @@ import Testing
         ("decoding: {beams: 2, early_stopping: maybe}", "false, true or never, got \"maybe\""),
         ("decoding: {early_stopping: true}", "left out unless decoding.beams is over 1"),
         ("target_language: a b", "target_language to be the name of a language"),
+        ("target_language: '{metadata.a}{metadata.b}'", "or {metadata.NAME}"),
+        ("target_language: 'x{metadata.a}'", "or {metadata.NAME}"),
         (
             "decoding: {beams: 4, temperature: 1}",
             "decoding.temperature to be 0 or left out with decoding.beams over 1, got \"1\""

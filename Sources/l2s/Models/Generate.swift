@@ -88,11 +88,11 @@ struct Generate: AsyncParsableCommand {
         help: ArgumentHelp(
             "What documents are written in, as the model's tokenizer calls it: en_XX, eng_Latn.",
             valueName: "name"))
-    var sourceLanguage: String?
+    var sourceLanguage: JobType.Language?
 
     @Option(
         help: ArgumentHelp("What outputs are written in, called likewise.", valueName: "name"))
-    var targetLanguage: String?
+    var targetLanguage: JobType.Language?
 
     @Option(
         help: ArgumentHelp(
@@ -130,7 +130,10 @@ struct Generate: AsyncParsableCommand {
         try expect("--batch-size", batchSize, in: 1...1024)
         try expect("--threads", threads ?? 1, in: 1...1024)
         let templates = try templates()
-        let fields = templates.prompt.fields + (templates.decoder?.fields ?? [])
+        let languages = [sourceLanguage, targetLanguage].compactMap(\.self)
+        let fields =
+            templates.prompt.fields + (templates.decoder?.fields ?? [])
+            + languages.compactMap(\.field)
         try metadata.expectOneOf(fields)
         if text { try metadata.expectAll(fields) }
     }
@@ -257,3 +260,6 @@ struct Generate: AsyncParsableCommand {
 extension JobType.Mode: ExpressibleByArgument {}
 extension JobType.NumberType: ExpressibleByArgument {}
 extension JobType.Overflow: ExpressibleByArgument {}
+extension JobType.Language: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}

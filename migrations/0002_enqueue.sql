@@ -100,7 +100,7 @@ BEGIN
 END $$;
 
 -- Whether a text holds anything but white space and control characters: one meaning of "empty", which
--- Pipeline has, too. Spelled out: what is white space to a regular expression otherwise depends on the
+-- the programs have, too. Spelled out: what is white space to a regular expression otherwise depends on the
 -- locale. The start is looked at first: a regular expression makes wide characters of the whole text.
 CREATE FUNCTION l2s.has_text(document text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT

@@ -75,6 +75,8 @@ package struct Measurements: Sendable, Equatable {
     package var model = ""
     package var tokensIn = 0
     package var tokensOut = 0
+    /// Tokens of `tokensIn` that stand for characters which the model does not know.
+    package var unknownTokens = 0
     /// Nil until the document's states are there: a rejected document has none.
     package var encodeSource: EncodeSource?
     /// Parts that a document over the token limit was split into; 1 for all others.

@@ -82,6 +82,11 @@ final class Document: SubmittedWork, @unchecked Sendable {
         measurements.truncated = preparation.truncated
         measurements.parts = preparation.prompts.count + (rounds > 0 ? measurements.parts : 0)
         measurements.tokensIn += preparation.prompts.reduce(0) { $0 + $1.tokens.count }
+        if let unknown = route.promptTokenizer.unknownID {
+            measurements.unknownTokens += preparation.prompts.reduce(0) {
+                $0 + $1.tokens.count { $0 == unknown }
+            }
+        }
         responses = preparation.prompts.map { _ in nil }
         shadows = isShadowed ? preparation.prompts.map { _ in nil } : []
         return preparation.prompts.enumerated().map { index, prompt in

@@ -49,7 +49,7 @@ extension Route {
                 "expected the document to be at most \(limits.documentBytes) bytes "
                     + "(limits.document_bytes), found \(size)")
         }
-        guard text.unicodeScalars.contains(where: \.isVisible) else {
+        guard text.hasText else {
             throw RejectedDocument(
                 "expected the document to hold text, "
                     + "found only white space and control characters")
@@ -86,7 +86,7 @@ extension Route {
         for name in jobType.fields {
             let text = fields[name]
             guard let text, (1...PromptTemplate.fieldBytes).contains(text.utf8.count),
-                text.unicodeScalars.contains(where: \.isVisible)
+                text.hasText
             else {
                 throw RejectedDocument(
                     "expected metadata.\(name) to be a text of 1 to \(PromptTemplate.fieldBytes) "
@@ -163,17 +163,4 @@ extension Route {
 struct RejectedDocument: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
-}
-
-extension Unicode.Scalar {
-    /// Neither white space nor a control or format character: the same as `l2s.enqueue` takes for
-    /// text.
-    var isVisible: Bool {
-        switch value {
-        case 0...0x20, 0x7F...0xA0, 0xAD, 0x1680, 0x2000...0x200F, 0x2028...0x202F,
-            0x205F...0x206F, 0x3000, 0xFEFF:
-            false
-        default: true
-        }
-    }
 }

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Tokenizers
 
 /// A text cut into parts that each fit a budget, and what stood between them.
@@ -70,7 +71,7 @@ struct TextSplitter {
 
     /// White space around a piece stands between it and its neighbours.
     private func append(_ piece: Substring, to split: inout SplitText) {
-        guard piece.unicodeScalars.contains(where: \.isVisible),
+        guard piece.hasText,
             let first = piece.firstIndex(where: { !$0.isWhitespace }),
             let last = piece.lastIndex(where: { !$0.isWhitespace })
         else { return split.trail += piece }

@@ -62,6 +62,14 @@ package struct ComposedTokenizer: Tokenizer {
 
     package var kind: String { parts.kind }
     package var pieces: [String?] { parts.spelling }
+    package var unknownID: Int32? {
+        switch parts.model {
+        case .bytePair(let model): model.unknownID
+        case .unigram(let model): model.unknownID
+        case .sentencePiece(let model): model.unknownID
+        case .numberedPieces(_, _, let unknownID): unknownID
+        }
+    }
 
     /// Every id that stands for no text.
     var special: Set<Int32> { specialIDs }

@@ -49,6 +49,9 @@ package protocol Tokenizer: Sendable {
     /// One more than the largest id that the text of a document can become.
     var textVocabularySize: Int { get }
 
+    /// What characters become that the vocabulary has nothing for; nil where it has something for all.
+    var unknownID: Int32? { get }
+
     /// By id: its piece, as the tokenizer's own file spells it; nil for ids that are not in use.
     var pieces: [String?] { get }
 

@@ -1,6 +1,7 @@
 import Jobs
 import TestSupport
 import Testing
+import Tokenizers
 
 @testable import Pipeline
 
@@ -229,6 +230,40 @@ import Testing
         } throws: {
             "\($0)".contains("at most 512")
         }
+    }
+}
+
+/// Signs that a model has no token for.
+@Suite struct UnknownSignTests {
+    @Test(arguments: [JobType.Overflow.fail, .split])
+    func nothingBehindThemIsLostAndTheyAreCounted(overflow: JobType.Overflow) async throws {
+        var type = try goldenType("marian")
+        type.limits.overflow = overflow
+        if overflow == .split { type.limits.sourceTokens = 12 }
+        let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        let route = try #require(library.routes[type.name])
+        let unknown = try #require(route.promptTokenizer.unknownID)
+        let (before, after) = ("Haha, they are in my freezer.", "I guess they came by car.")
+        let signs = "\u{1F606} \u{E000} \u{1FAE8}"
+        func tokens(_ text: String) throws -> [Int32] {
+            try route.prepare(text).prompts.flatMap { $0.tokens.dropLast() }
+        }
+        let read = try tokens("\(before) \(signs) \(after)")
+        let mark = try tokens("\u{1F606}").filter { $0 != unknown }
+        #expect(
+            read.filter { $0 != unknown && !mark.contains($0) }
+                == (try tokens(before) + tokens(after)).filter { !mark.contains($0) })
+        #expect(read.count { $0 == unknown } == 3)
+
+        let pipeline = Pipeline(library: library, settings: PipelineTests.settings[0])
+        defer { pipeline.stop() }
+        let finished = await pipeline.process(
+            ["\(before) \(signs) \(after)", before, signs].enumerated().map {
+                SourceDocument(id: Int64($0), jobType: type.name, text: $1)
+            })
+        // What is all signs is text, too.
+        #expect((0..<3).map { finished[$0]?.measurements.unknownTokens } == [3, 0, 3])
+        #expect(finished[2]?.tokens?.isEmpty == false)
     }
 }
 

@@ -65,6 +65,28 @@ import Testing
         #expect(try await queue.count("l2s.document") == 0)
     }
 
+    /// One meaning of "empty": what SQL takes in no program refuses for that.
+    @Test func sqlAndProgramsAgreeOnWhatIsText() async throws {
+        let queue = try await QueueFixture()
+        let visible: String = try await queue.sql.query(
+            """
+            SELECT string_agg(CASE WHEN l2s.has_text(chr(i)) THEN '1' ELSE '0' END, '' ORDER BY i)
+            FROM generate_series(1, 1114111) AS i WHERE i NOT BETWEEN 55296 AND 57343
+            """
+        ).single()
+        let scalars = (1...UInt32(0x10FFFF)).compactMap(Unicode.Scalar.init)
+        #expect(visible.utf8.count == scalars.count)
+        let others = zip(visible.utf8, scalars).filter {
+            ($0 == UInt8(ascii: "1")) != String($1).hasText
+        }
+        #expect(others.isEmpty, "\(others.prefix(9).map(\.1))")
+        #expect(others.isEmpty && !"".hasText && " \u{200B}a".hasText)
+        let long: Bool = try await queue.sql.query(
+            "SELECT l2s.has_text(repeat(' ', 5000) || 'a') AND NOT l2s.has_text(repeat(' ', 5000))"
+        ).single()
+        #expect(long)
+    }
+
     @Test func anUnknownJobTypeIsAnsweredWithTheKnownOnes() async throws {
         let queue = try await QueueFixture()
         let error = await #expect(throws: DatabaseError.self) {

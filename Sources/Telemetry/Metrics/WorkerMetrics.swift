@@ -11,6 +11,7 @@ package final class WorkerMetrics: Sendable {
             uniqueKeysWithValues: DocumentRecord.Outcome.allCases.map { ($0, 0) })
         var tokensIn = 0
         var tokensOut = 0
+        var unknown = 0
         var cutOff = 0
         var shadowed = 0
         var agreement = 0.0
@@ -89,6 +90,7 @@ package final class WorkerMetrics: Sendable {
                 work.outcomes[document.outcome, default: 0] += 1
                 work.tokensIn += document.measurements.tokensIn
                 work.tokensOut += document.measurements.tokensOut
+                work.unknown += document.measurements.unknownTokens
                 work.cutOff += document.measurements.cutOffParts > 0 ? 1 : 0
                 if let agreement = document.measurements.agreement {
                     work.shadowed += 1
@@ -131,6 +133,10 @@ package final class WorkerMetrics: Sendable {
                         ([("job_type", type), ("direction", "out")], Double(work.tokensOut)),
                     ]
                 }),
+            MetricFamily(
+                .counter, "l2s_unknown_tokens",
+                "Tokens read that stand for characters which the model does not know.",
+                work.map { ([("job_type", $0)], Double($1.unknown)) }),
             MetricFamily(
                 .counter, "l2s_cut_off_documents",
                 "Documents with an output that reached limits.new_tokens before its end.",

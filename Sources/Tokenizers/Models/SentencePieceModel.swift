@@ -65,13 +65,29 @@ final class SentencePieceModel: Sendable {
     /// Appends the ids of valid UTF-8, without any at the ends.
     func append(_ text: [UInt8], to ids: inout [Int32]) {
         text.withUnsafeBufferPointer { bytes in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let end = chunkBytes.flatMap { wordBoundary(in: rest, after: $0) } ?? rest.endIndex
-                appendIDs(of: UnsafeBufferPointer(rebasing: rest[..<end]), to: &ids)
-                rest = rest[end...]
+            for chunk in chunks(of: bytes) {
+                appendIDs(of: UnsafeBufferPointer(rebasing: bytes[chunk]), to: &ids)
             }
         }
+    }
+
+    /// What the library is given of a text at a time.
+    func chunks(of text: String) -> [String] {
+        let bytes = Array(text.utf8)
+        return bytes.withUnsafeBufferPointer { chunks(of: $0) }.map {
+            String(decoding: bytes[$0], as: UTF8.self)
+        }
+    }
+
+    private func chunks(of bytes: UnsafeBufferPointer<UInt8>) -> [Range<Int>] {
+        var chunks: [Range<Int>] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let end = chunkBytes.flatMap { wordBoundary(in: rest, after: $0) } ?? rest.endIndex
+            chunks.append(rest.startIndex..<end)
+            rest = rest[end...]
+        }
+        return chunks
     }
 
     /// Appends the ids that `vocabulary` gives to the pieces of valid UTF-8.
@@ -165,17 +181,20 @@ extension SentencePieceModel {
         return hasMark && encode(" a  b ") == encode("a") + encode("b")
     }
 
-    /// The position of the first space past `length` bytes that stands between two ASCII letters,
-    /// so that no normalisation rule can join what it parts. Nil when there is none.
+    /// The position of the first space past `length` bytes that stands between two letters, so that no
+    /// normalisation rule can join what it parts. Nil when there is none.
     private func wordBoundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int?
     {
         guard length > 0, text.count > length else { return nil }
-        func isLetter(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+        func isLetter(_ range: Range<Int>) -> Bool {
+            ScalarKind.of(UTF8Text.scalar(in: Array(text[range]), at: 0).value).contains(.letter)
         }
         return (text.startIndex + length..<text.endIndex - 1).first { index in
-            text[index] == UInt8(ascii: " ") && isLetter(text[index - 1])
-                && isLetter(text[index + 1])
+            guard text[index] == UInt8(ascii: " ") else { return false }
+            var start = index - 1
+            while start > text.startIndex, text[start] & 0xC0 == 0x80 { start -= 1 }
+            let end = index + 1 + UTF8Text.length(from: text[index + 1])
+            return isLetter(start..<index) && isLetter(index + 1..<min(end, text.endIndex))
         }
     }
 }

@@ -7,7 +7,7 @@ struct UnigramModel: Sendable {
     let pieces: PieceTable
     /// By id: log probability.
     private let scores: [Double]
-    private let unknownID: Int32?
+    let unknownID: Int32?
     /// By byte: the id that stands for it; empty where characters without a piece are unknown.
     private let idOfByte: [Int32]
     private let unknownScore: Double

@@ -138,7 +138,7 @@ package struct ExampleReader: Sendable {
         }
         func side(_ name: String) throws(Refusals) -> String {
             let found = fields[name] ?? .missing
-            if case .text(let text) = found, text.contains(where: { !$0.isWhitespace }) {
+            if case .text(let text) = found, text.hasText {
                 return text
             }
             var refusal = Refusal(

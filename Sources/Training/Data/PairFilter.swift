@@ -1,3 +1,5 @@
+internal import Jobs
+
 /// Which labels are good enough to learn from. The words of a pair decide, never the run: the same
 /// pairs are kept whoever asks.
 package struct PairFilter: Sendable {
@@ -52,7 +54,7 @@ package struct PairFilter: Sendable {
     /// The first reason against a pair; nil for none.
     package func objection(to pair: Candidate) -> Reason? {
         let target = pair.target.split(whereSeparator: \.isWhitespace)
-        guard !target.isEmpty, pair.source.contains(where: { !$0.isWhitespace }) else {
+        guard pair.target.hasText, pair.source.hasText else {
             return .empty
         }
         switch pair.reading {

@@ -286,7 +286,7 @@ extension Pair {
                         + (object[field] == nil
                             ? "no \"\(field)\"" : "another value of \"\(field)\""))
             }
-            guard text.contains(where: { !$0.isWhitespace }) else {
+            guard text.hasText else {
                 throw Fault(description: "expected \"\(field)\" to hold text, found none")
             }
             return text

@@ -14,7 +14,8 @@ struct Generate: AsyncParsableCommand {
             goes before --metadata, or a document per line with --text, and writes a line per document in the same order:
               {"index": 0, "text": "…", "timings": {"encode_ms": 1.9}, "token_ids": [5]}
             and "truncated": true or "parts": 2 where --overflow came to bear, and "cut_off": true \
-            where an output ended at --max-new-tokens and not of itself. A line that cannot \
+            where an output ended at --max-new-tokens and not of itself, and "unknown_tokens": 1 where \
+            the model has no token for something in the document. A line that cannot \
             be processed gives {"index": 3, "error": "line 4: …"}, the others go on, and the exit \
             code is 1. Any amount of input may be piped through: it is read as fast as it is \
             processed.

@@ -63,6 +63,8 @@ struct GeneratedLine: Encodable, Sendable {
     var timings: Timings?
     /// Only where it is true.
     var truncated: Bool?
+    /// Only where there are some: tokens of the prompt for characters that the model does not know.
+    var unknownTokens: Int?
     /// Only where it is true: the output ended at the limit of new tokens.
     var cutOff: Bool?
     /// Only where there is more than one.
@@ -72,6 +74,7 @@ struct GeneratedLine: Encodable, Sendable {
     enum CodingKeys: String, CodingKey {
         case index, text, timings, truncated, parts, error
         case cutOff = "cut_off"
+        case unknownTokens = "unknown_tokens"
         case tokenIDs = "token_ids"
     }
 
@@ -88,6 +91,8 @@ struct GeneratedLine: Encodable, Sendable {
             tokenIDs = tokens
             timings = Timings(finished.measurements)
             truncated = finished.measurements.truncated ? true : nil
+            let unknown = finished.measurements.unknownTokens
+            unknownTokens = unknown > 0 ? unknown : nil
             cutOff = finished.measurements.cutOffParts > 0 ? true : nil
             parts = finished.measurements.parts > 1 ? finished.measurements.parts : nil
         case .rejected(let reason), .failed(let reason):

@@ -181,7 +181,8 @@ BEGIN
         END IF;
         types := types || type.id;
     END LOOP;
-    IF NOT l2s.has_text(document) THEN
+    -- Most begin with a letter; to see that costs nothing.
+    IF ascii(document) NOT BETWEEN 33 AND 126 AND NOT l2s.has_text(document) THEN
         RAISE EXCEPTION 'empty document for job type %', wanted USING
             ERRCODE = 'invalid_parameter_value',
             DETAIL = format(

@@ -207,7 +207,7 @@ DECLARE
     token     bigint;
     stamp     timestamptz := clock_timestamp();
 BEGIN
-    PERFORM l2s.demand_read_committed();
+    IF current_setting('transaction_isolation') <> 'read committed' THEN PERFORM l2s.demand_read_committed(); END IF;
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT r.id INTO encoder_id FROM l2s.encoder r WHERE r.name = claim.encoder;
     FOR type IN

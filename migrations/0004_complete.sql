@@ -97,7 +97,7 @@ DECLARE
     others  bigint[];
     stamp   timestamptz;
 BEGIN
-    PERFORM l2s.demand_read_committed();
+    IF current_setting('transaction_isolation') <> 'read committed' THEN PERFORM l2s.demand_read_committed(); END IF;
     SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id FOR UPDATE;
     IF FOUND THEN
         stamp := clock_timestamp();

@@ -38,14 +38,15 @@ import Testing
     static let searches = (try? loadDecodingFixture("rules", as: [Search].self)) ?? []
 
     @Test func theFixtureHoldsEveryRule() {
-        #expect(Self.searches.count == 8)
+        #expect(Self.searches.count == 11)
         #expect(Self.searches.contains { $0.generation.badWordsIds?.isEmpty == false })
     }
 
     @Test(arguments: searches, [false, true])
     func agreesWithTransformers(search: Search, inOneBatch: Bool) throws {
         let copy = try ScratchFolder()
-        try copy.copy(fixture: "families/\(search.model)/llm")
+        let root = Fixtures.classic.contains(search.model) ? "golden" : "families"
+        try copy.copy(fixture: "\(root)/\(search.model)/llm")
         let file = URL(filePath: copy.path + "/llm/generation_config.json")
         var fields =
             try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]

@@ -20,6 +20,10 @@ CASES = [
     ("blenderbot", dict(renormalize_logits=True), dict(num_beams=4, no_repeat_ngram_size=2)),
     ("mbart", dict(begin_suppress_tokens=None), dict(num_beams=1)),
     ("mbart", dict(renormalize_logits=True), dict(num_beams=2, early_stopping=True)),
+    # Of these three each writes something else.
+    ("marian", dict(renormalize_logits=True), dict(num_beams=3)),
+    ("marian", dict(renormalize_logits=True), dict(num_beams=3, early_stopping=True)),
+    ("marian", dict(renormalize_logits=True), dict(num_beams=3, early_stopping="never")),
 ]
 
 
@@ -40,7 +44,7 @@ def responses(model, prompts, settings):
 
 results = []
 for name, changes, settings in CASES:
-    folder = "../families/" + name
+    folder = ("../golden/" if name == "marian" else "../families/") + name
     model = t.AutoModelForSeq2SeqLM.from_pretrained(folder + "/llm", attn_implementation="eager").eval()
     cases = json.load(open(folder + "/expected.json"))["cases"]
     prompts = [case["input_ids"] for case in cases]
@@ -59,6 +63,8 @@ for name, changes, settings in CASES:
         options={key.replace("num_beams", "beams").replace("_size", ""): str(value).lower()
                  if key == "early_stopping" else value for key, value in settings.items()},
         responses=responses(model, prompts, settings)))
+last = [[one["tokens"] for one in result["responses"]] for result in results[-3:]]
+assert last[0] != last[1] != last[2] != last[0]
 with open("rules.json", "w") as file:
     json.dump(results, file)
 print(len(results))

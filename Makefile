@@ -80,11 +80,13 @@ bench-pages: deps
 	swift build -c release --product l2s-worker
 	.build/release/l2s bench pages
 
-# Beside CTranslate2, on random weights of the published sizes t5-small and t5-base.
+# Beside CTranslate2, on random weights in published sizes; translators and summarizers besides:
+# make bench-peers SIZES=opus-mt,distilbart-cnn-12-6,nllb-600M
+SIZES = t5-small,t5-base
 bench-peers: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python Sources/Benchmarks/Peers/compare.py \
-	    --l2s .build/release/l2s --cache .build/peers/models
+	    --l2s .build/release/l2s --cache .build/peers/models --sizes $(SIZES)
 
 # What bfloat16 and int8 weights cost in ROUGE-L and chrF.
 bench-quality: deps .build/peers

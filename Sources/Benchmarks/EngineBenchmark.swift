@@ -9,6 +9,7 @@ package struct EngineBenchmark: Sendable {
     package struct Settings: Sendable {
         package var sourceLength = 256
         package var newTokens = 64
+        package var beams = 1
         package var threads = 1
         package var repetitions = 5
         package var pinsThreads = false
@@ -137,7 +138,8 @@ package struct EngineBenchmark: Sendable {
     private func write(_ states: [PromptStates]) {
         let replica = DecoderReplica(model: decoder)
         let options = DecodingOptions(
-            maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens)
+            maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens,
+            beams: settings.beams)
         replica.admit(
             states.enumerated().map { .init(id: $0.offset, states: $0.element, options: options) })
         while replica.count > 0 { _ = replica.step() }

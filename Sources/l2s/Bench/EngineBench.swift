@@ -19,6 +19,15 @@ struct EngineBench: AsyncParsableCommand {
 
     @OptionGroup var load: BenchLoad
 
+    @Option(help: "Outputs followed for each document, of which the best is taken, 1 to 64.")
+    var beams = 1
+
+    func validate() throws {
+        guard (1...64).contains(beams) else {
+            throw ValidationError("expected --beams to be from 1 to 64, got \(beams)")
+        }
+    }
+
     private struct Report: Encodable {
         let machine: Machine
         let model: String
@@ -27,6 +36,7 @@ struct EngineBench: AsyncParsableCommand {
         let threads: Int
         let sourceLength: Int
         let newTokens: Int
+        let beams: Int
         /// On a product of 2048³ with as many threads.
         let openblasGigaOperations: Double
         let results: [EngineBenchmark.Result]
@@ -38,6 +48,7 @@ struct EngineBench: AsyncParsableCommand {
         let machine = Machine()
         var settings = model.settings
         load.apply(to: &settings)
+        settings.beams = beams
         let benchmark = try model.open(settings)
         let peak = KernelBenchmark.openBLASPeak(
             threads: settings.threads, repetitions: model.repetitions)
@@ -66,14 +77,14 @@ struct EngineBench: AsyncParsableCommand {
         let report = Report(
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
             dtype: model.dtype.rawValue, threads: settings.threads,
-            sourceLength: load.sourceLength, newTokens: load.newTokens,
+            sourceLength: load.sourceLength, newTokens: load.newTokens, beams: beams,
             openblasGigaOperations: peak, results: results,
             peakMemoryMiB: Machine.peakMemory)
         try load.publish(report, machine: machine) {
             [
                 "\(model.model), \(model.chosenMode.rawValue), \(model.dtype.rawValue), "
                     + "\(settings.threads) threads, \(load.sourceLength) source tokens, "
-                    + "\(load.newTokens) new tokens, medians of \(model.repetitions)",
+                    + "\(load.newTokens) new tokens, \(beams) beams, medians of \(model.repetitions)",
                 "OpenBLAS on 2048³: \(peak.rounded(digits: 0)) GFLOP/s\n",
             ] + table.lines + [
                 "\npeak memory \(report.peakMemoryMiB.rounded(digits: 0)) MiB"

@@ -7,11 +7,14 @@ import Testing
 
 /// What a job type says of decoding, through the whole pipeline.
 @Suite struct DecodingTests {
-    @Test(arguments: PipelineTests.settings)
-    func beamsAreThoseOfTheGoldens(settings: PipelineSettings) async throws {
-        var type = try goldenType("t5-v1.0")
+    @Test(arguments: PipelineTests.settings, ["t5-v1.0"] + Fixtures.classic)
+    func beamsAreThoseOfTheGoldens(settings: PipelineSettings, name: String) async throws {
+        var type = try goldenType(name)
         type.decoding.beams = 4
-        let golden = try Golden.load("t5-v1.0").cases.filter { $0.inputIds.count > 1 }
+        // What spells a special token is text here, and was that token for transformers.
+        let golden = try Golden.load(name).cases.filter {
+            !$0.document.allSatisfy(\.isWhitespace) && !$0.document.contains("<")
+        }
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"), settings: settings)
         defer { pipeline.stop() }

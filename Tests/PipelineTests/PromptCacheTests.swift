@@ -18,9 +18,13 @@ import Testing
         texts.enumerated().map { SourceDocument(id: Int64($0), jobType: type.name, text: $1) }
     }
 
-    @Test func aPromptSeenAgainIsNotReadAgain() async throws {
-        let type = try goldenType("hybrid-t5-add")
-        let golden = try Golden.load("hybrid-t5-add").cases.filter { $0.inputIds.count > 1 }
+    @Test(arguments: ["hybrid-t5-add"] + Fixtures.classic)
+    func aPromptSeenAgainIsNotReadAgain(name: String) async throws {
+        let type = try goldenType(name)
+        // What spells a special token is text here, and was that token for transformers.
+        let golden = try Golden.load(name).cases.filter {
+            !$0.document.allSatisfy(\.isWhitespace) && !$0.document.contains("<")
+        }
         let pipeline = try pipeline(bytes: 1_000_000, types: [type])
         defer { pipeline.stop() }
         let documents = documents(of: type, golden.map(\.document))
@@ -32,7 +36,7 @@ import Testing
         #expect(statistics.misses == golden.count)
         #expect(statistics.entries == golden.count)
         let tokens = golden.reduce(0) { $0 + $1.inputIds.count }
-        // 4 bytes of id and the 32 floats of the SLM's width per token.
+        // 4 bytes of id and the 32 floats of the decoder's width per token.
         #expect(statistics.bytes == tokens * 4 * (1 + 32))
         for (index, golden) in golden.enumerated() {
             let (read, kept) = (first[Int64(index)], second[Int64(index)])

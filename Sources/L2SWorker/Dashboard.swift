@@ -18,11 +18,16 @@ struct Dashboard: Sendable {
     func look() async -> String {
         do {
             return try json(await watch.look())
+        } catch DatabaseError.unreachable {
+            // Where and as whom it connects concerns no reader of the page.
+            return error("cannot connect to PostgreSQL; l2s doctor says why")
         } catch {
             // Of the database: what it was asked and why it did not answer, never a text.
-            return (try? json(["error": "\(error)"])) ?? "{}"
+            return self.error("\(error)")
         }
     }
+
+    private func error(_ words: String) -> String { (try? json(["error": words])) ?? "{}" }
 
     private func json(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()

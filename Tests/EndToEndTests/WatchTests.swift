@@ -121,6 +121,19 @@ import Testing
         }
     }
 
+    @Test func thePageDoesNotSayWhereTheDatabaseIs() async throws {
+        let stand = try await TestStand(restartable: true)
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await worker.watchAddress()
+        try await stand.waitUntilRegistered(worker)
+        try stand.database.crashServer()
+        try await eventually("the page says that there is no database; \(worker.log)") {
+            let text = try await Answer(address).text
+            #expect(!text.contains("host ") && !text.contains("user "), "\(text)")
+            return text.contains("cannot connect to PostgreSQL; l2s doctor says why")
+        }
+    }
+
     /// A page of somebody else whose name was made to lead here must not read what is served.
     @Test(
         .enabled(

@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test install deb test-faults check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
+.PHONY: demo test install deb test-faults test-models check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
     evaluate deps lint format schema
 SOURCES = Package.swift Sources Tests migrations
 
@@ -41,6 +41,12 @@ test-faults: deps
 	    --filter 'StormTests|WorkerFaultTests|NetworkFaultTests|ServerFaultTests'
 	[ $(FAULT_DOCUMENTS) = 0 ] || L2S_PLAN_KEYS=10000000 \
 	    swift test --skip-build --disable-xctest --filter ReadsTests
+
+# What needs the default LLM: it is fetched unless it is there.
+test-models: deps
+	swift build --build-tests
+	.build/debug/l2s fetch
+	swift test --skip-build --disable-xctest --filter RealModelTests
 
 # Migrations and statements by the parsers of PostgreSQL 15, 16 and 17, and what 14 does not have.
 check-sql:

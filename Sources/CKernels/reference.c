@@ -199,6 +199,19 @@ static void product_bf16(const l2s_operand *a, const l2s_operand *b, size_t rows
         }
 }
 
+static void hadamard(const float *x, size_t ldx, size_t rows, size_t width, size_t block, float *out) {
+    for (size_t r = 0; r < rows; r++, x += ldx, out += width) {
+        if (out != x) memcpy(out, x, width * sizeof(float));
+        for (size_t half = 1; half < block; half *= 2)
+            for (size_t i = 0; i < width; i++) {
+                if (i & half) continue;
+                const float a = out[i], b = out[i + half];
+                out[i] = a + b;
+                out[i + half] = a - b;
+            }
+    }
+}
+
 #include "reference_training.inc"
 
 static const l2s_kernels reference = {
@@ -206,7 +219,7 @@ static const l2s_kernels reference = {
     highest, attend, 0,
     rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
     dropout, cross_entropy, adamw, product_bf16,
-    .swiglu = swiglu, .swiglu_backward = swiglu_backward,
+    .swiglu = swiglu, .swiglu_backward = swiglu_backward, .hadamard = hadamard,
 };
 
 const l2s_kernels *l2s_reference_kernels(void) { return &reference; }

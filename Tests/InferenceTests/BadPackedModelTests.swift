@@ -45,7 +45,10 @@ import Testing
 
     @Test(arguments: [
         (#""l2s.version":"3""#, #""l2s.version":"4""#, #"be 3, got "4""#),
-        ("panel32 little", "panel16 little", #"be panel32 little-endian, got "panel16"#),
+        (
+            "panel32 hadamard little", "panel16 hadamard little",
+            #"be panel32 hadamard little-endian, got "panel16"#
+        ),
         (#""l2s.dtype":"int8""#, #""l2s.dtype":"int4""#, #"got "int4""#),
         (#""l2s.layout""#, #""l2s.lay0ut""#, #"got "nothing""#),
         (#""1500 48 0.1"#, #""1400 48 0.1"#, "the panels of"),

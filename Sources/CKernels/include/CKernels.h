@@ -173,6 +173,10 @@ typedef struct l2s_kernels {
     // Writes dgate and dup. dgate may be dy.
     void (*swiglu_backward)(const float *gate, const float *up, const float *dy, size_t count,
                                 float *dgate, float *dup);
+    // Hadamard transforms of the blocks of each row, without a factor, so that a second one gives the
+    // block times its width. width is a multiple of block; block is 16, 32 or 64. out[rows, width] may be
+    // x, which is ldx apart. The bits are the same at all levels.
+    void (*hadamard)(const float *x, size_t ldx, size_t rows, size_t width, size_t block, float *out);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.

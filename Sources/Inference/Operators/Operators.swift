@@ -42,14 +42,29 @@ enum Operators {
         workspace.scope {
             let bytes = l2s_scratch_bytes(weights.format.code, input.count, input.width)
             let scratch = bytes > 0 ? workspace.rows(1, bytes / 4).base : nil
+            let spread = spread(input, over: weights.hadamardBlock, workspace: workspace)
             weights.withKernelView { matrix in
                 kernels.matmul(
-                    input.base, input.stride, input.count, input.width, matrix, weights.columns,
+                    spread.base, spread.stride, input.count, input.width, matrix, weights.columns,
                     output.base, output.stride, accumulate ? 1 : 0,
                     bias.map { $0.buffer.base + biasStart },
                     activation.code, scratch)
             }
         }
+    }
+
+    /// Blocks of each row after a Hadamard transform, in memory of the workspace's scope; the rows as
+    /// they are where `block` is nil.
+    private static func spread(_ x: Rows, over block: Int?, workspace: Workspace) -> Rows {
+        guard let block else { return x }
+        let spread = workspace.rows(x.count, x.width)
+        kernels.hadamard(x.base, x.stride, x.count, x.width, block, spread.base)
+        return spread
+    }
+
+    /// The same in place, for rows side by side.
+    static func spread(_ x: Rows, over block: Int) {
+        kernels.hadamard(x.base, x.stride, x.count, x.width, block, x.base)
     }
 
     static func rootMeanSquareNorm(

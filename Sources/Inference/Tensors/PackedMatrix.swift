@@ -4,7 +4,8 @@ internal import CKernels
 package enum WeightFormat: String, Sendable, CaseIterable {
     case float32
     case bfloat16
-    /// Symmetric per output row; activations are quantised per token on the fly.
+    /// Symmetric per output row; activations are quantised per token on the fly. Both are held after
+    /// Hadamard transforms, which leave their products as they are: see `PackedMatrix.hadamardBlock`.
     case int8
 
     var code: l2s_format {
@@ -55,11 +56,37 @@ struct PackedMatrix: Sendable {
         case .int8:
             let scales = WeightBytes(count: size.columns)
             let sums = WeightBytes(count: size.columns)
-            l2s_pack_rows_int8(
-                rows, inner, columns, inner, panels.mutable(as: Int8.self),
-                scales.mutable(as: Float.self), sums.mutable(as: Float.self))
             (self.scales, self.sums) = (scales, sums)
+            packPanels(rows)
         }
+    }
+
+    /// Panel by panel, so that little is held twice.
+    private func packPanels(_ rows: UnsafePointer<Float>) {
+        guard let scales, let sums else { return }
+        let spread = FloatBuffer(count: L2S_PANEL * inner)
+        for first in stride(from: 0, to: columns, by: L2S_PANEL) {
+            let count = min(L2S_PANEL, columns - first)
+            spread.base.update(from: rows + first * inner, count: count * inner)
+            if let block = hadamardBlock {
+                Operators.spread(spread.rows(width: inner).rows(0..<count), over: block)
+                spread.multiply(by: 1 / Float(block))
+            }
+            let before = Self.size(inner: inner, columns: first, format: format)
+            l2s_pack_rows_int8(
+                spread.base, inner, count, inner, panels.mutable(as: Int8.self) + before.panels,
+                scales.mutable(as: Float.self) + first, sums.mutable(as: Float.self) + first)
+        }
+    }
+
+    /// Neighbouring inner steps that an int8 product takes after a Hadamard transform of x and of the
+    /// weights; nil for none.
+    ///
+    /// Single channels of some models' states are twenty times larger than the rest. A row's quants share
+    /// one scale, which such a channel would take for itself; the transform spreads it over its block
+    /// (QuaRot, arXiv 2404.00456). It is orthogonal, so the product stays the same.
+    var hadamardBlock: Int? {
+        format == .int8 ? [64, 32, 16].first { inner.isMultiple(of: $0) } : nil
     }
 
     /// Takes over what another process packed.

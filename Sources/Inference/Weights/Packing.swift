@@ -28,9 +28,15 @@ package struct Packing: Sendable, Equatable {
     /// Changes with the keys and the names of tensors.
     static let version = "3"
     /// The layout of all matrices, as CKernels.h describes it, which serves every instruction set. That
-    /// of bfloat16 was another before its inner steps were paired.
+    /// of bfloat16 was another before its inner steps were paired, that of int8 before it was transformed.
     static func layout(_ format: WeightFormat) -> String {
-        "panel\(PackedMatrix.panelWidth)\(format == .bfloat16 ? " paired" : "") little-endian"
+        let form =
+            switch format {
+            case .float32: ""
+            case .bfloat16: " paired"
+            case .int8: " hadamard"
+            }
+        return "panel\(PackedMatrix.panelWidth)\(form) little-endian"
     }
 
     private enum Key {

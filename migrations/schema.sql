@@ -1084,7 +1084,7 @@ BEGIN
             RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
                 ERRCODE = 'invalid_parameter_value';
         END IF;
-        IF type.prompt_fields <> '{}' THEN
+        IF cardinality(type.prompt_fields) > 0 THEN
             PERFORM l2s.check_prompt_fields(type, metadata);
         END IF;
         types := types || type.id;
@@ -1109,7 +1109,7 @@ BEGIN
         RAISE EXCEPTION 'expected run_at to be a finite time, got %', run_at USING
             ERRCODE = 'datetime_field_overflow';
     END IF;
-    IF octet_length(metadata::text) > 8192 THEN
+    IF metadata IS NOT NULL AND octet_length(metadata::text) > 8192 THEN
         RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
             octet_length(metadata::text) USING
             ERRCODE = 'string_data_right_truncation',

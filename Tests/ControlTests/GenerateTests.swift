@@ -51,6 +51,36 @@ import Testing
         #expect(try #require(timings["decode_ms"]) > 0)
     }
 
+    /// A job file says all that flags say, and is asked for by its name.
+    @Test func aJobTypeWritesAsItsFileSays() async throws {
+        let folder = try ScratchFolder()
+        try folder.write(
+            "short.yaml",
+            """
+            name: short
+            mode: llm
+            llm: llm
+            prompt: "{document}"
+            limits: {new_tokens: 3}
+            """.utf8)
+        let named = ["--job-type", "short", "--jobs", folder.path]
+        let place = ["--models", Fixtures.path("golden/t5-v1.0")]
+        let lines = try await Generated.run(named + place, ["a text of words"])
+        let flags = try await Generated.run(
+            ["--model", GoldenCase.model("t5-v1.0"), "--max-new-tokens", "3"],
+            ["a text of words"])
+        #expect(lines[0].tokenIds == flags[0].tokenIds)
+        for (arguments, expected) in [
+            (named + place + ["--beams", "2"], "expected --beams to be left out with --job-type"),
+            (["--job-type", "long"] + named.suffix(2) + place, "to be one of short, got long"),
+            (["--text"], "expected --job-type or --model, got neither"),
+        ] {
+            let ending = try await BuiltProgram("l2s").run(
+                ["generate"] + arguments, input: "".utf8)
+            #expect(ending.status != 0 && ending.remarks.contains(expected), "\(ending.remarks)")
+        }
+    }
+
     @Test func promptsHoldMetadataOfFlagsAndLines() async throws {
         let model = ["generate", "--model", GoldenCase.model("t5-v1.0"), "--max-new-tokens", "8"]
         func lines(_ flags: [String], _ input: String, status: Int32 = 0) async throws

@@ -5,6 +5,7 @@ import Inference
 import Jobs
 import Pipeline
 import Programs
+import Settings
 
 struct Generate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,12 +20,20 @@ struct Generate: AsyncParsableCommand {
             be processed gives {"index": 3, "error": "line 4: …"}, the others go on, and the exit \
             code is 1. Any amount of input may be piped through: it is read as fast as it is \
             processed.
+
+            Either --job-type or --model says what writes. All that a job file can say is taken from the             file of --job-type, and none of it from flags.
             """)
+
+    @Option(help: "A job type of the jobs folder, as its file has it.")
+    var jobType: String?
+
+    @OptionGroup var folders: FolderOptions
 
     @Option(
         help: ArgumentHelp(
-            "A Hugging Face T5 folder, or an SLM folder with l2s.json.", valueName: "folder"))
-    var model: String
+            "A model folder of Hugging Face, a GGUF file, or an SLM folder with l2s.json.",
+            valueName: "folder"))
+    var model: String?
 
     @Option(
         help: ArgumentHelp(
@@ -115,6 +124,19 @@ struct Generate: AsyncParsableCommand {
             "Threads that compute, 1 to 1024. Default: the machine's cores.", valueName: "n"))
     var threads: Int?
 
+    /// What a job file says by fields of its own.
+    private var flagsOfJobFiles: [(name: String, isGiven: Bool)] {
+        [
+            ("--model", model != nil), ("--adapter", adapter != nil), ("--mode", mode != nil),
+            ("--dtype", dtype != nil), ("--prompt", prompt != PromptTemplate.placeholder),
+            ("--decoder-prompt", decoderPrompt != nil), ("--max-new-tokens", maxNewTokens != nil),
+            ("--min-new-tokens", minNewTokens != nil), ("--beams", beams != nil),
+            ("--source-language", sourceLanguage != nil),
+            ("--target-language", targetLanguage != nil),
+            ("--max-source-tokens", maxSourceTokens != nil), ("--overflow", overflow != .fail),
+        ]
+    }
+
     func validate() throws {
         func expect(_ flag: String, _ value: Int, in range: ClosedRange<Int>) throws {
             guard range.contains(value) else {
@@ -123,18 +145,32 @@ struct Generate: AsyncParsableCommand {
                         + "\(range.upperBound), got \(value)")
             }
         }
+        try expect("--batch-size", batchSize, in: 1...1024)
+        try expect("--threads", threads ?? 1, in: 1...1024)
+        guard jobType == nil else {
+            if let flag = flagsOfJobFiles.first(where: \.isGiven)?.name {
+                throw ValidationError(
+                    "expected \(flag) to be left out with --job-type, whose file says it, got both")
+            }
+            return
+        }
+        guard model != nil else {
+            throw ValidationError("expected --job-type or --model, got neither")
+        }
         try expect("--max-new-tokens", newTokens, in: 1...4096)
         try expect("--min-new-tokens", minNewTokens ?? 0, in: 0...newTokens)
         try expect("--beams", beams ?? 1, in: 1...64)
         if mode == .speculative { try expect("--beams", beams ?? 1, in: 1...1) }
         try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
-        try expect("--batch-size", batchSize, in: 1...1024)
-        try expect("--threads", threads ?? 1, in: 1...1024)
         let templates = try templates()
         let languages = [sourceLanguage, targetLanguage].compactMap(\.self)
         let fields =
             templates.prompt.fields + (templates.decoder?.fields ?? [])
             + languages.compactMap(\.field)
+        try check(metadata, of: fields)
+    }
+
+    private func check(_ metadata: [MetadataField], of fields: [String]) throws {
         try metadata.expectOneOf(fields)
         if text { try metadata.expectAll(fields) }
     }
@@ -158,14 +194,14 @@ struct Generate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let jobType = try jobType()
+        let (jobType, modelsFolder) = try whatWrites()
         let threads = threadCount(threads)
         let settings = PipelineSettings(
             threads: threads, decoders: threads, decoderRows: batchSize,
             handoffCapacity: max(256, batchSize))
         let pipeline = try await blocking {
             do {
-                let library = try ModelLibrary(jobTypes: [jobType], modelsFolder: "/")
+                let library = try ModelLibrary(jobTypes: [jobType], modelsFolder: modelsFolder)
                 for warning in library.warnings { Console.note("warning: \(warning)") }
                 return Pipeline(library: library, settings: settings)
             } catch let error as ModelLibraryError {
@@ -183,8 +219,20 @@ struct Generate: AsyncParsableCommand {
         if faults > 0 { throw ExitCode.foundFaults }
     }
 
+    private func whatWrites() throws -> (JobType, modelsFolder: String) {
+        guard let jobType else { return (try jobType(of: model ?? ""), "/") }
+        let installation = try folders.installation
+        let known = try loadJobTypes(folder: installation.jobsFolder)
+        guard let type = known.first(where: { $0.name == jobType }) else {
+            let names = known.map(\.name).joined(separator: ", ")
+            throw Failure("expected --job-type to be one of \(names), got \(jobType)")
+        }
+        try check(metadata, of: type.fields)
+        return (type, installation.modelsFolder)
+    }
+
     /// What a job file would say, from the flags.
-    private func jobType() throws -> JobType {
+    private func jobType(of model: String) throws -> JobType {
         let templates = try templates()
         let folder = URL(fileURLWithPath: model).path
         let isSmall = SLMManifest.exists(in: folder)

@@ -39,7 +39,7 @@ final class FaultStand {
         self.database = database
         connection = try await database.connect()
         jobs = try ScratchFolder()
-        for (name, tokens, minimum) in [("quick", 4, 0), ("twin", 6, 0), ("slow", 400, 400)] {
+        for (name, tokens, minimum) in [("quick", 4, 0), ("twin", 6, 0), ("slow", 4000, 4000)] {
             try jobs.write(
                 "\(name).yaml",
                 """

@@ -90,5 +90,16 @@ struct FolderOptions: ParsableArguments {
     }
 }
 
+extension [JobType] {
+    /// The one that `--job-type` names.
+    func named(_ name: String) throws -> JobType {
+        guard let type = first(where: { $0.name == name }) else {
+            let names = map(\.name).joined(separator: ", ")
+            throw Failure("expected --job-type to be one of \(names), got \(name)")
+        }
+        return type
+    }
+}
+
 /// The version of schema `l2s` that this program works with.
 let schemaVersion = SchemaMigrator().version

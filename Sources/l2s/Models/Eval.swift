@@ -204,10 +204,7 @@ struct Eval: AsyncParsableCommand {
         var leftOut: [String] = []
         var fields: [String] = []
         for name in jobType {
-            guard let type = known.first(where: { $0.name == name }) else {
-                let names = known.map(\.name).joined(separator: ", ")
-                throw Failure("expected --job-type to be one of \(names), got \(name)")
-            }
+            let type = try known.named(name)
             fields += type.fields
             let prefix = jobType.count > 1 ? "\(name): " : ""
             var cuts: [(name: String, folder: String)] = []

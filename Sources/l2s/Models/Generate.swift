@@ -222,11 +222,7 @@ struct Generate: AsyncParsableCommand {
     private func whatWrites() throws -> (JobType, modelsFolder: String) {
         guard let jobType else { return (try jobType(of: model ?? ""), "/") }
         let installation = try folders.installation
-        let known = try loadJobTypes(folder: installation.jobsFolder)
-        guard let type = known.first(where: { $0.name == jobType }) else {
-            let names = known.map(\.name).joined(separator: ", ")
-            throw Failure("expected --job-type to be one of \(names), got \(jobType)")
-        }
+        let type = try loadJobTypes(folder: installation.jobsFolder).named(jobType)
         try check(metadata, of: type.fields)
         return (type, installation.modelsFolder)
     }

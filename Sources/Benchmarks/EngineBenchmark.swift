@@ -1,10 +1,11 @@
 internal import Foundation
 package import Inference
+internal import Synchronization
 
 /// Times one model on random token ids: what `l2s bench engine` prints.
 ///
 /// A batch is dealt evenly to the threads, as the pipeline's lanes take it: each reads its part
-/// and then writes it, so nothing waits at a barrier.
+/// and then writes it, so nothing waits at a barrier. Threads without a document help the others.
 package struct EngineBenchmark: Sendable {
     package struct Settings: Sendable {
         package var sourceLength = 256
@@ -103,21 +104,27 @@ package struct EngineBenchmark: Sendable {
     /// Milliseconds until the last thread had read its part, and until it had written it.
     private func once(batchSize: Int) -> (encode: Double, total: Double) {
         let lanes = min(settings.threads, batchSize)
+        let crews = (0..<lanes).map { _ in Crew() }
         let ends = Ends()
         let clock = ContinuousClock()
         let start = clock.now
         let group = DispatchGroup()
-        for lane in 0..<lanes {
-            let count = batchSize / lanes + (lane < batchSize % lanes ? 1 : 0)
+        for thread in 0..<settings.threads {
             group.enter()
             Thread.detachNewThread {
-                if settings.pinsThreads { ComputeThread.pin(to: lane) }
-                let states = encode(count: count, lane: lane)
-                let encoded = clock.now
-                write(states)
-                ends.add(
-                    encode: start.duration(to: encoded) / .milliseconds(1),
-                    total: start.duration(to: clock.now) / .milliseconds(1))
+                if settings.pinsThreads { ComputeThread.pin(to: thread) }
+                let crew = crews[thread % lanes]
+                if thread < lanes {
+                    let count = batchSize / lanes + (thread < batchSize % lanes ? 1 : 0)
+                    let states = encode(count: count, lane: thread, crew: crew)
+                    let encoded = clock.now
+                    write(states, crew: crew)
+                    ends.add(
+                        encode: start.duration(to: encoded) / .milliseconds(1),
+                        total: start.duration(to: clock.now) / .milliseconds(1))
+                } else {
+                    crew.help(with: workspaces.all[thread]) { ends.count == lanes }
+                }
                 group.leave()
             }
         }
@@ -125,7 +132,8 @@ package struct EngineBenchmark: Sendable {
         return ends.last
     }
 
-    private func encode(count: Int, lane: Int) -> [PromptStates] {
+    private func encode(count: Int, lane: Int, crew: Crew) -> [PromptStates] {
+        workspaces.all[lane].crew = crew
         // Any ids do, as long as they differ: the work does not depend on them.
         let prompts = (0..<count).map { document in
             (0..<settings.sourceLength).map { position in
@@ -135,8 +143,9 @@ package struct EngineBenchmark: Sendable {
         return encoder.encode(prompts.map { ($0, projector) }, workspace: workspaces.all[lane])
     }
 
-    private func write(_ states: [PromptStates]) {
+    private func write(_ states: [PromptStates], crew: Crew) {
         let replica = DecoderReplica(model: decoder)
+        replica.crew = crew
         let options = DecodingOptions(
             maximumNewTokens: settings.newTokens, minimumNewTokens: settings.newTokens,
             beams: settings.beams)
@@ -157,13 +166,17 @@ private final class Workspaces: @unchecked Sendable {
 private final class Ends: @unchecked Sendable {
     private let lock = NSLock()
     private var latest = (encode: 0.0, total: 0.0)
+    private let ended = Atomic<Int>(0)
 
+    /// Lanes that have ended.
+    var count: Int { ended.load(ordering: .relaxed) }
     var last: (encode: Double, total: Double) { lock.withLock { latest } }
 
     func add(encode: Double, total: Double) {
         lock.withLock {
             latest = (max(latest.encode, encode), max(latest.total, total))
         }
+        ended.add(1, ordering: .relaxed)
     }
 }
 

@@ -1,9 +1,18 @@
 #define _GNU_SOURCE
-#include "CKernels.h"
-
-#if defined(__linux__)
 #include <sched.h>
 
+#include "CKernels.h"
+
+void l2s_pause(int yields) {
+    if (yields) sched_yield();
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+#if defined(__linux__)
 int l2s_pin_thread(size_t index) {
     cpu_set_t allowed, own;
     if (sched_getaffinity(0, sizeof allowed, &allowed)) return 0;

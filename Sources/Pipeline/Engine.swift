@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Inference
 internal import Jobs
+internal import Synchronization
 
 /// The lanes' shared state.
 ///
@@ -16,11 +17,26 @@ final class Engine: @unchecked Sendable {
     private var admission: Admission<CheckedContinuation<Int, Never>>
     private var isStopping = false
     private var lanes = 0
+    /// One for each lane.
+    private var crews: [LaneCrew] = []
+    /// Lanes that sleep.
+    private var resting = 0
+    /// Rises with everything that a lane which helps another one must look at.
+    private let news = Atomic<Int>(0)
     /// Counters only; `statistics` adds the current lengths of the queues.
     private var done = PipelineStatistics()
 
     /// Steps between two looks at the hand-off. A decoder returns earlier when a document ends.
     private static let stepsPerTurn = 16
+    /// Lanes that help one other: pieces of a product are too small to be worth more.
+    private static let mostHelpers = 7
+
+    private struct LaneCrew {
+        let crew = Crew()
+        var helpers = 0
+        /// Whether its lane is at something that can be shared.
+        var isOpen = false
+    }
 
     init(library: ModelLibrary, settings: PipelineSettings) {
         self.library = library
@@ -40,13 +56,16 @@ final class Engine: @unchecked Sendable {
     // MARK: From outside
 
     func start(lanes count: Int, pinned: Bool) {
-        condition.withLock { lanes = count }
+        condition.withLock {
+            lanes = count
+            crews = (0..<count).map { _ in LaneCrew() }
+        }
         for index in 0..<count {
             let thread = Thread { [self] in
                 // From inside, or the system does not learn of it.
                 Thread.current.name = "l2s lane \(index)"
                 if pinned { ComputeThread.pin(to: index) }
-                runLane()
+                runLane(index)
             }
             thread.start()
         }
@@ -55,7 +74,7 @@ final class Engine: @unchecked Sendable {
     func stop() {
         condition.lock()
         isStopping = true
-        condition.broadcast()
+        announce()
         while lanes > 0 { condition.wait() }
         condition.unlock()
         answer { $0.close() }
@@ -80,7 +99,7 @@ final class Engine: @unchecked Sendable {
         condition.withLock {
             admission.accept(accepted.count)
             schedule.submitted(accepted)
-            condition.broadcast()
+            announce()
         }
     }
 
@@ -118,10 +137,12 @@ final class Engine: @unchecked Sendable {
 
     // MARK: On the lanes
 
-    private func runLane() {
+    private func runLane(_ lane: Int) {
         let workspace = Workspace()
+        let crew = condition.withLock { crews[lane].crew }
+        workspace.crew = crew
         var last: LaneTime?
-        while let work = nextWork(after: last) {
+        while let work = nextWork(of: lane, after: last, workspace: workspace) {
             let start = clock.now
             // Not the work itself: it would keep its documents alive while the lane rests.
             let stage: WritableKeyPath<PipelineStatistics, Duration>
@@ -133,7 +154,7 @@ final class Engine: @unchecked Sendable {
                 encode(encoder, parts, workspace: workspace)
                 stage = \.encoding
             case .decode(let replica, let parts):
-                decode(replica, admitting: parts)
+                decode(replica, admitting: parts, crew: crew)
                 stage = \.decodingTime
             case .rest: continue
             }
@@ -141,7 +162,7 @@ final class Engine: @unchecked Sendable {
         }
         condition.withLock {
             lanes -= 1
-            condition.broadcast()
+            announce()
         }
     }
 
@@ -149,21 +170,61 @@ final class Engine: @unchecked Sendable {
         stage: WritableKeyPath<PipelineStatistics, Duration>, time: Duration
     )
 
-    private func nextWork(after last: LaneTime?) -> Schedule<Document, Part, EncodedPart>.Work? {
+    /// Waits for work of the lane's own, and helps another lane meanwhile.
+    private func nextWork(
+        of lane: Int, after last: LaneTime?, workspace: Workspace
+    ) -> Schedule<Document, Part, EncodedPart>.Work? {
         condition.lock()
         defer { condition.unlock() }
         if let last { done[keyPath: last.stage] += last.time }
+        crews[lane].isOpen = false
+        // Its helpers, too, look for other work.
+        news.add(1, ordering: .relaxed)
         while !isStopping {
             let work = schedule.next(now: clock.now)
-            guard case .rest(let until) = work else { return work }
-            if let until {
-                let seconds = clock.now.duration(to: until) / .seconds(1)
-                _ = condition.wait(until: Date(timeIntervalSinceNow: max(seconds, 0.001)))
-            } else {
-                condition.wait()
+            switch work {
+            case .rest(let until): rest(until: until, workspace: workspace)
+            case .prepare: return work
+            case .encode, .decode:
+                crews[lane].isOpen = true
+                if resting > 0 { condition.broadcast() }
+                return work
             }
         }
         return nil
+    }
+
+    /// Helps the lane that fewest help, or sleeps where there is none. Call with the lock held.
+    private func rest(until deadline: ContinuousClock.Instant?, workspace: Workspace) {
+        let open = crews.indices.filter {
+            crews[$0].isOpen && crews[$0].helpers < Self.mostHelpers
+        }
+        if let lane = open.min(by: { crews[$0].helpers < crews[$1].helpers }) {
+            let crew = crews[lane].crew
+            let seen = news.load(ordering: .relaxed)
+            crews[lane].helpers += 1
+            condition.unlock()
+            crew.help(with: workspace) {
+                news.load(ordering: .relaxed) != seen || deadline.map { $0 <= clock.now } ?? false
+            }
+            condition.lock()
+            crews[lane].helpers -= 1
+            return
+        }
+        resting += 1
+        if let deadline {
+            let seconds = clock.now.duration(to: deadline) / .seconds(1)
+            _ = condition.wait(until: Date(timeIntervalSinceNow: max(seconds, 0.001)))
+        } else {
+            condition.wait()
+        }
+        resting -= 1
+    }
+
+    /// Wakes the lanes that sleep, and calls those back that help others. Call with the lock held.
+    private func announce() {
+        news.add(1, ordering: .relaxed)
+        condition.broadcast()
     }
 
     private func prepare(_ documents: [Document]) {
@@ -181,7 +242,7 @@ final class Engine: @unchecked Sendable {
         }
         condition.withLock {
             schedule.prepared(parts)
-            condition.broadcast()
+            announce()
         }
         deliver(
             zip(documents, rejected).compactMap { document, finished in
@@ -249,13 +310,13 @@ final class Engine: @unchecked Sendable {
                     guard part.part.document.isShadowed else { return nil }
                     return part.route.largeGenerator.map(part.shadow)
                 })
-            condition.broadcast()
+            announce()
         }
     }
 
-    private func decode(_ index: Int, admitting parts: [EncodedPart]) {
+    private func decode(_ index: Int, admitting parts: [EncodedPart], crew: Crew) {
         let replica = replicas[index]
-        replica.admit(parts, at: clock.now)
+        replica.admit(parts, at: clock.now, crew: crew)
         let written = replica.write(steps: Self.stepsPerTurn)
         let now = clock.now
         let finished = condition.withLock {
@@ -275,7 +336,7 @@ final class Engine: @unchecked Sendable {
             }
             replica.dropOver()
             schedule.decoded(replica: index, rows: replica.rowCapacity)
-            condition.broadcast()
+            announce()
             return finished
         }
         deliver(finished)

@@ -17,7 +17,8 @@ final class Replica {
     /// One for each part.
     var documents: [Document] { parts.values.map(\.document) }
 
-    func admit(_ encoded: [EncodedPart], at now: ContinuousClock.Instant) {
+    func admit(_ encoded: [EncodedPart], at now: ContinuousClock.Instant, crew: Crew?) {
+        decoder.crew = crew
         guard !encoded.isEmpty else { return }
         decoder.admit(
             encoded.map { part in

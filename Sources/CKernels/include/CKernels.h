@@ -212,3 +212,6 @@ size_t l2s_attend_scratch(size_t rows, size_t group, const l2s_cache *cache);
 // Keeps the calling thread on the index-th (modulo their number) of the processors that it may run
 // on. Returns 0 where that is not permitted.
 int l2s_pin_thread(size_t index);
+// Waits for some ten nanoseconds in a loop that looks for another thread's news; `yields`: lets others
+// of the machine's threads go first.
+void l2s_pause(int yields);

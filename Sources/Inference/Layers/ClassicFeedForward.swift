@@ -29,7 +29,7 @@ struct ClassicFeedForward: Sendable {
     var matrices: [PackedMatrix] { [inner.weight, outer.weight] }
 
     func apply(to x: Rows, workspace: Workspace) {
-        for rows in x.count.pieces(of: 256) {
+        workspace.blocks(of: x.count) { rows, workspace in
             let block = x.rows(rows)
             workspace.scope {
                 let hidden = workspace.rows(block.count, inner.weight.columns)

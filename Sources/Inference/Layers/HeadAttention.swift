@@ -64,7 +64,7 @@ struct HeadAttention: Sendable {
                 into: mixed, workspace: workspace)
             return
         }
-        for head in 0..<heads {
+        workspace.share(heads) { head, workspace in
             let columns = head * headWidth..<(head + 1) * headWidth
             Operators.attendAll(
                 query: projected.columns(columns),

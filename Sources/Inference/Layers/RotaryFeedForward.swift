@@ -29,7 +29,7 @@ struct RotaryFeedForward: Sendable {
     var matrices: [PackedMatrix] { [inner.weight, outer.weight] }
 
     func apply(to x: Rows, workspace: Workspace) {
-        for own in x.count.pieces(of: 256) {
+        workspace.blocks(of: x.count) { own, workspace in
             let block = x.rows(own)
             workspace.scope {
                 let normed = workspace.rows(block.count, block.width)
@@ -45,15 +45,5 @@ struct RotaryFeedForward: Sendable {
                     epsilon: epsilon, workspace: workspace)
             }
         }
-    }
-}
-
-extension Int {
-    /// As many rows at a time as keep a layer's inner activations in the cache; no piece is small,
-    /// for each waits for the first weights from memory.
-    func pieces(of rows: Int) -> [Range<Int>] {
-        let pieces = Swift.max(1, (self + rows / 2) / rows)
-        let step = Swift.max(1, (self + pieces - 1) / pieces)
-        return stride(from: 0, to: self, by: step).map { $0..<Swift.min($0 + step, self) }
     }
 }

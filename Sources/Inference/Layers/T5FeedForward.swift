@@ -25,7 +25,7 @@ struct T5FeedForward: Sendable {
     var matrices: [PackedMatrix] { [inner, outer] }
 
     func apply(to x: Rows, workspace: Workspace) {
-        for own in x.count.pieces(of: 256) {
+        workspace.blocks(of: x.count) { own, workspace in
             let block = x.rows(own)
             workspace.scope {
                 let normed = workspace.rows(block.count, block.width)

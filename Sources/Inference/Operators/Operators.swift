@@ -27,7 +27,7 @@ enum Operators {
         }
     }
 
-    /// output (+)= input · weights + bias, then the activation.
+    /// output (+)= input · weights + bias, then the activation; lanes that help take a share of it.
     ///
     /// - Parameter biasStart: the element of the bias that the first column gets.
     static func multiply(
@@ -39,6 +39,48 @@ enum Operators {
             input.width == weights.inner && output.width == weights.columns
                 && input.count == output.count,
             "[\(input.count), \(input.width)] · [\(weights.inner), \(weights.columns)]")
+        let pieces = pieces(rows: input.count, of: weights, for: workspace)
+        workspace.share(pieces.count) { piece, workspace in
+            let (rows, columns) = pieces.part(piece)
+            multiplyAlone(
+                input.rows(rows), weights.panels(columns),
+                into: output.rows(rows).columns(columns), accumulate: accumulate, bias: bias,
+                biasStart: biasStart + columns.lowerBound, activation: activation,
+                workspace: workspace)
+        }
+    }
+
+    /// Rows or columns of a product, in about equal parts.
+    private struct Pieces {
+        let count: Int
+        let rows: Int
+        let columns: Int
+        /// Whether a piece is some rows and all columns, or the other way round.
+        let areRows: Bool
+
+        func part(_ piece: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+            areRows
+                ? (rows.part(piece, of: count), 0..<columns)
+                : (0..<rows, columns.part(piece, of: count, unit: PackedMatrix.panelWidth))
+        }
+    }
+
+    /// Each of many rows is rounded by one member only; few rows meet half of the weights at each.
+    private static func pieces(
+        rows: Int, of weights: PackedMatrix, for workspace: Workspace
+    ) -> Pieces {
+        let members = workspace.members
+        let areRows = workspace.hasEnough(rows)
+        let panels = (weights.columns + PackedMatrix.panelWidth - 1) / PackedMatrix.panelWidth
+        let isShared = rows * weights.count >= workspace.crew?.smallestShared ?? .max
+        let count = isShared ? min(members, areRows ? rows : panels) : 1
+        return Pieces(count: count, rows: rows, columns: weights.columns, areRows: areRows)
+    }
+
+    private static func multiplyAlone(
+        _ input: Rows, _ weights: PackedMatrix, into output: Rows, accumulate: Bool,
+        bias: WeightVector?, biasStart: Int, activation: Activation, workspace: Workspace
+    ) {
         workspace.scope {
             let bytes = l2s_scratch_bytes(weights.format.code, input.count, input.width)
             let scratch = bytes > 0 ? workspace.rows(1, bytes / 4).base : nil
@@ -138,16 +180,22 @@ enum Operators {
         biasStride: Int = 0, into output: Rows, workspace: Workspace
     ) {
         precondition(length <= cache.capacity, "\(length) positions of \(cache.capacity)")
-        var attention = l2s_attention(
-            length: length, position: reach.position, before: reach.before, after: reach.after,
-            group: group, scale: scale, cap: cap ?? 0, bias: bias, bias_stride: biasStride,
-            bias_step: -1)
-        cache.withKernelView(layer) { view in
-            workspace.scope {
-                let scratch = workspace.rows(1, l2s_attend_scratch(query.count, group, view))
-                kernels.attend(
-                    query.base, query.stride, query.count, view, &attention, scratch.base,
-                    output.base, output.stride)
+        // Later rows may see more than earlier ones, so there are more pieces than members.
+        let pieces = workspace.members == 1 ? 1 : min(4 * workspace.members, query.count / 12)
+        workspace.share(max(pieces, 1)) { piece, workspace in
+            let own = query.count.part(piece, of: max(pieces, 1))
+            let first = own.lowerBound
+            var attention = l2s_attention(
+                length: length, position: reach.position + first, before: reach.before,
+                after: reach.after, group: group, scale: scale, cap: cap ?? 0,
+                bias: bias.map { $0 - first }, bias_stride: biasStride, bias_step: -1)
+            cache.withKernelView(layer) { view in
+                workspace.scope {
+                    let scratch = workspace.rows(1, l2s_attend_scratch(own.count, group, view))
+                    kernels.attend(
+                        query[first], query.stride, own.count, view, &attention, scratch.base,
+                        output[first], output.stride)
+                }
             }
         }
     }

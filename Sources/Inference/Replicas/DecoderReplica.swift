@@ -42,6 +42,12 @@ package final class DecoderReplica {
         self.draftModel = draftModel
     }
 
+    /// Those who help the thread that uses the replica.
+    package var crew: Crew? {
+        get { workspace.crew }
+        set { workspace.crew = newValue }
+    }
+
     /// Documents being written.
     package var count: Int { batches.reduce(0) { $0 + $1.count } }
 

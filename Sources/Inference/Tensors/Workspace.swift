@@ -5,6 +5,8 @@
 package final class Workspace {
     /// For keys and values, which outlive scopes.
     let caches = CacheMemory()
+    /// Those who help the thread that uses it; nil for nobody.
+    package var crew: Crew?
     private var chunks: [FloatBuffer] = []
     private var chunk = 0
     private var used = 0

@@ -37,6 +37,21 @@ package enum ModelConfiguration: Sendable, Equatable {
     }
 }
 
+// Nil for a model of another family.
+extension ModelConfiguration {
+    package var t5: T5Configuration? { if case .t5(let own) = self { own } else { nil } }
+    package var gpt2: GPT2Configuration? { if case .gpt2(let own) = self { own } else { nil } }
+    package var rotary: RotaryConfiguration? {
+        if case .rotary(let own) = self { own } else { nil }
+    }
+    package var t5gemma: T5GemmaConfiguration? {
+        if case .t5gemma(let own) = self { own } else { nil }
+    }
+    package var classic: ClassicConfiguration? {
+        if case .classic(let own) = self { own } else { nil }
+    }
+}
+
 extension ModelConfiguration {
     /// As it may appear in a message.
     package var name: String {

@@ -23,13 +23,15 @@ package enum DecoderCut {
                     "expected an unpacked T5 of more than \(count) decoder layers to cut"))
         }
         let kept = layers(keeping: count, of: configuration.decoderLayers)
+        let prefixes = try T5Layout(configuration, in: model.weights).decoder.blocks.map(\.prefix)
         let tensors = try model.weights.names.compactMap { name -> TensorBytes? in
             let tensor = try model.weights.bytes(of: name)
-            guard let layer = decoderLayer(of: name) else { return tensor }
-            guard let place = kept.firstIndex(of: layer.number) else { return nil }
+            guard let layer = prefixes.firstIndex(where: name.hasPrefix) else { return tensor }
+            guard let place = kept.firstIndex(of: layer) else { return nil }
             return TensorBytes(
-                name: layer.prefix + "\(place)" + layer.suffix, format: tensor.format,
-                shape: tensor.shape, bytes: tensor.bytes, owner: tensor.owner)
+                name: prefixes[place] + name.dropFirst(prefixes[layer].count),
+                format: tensor.format, shape: tensor.shape, bytes: tensor.bytes,
+                owner: tensor.owner)
         }
         let file = URL(filePath: model.path + "/config.json")
         var fields =
@@ -44,16 +46,5 @@ package enum DecoderCut {
                 try NewFolder.copy(name, from: model.path, to: folder)
             }
         }
-    }
-
-    /// `decoder.block.3.layer…` → 3, and what is around it.
-    private static func decoderLayer(
-        of name: String
-    ) -> (prefix: String, number: Int, suffix: String)? {
-        let prefix = "decoder.block."
-        guard name.hasPrefix(prefix) else { return nil }
-        let rest = name.dropFirst(prefix.count)
-        let digits = rest.prefix(while: \.isNumber)
-        return Int(digits).map { (prefix, $0, String(rest.dropFirst(digits.count))) }
     }
 }

@@ -7,18 +7,13 @@ struct RelativeBias: Sendable {
     private let heads: Int
     private let buckets: RelativeBuckets
 
-    /// The table of a block, or nil where it shares the first block's.
-    ///
-    /// - Parameter prefix: such as `encoder.block.0.layer.0.`.
-    init?(
-        _ loader: WeightLoader, prefix: String, block: Int, configuration: T5Configuration,
+    init(
+        _ loader: WeightLoader, _ layout: LayoutTensor, configuration: T5Configuration,
         isBidirectional: Bool
     ) throws {
-        guard block == 0 || configuration.hasBiasPerBlock else { return nil }
         buckets = RelativeBuckets(configuration, isBidirectional: isBidirectional)
         heads = configuration.heads
-        table = try loader.table(
-            prefix + "SelfAttention.relative_attention_bias.weight", shape: [buckets.count, heads])
+        table = try loader.table(layout)
     }
 
     /// Per head one row of biases for key − query in `distances`, in their order.

@@ -10,18 +10,17 @@ struct T5CrossAttention: Sendable {
     private let attention: HeadAttention
     private let epsilon: Float
 
-    /// - Parameter prefix: such as `decoder.block.0.layer.1.`.
-    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
+    init(
+        _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
+    ) throws {
         attention = HeadAttention(
             heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,
             format: loader.format)
         epsilon = configuration.epsilon
-        let wide = [configuration.innerWidth, configuration.modelWidth]
-        let names = prefix + "EncDecAttention."
-        query = try loader.matrix([names + "q.weight"], shape: wide)
-        keyValue = try loader.matrix(["k", "v"].map { names + $0 + ".weight" }, shape: wide)
-        output = try loader.matrix([names + "o.weight"], shape: wide.reversed())
-        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
+        query = try loader.matrix([layout.query])
+        keyValue = try loader.matrix([layout.key, layout.value])
+        output = try loader.matrix([layout.output])
+        norm = try loader.vector(layout.norm)
     }
 
     /// Those that every token passes.

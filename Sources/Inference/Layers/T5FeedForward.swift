@@ -9,16 +9,13 @@ struct T5FeedForward: Sendable {
     private let isGated: Bool
     private let epsilon: Float
 
-    /// - Parameter prefix: such as `encoder.block.0.layer.1.`.
-    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
-        let wide = [configuration.feedForwardWidth, configuration.modelWidth]
-        let dense = prefix + "DenseReluDense."
-        // The weights decide: published configurations contradict them.
-        isGated = loader.contains(dense + "wi_0.weight")
-        inner = try loader.matrix(
-            (isGated ? ["wi_0", "wi_1"] : ["wi"]).map { dense + $0 + ".weight" }, shape: wide)
-        outer = try loader.matrix([dense + "wo.weight"], shape: wide.reversed())
-        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
+    init(
+        _ loader: WeightLoader, _ layout: T5Layout.FeedForward, configuration: T5Configuration
+    ) throws {
+        isGated = layout.inner.count == 2
+        inner = try loader.matrix(layout.inner)
+        outer = try loader.matrix([layout.outer])
+        norm = try loader.vector(layout.norm)
         epsilon = configuration.epsilon
     }
 

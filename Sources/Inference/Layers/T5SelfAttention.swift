@@ -9,17 +9,16 @@ struct T5SelfAttention: Sendable {
     private let attention: HeadAttention
     private let epsilon: Float
 
-    /// - Parameter prefix: such as `encoder.block.0.layer.0.`.
-    init(_ loader: WeightLoader, prefix: String, configuration: T5Configuration) throws {
+    init(
+        _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
+    ) throws {
         attention = HeadAttention(
             heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,
             format: loader.format)
         epsilon = configuration.epsilon
-        let wide = [configuration.innerWidth, configuration.modelWidth]
-        input = try loader.matrix(
-            ["q", "k", "v"].map { prefix + "SelfAttention.\($0).weight" }, shape: wide)
-        output = try loader.matrix([prefix + "SelfAttention.o.weight"], shape: wide.reversed())
-        norm = try loader.vector(prefix + "layer_norm.weight", count: configuration.modelWidth)
+        input = try loader.matrix([layout.query, layout.key, layout.value])
+        output = try loader.matrix([layout.output])
+        norm = try loader.vector(layout.norm)
     }
 
     var matrices: [PackedMatrix] { [input, output] }

@@ -1,4 +1,4 @@
-package import Checkpoints
+internal import Checkpoints
 
 /// The writing half of a classic transformer, with its own encoder where the model reads embeddings
 /// by itself.
@@ -23,19 +23,10 @@ package final class ClassicDecoder: DecoderModel {
 
     /// - Parameter ownEncoder: for a small model whose prompts are input embeddings; nil when
     ///   prompts are encoder states.
-    package convenience init(
-        _ folder: ModelFolder, ownEncoder: ClassicEncoder? = nil, format: WeightFormat = .float32
-    ) throws {
-        try self.init(
-            folder, ownEncoder: ownEncoder, loader: WeightLoader(folder, format: format))
-    }
-
+    /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, ownEncoder: ClassicEncoder? = nil, loader: WeightLoader) throws {
-        guard case .classic(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a classic transformer with a decoder",
-                found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(
+            of: \.classic, "a classic transformer with a decoder")
         self.configuration = configuration
         self.ownEncoder = ownEncoder
         cacheFormat = loader.format

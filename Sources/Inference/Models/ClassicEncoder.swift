@@ -15,16 +15,9 @@ package final class ClassicEncoder: Sendable {
     /// Loads the encoder's weights and no others.
     ///
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
-        try self.init(folder, loader: WeightLoader(folder, format: format))
-    }
-
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
-        guard case .classic(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a classic transformer with an encoder",
-                found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(
+            of: \.classic, "a classic transformer with an encoder")
         self.configuration = configuration
         embedding = try ClassicEmbedding(
             folder, loader: loader, side: "encoder", configuration: configuration)

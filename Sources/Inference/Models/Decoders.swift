@@ -6,12 +6,13 @@ package enum Decoders {
     package static func own(
         _ folder: ModelFolder, format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws -> any DecoderModel {
-        switch folder.configuration {
-        case .t5: try T5Decoder(folder, format: format)
-        case .gpt2: try GPT2Decoder(folder, format: format)
-        case .classic: try ClassicDecoder(folder, format: format)
+        func loader() throws -> WeightLoader { try WeightLoader(folder, format: format) }
+        return switch folder.configuration {
+        case .t5: try T5Decoder(folder, loader: loader())
+        case .gpt2: try GPT2Decoder(folder, loader: loader())
+        case .classic: try ClassicDecoder(folder, loader: loader())
         case .rotary: try RotaryDecoder(folder, format: format, pool: pool)
-        case .t5gemma: try T5GemmaDecoder(folder, format: format)
+        case .t5gemma: try T5GemmaDecoder(folder, loader: loader())
         }
     }
 
@@ -22,21 +23,24 @@ package enum Decoders {
         _ folder: ModelFolder, manifest: SLMManifest, llm: ModelFolder,
         format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws -> any DecoderModel {
+        func loader() throws -> WeightLoader { try WeightLoader(folder, format: format) }
         switch (folder.configuration, manifest.fusion) {
-        case (.t5, .crossAttention): return try T5Decoder(folder, format: format)
+        case (.t5, .crossAttention): return try T5Decoder(folder, loader: loader())
         case (.t5, .add), (.t5, .replace):
+            let loader = try loader()
             return try T5Decoder(
-                folder, ownEncoder: T5Encoder(folder, format: format), format: format)
-        case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder, format: format)
+                folder, ownEncoder: T5Encoder(folder, loader: loader), loader: loader)
+        case (.gpt2, .add), (.gpt2, .replace): return try GPT2Decoder(folder, loader: loader())
         case (.rotary, .add), (.rotary, .replace):
             return try RotaryDecoder(folder, format: format, pool: pool)
         case (.rotary, .layers):
             return try RotaryDecoder(
                 cut: folder, layers: manifest.layers, of: llm, format: format, pool: pool)
-        case (.classic, .crossAttention): return try ClassicDecoder(folder, format: format)
+        case (.classic, .crossAttention): return try ClassicDecoder(folder, loader: loader())
         case (.classic, .add), (.classic, .replace):
+            let loader = try loader()
             return try ClassicDecoder(
-                folder, ownEncoder: ClassicEncoder(folder, format: format), format: format)
+                folder, ownEncoder: ClassicEncoder(folder, loader: loader), loader: loader)
         case (.gpt2, .crossAttention), (.rotary, .crossAttention), (.t5gemma, _),
             (.t5, .layers), (.gpt2, .layers), (.classic, .layers):
             let expected: String =

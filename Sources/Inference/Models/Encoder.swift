@@ -37,12 +37,12 @@ package struct Encoder: Sendable {
                     path: folder.path, expected: "a T5 with an encoder, which can read",
                     found: "one with a decoder alone")
             }
-            let encoder = try T5Encoder(folder, format: format)
+            let encoder = try T5Encoder(folder, loader: WeightLoader(folder, format: format))
             kind = .encoder(encoder)
             embedding = encoder.embedding
         case .gpt2:
             kind = .embeddings
-            embedding = try GPT2Decoder.embedding(folder)
+            embedding = try folder.embedding
         case .rotary(let configuration):
             let encoder = try RotaryEncoder(
                 pool.rotary(folder, configuration, format: format),
@@ -50,11 +50,11 @@ package struct Encoder: Sendable {
             kind = .rotary(encoder)
             embedding = encoder.embedding
         case .t5gemma:
-            let encoder = try T5GemmaEncoder(folder, format: format)
+            let encoder = try T5GemmaEncoder(folder, loader: WeightLoader(folder, format: format))
             kind = .t5gemma(encoder)
             embedding = encoder.embedding
         case .classic:
-            let encoder = try ClassicEncoder(folder, format: format)
+            let encoder = try ClassicEncoder(folder, loader: WeightLoader(folder, format: format))
             kind = .classic(encoder)
             embedding = encoder.tokens
         }

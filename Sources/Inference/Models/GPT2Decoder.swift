@@ -1,4 +1,4 @@
-package import Checkpoints
+internal import Checkpoints
 
 /// GPT-2 as the decoder: the prompt's states are the prefix of its sequence.
 package final class GPT2Decoder: DecoderModel {
@@ -20,53 +20,33 @@ package final class GPT2Decoder: DecoderModel {
     package let head: OutputHead
     private let cacheFormat: WeightFormat
 
-    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
-        try self.init(folder, loader: WeightLoader(folder, format: format))
-    }
-
+    /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
-        guard case .gpt2(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a GPT-2", found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(of: \.gpt2, "a GPT-2")
         cacheFormat = loader.format
         self.configuration = configuration
-        let width = configuration.width
-        let wide = configuration.feedForwardWidth
-        let prefix = folder.weights.gpt2Prefix
-        func norm(_ name: String) throws -> (weight: WeightVector, bias: WeightVector) {
-            (
-                try loader.vector(prefix + name + ".weight", count: width),
-                try loader.vector(prefix + name + ".bias", count: width)
-            )
+        let layout = try GPT2Layout(configuration, in: loader.weights)
+        func norm(_ layer: GPT2Layout.Layer) throws -> (weight: WeightVector, bias: WeightVector) {
+            (try loader.vector(layer.weight), try loader.vector(layer.bias))
         }
-        // Stored [in, out], unlike every other model here.
         func linear(
-            _ name: String, _ inner: Int, _ columns: Int
+            _ layer: GPT2Layout.Layer
         ) throws -> (weight: PackedMatrix, bias: WeightVector) {
-            (
-                try loader.transposed(prefix + name + ".weight", shape: [inner, columns]),
-                try loader.vector(prefix + name + ".bias", count: columns)
-            )
+            (try loader.transposed(layer.weight), try loader.vector(layer.bias))
         }
-        embedding = EmbeddingTable(loader.kept(try Self.tokenTable(folder)))
-        positions = EmbeddingTable(
-            loader.kept(
-                try folder.weights.tensor(
-                    prefix + "wpe.weight", shape: [configuration.positions, width])))
-        blocks = try (0..<configuration.layers).map { index in
-            let block = "h.\(index)."
-            return Block(
-                firstNorm: try norm(block + "ln_1"), secondNorm: try norm(block + "ln_2"),
-                attentionInput: try linear(block + "attn.c_attn", width, 3 * width),
-                attentionOutput: try linear(block + "attn.c_proj", width, width),
-                inner: try linear(block + "mlp.c_fc", width, wide),
-                outer: try linear(block + "mlp.c_proj", wide, width))
+        embedding = try loader.kept(layout.tokens)
+        positions = try loader.kept(layout.positions)
+        blocks = try layout.blocks.map { block in
+            Block(
+                firstNorm: try norm(block.firstNorm), secondNorm: try norm(block.secondNorm),
+                attentionInput: try linear(block.attentionInput),
+                attentionOutput: try linear(block.attentionOutput),
+                inner: try linear(block.inner), outer: try linear(block.outer))
         }
-        self.norm = try norm("ln_f")
+        self.norm = try norm(layout.norm)
         head = OutputHead(
-            try loader.matrix([prefix + "wte.weight"], shape: [nil, width]),
-            startID: configuration.beginID, endIDs: configuration.endIDs)
+            try loader.matrix([layout.tokens]), startID: configuration.beginID,
+            endIDs: configuration.endIDs)
         try head.checkVocabulary(embedding, path: folder.path)
     }
 
@@ -173,23 +153,5 @@ package final class GPT2Decoder: DecoderModel {
                     workspace: workspace)
             }
         }
-    }
-}
-
-extension GPT2Decoder {
-    static func embedding(_ folder: ModelFolder) throws -> EmbeddingTable {
-        EmbeddingTable(try tokenTable(folder))
-    }
-
-    private static func tokenTable(_ folder: ModelFolder) throws -> StoredTensor {
-        try folder.weights.tensor(
-            folder.weights.gpt2Prefix + "wte.weight", shape: [nil, folder.configuration.width])
-    }
-}
-
-extension WeightFile {
-    /// Names come with and without it.
-    package var gpt2Prefix: String {
-        contains("transformer.wte.weight") ? "transformer." : ""
     }
 }

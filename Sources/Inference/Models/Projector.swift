@@ -167,8 +167,10 @@ extension ModelFolder {
     var embedding: EmbeddingTable {
         get throws {
             switch configuration {
-            case .t5(let t5): EmbeddingTable(try weights.tokenEmbedding(width: t5.modelWidth))
-            case .gpt2: try GPT2Decoder.embedding(self)
+            case .t5(let t5):
+                EmbeddingTable(try weights.tensor(T5Layout(t5, in: weights).embedding))
+            case .gpt2(let gpt2):
+                EmbeddingTable(try weights.tensor(GPT2Layout(gpt2, in: weights).tokens))
             case .rotary(let rotary):
                 EmbeddingTable(
                     try weights.rotaryEmbedding(width: rotary.width), scale: rotary.embeddingScale)

@@ -14,11 +14,8 @@ package final class RotaryDecoder: DecoderModel {
     package convenience init(
         _ folder: ModelFolder, format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws {
-        guard case .rotary(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a decoder-only model with rotary positions",
-                found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(
+            of: \.rotary, "a decoder-only model with rotary positions")
         try self.init(pool.rotary(folder, configuration, format: format))
     }
 

@@ -1,4 +1,4 @@
-package import Checkpoints
+internal import Checkpoints
 
 /// The writing half of a T5, with its own encoder where the model reads embeddings by itself.
 package final class T5Decoder: DecoderModel {
@@ -24,37 +24,26 @@ package final class T5Decoder: DecoderModel {
 
     /// - Parameter ownEncoder: for an encoder-decoder SLM whose prompts are input embeddings; nil
     ///   when prompts are encoder states.
-    package convenience init(
-        _ folder: ModelFolder, ownEncoder: T5Encoder? = nil, format: WeightFormat = .float32
-    ) throws {
-        try self.init(
-            folder, ownEncoder: ownEncoder, loader: WeightLoader(folder, format: format))
-    }
-
+    /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil, loader: WeightLoader) throws {
-        guard case .t5(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 with a decoder",
-                found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(of: \.t5, "a T5 with a decoder")
         cacheFormat = loader.format
         self.configuration = configuration
         self.ownEncoder = ownEncoder
-        let table = loader.kept(
-            try folder.weights.tokenEmbedding(width: configuration.modelWidth))
-        embedding = EmbeddingTable(table)
-        blocks = try (0..<configuration.decoderLayers).map { index in
-            let prefix = "decoder.block.\(index).layer."
-            return Block(
+        let layout = try T5Layout(configuration, in: loader)
+        embedding = try loader.kept(layout.embedding)
+        blocks = try layout.decoder.blocks.map { block in
+            Block(
                 selfAttention: try T5SelfAttention(
-                    loader, prefix: prefix + "0.", configuration: configuration),
+                    loader, block.selfAttention, configuration: configuration),
                 crossAttention: try T5CrossAttention(
-                    loader, prefix: prefix + "1.", configuration: configuration),
+                    loader, block.crossAttention, configuration: configuration),
                 feedForward: try T5FeedForward(
-                    loader, prefix: prefix + "2.", configuration: configuration),
-                bias: try RelativeBias(
-                    loader, prefix: prefix + "0.", block: index, configuration: configuration,
-                    isBidirectional: false))
+                    loader, block.feedForward, configuration: configuration),
+                bias: try block.distanceBiases.map {
+                    try RelativeBias(
+                        loader, $0, configuration: configuration, isBidirectional: false)
+                })
         }
         biases = blocks.map { block in
             block.bias.map { bias in
@@ -65,28 +54,14 @@ package final class T5Decoder: DecoderModel {
                 return buffer
             }
         }
-        norm = try loader.vector(
-            "decoder.final_layer_norm.weight", count: configuration.modelWidth)
+        norm = try loader.vector(layout.decoder.norm)
+        let last = try layout.head(in: loader.weights, packed: loader.packedTensors)
+        // A head of the model's own may have fewer rows than the embedding.
         head = OutputHead(
-            try Self.head(loader, table: table, configuration: configuration),
+            try loader.matrix(
+                [last.tensor.name], shape: [nil, configuration.modelWidth], scale: last.scale),
             startID: configuration.startID, endIDs: configuration.endIDs)
         try head.checkVocabulary(embedding, path: folder.path)
-    }
-
-    /// A head of the model's own is used whatever the configuration says of tying, and its logits
-    /// are never scaled; a tied head is scaled where the configuration says so.
-    private static func head(
-        _ loader: WeightLoader, table: StoredTensor, configuration: T5Configuration
-    ) throws -> PackedMatrix {
-        let shape = [nil, configuration.modelWidth]
-        let own = "lm_head.weight"
-        if loader.contains(own), try !loader.isCopy(own, of: table) {
-            return try loader.matrix(own, shape: shape)
-        }
-        let width = Float(configuration.modelWidth)
-        return try loader.matrix(
-            [table.name], shape: shape,
-            scale: configuration.scalesLogits ? 1 / width.squareRoot() : 1)
     }
 
     package var stateWidth: Int { configuration.modelWidth }

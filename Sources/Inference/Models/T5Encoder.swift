@@ -17,32 +17,23 @@ package final class T5Encoder: Sendable {
     /// Loads the encoder's weights and no others.
     ///
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
-        try self.init(folder, loader: WeightLoader(folder, format: format))
-    }
-
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
-        guard case .t5(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5 with an encoder",
-                found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(of: \.t5, "a T5 with an encoder")
         self.configuration = configuration
-        embedding = EmbeddingTable(
-            loader.kept(try folder.weights.tokenEmbedding(width: configuration.modelWidth)))
-        blocks = try (0..<configuration.encoderLayers).map { index in
-            let prefix = "encoder.block.\(index).layer."
-            return Block(
+        let layout = try T5Layout(configuration, in: loader)
+        embedding = try loader.kept(layout.embedding)
+        blocks = try layout.encoder.blocks.map { block in
+            Block(
                 attention: try T5SelfAttention(
-                    loader, prefix: prefix + "0.", configuration: configuration),
+                    loader, block.selfAttention, configuration: configuration),
                 feedForward: try T5FeedForward(
-                    loader, prefix: prefix + "1.", configuration: configuration),
-                bias: try RelativeBias(
-                    loader, prefix: prefix + "0.", block: index, configuration: configuration,
-                    isBidirectional: true))
+                    loader, block.feedForward, configuration: configuration),
+                bias: try block.distanceBiases.map {
+                    try RelativeBias(
+                        loader, $0, configuration: configuration, isBidirectional: true)
+                })
         }
-        norm = try loader.vector(
-            "encoder.final_layer_norm.weight", count: configuration.modelWidth)
+        norm = try loader.vector(layout.encoder.norm)
     }
 
     /// Weights that every token is multiplied with.
@@ -73,10 +64,8 @@ package final class T5Encoder: Sendable {
     }
 }
 
-extension WeightFile {
-    /// T5's token embedding under whichever name a checkpoint has it.
-    package func tokenEmbedding(width: Int) throws -> StoredTensor {
-        let names = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
-        return try tensor(names.first { contains($0) } ?? names[0], shape: [nil, width])
+extension T5Layout {
+    init(_ configuration: T5Configuration, in loader: WeightLoader) throws {
+        try self.init(configuration, in: loader.weights, packed: loader.packedTensors)
     }
 }

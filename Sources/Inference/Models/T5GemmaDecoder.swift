@@ -1,4 +1,4 @@
-package import Checkpoints
+internal import Checkpoints
 
 /// The writing half of a T5Gemma, which may be of another size than its encoder.
 package final class T5GemmaDecoder: DecoderModel {
@@ -21,15 +21,8 @@ package final class T5GemmaDecoder: DecoderModel {
     private let cacheFormat: WeightFormat
 
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
-        try self.init(folder, loader: WeightLoader(folder, format: format))
-    }
-
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
-        guard case .t5gemma(let t5gemma) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5Gemma", found: folder.configuration.name)
-        }
+        let t5gemma = try folder.configuration(of: \.t5gemma, "a T5Gemma")
         let configuration = t5gemma.decoder
         self.configuration = configuration
         stateWidth = t5gemma.encoder.width

@@ -1,4 +1,4 @@
-package import Checkpoints
+internal import Checkpoints
 
 /// The reading half of a T5Gemma: every token sees those before it and behind it.
 package final class T5GemmaEncoder: Sendable {
@@ -11,15 +11,8 @@ package final class T5GemmaEncoder: Sendable {
     /// Loads the encoder's weights and no others.
     ///
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
-    package convenience init(_ folder: ModelFolder, format: WeightFormat = .float32) throws {
-        try self.init(folder, loader: WeightLoader(folder, format: format))
-    }
-
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
-        guard case .t5gemma(let t5gemma) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: folder.path, expected: "a T5Gemma", found: folder.configuration.name)
-        }
+        let t5gemma = try folder.configuration(of: \.t5gemma, "a T5Gemma")
         let configuration = t5gemma.encoder
         self.configuration = configuration
         cacheFormat = loader.format

@@ -139,7 +139,7 @@ extension Packing {
     }
 
     /// The checkpoint's tensors that went into matrices.
-    var packedTensors: Set<String> {
+    package var packedTensors: Set<String> {
         Set(matrices.keys.flatMap { $0.split(separator: "+").map(String.init) })
     }
 }

@@ -7,7 +7,8 @@ struct WeightLoader {
     let format: WeightFormat
     /// Nil for a checkpoint.
     private let packing: Packing?
-    private let packedTensors: Set<String>
+    /// The checkpoint's tensors that lie in the file as parts of packed matrices.
+    let packedTensors: Set<String>
     /// Learns what a model loads.
     private let record: LoadRecord?
 
@@ -67,14 +68,14 @@ struct WeightLoader {
     }
 
     /// A linear layer stored [inner, columns], as GPT-2 does.
-    func transposed(_ name: String, shape: [Int?]) throws -> PackedMatrix {
-        try recorded([name], scale: 1) { name in
+    func transposed(_ tensor: LayoutTensor) throws -> PackedMatrix {
+        let (inner, columns) = (tensor.shape[0], tensor.shape[1])
+        return try recorded([tensor.name], scale: 1) { name in
             if let packing {
                 return try packing.matrix(
-                    name, columns: shape[1], inner: shape[0], scale: 1, in: weights)
+                    name, columns: columns, inner: inner, scale: 1, in: weights)
             }
-            let tensor = try weights.tensor(name, shape: shape)
-            let (inner, columns) = (tensor.shape[0], tensor.shape[1])
+            let tensor = try weights.tensor(tensor)
             return PackedMatrix(
                 rows: floats(tensor).transposed(columns: columns), columns: columns, inner: inner,
                 format: format)
@@ -119,10 +120,24 @@ struct WeightLoader {
         return tensor
     }
 
-    /// Whether a head is the embedding once more. Packed files come without such copies.
-    func isCopy(_ name: String, of table: StoredTensor) throws -> Bool {
-        guard packing == nil else { return false }
-        return try weights.tensor(name, shape: [nil, table.shape[1]]).hasSameElements(as: table)
+    // MARK: By a layout
+
+    /// Linear layers side by side, of one number of inputs.
+    func matrix(_ tensors: [LayoutTensor]) throws -> PackedMatrix {
+        try matrix(tensors.map { ($0.name, $0.shape[0]) }, inner: tensors[0].shape[1])
+    }
+
+    func vector(_ tensor: LayoutTensor) throws -> WeightVector {
+        WeightVector(buffer: try table(tensor))
+    }
+
+    func table(_ tensor: LayoutTensor) throws -> FloatBuffer {
+        try table(tensor.name, shape: tensor.shape)
+    }
+
+    /// Token vectors or those of positions, read from the file when they are needed.
+    func kept(_ tensor: LayoutTensor) throws -> EmbeddingTable {
+        EmbeddingTable(kept(try weights.tensor(tensor)))
     }
 
     private func recorded(

@@ -5,7 +5,7 @@ internal import Inference
 package struct Design: Sendable {
     package enum Decoder: Sendable {
         case t5(T5Shape)
-        case gpt2(GPT2Configuration, vocabularyRows: Int)
+        case gpt2(GPT2Layout)
         case rotary(RotaryShape)
     }
 
@@ -52,55 +52,19 @@ package struct Design: Sendable {
 
     package var width: Int {
         switch decoder {
-        case .t5(let shape): shape.configuration.modelWidth
-        case .gpt2(let configuration, _): configuration.width
+        case .t5(let shape): shape.layout.configuration.modelWidth
+        case .gpt2(let layout): layout.configuration.width
         case .rotary(let shape): shape.configuration.width
         }
     }
 }
 
-/// A T5 with what its configuration leaves to its weights.
+/// A T5 as it is trained.
 package struct T5Shape: Sendable {
-    package let configuration: T5Configuration
-    package let vocabularyRows: Int
-    package let isGated: Bool
+    package let layout: T5Layout
     package let hasOwnHead: Bool
     /// Without one, the decoder attends to the projected states.
     package let hasEncoder: Bool
-
-    package init(
-        configuration: T5Configuration, vocabularyRows: Int, isGated: Bool, hasOwnHead: Bool,
-        hasEncoder: Bool
-    ) {
-        self.configuration = configuration
-        self.vocabularyRows = vocabularyRows
-        self.isGated = isGated
-        self.hasOwnHead = hasOwnHead
-        self.hasEncoder = hasEncoder
-    }
-
-    /// As the weights of a checkpoint have it.
-    package init(_ configuration: T5Configuration, in weights: WeightFile, hasEncoder: Bool) throws
-    {
-        let width = configuration.modelWidth
-        let names = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
-        let table = try weights.tensor(
-            names.first(where: weights.contains) ?? names[0], shape: [nil, width])
-        let head = "lm_head.weight"
-        let hasOwnHead =
-            try weights.contains(head)
-            && !weights.tensor(head, shape: [nil, width]).hasSameElements(as: table)
-        self.init(
-            configuration: configuration, vocabularyRows: table.shape[0],
-            isGated: weights.names.contains { $0.hasSuffix("DenseReluDense.wi_0.weight") },
-            hasOwnHead: hasOwnHead, hasEncoder: hasEncoder)
-    }
-
-    /// A tied head is scaled where the configuration says so; a head of the model's own never is.
-    var logitScale: Float {
-        configuration.scalesLogits && !hasOwnHead
-            ? 1 / Float(configuration.modelWidth).squareRoot() : 1
-    }
 }
 
 extension Design {
@@ -128,11 +92,13 @@ extension Design.Decoder {
     package init(_ folder: ModelFolder, hasEncoder: Bool) throws {
         switch folder.configuration {
         case .t5(let configuration):
-            self = .t5(try T5Shape(configuration, in: folder.weights, hasEncoder: hasEncoder))
+            let layout = try T5Layout(configuration, in: folder.weights)
+            self = .t5(
+                T5Shape(
+                    layout: layout.canonical, hasOwnHead: try layout.head(in: folder.weights).isOwn,
+                    hasEncoder: hasEncoder))
         case .gpt2(let configuration):
-            let table = try folder.weights.tensor(
-                folder.weights.gpt2Prefix + "wte.weight", shape: [nil, configuration.width])
-            self = .gpt2(configuration, vocabularyRows: table.shape[0])
+            self = .gpt2(try GPT2Layout(configuration, in: folder.weights).canonical)
         case .rotary(let configuration):
             self = .rotary(try RotaryShape(folder, configuration, adapter: nil))
         case .t5gemma, .classic:

@@ -13,40 +13,33 @@ struct GPT2Stack {
     let norm: Norm
     private let blocks: [Block]
 
-    init(_ configuration: GPT2Configuration, vocabularyRows: Int, in layout: ParameterLayout) {
-        let width = configuration.width
-        let wide = configuration.feedForwardWidth
-        func norm(_ name: String) -> Norm {
+    init(_ own: GPT2Layout, in layout: ParameterLayout) {
+        let configuration = own.configuration
+        func norm(_ layer: GPT2Layout.Layer) -> Norm {
             Norm(
-                layout.vector(name + ".weight", width),
-                bias: layout.vector(name + ".bias", width),
+                layout.vector(layer.weight), bias: layout.vector(layer.bias),
                 epsilon: configuration.epsilon)
         }
-        func linear(_ name: String, _ inner: Int, _ columns: Int) -> Linear {
+        func linear(_ layer: GPT2Layout.Layer) -> Linear {
             Linear(
-                layout.matrix(name + ".weight", inner, columns),
-                bias: layout.vector(name + ".bias", columns), isTransposed: true)
+                layout.matrix(layer.weight), bias: layout.vector(layer.bias), isTransposed: true)
         }
-        tokens = Embedding(table: layout.matrix("wte.weight", vocabularyRows, width))
-        positions = Embedding(
-            table: layout.matrix("wpe.weight", configuration.positions, width))
-        blocks = (0..<configuration.layers).map { index in
-            let name = "h.\(index)."
-            return Block(
+        tokens = Embedding(table: layout.matrix(own.tokens))
+        positions = Embedding(table: layout.matrix(own.positions))
+        blocks = own.blocks.map { block in
+            Block(
                 attention: SelfAttention(
-                    residual: Residual(norm: norm(name + "ln_1")),
-                    input: linear(name + "attn.c_attn", width, 3 * width),
-                    output: linear(name + "attn.c_proj", width, width),
+                    residual: Residual(norm: norm(block.firstNorm)),
+                    input: linear(block.attentionInput), output: linear(block.attentionOutput),
                     attention: Attention(
                         heads: configuration.heads, headWidth: configuration.headWidth,
                         scale: 1 / Float(configuration.headWidth).squareRoot(), isCausal: true)),
                 feedForward: FeedForward(
-                    residual: Residual(norm: norm(name + "ln_2")),
-                    inner: linear(name + "mlp.c_fc", width, wide),
-                    outer: linear(name + "mlp.c_proj", wide, width),
-                    activation: .gelu, width: wide, dropsInner: false))
+                    residual: Residual(norm: norm(block.secondNorm)), inner: linear(block.inner),
+                    outer: linear(block.outer), activation: .gelu,
+                    width: configuration.feedForwardWidth, dropsInner: false))
         }
-        self.norm = norm("ln_f")
+        self.norm = norm(own.norm)
     }
 
     func apply(to x: Variable, documents: [Range<Int>], _ tape: Tape) {

@@ -15,32 +15,21 @@ struct T5Stack {
     private let norm: Norm
     private let buckets: RelativeBuckets
 
-    init(decoderOf shape: T5Shape, in layout: ParameterLayout) {
-        self.init("decoder", shape, layers: shape.configuration.decoderLayers, in: layout)
-    }
-
-    init(encoderOf shape: T5Shape, in layout: ParameterLayout) {
-        self.init("encoder", shape, layers: shape.configuration.encoderLayers, in: layout)
-    }
-
-    private init(_ name: String, _ shape: T5Shape, layers: Int, in layout: ParameterLayout) {
-        let configuration = shape.configuration
-        let isDecoder = name == "decoder"
-        let buckets = RelativeBuckets(configuration, isBidirectional: !isDecoder)
-        blocks = (0..<layers).map { index in
-            let layer = { (part: Int) in "\(name).block.\(index).layer.\(part)." }
-            let parts = T5Parts(shape: shape, layout: layout)
-            return Block(
-                selfAttention: parts.selfAttention(layer(0), isCausal: isDecoder),
-                crossAttention: isDecoder ? parts.crossAttention(layer(1)) : nil,
-                feedForward: parts.feedForward(layer(isDecoder ? 2 : 1)),
-                bias: index == 0 || configuration.hasBiasPerBlock
-                    ? parts.bias(layer(0), buckets: buckets.count) : nil)
+    /// - Parameter isDecoder: which half `stack` is.
+    init(
+        _ stack: T5Layout.Stack, _ configuration: T5Configuration, isDecoder: Bool,
+        in layout: ParameterLayout
+    ) {
+        let parts = T5Parts(configuration: configuration, layout: layout)
+        blocks = stack.blocks.map { block in
+            Block(
+                selfAttention: parts.selfAttention(block.selfAttention, isCausal: isDecoder),
+                crossAttention: isDecoder ? parts.crossAttention(block.crossAttention) : nil,
+                feedForward: parts.feedForward(block.feedForward),
+                bias: block.distanceBiases.map { layout.matrix($0) })
         }
-        norm = Norm(
-            layout.vector("\(name).final_layer_norm.weight", configuration.modelWidth),
-            epsilon: configuration.epsilon)
-        self.buckets = buckets
+        norm = Norm(layout.vector(stack.norm), epsilon: configuration.epsilon)
+        buckets = RelativeBuckets(configuration, isBidirectional: !isDecoder)
     }
 
     /// Takes input embeddings through all blocks and the final norm.
@@ -68,20 +57,13 @@ struct T5Stack {
     }
 }
 
-/// The layers of a T5 under their names.
+/// The layers of a T5.
 private struct T5Parts {
-    let shape: T5Shape
+    let configuration: T5Configuration
     let layout: ParameterLayout
 
-    private var configuration: T5Configuration { shape.configuration }
-    private var width: Int { configuration.modelWidth }
-    private var inner: Int { configuration.innerWidth }
-
-    private func residual(_ prefix: String) -> Residual {
-        Residual(
-            norm: Norm(
-                layout.vector(prefix + "layer_norm.weight", width),
-                epsilon: configuration.epsilon))
+    private func residual(_ norm: LayoutTensor) -> Residual {
+        Residual(norm: Norm(layout.vector(norm), epsilon: configuration.epsilon))
     }
 
     private func attention(isCausal: Bool = false) -> Attention {
@@ -89,41 +71,25 @@ private struct T5Parts {
             heads: configuration.heads, headWidth: configuration.headWidth, isCausal: isCausal)
     }
 
-    func selfAttention(_ prefix: String, isCausal: Bool) -> SelfAttention {
-        let name = prefix + "SelfAttention."
-        return SelfAttention(
-            residual: residual(prefix),
-            input: Linear(
-                layout.matrix(["q", "k", "v"].map { name + $0 + ".weight" }, inner, width)),
-            output: Linear(layout.matrix(name + "o.weight", width, inner)),
-            attention: attention(isCausal: isCausal))
+    func selfAttention(_ own: T5Layout.Attention, isCausal: Bool) -> SelfAttention {
+        SelfAttention(
+            residual: residual(own.norm),
+            input: Linear(layout.matrix(own.query, own.key, own.value)),
+            output: Linear(layout.matrix(own.output)), attention: attention(isCausal: isCausal))
     }
 
-    func crossAttention(_ prefix: String) -> CrossAttention {
-        let name = prefix + "EncDecAttention."
-        return CrossAttention(
-            residual: residual(prefix),
-            query: Linear(layout.matrix(name + "q.weight", inner, width)),
-            keyValue: Linear(
-                layout.matrix(["k", "v"].map { name + $0 + ".weight" }, inner, width)),
-            output: Linear(layout.matrix(name + "o.weight", width, inner)),
-            attention: attention())
+    func crossAttention(_ own: T5Layout.Attention) -> CrossAttention {
+        CrossAttention(
+            residual: residual(own.norm), query: Linear(layout.matrix(own.query)),
+            keyValue: Linear(layout.matrix(own.key, own.value)),
+            output: Linear(layout.matrix(own.output)), attention: attention())
     }
 
-    func feedForward(_ prefix: String) -> FeedForward {
-        let name = prefix + "DenseReluDense."
-        let wide = configuration.feedForwardWidth
-        let names = shape.isGated ? ["wi_0", "wi_1"] : ["wi"]
-        return FeedForward(
-            residual: residual(prefix),
-            inner: Linear(layout.matrix(names.map { name + $0 + ".weight" }, wide, width)),
-            outer: Linear(layout.matrix(name + "wo.weight", width, wide)),
-            activation: shape.isGated ? .gatedGelu : .relu, width: wide, dropsInner: true)
-    }
-
-    func bias(_ prefix: String, buckets: Int) -> Weight {
-        layout.matrix(
-            [prefix + "SelfAttention.relative_attention_bias.weight"], buckets,
-            configuration.heads, decays: false)
+    func feedForward(_ own: T5Layout.FeedForward) -> FeedForward {
+        FeedForward(
+            residual: residual(own.norm), inner: Linear(layout.matrix(own.inner)),
+            outer: Linear(layout.matrix(own.outer)),
+            activation: own.inner.count == 2 ? .gatedGelu : .relu,
+            width: configuration.feedForwardWidth, dropsInner: true)
     }
 }

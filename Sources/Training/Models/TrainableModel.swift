@@ -24,19 +24,21 @@ package final class TrainableModel {
         self.layout = layout
         switch design.decoder {
         case .t5(let shape):
-            let width = shape.configuration.modelWidth
-            let table = layout.matrix("shared.weight", shape.vocabularyRows, width)
+            let configuration = shape.layout.configuration
+            let table = layout.matrix(shape.layout.embedding)
             decoder = .t5(
                 embedding: Embedding(table: table),
-                encoder: shape.hasEncoder ? T5Stack(encoderOf: shape, in: layout) : nil,
-                decoder: T5Stack(decoderOf: shape, in: layout),
-                startID: shape.configuration.startID)
-            let head =
-                shape.hasOwnHead
-                ? layout.matrix("lm_head.weight", shape.vocabularyRows, width) : table
-            response = ResponseLoss(weight: head, scale: shape.logitScale)
-        case .gpt2(let configuration, let rows):
-            let stack = GPT2Stack(configuration, vocabularyRows: rows, in: layout)
+                encoder: shape.hasEncoder
+                    ? T5Stack(shape.layout.encoder, configuration, isDecoder: false, in: layout)
+                    : nil,
+                decoder: T5Stack(
+                    shape.layout.decoder, configuration, isDecoder: true, in: layout),
+                startID: configuration.startID)
+            let head = shape.layout.head(isOwn: shape.hasOwnHead)
+            response = ResponseLoss(
+                weight: head.isOwn ? layout.matrix(head.tensor) : table, scale: head.scale)
+        case .gpt2(let own):
+            let stack = GPT2Stack(own, in: layout)
             decoder = .gpt2(stack)
             response = ResponseLoss(weight: stack.tokens.table, scale: 1)
         case .rotary(let shape):

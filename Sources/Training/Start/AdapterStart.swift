@@ -23,10 +23,7 @@ struct AdapterStart {
         folder = try ModelFolder(
             path: path,
             adapter: recipe.llmAdapter.map { ModelCache.locate($0, in: modelsFolder) })
-        guard case .rotary(let configuration) = folder.configuration else {
-            throw InferenceError.wrongModel(
-                path: path, expected: "a model of the Llama type", found: folder.configuration.name)
-        }
+        let configuration = try folder.configuration(of: \.rotary, "a model of the Llama type")
         guard !folder.isPacked else {
             throw InferenceError.wrongModel(
                 path: path, expected: "weights as they were trained",

@@ -7,6 +7,8 @@ package import Tokenizers
 /// What a recipe starts from: the model with every weight, and what it is given beside them.
 package struct StartingModel: Sendable {
     package let configuration: ModelConfiguration
+    /// Its tensors and what they make together.
+    let decoder: Design.Decoder
     /// config.json.
     package let configurationText: Data
     /// In the names of Hugging Face's checkpoints; GPT-2's without `transformer.`. A T5 whose head
@@ -57,6 +59,7 @@ package struct StartingModel: Sendable {
                 endID: try Self.endID(of: tokenizer, folder: tokenizerFolder))
         }
         (configuration, configurationText) = (weights.configuration, weights.text)
+        decoder = weights.decoder
         var random = SplitMix64(seed: recipe.seed)
         tensors = try weights.tensors(random: &random)
         additions =
@@ -66,9 +69,11 @@ package struct StartingModel: Sendable {
             : try Self.projector(
                 recipe, llm: llm, width: weights.configuration.width,
                 checkpoint: checkpoint?.path, random: &random)
-        untrained =
-            recipe.architecture == .t5Decoder
-            ? [.ones("encoder.final_layer_norm.weight", configuration.width)] : []
+        if case .t5(let shape) = decoder, !shape.hasEncoder {
+            untrained = [.ones(shape.layout.encoder.norm)]
+        } else {
+            untrained = []
+        }
         guard tokenizer.vocabularySize <= tensors[0].shape[0] else {
             throw InferenceError.tokenOutsideVocabulary(
                 path: tokenizerFolder, token: Int32(tokenizer.vocabularySize - 1),
@@ -162,10 +167,10 @@ extension PlannedTensor {
 }
 
 extension NamedTensor {
-    static func ones(_ name: String, _ count: Int) -> NamedTensor {
-        let values = FloatBuffer(count: count)
+    static func ones(_ tensor: LayoutTensor) -> NamedTensor {
+        let values = FloatBuffer(count: tensor.shape.reduce(1, *))
         values.withFloats { $0.update(repeating: 1) }
-        return NamedTensor(name, [count], values)
+        return NamedTensor(tensor.name, tensor.shape, values)
     }
 
     /// out(relu(in(h))) = relu(h) − relu(−h) = h, through a hidden layer of twice the width: a

@@ -9,6 +9,7 @@ struct StartingWeights {
     let configuration: ModelConfiguration
     /// config.json.
     let text: Data
+    let decoder: Design.Decoder
     private let plan: TensorPlan
     /// Nil for new weights.
     private let stored: WeightFile?
@@ -17,6 +18,24 @@ struct StartingWeights {
 }
 
 extension StartingWeights {
+    private init(
+        _ configuration: ModelConfiguration, text: Data, _ shape: T5Shape,
+        stored: WeightFile? = nil, storedName: @escaping (String) -> String = { $0 }
+    ) {
+        self.init(
+            configuration: configuration, text: text, decoder: .t5(shape),
+            plan: TensorPlan(shape), stored: stored, storedName: storedName)
+    }
+
+    private init(
+        _ configuration: ModelConfiguration, text: Data, _ layout: GPT2Layout,
+        stored: WeightFile? = nil, storedName: @escaping (String) -> String = { $0 }
+    ) {
+        self.init(
+            configuration: configuration, text: text, decoder: .gpt2(layout),
+            plan: TensorPlan(layout), stored: stored, storedName: storedName)
+    }
+
     /// - Parameter vocabulary: rows of the embedding.
     static func new(
         _ sizes: TrainingRecipe.Sizes, architecture: TrainingRecipe.Architecture,
@@ -25,18 +44,19 @@ extension StartingWeights {
         let text = try ConfigurationText.new(
             sizes, architecture: architecture, vocabulary: vocabulary, endID: endID)
         let configuration = try ModelConfiguration(text, path: "the recipe's sizes")
-        let plan =
-            switch configuration {
-            case .t5(let t5):
-                TensorPlan(t5, vocabulary: vocabulary, isGated: true, hasOwnHead: true)
-            case .gpt2(let gpt2):
-                TensorPlan(gpt2, vocabulary: vocabulary)
-            case .rotary, .t5gemma, .classic:
-                preconditionFailure("a recipe's sizes describe \(configuration.name)")
-            }
-        return StartingWeights(
-            configuration: configuration, text: text, plan: plan, stored: nil,
-            storedName: { $0 })
+        switch configuration {
+        case .t5(let t5):
+            return StartingWeights(
+                configuration, text: text,
+                T5Shape(
+                    layout: T5Layout(t5, vocabularyRows: vocabulary, isGated: true),
+                    hasOwnHead: true, hasEncoder: architecture != .t5Decoder))
+        case .gpt2(let gpt2):
+            return StartingWeights(
+                configuration, text: text, GPT2Layout(gpt2, vocabularyRows: vocabulary))
+        case .rotary, .t5gemma, .classic:
+            preconditionFailure("a recipe's sizes describe \(configuration.name)")
+        }
     }
 
     /// - Parameter decoderLayers: those of a T5's that are kept; nil for all.
@@ -51,19 +71,17 @@ extension StartingWeights {
         guard !folder.isPacked else {
             throw refuse("weights as they were trained", "packed ones; name the original folder")
         }
-        let weights = folder.weights
         switch folder.configuration {
         case .gpt2(let gpt2):
             guard architecture.isGPT2 else {
                 throw refuse("a T5 for architecture \(architecture.rawValue)", "a GPT-2")
             }
-            let prefix = weights.gpt2Prefix
-            let rows = try weights.tensor(prefix + "wte.weight", shape: [nil, gpt2.width]).shape[0]
+            let layout = try GPT2Layout(gpt2, in: folder.weights)
             return StartingWeights(
-                configuration: folder.configuration,
+                folder.configuration,
                 text: try ConfigurationText.derived(from: folder, keepsEncoder: true),
-                plan: TensorPlan(gpt2, vocabulary: rows), stored: weights,
-                storedName: { prefix + $0 })
+                layout.canonical, stored: folder.weights,
+                storedName: { layout.prefix + $0 })
         case .t5(let t5):
             guard !architecture.isGPT2 else { throw refuse("a GPT-2", "a T5") }
             if let layer = decoderLayers?.last, layer >= t5.decoderLayers {
@@ -81,26 +99,27 @@ extension StartingWeights {
         of folder: ModelFolder, _ t5: T5Configuration,
         architecture: TrainingRecipe.Architecture, layers: [Int]?
     ) throws -> StartingWeights {
-        let weights = folder.weights
         let text = try ConfigurationText.derived(
             from: folder, decoderLayers: layers?.count, keepsEncoder: architecture != .t5Decoder)
         let configuration = try ModelConfiguration(text, path: folder.path + "/config.json")
-        guard case .t5(let part) = configuration else { preconditionFailure("no T5") }
-        let table = try weights.tokenEmbedding(width: t5.modelWidth)
-        let head = "lm_head.weight"
-        let hasOwnHead =
-            try weights.contains(head) && !weights.tensor(head).hasSameElements(as: table)
-        let plan = TensorPlan(
-            part, vocabulary: table.shape[0],
-            isGated: weights.contains("decoder.block.0.layer.2.DenseReluDense.wi_0.weight"),
-            hasOwnHead: hasOwnHead)
+        guard let part = configuration.t5 else { preconditionFailure("no T5") }
+        let whole = try T5Layout(t5, in: folder.weights)
+        let layout = T5Layout(
+            part, vocabularyRows: whole.embedding.shape[0], isGated: whole.isGated)
+        var names = [layout.embedding.name: whole.embedding.name]
+        for (block, layer) in zip(layout.decoder.blocks, layers ?? []) {
+            // Where layers share the table of biases, the first one has it, whichever is cut out.
+            for tensor in block.tensors where tensor.role != .distanceBiases || t5.hasBiasPerBlock {
+                names[tensor.name] =
+                    whole.decoder.blocks[layer].prefix + tensor.name.dropFirst(block.prefix.count)
+            }
+        }
         return StartingWeights(
-            configuration: configuration, text: text, plan: plan, stored: weights,
-            storedName: { name in
-                if name == "shared.weight" { return table.name }
-                guard let layers else { return name }
-                return name.ofLayer(layers, sharesBias: !t5.hasBiasPerBlock)
-            })
+            configuration, text: text,
+            T5Shape(
+                layout: layout, hasOwnHead: try whole.head(in: folder.weights).isOwn,
+                hasEncoder: architecture != .t5Decoder), stored: folder.weights,
+            storedName: { [names] name in names[name] ?? name })
     }
 
     /// All weights.
@@ -125,19 +144,5 @@ extension PlannedTensor {
             }
         }
         return NamedTensor(name, shape, values)
-    }
-}
-
-extension String {
-    /// What the whole decoder calls a tensor of a decoder made of its `layers`. Where layers share
-    /// the table of relative biases, the first one has it, whichever is cut out.
-    fileprivate func ofLayer(_ layers: [Int], sharesBias: Bool) -> String {
-        let prefix = "decoder.block."
-        guard hasPrefix(prefix), !(sharesBias && hasSuffix("relative_attention_bias.weight"))
-        else { return self }
-        let rest = dropFirst(prefix.count)
-        let number = rest.prefix { $0.isNumber }
-        guard let index = Int(number), index < layers.count else { return self }
-        return prefix + "\(layers[index])" + rest.dropFirst(number.count)
     }
 }

@@ -30,95 +30,47 @@ struct TensorPlan {
     private func inverseRoot(_ value: Int) -> Float { 1 / Float(value).squareRoot() }
 }
 
-// MARK: T5
+// MARK: T5 and GPT-2
 
 extension TensorPlan {
-    /// - Parameters:
-    ///   - isGated: whether the feed-forward layers have `wi_0` and `wi_1`.
-    ///   - hasOwnHead: whether the output head is another matrix than the embedding.
-    init(_ t5: T5Configuration, vocabulary: Int, isGated: Bool, hasOwnHead: Bool) {
-        let width = t5.modelWidth
-        add("shared.weight", [vocabulary, width], deviation: 1)
-        if hasOwnHead {
-            add("lm_head.weight", [vocabulary, width], deviation: inverseRoot(width))
-        }
-        for (stack, layers) in [("encoder", t5.encoderLayers), ("decoder", t5.decoderLayers)]
-        where layers > 0 {
-            for block in 0..<layers {
-                addBlock("\(stack).block.\(block).", t5, isFirst: block == 0, isGated: isGated)
+    init(_ shape: T5Shape) {
+        let configuration = shape.layout.configuration
+        for tensor in shape.layout.tensors(hasOwnHead: shape.hasOwnHead) {
+            switch tensor.role {
+            case .embedding: add(tensor, deviation: 1)
+            case .matrix, .residual: add(tensor, deviation: inverseRoot(tensor.shape[1]))
+            // Scores are not divided by the root of the head width: queries start smaller by it.
+            case .unscaledQuery:
+                add(tensor, deviation: inverseRoot(tensor.shape[1] * configuration.headWidth))
+            case .distanceBiases:
+                add(tensor, deviation: inverseRoot(configuration.modelWidth))
+            case .norm: add(tensor, constant: 1)
+            case .bias: add(tensor, constant: 0)
             }
-            add("\(stack).final_layer_norm.weight", [width], constant: 1)
         }
     }
 
-    private mutating func addBlock(
-        _ prefix: String, _ t5: T5Configuration, isFirst: Bool, isGated: Bool
-    ) {
-        let (width, wide) = (t5.modelWidth, t5.feedForwardWidth)
-        var layers = ["SelfAttention", "DenseReluDense"]
-        if prefix.hasPrefix("decoder.") { layers.insert("EncDecAttention", at: 1) }
-        for (index, layer) in layers.enumerated() {
-            let prefix = prefix + "layer.\(index)."
-            let part = prefix + layer + "."
-            if layer == "DenseReluDense" {
-                for name in isGated ? ["wi_0", "wi_1"] : ["wi"] {
-                    add(part + name + ".weight", [wide, width], deviation: inverseRoot(width))
-                }
-                add(part + "wo.weight", [width, wide], deviation: inverseRoot(wide))
-            } else {
-                addAttention(part, t5)
-                if layer == "SelfAttention", isFirst || t5.hasBiasPerBlock {
-                    add(
-                        part + "relative_attention_bias.weight", [t5.relativeBuckets, t5.heads],
-                        deviation: inverseRoot(width))
-                }
-            }
-            add(prefix + "layer_norm.weight", [width], constant: 1)
-        }
-    }
-
-    private mutating func addAttention(_ prefix: String, _ t5: T5Configuration) {
-        let (width, inner) = (t5.modelWidth, t5.innerWidth)
-        // Scores are not divided by the root of the head width: queries start smaller by it.
-        add(
-            prefix + "q.weight", [inner, width], deviation: inverseRoot(width * t5.headWidth))
-        add(prefix + "k.weight", [inner, width], deviation: inverseRoot(width))
-        add(prefix + "v.weight", [inner, width], deviation: inverseRoot(width))
-        add(prefix + "o.weight", [width, inner], deviation: inverseRoot(inner))
-    }
-}
-
-// MARK: GPT-2
-
-extension TensorPlan {
-    init(_ gpt2: GPT2Configuration, vocabulary: Int) {
-        let (width, wide) = (gpt2.width, gpt2.feedForwardWidth)
+    init(_ layout: GPT2Layout) {
         let deviation: Float = 0.02
-        // So that the sum of all layers does not grow with their number.
-        let outputDeviation = deviation * inverseRoot(2 * gpt2.layers)
-        add("wte.weight", [vocabulary, width], deviation: deviation)
-        add("wpe.weight", [gpt2.positions, width], deviation: deviation)
-        for block in 0..<gpt2.layers {
-            let prefix = "h.\(block)."
-            addNorm(prefix + "ln_1", width)
-            addNorm(prefix + "ln_2", width)
-            // Stored [in, out], unlike every other model here.
-            for (name, inner, columns, deviation) in [
-                ("attn.c_attn", width, 3 * width, deviation),
-                ("attn.c_proj", width, width, outputDeviation),
-                ("mlp.c_fc", width, wide, deviation),
-                ("mlp.c_proj", wide, width, outputDeviation),
-            ] {
-                add(prefix + name + ".weight", [inner, columns], deviation: deviation)
-                add(prefix + name + ".bias", [columns], constant: 0)
+        for tensor in layout.tensors {
+            switch tensor.role {
+            case .embedding, .matrix, .unscaledQuery, .distanceBiases:
+                add(tensor, deviation: deviation)
+            // So that the sum of all layers does not grow with their number.
+            case .residual:
+                add(tensor, deviation: deviation * inverseRoot(2 * layout.configuration.layers))
+            case .norm: add(tensor, constant: 1)
+            case .bias: add(tensor, constant: 0)
             }
         }
-        addNorm("ln_f", width)
     }
 
-    private mutating func addNorm(_ name: String, _ width: Int) {
-        add(name + ".weight", [width], constant: 1)
-        add(name + ".bias", [width], constant: 0)
+    private mutating func add(_ tensor: LayoutTensor, deviation: Float) {
+        add(tensor.name, tensor.shape, deviation: deviation)
+    }
+
+    private mutating func add(_ tensor: LayoutTensor, constant: Float) {
+        add(tensor.name, tensor.shape, constant: constant)
     }
 }
 

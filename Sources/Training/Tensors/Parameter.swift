@@ -1,3 +1,5 @@
+internal import Checkpoints
+
 /// A trained tensor, under the name that Hugging Face gives it.
 package struct Parameter: Sendable {
     package let name: String
@@ -51,6 +53,17 @@ package final class ParameterLayout {
         for part in parts { add(part.name, shape: [part.rows, columns], decays: decays) }
         return weight(first, rows: parts.reduce(0) { $0 + $1.rows }, columns)
     }
+
+    /// Tensors of a layout below each other.
+    func matrix(_ tensors: LayoutTensor...) -> Weight { matrix(tensors) }
+
+    func matrix(_ tensors: [LayoutTensor]) -> Weight {
+        stack(
+            tensors.map { ($0.name, $0.shape[0]) }, tensors[0].shape[1],
+            decays: tensors[0].role != .distanceBiases)
+    }
+
+    func vector(_ tensor: LayoutTensor) -> Weight { vector(tensor.name, tensor.shape[0]) }
 
     func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Weight {
         matrix([name], rows, columns)

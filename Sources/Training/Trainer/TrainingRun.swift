@@ -221,38 +221,17 @@ extension ModelConfiguration {
 
 extension Design {
     fileprivate init(_ start: StartingModel, _ recipe: TrainingRecipe) throws {
-        func shape(_ name: String) throws -> [Int] {
-            guard let tensor = (start.tensors + start.additions).first(where: { $0.name == name })
-            else {
-                throw CheckpointError(
-                    path: "the recipe's start", problem: .missingTensor(name: name, nearest: []))
-            }
-            return tensor.shape
-        }
-        let decoder: Decoder =
-            switch start.configuration {
-            case .t5(let configuration):
-                .t5(
-                    T5Shape(
-                        configuration: configuration,
-                        vocabularyRows: try shape("shared.weight")[0],
-                        isGated: start.tensors.contains { $0.name.hasSuffix(".wi_0.weight") },
-                        hasOwnHead: start.tensors.contains { $0.name == "lm_head.weight" },
-                        hasEncoder: recipe.architecture != .t5Decoder))
-            case .gpt2(let configuration):
-                .gpt2(configuration, vocabularyRows: try shape("wte.weight")[0])
-            case .rotary, .t5gemma, .classic:
-                throw InferenceError.wrongModel(
-                    path: "the recipe's start", expected: "a T5 or a GPT-2",
-                    found: start.configuration.name)
-            }
         guard let fusion = recipe.fusion else {
             self.init(
-                decoder: decoder, projection: nil, softPrompt: recipe.softPrompt,
+                decoder: start.decoder, projection: nil, softPrompt: recipe.softPrompt,
                 isDecoderFrozen: recipe.isFrozen)
             return
         }
-        let projector = try shape("projector.in.weight")
+        let name = "projector.in.weight"
+        guard let projector = start.additions.first(where: { $0.name == name })?.shape else {
+            throw CheckpointError(
+                path: "the recipe's start", problem: .missingTensor(name: name, nearest: []))
+        }
         let addend: Projection.Addend =
             switch (fusion, recipe.promptEmbedding) {
             case (.add, .slm): .decoder
@@ -260,7 +239,7 @@ extension Design {
             case (.replace, _), (.crossAttention, _): .none
             }
         self.init(
-            decoder: decoder,
+            decoder: start.decoder,
             projection: Projection(
                 encoderWidth: projector[1], hiddenWidth: projector[0], addend: addend))
     }

@@ -34,9 +34,10 @@ struct Inspect: AsyncParsableCommand {
             SLMManifest.exists(in: folder.path) ? try SLMManifest(folder: folder.path) : nil
         var facts = [(folder.gguf?.path == folder.path ? "file" : "folder", folder.path)]
         facts += try folder.gguf?.facts ?? []
-        facts += folder.configuration.facts(folder.weights)
         facts += folder.generationFacts
         let packing = folder.isPacked ? try Packing(folder.weights) : nil
+        facts += try folder.configuration.facts(
+            folder.weights, packed: packing?.packedTensors ?? [])
         if let packing { facts += packing.facts }
         facts += folder.adapter?.facts ?? []
         facts.append(("fingerprint", try folder.fingerprint))
@@ -112,16 +113,18 @@ struct Inspect: AsyncParsableCommand {
 }
 
 extension ModelConfiguration {
-    fileprivate func facts(_ weights: WeightFile) -> [(String, String)] {
+    /// - Parameter packed: tensors that lie in the file as parts of packed matrices.
+    fileprivate func facts(
+        _ weights: WeightFile, packed: Set<String>
+    ) throws -> [(String, String)] {
         switch self {
         case .t5(let t5):
-            let isGated = weights.names.contains { $0.contains("wi_1") }
-            // A packed head has lost its name's end.
-            let hasHead = weights.names.contains { $0.hasPrefix("lm_head.weight") }
+            let layout = try T5Layout(t5, in: weights, packed: packed)
+            let head = try layout.head(in: weights, packed: packed)
             return [
                 ("kind", "T5 (\(t5.modelType))"),
-                ("feed-forward", isGated ? "gated gelu" : "relu"),
-                ("head", hasHead && !t5.tiesEmbeddings ? "own" : "tied to the embedding"),
+                ("feed-forward", layout.isGated ? "gated gelu" : "relu"),
+                ("head", head.isOwn ? "own" : "tied to the embedding"),
                 ("layers", "\(t5.encoderLayers) encoder, \(t5.decoderLayers) decoder"),
                 (
                     "sizes",

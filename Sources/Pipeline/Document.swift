@@ -252,10 +252,10 @@ struct EncodedPart: EncodedWork, Sendable {
             options: route.options(
                 for: part.prompt.tokens, part: part.index, by: generator,
                 isFirstChoice: isFirstChoice, fields: fields),
-            head: route.head(generator.head, of: generator.headOfLanguage, fields),
+            head: generator.head(for: fields),
             draft: route.draftModel.map {
                 DraftRequest(
-                    states: states[1], head: route.head($0.head, of: $0.headOfLanguage, fields),
+                    states: states[1], head: $0.head(for: fields),
                     length: route.jobType.decoding.draftTokens)
             })
     }

@@ -1,5 +1,3 @@
-internal import Inference
-
 /// Languages that each document names in a field of its metadata.
 struct DocumentLanguages: Sendable {
     /// The field.
@@ -33,12 +31,8 @@ struct DocumentLanguages: Sendable {
         )
     }
 
-    /// A head for each that begins outputs with it.
-    func heads(_ head: OutputHead, _ begin: (OutputHead, Int32) -> OutputHead) -> [String:
-        OutputHead]
-    {
-        tokens.mapValues { begin(head, $0.id) }
-    }
+    /// The token of the language of a document with these fields; nil for one that is none.
+    func id(_ fields: [String: String]) -> Int32? { token(fields)?.id }
 
     private func token(_ fields: [String: String]) -> LanguageTokens.Token? {
         fields[field].flatMap { tokens[$0] }

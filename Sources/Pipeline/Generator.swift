@@ -12,8 +12,8 @@ struct Generator: Sendable {
     let projector: Int
     /// The decoder's own head, or that head cut down to the job type's shortlist.
     let head: OutputHead
-    /// Where documents name the language of their outputs, otherwise empty.
-    var headOfLanguage: [String: OutputHead] = [:]
+    /// Nil unless documents name the language of their outputs.
+    var languageHeads: LanguageHeads?
     let tokenizer: any Tokenizer
     /// What the decoder is given before it writes, as far as the job type knows it; mostly empty.
     let decoderPrompt: [Int32]
@@ -32,6 +32,11 @@ struct Generator: Sendable {
         self.tokenizer = tokenizer
         self.decoderPrompt = decoderPrompt?.tokens(of: tokenizer) ?? []
         decoderTemplate = decoderPrompt?.fields.isEmpty == false ? decoderPrompt : nil
+    }
+
+    /// The head for the outputs of a document with these fields.
+    func head(for fields: [String: String]) -> OutputHead {
+        languageHeads?.head(for: fields) ?? head
     }
 
     /// What the decoder is given before it writes for a document with these fields.

@@ -2,7 +2,7 @@ internal import Inference
 internal import Tokenizers
 
 /// The tokens by which a translator's tokenizer calls languages.
-struct LanguageTokens {
+struct LanguageTokens: Sendable {
     private let tokenizer: any Tokenizer
     /// The folder, for errors.
     let path: String

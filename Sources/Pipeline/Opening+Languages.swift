@@ -40,14 +40,14 @@ extension Opening {
             return
         }
         route.writtenLanguages = languages
-        route.generator.headOfLanguage = languages.heads(writer.head, tokens.beginning)
+        route.generator.languageHeads = LanguageHeads(writer.head, languages, tokens)
         if let draft = route.draftModel {
-            route.draftModel?.headOfLanguage = languages.heads(draft.head, tokens.beginning)
+            route.draftModel?.languageHeads = LanguageHeads(draft.head, languages, tokens)
         }
         if let large = route.largeGenerator {
             let tokens = LanguageTokens(large.tokenizer, path: path(large.model))
             let languages = try DocumentLanguages(name, of: tokens, setting: "target_language")
-            route.largeGenerator?.headOfLanguage = languages.heads(large.head, tokens.beginning)
+            route.largeGenerator?.languageHeads = LanguageHeads(large.head, languages, tokens)
         }
     }
 }

@@ -9,8 +9,13 @@ struct Route: Sendable {
         /// Index of the projector in the library.
         let projector: Int
         let head: OutputHead
-        /// Where documents name the language of their outputs, otherwise empty.
-        var headOfLanguage: [String: OutputHead] = [:]
+        /// Nil unless documents name the language of their outputs.
+        var languageHeads: LanguageHeads?
+
+        /// The head for the outputs of a document with these fields.
+        func head(for fields: [String: String]) -> OutputHead {
+            languageHeads?.head(for: fields) ?? head
+        }
     }
 
     let jobType: JobType
@@ -39,13 +44,6 @@ struct Route: Sendable {
             return [generator.projector, largeGenerator.projector]
         }
         return [generator.projector]
-    }
-
-    /// The head for the outputs of a document with these fields.
-    func head(
-        _ head: OutputHead, of languages: [String: OutputHead], _ fields: [String: String]
-    ) -> OutputHead {
-        writtenLanguages.flatMap { fields[$0.field] }.flatMap { languages[$0] } ?? head
     }
 
     /// How the response to one part of a document is chosen.

@@ -107,6 +107,19 @@ import Testing
         }
     }
 
+    /// A decoder writes those together that have one head.
+    @Test func documentsOfALanguageShareItsHead() throws {
+        var type = try translator("any", folder: Fixtures.model("m2m_100") + "/llm")
+        type.targetLanguage = .field("to")
+        let library = try ModelLibrary(jobTypes: [type], modelsFolder: "/")
+        let generator = try #require(library.routes["any"]).generator
+        let targets = Set(try expected().map(\.target)).sorted()
+        let heads = targets.map { generator.head(for: ["to": $0]) }
+        #expect(Set(heads.map { ObjectIdentifier($0) }).count == targets.count)
+        #expect(zip(targets, heads).allSatisfy { generator.head(for: ["to": $0]) === $1 })
+        #expect(generator.head(for: [:]) === generator.head)
+    }
+
     @Test func languagesThatAreNoneAreRefusedWithSomeThatAre() throws {
         var type = try translator("lost", folder: Fixtures.model("m2m_100") + "/llm")
         type.targetLanguage = .named("tlh")

@@ -98,27 +98,49 @@ struct RotaryStack {
         }
     }
 
-    /// What the blocks of `layers` keep of documents: no gradient passes through it.
-    ///
-    /// - Parameters:
-    ///   - x: token vectors. They become the states of all blocks, without the final norm, where
-    ///     `prompts` is given; where not, they are lost.
-    ///   - prompts: the first tokens of each document, which alone are remembered. Nil: all are.
+    /// What the blocks of `layers` keep of documents: no gradient passes through it. Blocks behind them
+    /// do not run, and the token vectors `x` are lost.
     func read(
-        _ x: Variable, documents: [Range<Int>], remembering prompts: [Range<Int>]? = nil,
+        _ x: Variable, documents: [Range<Int>], keeping layers: [Int], _ tape: Tape
+    ) -> Memory {
+        let memory = memory(of: documents, rows: x.value.count, keeping: layers, tape)
+        run(
+            blocks.prefix((layers.max() ?? -1) + 1), on: x, documents: documents, into: memory, tape
+        )
+        return memory
+    }
+
+    /// The same of the first tokens of each document alone. The token vectors `x` become the states of
+    /// all blocks, without the final norm.
+    func readThrough(
+        _ x: Variable, documents: [Range<Int>], remembering prompts: [Range<Int>],
         keeping layers: [Int], _ tape: Tape
     ) -> Memory {
-        var memory = Memory(documents: prompts ?? documents)
+        let memory = memory(of: prompts, rows: x.value.count, keeping: layers, tape)
+        run(blocks[...], on: x, documents: documents, into: memory, tape)
+        return memory
+    }
+
+    private func memory(
+        of documents: [Range<Int>], rows: Int, keeping layers: [Int], _ tape: Tape
+    ) -> Memory {
+        var memory = Memory(documents: documents)
         let width = configuration.keyValueWidth
         for layer in layers {
             memory.layers[layer] = RotaryAttention.Memory(
-                keys: tape.rows(x.value.count, width), values: tape.rows(x.value.count, width),
-                documents: memory.documents)
+                keys: tape.rows(rows, width), values: tape.rows(rows, width),
+                documents: documents)
         }
+        return memory
+    }
+
+    private func run(
+        _ blocks: ArraySlice<Block>, on x: Variable, documents: [Range<Int>], into memory: Memory,
+        _ tape: Tape
+    ) {
         let silent = tape.silent
         let angles = angles(documents, after: nil, tape)
-        let needed = prompts == nil ? (layers.max() ?? -1) + 1 : blocks.count
-        for block in blocks.prefix(needed) {
+        for block in blocks {
             tape.workspace.scope {
                 block.attention.apply(
                     to: x, documents: documents, angles: angles[block.rotation]!,
@@ -126,7 +148,6 @@ struct RotaryStack {
                 block.feedForward.apply(to: x, silent)
             }
         }
-        return memory
     }
 
     private func angles(

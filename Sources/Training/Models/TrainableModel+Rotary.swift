@@ -23,9 +23,11 @@ extension TrainableModel {
         let silent = tape.silent
         let vectors = stack.tokens.look(up: read.flatMap(\.self), silent)
         let prompts = zip(documents, input.sources).map { $0.prefix($1.count - 1) }
-        let memory = stack.read(
-            vectors, documents: documents, remembering: isTaught ? prompts : nil,
-            keeping: cut.layers, silent)
+        let memory =
+            isTaught
+            ? stack.readThrough(
+                vectors, documents: documents, remembering: prompts, keeping: cut.layers, silent)
+            : stack.read(vectors, documents: documents, keeping: cut.layers, silent)
         let teacher =
             isTaught
             ? stack.norm.apply(

@@ -122,32 +122,33 @@ extension Block {
         )
     }
 
+    /// Eight runs of 32 values, each with a scale and an offset.
     @inline(__always)
-    func expandQ4_K(into target: UnsafeMutablePointer<Float>) {
+    private func expandRuns(
+        into target: UnsafeMutablePointer<Float>, value: (_ run: Int, _ index: Int) -> UInt8
+    ) {
         let (all, allLow) = (half(0), half(2))
         for run in 0..<8 {
             let (scale, low) = scaleAndLow(run, at: 4)
             let (d, m) = (all * scale, allLow * low)
-            let shift = UInt8(4 * (run % 2))
             for index in 0..<32 {
-                let value = (byte(16 + 32 * (run / 2) + index) >> shift) & 15
-                target[32 * run + index] = d * Float(Int32(value)) - m
+                target[32 * run + index] = d * Float(Int32(value(run, index))) - m
             }
         }
     }
 
     @inline(__always)
+    func expandQ4_K(into target: UnsafeMutablePointer<Float>) {
+        expandRuns(into: target) { run, index in
+            (byte(16 + 32 * (run / 2) + index) >> UInt8(4 * (run % 2))) & 15
+        }
+    }
+
+    @inline(__always)
     func expandQ5_K(into target: UnsafeMutablePointer<Float>) {
-        let (all, allLow) = (half(0), half(2))
-        for run in 0..<8 {
-            let (scale, low) = scaleAndLow(run, at: 4)
-            let (d, m) = (all * scale, allLow * low)
-            let shift = UInt8(4 * (run % 2))
-            for index in 0..<32 {
-                let four = (byte(48 + 32 * (run / 2) + index) >> shift) & 15
-                let value = four | ((byte(16 + index) >> UInt8(run)) & 1) << 4
-                target[32 * run + index] = d * Float(Int32(value)) - m
-            }
+        expandRuns(into: target) { run, index in
+            let four = (byte(48 + 32 * (run / 2) + index) >> UInt8(4 * (run % 2))) & 15
+            return four | ((byte(16 + index) >> UInt8(run)) & 1) << 4
         }
     }
 

@@ -2,17 +2,20 @@ extension [OpenedPrompt] {
     /// A row of a decoder with cross-attention for each prompt, before its first token.
     ///
     /// - Parameters:
-    ///   - states: what cross-attention reads: the states handed over, or what the model's own
-    ///     encoder makes of them. Those of each prompt, valid in the workspace's scope.
+    ///   - encode: takes prompts through the model's own encoder, in place; nil where the states that
+    ///     were handed over are what cross-attention reads.
     ///   - cache: an empty one of so many positions.
     ///   - prepare: writes the keys and values of all layers of cross-attention into a cache.
     func opened(
-        states: ([OpenedPrompt]) -> [Rows], cache: (Int) -> KeyValueCache,
+        encode: ((Rows, [Range<Int>]) -> Void)?, cache: (Int) -> KeyValueCache,
         prepare: (KeyValueCache, Rows) -> Void, workspace: Workspace
     ) -> [DecoderRow] {
         let sources = sources { distinct in
             workspace.scope {
-                states(distinct).map { states in
+                let read =
+                    encode.map { distinct.encoded(workspace: workspace, $0) }
+                    ?? distinct.map(\.states.rows)
+                return read.map { states in
                     let source = cache(states.count)
                     prepare(source, states)
                     return DecoderRow.Source(cache: source, tokens: states.count)
@@ -46,11 +49,12 @@ extension [OpenedPrompt] {
     /// The prompts' vectors below each other, taken through an encoder in one pass.
     ///
     /// - Returns: the states of each prompt, valid in the caller's workspace scope.
-    func encoded(
-        width: Int, workspace: Workspace, _ encode: (Rows, [Range<Int>]) -> Void
+    private func encoded(
+        workspace: Workspace, _ encode: (Rows, [Range<Int>]) -> Void
     ) -> [Rows] {
         let ranges = map(\.states.tokens).consecutiveRanges
-        let states = workspace.rows(ranges.last?.upperBound ?? 0, width)
+        let states = workspace.rows(
+            ranges.last?.upperBound ?? 0, first?.states.rows.width ?? 0)
         for (prompt, range) in zip(self, ranges) {
             states.rows(range).copy(from: prompt.states.rows)
         }

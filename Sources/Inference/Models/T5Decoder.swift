@@ -78,11 +78,8 @@ package final class T5Decoder: DecoderModel {
 
     package func open(_ prompts: [OpenedPrompt], workspace: Workspace) -> [DecoderRow] {
         prompts.opened(
-            states: { distinct in
-                guard let ownEncoder else { return distinct.map(\.states.rows) }
-                return distinct.encoded(width: stateWidth, workspace: workspace) {
-                    ownEncoder.encode($0, documents: $1, workspace: workspace)
-                }
+            encode: ownEncoder.map { encoder in
+                { encoder.encode($0, documents: $1, workspace: workspace) }
             },
             cache: {
                 KeyValueCache(

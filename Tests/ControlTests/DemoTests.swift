@@ -34,6 +34,20 @@ import Testing
         #expect(again.status == 0)
         #expect(again.output.hasPrefix("no server runs"))
     }
+
+    @Test func theDemoSaysWhichModelIsMissingBeforeItMakesAServer() async throws {
+        let state = "/tmp/l2s-demo-\(UUID().uuidString.prefix(8))"
+        let jobs = Fixtures.folder + "/../../jobs"
+        let models = Fixtures.folder + "/../../models"
+        let demo = try await BuiltProgram("l2s").run(
+            ["demo", "--jobs", jobs, "--models", models],
+            environment: ["XDG_STATE_HOME": state, "L2S_CACHE": state])
+        #expect(demo.status == 2, "\(demo.remarks)")
+        #expect(
+            demo.remarks.contains("SmolLM2-135M-Instruct: cannot open the model: no such folder"))
+        #expect(demo.remarks.contains("run `l2s fetch` to get it"), "\(demo.remarks)")
+        #expect(!FileManager.default.fileExists(atPath: state))
+    }
 }
 
 extension Substring {

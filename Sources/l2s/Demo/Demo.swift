@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Jobs
 import LocalPostgres
@@ -37,6 +38,7 @@ struct Demo: AsyncParsableCommand {
         let samples = try DemoSamples(
             jobsFolder: installation.jobsFolder,
             jobTypes: loadJobTypes(folder: installation.jobsFolder))
+        try expectModels(of: samples.jobTypes, in: installation.modelsFolder)
         let interruption = Interruption()
         let database = try await DemoDatabase(folder: folder)
         try interruption.check()
@@ -71,6 +73,15 @@ struct Demo: AsyncParsableCommand {
         guard report.failures == 0 else {
             Console.note("\(report.failures) documents failed; their errors are above")
             throw ExitCode.foundFaults
+        }
+    }
+
+    /// Says what is missing before a server is made and documents are enqueued that nobody could do.
+    ///
+    /// - Throws: `CheckpointError` for a model that is not there or cannot be read.
+    private func expectModels(of jobTypes: [JobType], in folder: String) throws {
+        for model in Set(jobTypes.flatMap { [$0.llm, $0.slm].compactMap(\.self) }).sorted() {
+            _ = try ModelFolder(path: ModelCache.locate(model, in: folder))
         }
     }
 

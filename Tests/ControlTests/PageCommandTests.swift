@@ -98,6 +98,35 @@ import Testing
         }
     }
 
+    /// In their order, in one folder and on one database, with a small model under the names of the
+    /// pages. What takes a network or builds something has tests of its own.
+    @Test(.timeLimit(.minutes(15)), arguments: ["README.md", "deploy/README.md", "jobs/README.md"])
+    func theCommandsOfThePagesRun(page: String) async throws {
+        let database = try await TestDatabase(migrated: page != "README.md")
+        let home = try ScratchFolder()
+        try home.copy(fixture: "pair/jobs", as: "jobs")
+        try home.copy(fixture: "pair/models", as: "models")
+        for name in ["flan-t5-small", "letters", "slm-letters"] {
+            try home.copy(fixture: "golden/t5-v1.1/llm", as: "models/" + name)
+        }
+        let programs = URL(filePath: try BuiltProgram("l2s").path).deletingLastPathComponent().path
+        let lines = try Self.blocks(of: page).map { $0.trimmingPrefix(while: \.isWhitespace) }
+            .filter { $0.hasPrefix("echo ") || $0.hasPrefix(".build/release/l2s") }
+            .filter { !$0.hasPrefix(".build/release/l2s fetch") }
+        #expect(lines.count >= 3, "\(lines)")
+        let script = lines.joined(separator: "\n")
+            .replacing(".build/release/", with: programs + "/")
+            // More than a machine of tests spares, and a port that another worker may have.
+            .replacing(
+                "l2s-worker", with: "l2s-worker --until-empty --threads 1 --http-address off")
+        let ending = try await BuiltProgram(path: "/bin/sh").run(
+            ["-euc", "cd '\(home.path)'\n" + script],
+            environment: [
+                "L2S_HOME": home.path, "L2S_DATABASE_URL": database.connectionString,
+            ])
+        #expect(ending.status == 0, "\(script)\n\(ending.output)\n\(ending.remarks)")
+    }
+
     @Test func theTargetsOfThePagesAreThereToBeMade() throws {
         let makefile = try Self.page("Makefile")
         let targets = try Self.pages.flatMap { page in

@@ -20,7 +20,7 @@ package struct PipelineSettings: Sendable {
 
     package init(
         threads: Int, decoders: Int, decoderRows: Int, handoffCapacity: Int,
-        promptCacheBytes: Int = 64_000_000, pinsThreads: Bool = false
+        promptCacheBytes: Int, pinsThreads: Bool = false
     ) {
         self.threads = threads
         self.decoders = decoders

@@ -4,14 +4,14 @@ import Yams
 struct FieldReader {
     let file: String
     /// All fields that there are.
-    let fields: [FileField]
+    let fields: [FieldDescription]
     private(set) var refusals: [Refusal] = []
     /// By full name: `limits.new_tokens`.
     private var found: [String: (text: String, line: Int?)] = [:]
     /// The fields that were met in a form that has no text, so that they are not refused twice.
     private var unreadable: Set<String> = []
 
-    init(file: String, fields: [FileField]) {
+    init(file: String, fields: [FieldDescription]) {
         self.file = file
         self.fields = fields
     }
@@ -66,7 +66,7 @@ struct FieldReader {
     /// The value given, or the default. Nil, and a refusal, for a wrong one or a missing one.
     mutating func value<Value>(_ field: Field<Value>) -> Value? {
         guard let text = text(of: field) else {
-            if let fallback = field.fallback { return fallback }
+            if let standard = field.defaultValue { return standard }
             if !unreadable.contains(field.about.name) {
                 refuse(field, expected: field.quantity.expected, found: nil)
             }
@@ -112,7 +112,7 @@ extension Node {
     }
 }
 
-extension [FileField] {
+extension [FieldDescription] {
     /// Such as `limits`, `batch` and `retry`.
     fileprivate var sections: [String] {
         reduce(into: []) { sections, field in

@@ -39,9 +39,10 @@ package struct Installation: Sendable, Equatable {
     private static func refuseMissing(
         _ given: [(text: String, origin: String)]
     ) throws(Refusals) {
-        let refusals = given.filter { !isFolder($0.text) }.map {
+        let folder = Quantity<String>.folder
+        let refusals = given.filter { folder.read($0.text) == nil }.map {
             Refusal(
-                field: $0.origin, expected: "a folder that exists", found: Refusal.quoted($0.text))
+                field: $0.origin, expected: folder.expected, found: Refusal.quoted($0.text))
         }
         guard refusals.isEmpty else { throw Refusals(refusals) }
     }
@@ -88,7 +89,7 @@ package struct Installation: Sendable, Equatable {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     }
 
-    private static func isFolder(_ path: String) -> Bool {
+    static func isFolder(_ path: String) -> Bool {
         var isFolder = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder
     }

@@ -15,18 +15,20 @@ package struct JobFile: Sendable {
         reader.scan(
             try composeYAML(text, file: file, of: "a job type (name, mode, llm, slm, prompt, …)"))
 
-        let name = reader.value(Fields.name)
-        let mode = reader.value(Fields.mode)
+        let name = reader.value(jobFields.name)
+        let mode = reader.value(jobFields.mode)
         let (llm, slm) = reader.models(mode: mode)
-        let adapter = reader.optional(Fields.adapter)
-        if mode == .slm { reader.refuseIfGiven(Fields.adapter, unless: "mode is another than slm") }
-        let dtype = reader.value(Fields.dtype)
-        let prompt = reader.value(Fields.prompt)
-        let decoderPrompt = reader.optional(Fields.decoderPrompt)
-        let sourceLanguage = reader.optional(Fields.sourceLanguage)
-        let targetLanguage = reader.optional(Fields.targetLanguage)
-        let shortlist = reader.optional(Fields.shortlist)
-        let timeout = reader.value(Fields.timeout)
+        let adapter = reader.optional(jobFields.adapter)
+        if mode == .slm {
+            reader.refuseIfGiven(jobFields.adapter, unless: "mode is another than slm")
+        }
+        let dtype = reader.value(jobFields.dtype)
+        let prompt = reader.value(jobFields.prompt)
+        let decoderPrompt = reader.optional(jobFields.decoderPrompt)
+        let sourceLanguage = reader.optional(jobFields.sourceLanguage)
+        let targetLanguage = reader.optional(jobFields.targetLanguage)
+        let shortlist = reader.optional(jobFields.shortlist)
+        let timeout = reader.value(jobFields.timeout)
         let limits = reader.limits()
         let decoding = reader.decoding(mode: mode)
         let batch = reader.batch(sourceTokens: limits?.sourceTokens)
@@ -37,7 +39,7 @@ package struct JobFile: Sendable {
             let name, let mode, let dtype, let prompt, let timeout, let limits, let decoding,
             let batch, let retry, let shadow
         else { throw Refusals(reader.refusals) }
-        nameLine = reader.line(of: Fields.name)
+        nameLine = reader.line(of: jobFields.name)
         var jobType = JobType(
             name: name, mode: mode, llm: llm, adapter: adapter, slm: slm, dtype: dtype,
             prompt: prompt,
@@ -55,8 +57,8 @@ extension FieldReader {
     /// The two folders. Which of them a file must and may not name is decided by its mode.
     fileprivate mutating func models(mode: JobType.Mode?) -> (llm: String?, slm: String?) {
         let rules = [
-            (Fields.llm, required: mode != nil && mode != .slm, unwanted: mode == .slm),
-            (Fields.slm, required: mode != nil && mode != .llm, unwanted: mode == .llm),
+            (jobFields.llm, required: mode != nil && mode != .slm, unwanted: mode == .slm),
+            (jobFields.slm, required: mode != nil && mode != .llm, unwanted: mode == .llm),
         ]
         let read = rules.map { field, required, unwanted in
             if unwanted, let found = text(of: field) {
@@ -74,28 +76,28 @@ extension FieldReader {
         func settle(_ field: Field<some Any>, _ setting: JobType.ModelSettings) {
             if text(of: field) != nil { left.remove(setting) }
         }
-        settle(Fields.beams, .beams)
-        settle(Fields.lengthPenalty, .lengthPenalty)
-        settle(Fields.noRepeatNgram, .noRepeatNgram)
-        settle(Fields.earlyStopping, .earlyStopping)
-        settle(Fields.minimumNewTokens, .minimumNewTokens)
-        settle(Fields.newTokens, .newTokens)
+        settle(jobFields.beams, .beams)
+        settle(jobFields.lengthPenalty, .lengthPenalty)
+        settle(jobFields.noRepeatNgram, .noRepeatNgram)
+        settle(jobFields.earlyStopping, .earlyStopping)
+        settle(jobFields.minimumNewTokens, .minimumNewTokens)
+        settle(jobFields.newTokens, .newTokens)
         return left
     }
 
     fileprivate mutating func limits() -> JobType.Limits? {
-        let documentBytes = value(Fields.documentBytes)
-        let sourceTokens = value(Fields.sourceTokens)
-        let newTokens = value(Fields.newTokens)
-        let minimumNewTokens = value(Fields.minimumNewTokens)
-        let overflow = value(Fields.overflow)
-        let concurrentDocuments = optional(Fields.concurrentDocuments)
+        let documentBytes = value(jobFields.documentBytes)
+        let sourceTokens = value(jobFields.sourceTokens)
+        let newTokens = value(jobFields.newTokens)
+        let minimumNewTokens = value(jobFields.minimumNewTokens)
+        let overflow = value(jobFields.overflow)
+        let concurrentDocuments = optional(jobFields.concurrentDocuments)
         guard let documentBytes, let sourceTokens, let newTokens, let minimumNewTokens,
             let overflow
         else { return nil }
         if minimumNewTokens > newTokens {
             refuse(
-                Fields.minimumNewTokens, expected: "at most limits.new_tokens (\(newTokens))",
+                jobFields.minimumNewTokens, expected: "at most limits.new_tokens (\(newTokens))",
                 found: "\(minimumNewTokens)")
         }
         return JobType.Limits(
@@ -107,37 +109,37 @@ extension FieldReader {
     /// Beams search for the one best output, sampling draws any: a file that asks for both, or
     /// tunes what it does not ask for, would not get what it says.
     fileprivate mutating func decoding(mode: JobType.Mode?) -> JobType.Decoding? {
-        let beams = value(Fields.beams)
-        let lengthPenalty = value(Fields.lengthPenalty)
-        let noRepeatNgram = value(Fields.noRepeatNgram)
-        let earlyStopping = value(Fields.earlyStopping)
-        let temperature = value(Fields.temperature)
-        let topK = value(Fields.topK)
-        let topP = value(Fields.topP)
-        let seed = value(Fields.seed)
-        let draftTokens = value(Fields.draftTokens)
+        let beams = value(jobFields.beams)
+        let lengthPenalty = value(jobFields.lengthPenalty)
+        let noRepeatNgram = value(jobFields.noRepeatNgram)
+        let earlyStopping = value(jobFields.earlyStopping)
+        let temperature = value(jobFields.temperature)
+        let topK = value(jobFields.topK)
+        let topP = value(jobFields.topP)
+        let seed = value(jobFields.seed)
+        let draftTokens = value(jobFields.draftTokens)
         guard let beams, let lengthPenalty, let noRepeatNgram, let earlyStopping, let temperature,
             let topK, let topP, let seed, let draftTokens
         else { return nil }
         if beams == 1 {
-            refuseIfGiven(Fields.lengthPenalty, unless: "decoding.beams is over 1")
-            refuseIfGiven(Fields.earlyStopping, unless: "decoding.beams is over 1")
+            refuseIfGiven(jobFields.lengthPenalty, unless: "decoding.beams is over 1")
+            refuseIfGiven(jobFields.earlyStopping, unless: "decoding.beams is over 1")
         }
         if beams > 1, temperature > 0 {
             refuse(
-                Fields.temperature, expected: "0 or left out with decoding.beams over 1",
-                found: text(of: Fields.temperature))
+                jobFields.temperature, expected: "0 or left out with decoding.beams over 1",
+                found: text(of: jobFields.temperature))
         }
         if temperature == 0 {
             let rule = "decoding.temperature is over 0"
-            refuseIfGiven(Fields.topK, unless: rule)
-            refuseIfGiven(Fields.topP, unless: rule)
-            refuseIfGiven(Fields.seed, unless: rule)
+            refuseIfGiven(jobFields.topK, unless: rule)
+            refuseIfGiven(jobFields.topP, unless: rule)
+            refuseIfGiven(jobFields.seed, unless: rule)
         }
         if mode == .speculative {
             refuseUnlessGreedy("in speculative mode", beams: beams, temperature: temperature)
         } else {
-            refuseIfGiven(Fields.draftTokens, unless: "mode is speculative")
+            refuseIfGiven(jobFields.draftTokens, unless: "mode is speculative")
         }
         return JobType.Decoding(
             beams: beams, lengthPenalty: lengthPenalty, noRepeatNgram: noRepeatNgram,
@@ -154,12 +156,13 @@ extension FieldReader {
     ) {
         if beams > 1 {
             refuse(
-                Fields.beams, expected: "1 or left out \(place)", found: text(of: Fields.beams))
+                jobFields.beams, expected: "1 or left out \(place)",
+                found: text(of: jobFields.beams))
         }
         if temperature > 0 {
             refuse(
-                Fields.temperature, expected: "0 or left out \(place)",
-                found: text(of: Fields.temperature))
+                jobFields.temperature, expected: "0 or left out \(place)",
+                found: text(of: jobFields.temperature))
         }
     }
 
@@ -167,11 +170,11 @@ extension FieldReader {
     fileprivate mutating func guards(
         mode: JobType.Mode?, decoding: JobType.Decoding?
     ) -> (fallback: Double?, shadow: Double?) {
-        let fallback = optional(Fields.fallback)
-        let shadow = value(Fields.shadow)
+        let fallback = optional(jobFields.fallback)
+        let shadow = value(jobFields.shadow)
         if let mode, mode != .hybrid {
-            refuseIfGiven(Fields.fallback, unless: "mode is hybrid")
-            refuseIfGiven(Fields.shadow, unless: "mode is hybrid")
+            refuseIfGiven(jobFields.fallback, unless: "mode is hybrid")
+            refuseIfGiven(jobFields.shadow, unless: "mode is hybrid")
         } else if fallback != nil, let decoding {
             refuseUnlessGreedy(
                 "with a fallback", beams: decoding.beams,
@@ -181,17 +184,17 @@ extension FieldReader {
     }
 
     fileprivate mutating func batch(sourceTokens: Int?) -> JobType.BatchLimits? {
-        let documents = value(Fields.documents)
-        let paddedTokens = value(Fields.paddedTokens)
-        let wait = value(Fields.wait)
+        let documents = value(jobFields.documents)
+        let paddedTokens = value(jobFields.paddedTokens)
+        let wait = value(jobFields.wait)
         guard let documents, var paddedTokens, let wait else { return nil }
         // A document of the greatest length must fit a batch of its own.
         if let sourceTokens, paddedTokens < sourceTokens {
-            if text(of: Fields.paddedTokens) == nil {
+            if text(of: jobFields.paddedTokens) == nil {
                 paddedTokens = sourceTokens
             } else {
                 refuse(
-                    Fields.paddedTokens,
+                    jobFields.paddedTokens,
                     expected: "at least limits.source_tokens (\(sourceTokens))",
                     found: "\(paddedTokens)")
             }
@@ -200,16 +203,17 @@ extension FieldReader {
     }
 
     fileprivate mutating func retry() -> JobType.RetryPolicy? {
-        let maximumAttempts = value(Fields.maximumAttempts)
-        let backoff = value(Fields.backoff)
-        let maximumBackoff = value(Fields.maximumBackoff)
+        let maximumAttempts = value(jobFields.maximumAttempts)
+        let backoff = value(jobFields.backoff)
+        let maximumBackoff = value(jobFields.maximumBackoff)
         guard let maximumAttempts, let backoff, var maximumBackoff else { return nil }
         if maximumBackoff < backoff {
-            if text(of: Fields.maximumBackoff) == nil {
+            if text(of: jobFields.maximumBackoff) == nil {
                 maximumBackoff = backoff
             } else {
                 refuse(
-                    Fields.maximumBackoff, expected: "at least retry.backoff (\(words(backoff)))",
+                    jobFields.maximumBackoff,
+                    expected: "at least retry.backoff (\(words(backoff)))",
                     found: words(maximumBackoff))
             }
         }

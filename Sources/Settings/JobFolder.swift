@@ -35,7 +35,7 @@ package func readJobTypes(folder: String) -> (jobTypes: [JobType], refusals: [Re
             if let place = places[file.jobType.name] {
                 refusals.append(
                     Refusal(
-                        file: path, line: file.nameLine, field: Fields.name.about.name,
+                        file: path, line: file.nameLine, field: jobFields.name.about.name,
                         expected: "a name that no other file has",
                         found: "\(Refusal.quoted(file.jobType.name)), which \(place) has"))
             } else {

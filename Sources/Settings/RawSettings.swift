@@ -28,16 +28,20 @@ struct SettingReader {
         self.raw = raw
     }
 
-    /// The value given, else `fallback`. A wrong one is refused and replaced by `fallback`, so that
+    /// The value given, else the default. A wrong one is refused and replaced by the default, so that
     /// reading goes on to the next.
-    mutating func value<Value>(
-        _ name: SettingName, _ quantity: Quantity<Value>, fallback: Value
-    ) -> Value {
-        guard let (text, origin) = raw.text(of: name) else { return fallback }
+    mutating func value<Value>(_ setting: Setting<Value>) -> Value {
+        value(setting, default: setting.field.standard)
+    }
+
+    /// The same of a setting whose default is worked out.
+    mutating func value<Value>(_ setting: Setting<Value>, default standard: Value) -> Value {
+        guard let (text, origin) = raw.text(of: setting.name) else { return standard }
+        let quantity = setting.field.quantity
         if let value = quantity.read(text) { return value }
         refusals.append(
             Refusal(field: origin, expected: quantity.expected, found: Refusal.quoted(text)))
-        return fallback
+        return standard
     }
 
     /// The value made by `make`. Nil when it throws, and its refusals are kept.

@@ -1,201 +1,180 @@
 import Jobs
 
-/// Named after what they are in the file.
-enum RecipeFields {
-    static let llm = Field(
+/// The fields of a training recipe, in the order of the documentation.
+struct RecipeFields: Sendable {
+    let llm = Field(
         "llm", .modelFolder,
         "The frozen large model that reads. Required, but for `whole_t5` and `whole_gpt2`, which have "
             + "none. Of the Llama type for `adapter` and `llm_layers`."
     )
-    static let output = Field(
+    let output = Field(
         "output", .modelFolder,
         "What is written: a folder of its own, put in place when training ends.")
-    static let prompt = Field(
+    let prompt = Field(
         "prompt", .promptOfPairs, "What the LLM reads of a source: that of the job types to come.")
-    static let architecture = Field(
-        "architecture", Quantity<TrainingRecipe.Architecture>.choice(), fallback: "t5_decoder",
+    let architecture = Field(
+        "architecture", Quantity<TrainingRecipe.Architecture>.choice(), default: "t5_decoder",
         "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "
             + "prompt; a T5 or GPT-2 that reads by itself, without a large model; a low-rank adapter "
             + "of the LLM; or some of the LLM's layers that write upon what it read.")
-    static let fusion = Field(
+    let fusion = Field(
         "fusion", Quantity<TrainingRecipe.Fusion>.choice(),
         "How the states enter. Default: cross_attention for t5_decoder, otherwise add.")
-    static let promptEmbedding = Field(
+    let promptEmbedding = Field(
         "prompt_embedding", Quantity<TrainingRecipe.PromptEmbedding>.choice(),
         "For gpt2: whose embedding of the prompt is added, `slm` where both share a tokenizer. "
             + "Default: slm.")
-    static let precision = Field(
-        "precision", Quantity<TrainingRecipe.Precision>.choice(), fallback: "float32",
+    let stored = Field(
+        "stored", Quantity<TrainingRecipe.StoredFormat>.choice(), default: "float32",
+        "How the weights of the output are written; training itself is in float32.")
+    let seed = Field(
+        "seed", .wholeNumber(0...Int(UInt32.max)), default: "0",
+        "Of new weights, the order of batches and dropout: the same seed gives the same model.")
+    let threads = Field(
+        "threads", .wholeNumber(1...1024), "Threads that compute. Default: the machine's cores.")
+    let precision = Field(
+        "precision", Quantity<TrainingRecipe.Precision>.choice(), default: "float32",
         "What the operands of products are rounded to; sums and weights are float32. `bfloat16` is "
             + "used where the processor is faster with it.")
-    static let rank = Field(
-        "adapter.rank", .wholeNumber(1...1024), fallback: "16",
+    let rank = Field(
+        "adapter.rank", .wholeNumber(1...1024), default: "16",
         "For `adapter` and `llm_layers`: rows of the low-rank matrices.")
-    static let alpha = Field(
-        "adapter.alpha", .number(0.001...10_000), fallback: "16",
+    let alpha = Field(
+        "adapter.alpha", .number(0.001...10_000), default: "16",
         "What the adapter is multiplied by, divided by the rank or its root.")
-    static let rankStabilized = Field(
-        "adapter.rank_stabilized", .flag, fallback: "true",
+    let rankStabilized = Field(
+        "adapter.rank_stabilized", .flag, default: "true",
         "Whether alpha is divided by the root of the rank in place of the rank.")
-    static let targets = Field(
-        "adapter.targets", .targets, fallback: TrainingRecipe.Adapter.all.joined(separator: ", "),
+    let targets = Field(
+        "adapter.targets", .targets, default: TrainingRecipe.Adapter.all.joined(separator: ", "),
         "The matrices of each layer that the adapter has.")
-    static let llmAdapter = Field(
+    let llmAdapter = Field(
         "start.llm_adapter", .modelFolder,
         "For `llm_layers`: the adapter that the LLM reads with, as `architecture: adapter` writes it."
     )
-    static let startAdapter = Field(
+    let startAdapter = Field(
         "start.adapter", .modelFolder,
         "For `adapter` and `llm_layers`: go on from this adapter, whose rank is at most "
             + "`adapter.rank`, in place of one that changes nothing.")
-    static let stored = Field(
-        "stored", Quantity<TrainingRecipe.StoredFormat>.choice(), fallback: "float32",
-        "How the weights of the output are written; training itself is in float32.")
-    static let seed = Field(
-        "seed", .wholeNumber(0...Int(UInt32.max)), fallback: "0",
-        "Of new weights, the order of batches and dropout: the same seed gives the same model.")
-    static let threads = Field(
-        "threads", .wholeNumber(1...1024), "Threads that compute. Default: the machine's cores.")
 
-    static let checkpoint = Field(
+    let checkpoint = Field(
         "start.checkpoint", .modelFolder,
         "Start from the weights of this folder; its projector too, if it has one.")
-    static let frozen = Field(
-        "start.frozen", .flag, fallback: "false",
+    let frozen = Field(
+        "start.frozen", .flag, default: "false",
         "The checkpoint stays as it is: only the soft prompt is trained (prompt tuning).")
-    static let llmLayers = Field(
+    let llmLayers = Field(
         "start.llm_layers", .layers,
         "Start from these layers of the LLM's own decoder, counted from 0, and its embedding. "
             + "Required for `llm_layers`.")
-    static let tokenizer = Field(
+    let tokenizer = Field(
         "start.tokenizer", .modelFolder,
         "Folder whose tokenizer the outputs have. Default: the checkpoint's, else the LLM's.")
 
-    static let width = Field(
-        "sizes.width", .wholeNumber(8...65_536), fallback: "128", "d_model of new weights.")
-    static let headWidth = Field(
-        "sizes.head_width", .wholeNumber(1...4096), fallback: "32",
+    let width = Field(
+        "sizes.width", .wholeNumber(8...65_536), default: "128", "d_model of new weights.")
+    let headWidth = Field(
+        "sizes.head_width", .wholeNumber(1...4096), default: "32",
         "d_kv of a new T5. A GPT-2 divides its width among its heads.")
-    static let heads = Field(
-        "sizes.heads", .wholeNumber(1...1024), fallback: "4", "Attention heads of a layer.")
-    static let feedForward = Field(
-        "sizes.feed_forward", .wholeNumber(1...1_048_576), fallback: "384",
+    let heads = Field(
+        "sizes.heads", .wholeNumber(1...1024), default: "4", "Attention heads of a layer.")
+    let feedForward = Field(
+        "sizes.feed_forward", .wholeNumber(1...1_048_576), default: "384",
         "d_ff of a new T5 (gated gelu), n_inner of a new GPT-2.")
-    static let layers = Field(
-        "sizes.layers", .wholeNumber(1...256), fallback: "2", "Decoder layers.")
-    static let encoderLayers = Field(
-        "sizes.encoder_layers", .wholeNumber(1...256), fallback: "2",
+    let layers = Field(
+        "sizes.layers", .wholeNumber(1...256), default: "2", "Decoder layers.")
+    let encoderLayers = Field(
+        "sizes.encoder_layers", .wholeNumber(1...256), default: "2",
         "Encoder layers of a new T5 that has an encoder.")
-    static let positions = Field(
-        "sizes.positions", .wholeNumber(2...1_048_576), fallback: "1024",
+    let positions = Field(
+        "sizes.positions", .wholeNumber(2...1_048_576), default: "1024",
         "The longest prompt and output together of a new GPT-2.")
-    static let projector = Field(
+    let projector = Field(
         "sizes.projector", .wholeNumber(1...65_536),
         "Hidden width of a new projector. Default: the LLM's width (twice that with llm_layers, "
             + "where it starts as the identity).")
 
-    static let softPrompt = Field(
+    let softPrompt = Field(
         "sizes.soft_prompt", .wholeNumber(1...4096),
         "For `whole_t5` and `whole_gpt2`: learned vectors that are read before every prompt. "
             + "Default: none.")
 
-    static let train = Field(
+    let train = Field(
         "data.train", .dataFile,
         "Training pairs: JSON Lines of a source and a target each. Required without `tasks`.")
-    static let validation = Field(
+    let validation = Field(
         "data.validation", .dataFile, "Pairs like these that are not trained on.")
-    static let sourceField = Field(
-        "data.source_field", .fieldName, fallback: "source", "What a line calls its source.")
-    static let targetField = Field(
-        "data.target_field", .fieldName, fallback: "target", "What a line calls its target.")
-    static let sourceTokens = Field(
-        "data.source_tokens", .wholeNumber(2...32_768), fallback: "512",
+    let sourceField = Field(
+        "data.source_field", .fieldName, default: "source", "What a line calls its source.")
+    let targetField = Field(
+        "data.target_field", .fieldName, default: "target", "What a line calls its target.")
+    let sourceTokens = Field(
+        "data.source_tokens", .wholeNumber(2...32_768), default: "512",
         "A longer prompt is cut off, as by a job type with `overflow: truncate`.")
-    static let targetTokens = Field(
-        "data.target_tokens", .wholeNumber(2...4096), fallback: "128",
+    let targetTokens = Field(
+        "data.target_tokens", .wholeNumber(2...4096), default: "128",
         "A pair with a longer target, its end token included, is left out.")
-    static let cache = Field(
+    let cache = Field(
         "data.cache", .dataFile,
         "Folder of the LLM's states, computed once: two bytes times the LLM's width for every "
             + "source token. Default: beside the output, removed when training ends.")
 
-    static let batchTokens = Field(
-        "batch.tokens", .wholeNumber(1...1_048_576), fallback: "4096",
+    let batchTokens = Field(
+        "batch.tokens", .wholeNumber(1...1_048_576), default: "4096",
         "Source and target tokens of a batch.")
-    static let accumulation = Field(
-        "batch.accumulation", .wholeNumber(1...4096), fallback: "1",
+    let accumulation = Field(
+        "batch.accumulation", .wholeNumber(1...4096), default: "1",
         "Batches whose gradients make one step.")
 
-    static let steps = Field(
+    let steps = Field(
         "length.steps", .wholeNumber(1...100_000_000), "Stop after so many steps.")
-    static let epochs = Field(
+    let epochs = Field(
         "length.epochs", .wholeNumber(1...100_000), "Stop after so many passes over the data.")
-    static let time = Field(
+    let time = Field(
         "length.time", .duration(.seconds(1)...(.seconds(30 * 86_400))),
         "Stop after this time of training. One of the three is required; the first one met counts.")
 
-    static let learningRate = Field(
-        "optimizer.learning_rate", .number(1e-8...1), fallback: "0.001", "The highest rate.")
-    static let schedule = Field(
-        "optimizer.schedule", Quantity<TrainingRecipe.Schedule>.choice(), fallback: "cosine",
+    let learningRate = Field(
+        "optimizer.learning_rate", .number(1e-8...1), default: "0.001", "The highest rate.")
+    let schedule = Field(
+        "optimizer.schedule", Quantity<TrainingRecipe.Schedule>.choice(), default: "cosine",
         "Fall after the warm-up: cosine to 2 % at the end, or by the inverse square root of the step."
     )
-    static let warmup = Field(
-        "optimizer.warmup_steps", .wholeNumber(0...10_000_000), fallback: "200",
+    let warmup = Field(
+        "optimizer.warmup_steps", .wholeNumber(0...10_000_000), default: "200",
         "Steps over which the rate rises from 0.")
-    static let weightDecay = Field(
-        "optimizer.weight_decay", .number(0...1), fallback: "0.01",
+    let weightDecay = Field(
+        "optimizer.weight_decay", .number(0...1), default: "0.01",
         "AdamW's, of matrices only.")
-    static let beta1 = Field("optimizer.beta1", .number(0...0.9999), fallback: "0.9", "AdamW's.")
-    static let beta2 = Field("optimizer.beta2", .number(0...0.999999), fallback: "0.98", "AdamW's.")
-    static let clipping = Field(
-        "optimizer.clipping", .number(0...1_000_000), fallback: "1",
+    let beta1 = Field("optimizer.beta1", .number(0...0.9999), default: "0.9", "AdamW's.")
+    let beta2 = Field("optimizer.beta2", .number(0...0.999999), default: "0.98", "AdamW's.")
+    let clipping = Field(
+        "optimizer.clipping", .number(0...1_000_000), default: "1",
         "The largest norm of a step's gradient; 0 for any.")
-    static let labelSmoothing = Field(
-        "regularization.label_smoothing", .number(0...0.9), fallback: "0",
+    let labelSmoothing = Field(
+        "regularization.label_smoothing", .number(0...0.9), default: "0",
         "Probability spread over all tokens in place of the label's.")
-    static let distillation = Field(
-        "regularization.distillation", .number(0...1), fallback: "0",
+    let distillation = Field(
+        "regularization.distillation", .number(0...1), default: "0",
         "For `llm_layers`: how much of the wanted distribution of the next token is the LLM's own, in "
             + "place of the label.")
-    static let dropout = Field(
-        "regularization.dropout", .number(0...0.9), fallback: "0", "The share of units left out.")
+    let dropout = Field(
+        "regularization.dropout", .number(0...0.9), default: "0", "The share of units left out.")
 
-    static let interval = Field(
-        "validation.interval", .wholeNumber(1...10_000_000), fallback: "500",
+    let interval = Field(
+        "validation.interval", .wholeNumber(1...10_000_000), default: "500",
         "Steps between two validations; each writes a checkpoint to go on from.")
-    static let patience = Field(
+    let patience = Field(
         "validation.patience", .wholeNumber(1...100_000),
         "Stop after so many validations without a better loss. Default: never.")
 }
 
-/// The fields of a training recipe.
+/// What a training recipe may say.
+let recipeFields = RecipeFields()
+
 package enum RecipeField {
     /// In the order of the documentation.
-    package static let all: [FileField] = [
-        RecipeFields.llm.about, RecipeFields.output.about, RecipeFields.prompt.about,
-        RecipeFields.architecture.about, RecipeFields.fusion.about,
-        RecipeFields.promptEmbedding.about, RecipeFields.stored.about, RecipeFields.seed.about,
-        RecipeFields.threads.about, RecipeFields.precision.about, RecipeFields.rank.about,
-        RecipeFields.alpha.about, RecipeFields.rankStabilized.about, RecipeFields.targets.about,
-        RecipeFields.llmAdapter.about, RecipeFields.startAdapter.about,
-        RecipeFields.checkpoint.about, RecipeFields.frozen.about, RecipeFields.llmLayers.about,
-        RecipeFields.tokenizer.about,
-        RecipeFields.width.about, RecipeFields.headWidth.about, RecipeFields.heads.about,
-        RecipeFields.feedForward.about, RecipeFields.layers.about,
-        RecipeFields.encoderLayers.about, RecipeFields.positions.about,
-        RecipeFields.projector.about, RecipeFields.softPrompt.about,
-        RecipeFields.train.about, RecipeFields.validation.about, RecipeFields.sourceField.about,
-        RecipeFields.targetField.about, RecipeFields.sourceTokens.about,
-        RecipeFields.targetTokens.about, RecipeFields.cache.about,
-        RecipeFields.batchTokens.about, RecipeFields.accumulation.about,
-        RecipeFields.steps.about, RecipeFields.epochs.about, RecipeFields.time.about,
-        RecipeFields.learningRate.about, RecipeFields.schedule.about, RecipeFields.warmup.about,
-        RecipeFields.weightDecay.about, RecipeFields.beta1.about, RecipeFields.beta2.about,
-        RecipeFields.clipping.about, RecipeFields.labelSmoothing.about,
-        RecipeFields.distillation.about, RecipeFields.dropout.about,
-        RecipeFields.interval.about, RecipeFields.patience.about,
-    ]
+    package static let all = [FieldDescription](of: recipeFields)
 }
 
 extension Quantity<[Int]> {

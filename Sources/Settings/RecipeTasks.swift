@@ -1,19 +1,17 @@
 import Yams
 
 /// The fields of one task among the `tasks` of a recipe.
-enum TaskFields {
-    static let train = Field(
+private struct TaskFields: Sendable {
+    let train = Field(
         "train", .dataFile, "Training pairs: JSON Lines of a source and a target each.")
-    static let validation = Field(
+    let validation = Field(
         "validation", .dataFile, "Pairs like these that are not trained on.")
-    static let share = Field(
-        "share", .number(0.001...1000), fallback: "1",
+    let share = Field(
+        "share", .number(0.001...1000), default: "1",
         "Of the pairs of a pass over the data, in proportion to the other tasks'.")
-    static let decoderPrompt = Field(
+    let decoderPrompt = Field(
         "decoder_prompt", .cue,
         "What the decoder is given before it writes: that of the job type to come.")
-
-    static let all = [train.about, validation.about, share.about, decoderPrompt.about]
 }
 
 extension Quantity<String> {
@@ -52,13 +50,14 @@ struct RecipeTasks {
         }
         var found: [TrainingRecipe.Task] = []
         var refusals: [Refusal] = []
+        let task = TaskFields()
         for (name, fields) in tasks {
-            var reader = FieldReader(file: file, fields: TaskFields.all)
+            var reader = FieldReader(file: file, fields: [FieldDescription](of: task))
             reader.scan(fields)
-            let train = reader.value(TaskFields.train)
-            let validation = reader.value(TaskFields.validation)
-            let share = reader.value(TaskFields.share)
-            let cue = reader.optional(TaskFields.decoderPrompt)
+            let train = reader.value(task.train)
+            let validation = reader.value(task.validation)
+            let share = reader.value(task.share)
+            let cue = reader.optional(task.decoderPrompt)
             if let train, let validation, let share {
                 found.append(
                     TrainingRecipe.Task(
@@ -67,8 +66,8 @@ struct RecipeTasks {
             }
             refusals += reader.refusals.map { refusal in
                 var refusal = refusal
-                let task = name.scalar?.string ?? ""
-                refusal.field = "\(Self.key).\(task).\(refusal.field)"
+                refusal.field =
+                    "\(Self.key).\(name.scalar?.string ?? "").\(refusal.field)"
                 return refusal
             }
         }
@@ -81,17 +80,17 @@ extension FieldReader {
     mutating func adapter(
         _ architecture: TrainingRecipe.Architecture?
     ) -> TrainingRecipe.Adapter? {
-        let rank = value(RecipeFields.rank)
-        let alpha = value(RecipeFields.alpha)
-        let isRankStabilized = value(RecipeFields.rankStabilized)
-        let targets = value(RecipeFields.targets)
+        let rank = value(recipeFields.rank)
+        let alpha = value(recipeFields.alpha)
+        let isRankStabilized = value(recipeFields.rankStabilized)
+        let targets = value(recipeFields.targets)
         guard architecture?.isAdapter == true else {
             let rule = "architecture is adapter or llm_layers"
-            refuseIfGiven(RecipeFields.rank, unless: rule)
-            refuseIfGiven(RecipeFields.alpha, unless: rule)
-            refuseIfGiven(RecipeFields.rankStabilized, unless: rule)
-            refuseIfGiven(RecipeFields.targets, unless: rule)
-            refuseIfGiven(RecipeFields.startAdapter, unless: rule)
+            refuseIfGiven(recipeFields.rank, unless: rule)
+            refuseIfGiven(recipeFields.alpha, unless: rule)
+            refuseIfGiven(recipeFields.rankStabilized, unless: rule)
+            refuseIfGiven(recipeFields.targets, unless: rule)
+            refuseIfGiven(recipeFields.startAdapter, unless: rule)
             return nil
         }
         guard let rank, let alpha, let isRankStabilized, let targets else { return nil }
@@ -104,28 +103,28 @@ extension FieldReader {
         _ architecture: TrainingRecipe.Architecture?, hasTasks: Bool, start: TrainingRecipe.Start?
     ) {
         if hasTasks {
-            refuseIfGiven(RecipeFields.train, unless: "tasks is left out")
-            refuseIfGiven(RecipeFields.validation, unless: "tasks is left out")
+            refuseIfGiven(recipeFields.train, unless: "tasks is left out")
+            refuseIfGiven(recipeFields.validation, unless: "tasks is left out")
             if let architecture, !architecture.isAdapter {
                 refuse(
-                    RecipeFields.architecture,
+                    recipeFields.architecture,
                     expected: "adapter or llm_layers in a recipe with tasks",
                     found: architecture.rawValue)
             }
         }
         if architecture != .llmLayers {
-            refuseIfGiven(RecipeFields.distillation, unless: "architecture is llm_layers")
-            refuseIfGiven(RecipeFields.llmAdapter, unless: "architecture is llm_layers")
+            refuseIfGiven(recipeFields.distillation, unless: "architecture is llm_layers")
+            refuseIfGiven(recipeFields.llmAdapter, unless: "architecture is llm_layers")
         } else if case .llmLayers = start {
         } else {
-            refuse(RecipeFields.llmLayers, expected: "given for llm_layers", found: nil)
+            refuse(recipeFields.llmLayers, expected: "given for llm_layers", found: nil)
         }
         guard let architecture, architecture.isAdapter else { return }
         let rule = "architecture is another than \(architecture.rawValue)"
-        refuseIfGiven(RecipeFields.checkpoint, unless: rule)
-        refuseIfGiven(RecipeFields.tokenizer, unless: rule)
-        refuseIfGiven(RecipeFields.projector, unless: rule)
-        refuseIfGiven(RecipeFields.dropout, unless: rule)
-        refuseIfGiven(RecipeFields.cache, unless: rule)
+        refuseIfGiven(recipeFields.checkpoint, unless: rule)
+        refuseIfGiven(recipeFields.tokenizer, unless: rule)
+        refuseIfGiven(recipeFields.projector, unless: rule)
+        refuseIfGiven(recipeFields.dropout, unless: rule)
+        refuseIfGiven(recipeFields.cache, unless: rule)
     }
 }

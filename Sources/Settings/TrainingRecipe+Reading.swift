@@ -19,34 +19,34 @@ extension TrainingRecipe {
         let tasks = try RecipeTasks(root, file: file)
         reader.scan(tasks.rest)
 
-        let architecture = reader.value(RecipeFields.architecture)
+        let architecture = reader.value(recipeFields.architecture)
         let llm = reader.llm(architecture)
-        let output = reader.value(RecipeFields.output)
-        let prompt = reader.value(RecipeFields.prompt)
+        let output = reader.value(recipeFields.output)
+        let prompt = reader.value(recipeFields.prompt)
         let fusion = reader.fusion(architecture)
         let promptEmbedding = reader.promptEmbedding(architecture, fusion: fusion)
         let start = reader.start(architecture)
-        let stored = reader.value(RecipeFields.stored)
-        let tokenizer = reader.optional(RecipeFields.tokenizer)
+        let stored = reader.value(recipeFields.stored)
+        let tokenizer = reader.optional(recipeFields.tokenizer)
         let projectorWidth = reader.projectorWidth(architecture)
         let softPrompt = reader.softPrompt(architecture)
         let frozen = reader.frozen(softPrompt: softPrompt)
         let adapter = reader.adapter(architecture)
-        let llmAdapter = reader.optional(RecipeFields.llmAdapter)
-        let startAdapter = reader.optional(RecipeFields.startAdapter)
-        let precision = reader.value(RecipeFields.precision)
+        let llmAdapter = reader.optional(recipeFields.llmAdapter)
+        let startAdapter = reader.optional(recipeFields.startAdapter)
+        let precision = reader.value(recipeFields.precision)
         let data = reader.data(tasks.all)
-        let batchTokens = reader.value(RecipeFields.batchTokens)
-        let accumulation = reader.value(RecipeFields.accumulation)
+        let batchTokens = reader.value(recipeFields.batchTokens)
+        let accumulation = reader.value(recipeFields.accumulation)
         let length = reader.length()
         let optimizer = reader.optimizer()
-        let labelSmoothing = reader.value(RecipeFields.labelSmoothing)
-        let distillation = reader.value(RecipeFields.distillation)
-        let dropout = reader.value(RecipeFields.dropout)
-        let seed = reader.value(RecipeFields.seed)
-        let interval = reader.value(RecipeFields.interval)
-        let patience = reader.optional(RecipeFields.patience)
-        let threads = reader.optional(RecipeFields.threads)
+        let labelSmoothing = reader.value(recipeFields.labelSmoothing)
+        let distillation = reader.value(recipeFields.distillation)
+        let dropout = reader.value(recipeFields.dropout)
+        let seed = reader.value(recipeFields.seed)
+        let interval = reader.value(recipeFields.interval)
+        let patience = reader.optional(recipeFields.patience)
+        let threads = reader.optional(recipeFields.threads)
 
         reader.refuseWhatAdaptersLack(architecture, hasTasks: tasks.all != nil, start: start)
         guard reader.refusals.isEmpty, let precision, let architecture, let output, let prompt,
@@ -72,36 +72,36 @@ extension FieldReader {
     private static let hasLLM = "architecture is another than whole_t5 and whole_gpt2"
 
     fileprivate mutating func llm(_ architecture: TrainingRecipe.Architecture?) -> String? {
-        guard architecture?.readsByItself == true else { return value(RecipeFields.llm) }
-        refuseIfGiven(RecipeFields.llm, unless: Self.hasLLM)
+        guard architecture?.readsByItself == true else { return value(recipeFields.llm) }
+        refuseIfGiven(recipeFields.llm, unless: Self.hasLLM)
         return nil
     }
 
     fileprivate mutating func fusion(
         _ architecture: TrainingRecipe.Architecture?
     ) -> TrainingRecipe.Fusion? {
-        let given = optional(RecipeFields.fusion)
+        let given = optional(recipeFields.fusion)
         switch architecture {
         case .t5Decoder:
             if let given, given != .crossAttention {
                 refuse(
-                    RecipeFields.fusion, expected: "cross_attention for a t5_decoder",
+                    recipeFields.fusion, expected: "cross_attention for a t5_decoder",
                     found: given.rawValue)
             }
             return .crossAttention
         case .t5, .gpt2:
             if given == .crossAttention {
                 refuse(
-                    RecipeFields.fusion,
+                    recipeFields.fusion,
                     expected: "add or replace for an architecture that reads the prompt",
                     found: "cross_attention")
             }
             return given ?? .add
         case .adapter, .llmLayers:
-            refuseIfGiven(RecipeFields.fusion, unless: "states are projected")
+            refuseIfGiven(recipeFields.fusion, unless: "states are projected")
             return nil
         case .wholeT5, .wholeGPT2, nil:
-            refuseIfGiven(RecipeFields.fusion, unless: Self.hasLLM)
+            refuseIfGiven(recipeFields.fusion, unless: Self.hasLLM)
             return nil
         }
     }
@@ -109,10 +109,10 @@ extension FieldReader {
     fileprivate mutating func promptEmbedding(
         _ architecture: TrainingRecipe.Architecture?, fusion: TrainingRecipe.Fusion?
     ) -> TrainingRecipe.PromptEmbedding {
-        let given = optional(RecipeFields.promptEmbedding) ?? .slm
+        let given = optional(recipeFields.promptEmbedding) ?? .slm
         if architecture != .gpt2 || fusion != .add {
             refuseIfGiven(
-                RecipeFields.promptEmbedding, unless: "architecture is gpt2 and fusion is add")
+                recipeFields.promptEmbedding, unless: "architecture is gpt2 and fusion is add")
         }
         return given
     }
@@ -120,14 +120,14 @@ extension FieldReader {
     fileprivate mutating func start(
         _ architecture: TrainingRecipe.Architecture?
     ) -> TrainingRecipe.Start? {
-        let checkpoint = optional(RecipeFields.checkpoint)
-        let llmLayers = optional(RecipeFields.llmLayers)
+        let checkpoint = optional(recipeFields.checkpoint)
+        let llmLayers = optional(recipeFields.llmLayers)
         let sizes = sizes()
         if let llmLayers {
-            refuseIfGiven(RecipeFields.checkpoint, unless: "start.llm_layers is left out")
+            refuseIfGiven(recipeFields.checkpoint, unless: "start.llm_layers is left out")
             if architecture != .t5Decoder, architecture != .llmLayers {
                 refuseIfGiven(
-                    RecipeFields.llmLayers, unless: "architecture is t5_decoder or llm_layers")
+                    recipeFields.llmLayers, unless: "architecture is t5_decoder or llm_layers")
             }
             refuseSizes(unless: "start.llm_layers is left out")
             return .llmLayers(llmLayers)
@@ -139,15 +139,15 @@ extension FieldReader {
         if architecture == .adapter {
             refuseSizes(unless: "architecture is another than adapter")
         }
-        if let architecture, architecture.readsByItself, text(of: RecipeFields.tokenizer) == nil {
+        if let architecture, architecture.readsByItself, text(of: recipeFields.tokenizer) == nil {
             refuse(
-                RecipeFields.tokenizer,
+                recipeFields.tokenizer,
                 expected: "given for a \(architecture.rawValue) of new weights "
                     + "(or start.checkpoint)", found: nil)
         }
         if let architecture, architecture.isGPT2, let sizes, sizes.width % sizes.heads != 0 {
             refuse(
-                RecipeFields.width,
+                recipeFields.width,
                 expected: "a multiple of sizes.heads (\(sizes.heads)) for a GPT-2",
                 found: "\(sizes.width)")
         }
@@ -155,13 +155,13 @@ extension FieldReader {
     }
 
     private mutating func sizes() -> TrainingRecipe.Sizes? {
-        let width = value(RecipeFields.width)
-        let headWidth = value(RecipeFields.headWidth)
-        let heads = value(RecipeFields.heads)
-        let feedForward = value(RecipeFields.feedForward)
-        let layers = value(RecipeFields.layers)
-        let encoderLayers = value(RecipeFields.encoderLayers)
-        let positions = value(RecipeFields.positions)
+        let width = value(recipeFields.width)
+        let headWidth = value(recipeFields.headWidth)
+        let heads = value(recipeFields.heads)
+        let feedForward = value(recipeFields.feedForward)
+        let layers = value(recipeFields.layers)
+        let encoderLayers = value(recipeFields.encoderLayers)
+        let positions = value(recipeFields.positions)
         guard let width, let headWidth, let heads, let feedForward, let layers, let encoderLayers,
             let positions
         else { return nil }
@@ -173,9 +173,9 @@ extension FieldReader {
     /// Sizes that would not be kept to.
     private mutating func refuseSizes(unless rule: String) {
         for field in [
-            RecipeFields.width, RecipeFields.headWidth, RecipeFields.heads,
-            RecipeFields.feedForward, RecipeFields.layers, RecipeFields.encoderLayers,
-            RecipeFields.positions,
+            recipeFields.width, recipeFields.headWidth, recipeFields.heads,
+            recipeFields.feedForward, recipeFields.layers, recipeFields.encoderLayers,
+            recipeFields.positions,
         ] { refuseIfGiven(field, unless: rule) }
     }
 
@@ -183,9 +183,9 @@ extension FieldReader {
         _ architecture: TrainingRecipe.Architecture?
     ) -> Int? {
         if architecture?.readsByItself == true {
-            refuseIfGiven(RecipeFields.projector, unless: Self.hasLLM)
+            refuseIfGiven(recipeFields.projector, unless: Self.hasLLM)
         }
-        return optional(RecipeFields.projector)
+        return optional(recipeFields.projector)
     }
 
     fileprivate mutating func softPrompt(
@@ -193,19 +193,19 @@ extension FieldReader {
     ) -> Int? {
         if let architecture, !architecture.readsByItself {
             refuseIfGiven(
-                RecipeFields.softPrompt, unless: "architecture is whole_t5 or whole_gpt2")
+                recipeFields.softPrompt, unless: "architecture is whole_t5 or whole_gpt2")
         }
-        return optional(RecipeFields.softPrompt)
+        return optional(recipeFields.softPrompt)
     }
 
     fileprivate mutating func frozen(softPrompt: Int?) -> Bool {
-        guard value(RecipeFields.frozen) == true else { return false }
-        if text(of: RecipeFields.checkpoint) == nil {
-            refuseIfGiven(RecipeFields.frozen, unless: "start.checkpoint is given")
+        guard value(recipeFields.frozen) == true else { return false }
+        if text(of: recipeFields.checkpoint) == nil {
+            refuseIfGiven(recipeFields.frozen, unless: "start.checkpoint is given")
         }
         if softPrompt == nil {
             refuse(
-                RecipeFields.softPrompt, expected: "given with start.frozen: it alone is trained",
+                recipeFields.softPrompt, expected: "given with start.frozen: it alone is trained",
                 found: nil)
         }
         return true
@@ -213,17 +213,17 @@ extension FieldReader {
 
     fileprivate mutating func data(_ tasks: [TrainingRecipe.Task]?) -> TrainingRecipe.Data? {
         let tasks = tasks ?? ownTask().map { [$0] }
-        let sourceField = value(RecipeFields.sourceField)
-        let targetField = value(RecipeFields.targetField)
-        let sourceTokens = value(RecipeFields.sourceTokens)
-        let targetTokens = value(RecipeFields.targetTokens)
-        let cache = optional(RecipeFields.cache)
+        let sourceField = value(recipeFields.sourceField)
+        let targetField = value(recipeFields.targetField)
+        let sourceTokens = value(recipeFields.sourceTokens)
+        let targetTokens = value(recipeFields.targetTokens)
+        let cache = optional(recipeFields.cache)
         guard let tasks, let sourceField, let targetField, let sourceTokens,
             let targetTokens
         else { return nil }
         if sourceField == targetField {
             refuse(
-                RecipeFields.targetField, expected: "another than data.source_field",
+                recipeFields.targetField, expected: "another than data.source_field",
                 found: targetField)
         }
         return TrainingRecipe.Data(
@@ -233,34 +233,34 @@ extension FieldReader {
     }
 
     private mutating func ownTask() -> TrainingRecipe.Task? {
-        let train = value(RecipeFields.train)
-        let validation = value(RecipeFields.validation)
+        let train = value(recipeFields.train)
+        let validation = value(recipeFields.validation)
         guard let train, let validation else { return nil }
         return TrainingRecipe.Task(
             name: "pairs", train: train, validation: validation, share: 1, decoderPrompt: nil)
     }
 
     fileprivate mutating func length() -> TrainingRecipe.Length? {
-        let steps = optional(RecipeFields.steps)
-        let epochs = optional(RecipeFields.epochs)
-        let time = optional(RecipeFields.time)
-        if text(of: RecipeFields.steps) == nil, text(of: RecipeFields.epochs) == nil,
-            text(of: RecipeFields.time) == nil
+        let steps = optional(recipeFields.steps)
+        let epochs = optional(recipeFields.epochs)
+        let time = optional(recipeFields.time)
+        if text(of: recipeFields.steps) == nil, text(of: recipeFields.epochs) == nil,
+            text(of: recipeFields.time) == nil
         {
             refuse(
-                RecipeFields.steps, expected: "given, or length.epochs or length.time", found: nil)
+                recipeFields.steps, expected: "given, or length.epochs or length.time", found: nil)
         }
         return TrainingRecipe.Length(steps: steps, epochs: epochs, time: time)
     }
 
     fileprivate mutating func optimizer() -> TrainingRecipe.Optimizer? {
-        let learningRate = value(RecipeFields.learningRate)
-        let schedule = value(RecipeFields.schedule)
-        let warmup = value(RecipeFields.warmup)
-        let weightDecay = value(RecipeFields.weightDecay)
-        let beta1 = value(RecipeFields.beta1)
-        let beta2 = value(RecipeFields.beta2)
-        let clipping = value(RecipeFields.clipping)
+        let learningRate = value(recipeFields.learningRate)
+        let schedule = value(recipeFields.schedule)
+        let warmup = value(recipeFields.warmup)
+        let weightDecay = value(recipeFields.weightDecay)
+        let beta1 = value(recipeFields.beta1)
+        let beta2 = value(recipeFields.beta2)
+        let clipping = value(recipeFields.clipping)
         guard let learningRate, let schedule, let warmup, let weightDecay, let beta1, let beta2,
             let clipping
         else { return nil }

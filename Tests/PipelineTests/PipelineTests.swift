@@ -8,9 +8,15 @@ import Tokenizers
 /// Texts in, texts out, against what transformers wrote for the golden models.
 @Suite struct PipelineTests {
     static let settings = [
-        PipelineSettings(threads: 1, decoders: 1, decoderRows: 1, handoffCapacity: 1),
-        PipelineSettings(threads: 1, decoders: 1, decoderRows: 3, handoffCapacity: 2),
-        PipelineSettings(threads: 3, decoders: 2, decoderRows: 4, handoffCapacity: 8),
+        PipelineSettings(
+            threads: 1, decoders: 1, decoderRows: 1, handoffCapacity: 1,
+            promptCacheBytes: 64_000_000),
+        PipelineSettings(
+            threads: 1, decoders: 1, decoderRows: 3, handoffCapacity: 2,
+            promptCacheBytes: 64_000_000),
+        PipelineSettings(
+            threads: 3, decoders: 2, decoderRows: 4, handoffCapacity: 8,
+            promptCacheBytes: 64_000_000),
     ]
 
     /// Every golden model as a job type of one library; each document several times, in a seeded
@@ -158,7 +164,8 @@ import Tokenizers
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
             settings: PipelineSettings(
-                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4))
+                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4,
+                promptCacheBytes: 64_000_000))
         defer { pipeline.stop() }
         let room = await pipeline.waitForRoom()
         #expect(room == 8)
@@ -174,7 +181,8 @@ import Tokenizers
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
             settings: PipelineSettings(
-                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4))
+                threads: 1, decoders: 1, decoderRows: 2, handoffCapacity: 4,
+                promptCacheBytes: 64_000_000))
         defer { pipeline.stop() }
         let clock = ContinuousClock()
         let (stream, continuation) = AsyncStream.makeStream(
@@ -202,7 +210,8 @@ import Tokenizers
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [type], modelsFolder: "/"),
             settings: PipelineSettings(
-                threads: 0, decoders: 1, decoderRows: 1, handoffCapacity: 1))
+                threads: 0, decoders: 1, decoderRows: 1, handoffCapacity: 1,
+                promptCacheBytes: 64_000_000))
         pipeline.submit(
             (0..<9).map { SourceDocument(id: $0, jobType: type.name, text: "text") }
         ) { _ in }

@@ -76,7 +76,7 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
     ])
     func theReadmeHoldsTheReference(path: String, table: String) throws {
         let readme = try String(contentsOf: repository.appending(path: path), encoding: .utf8)
-        #expect(readme.contains(table), "put this table into \(path):\n\(table)")
+        #expect(readme.contains(table + "\n\n"), "put this table into \(path):\n\(table)")
     }
 
     @Test func theReferenceTellsEveryFieldOnALine() {

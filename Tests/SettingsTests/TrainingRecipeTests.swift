@@ -168,7 +168,7 @@ private func refusals(_ text: String) -> [String] {
     }
 
     @Test func everyDefaultIsWithinItsOwnRange() throws {
-        let given = RecipeField.all.filter { $0.fallback != nil }
+        let given = RecipeField.all.filter { $0.defaultText != nil }
         #expect(given.count > 20)
         // A fallback that its own rules refuse would be read as a field that is missing.
         #expect(refusals(smallest).isEmpty)

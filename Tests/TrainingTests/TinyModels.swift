@@ -65,7 +65,8 @@ struct TinyModels {
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [jobType], modelsFolder: path),
             settings: PipelineSettings(
-                threads: 1, decoders: 1, decoderRows: 8, handoffCapacity: 8))
+                threads: 1, decoders: 1, decoderRows: 8, handoffCapacity: 8,
+                promptCacheBytes: 64_000_000))
         defer { pipeline.stop() }
         let sources = documents.enumerated().map {
             SourceDocument(id: Int64($0), jobType: jobType.name, text: $1)

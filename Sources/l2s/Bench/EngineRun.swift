@@ -18,9 +18,7 @@ final class EngineRun: Sendable {
         pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: jobTypes, modelsFolder: modelsFolder),
             // A worker's defaults, but for prompts that come again.
-            settings: PipelineSettings(
-                threads: threads, decoders: threads, decoderRows: 32, handoffCapacity: 256,
-                promptCacheBytes: 0))
+            settings: PipelineSettings(threads: threads, promptCacheBytes: 0))
     }
 
     deinit { pipeline.stop() }

@@ -55,9 +55,7 @@ struct Comparison {
         let rows = types.map(\.batch.documents).max() ?? 32
         let pipeline = Pipeline(
             library: library,
-            settings: PipelineSettings(
-                threads: threads, decoders: threads, decoderRows: rows,
-                handoffCapacity: max(256, rows), promptCacheBytes: 0))
+            settings: PipelineSettings(threads: threads, rows: rows, promptCacheBytes: 0))
         defer { pipeline.stop() }
         let total = variants.count * (pairs.count + min(alone, pairs.count))
         let progress = Progress(title, unit: "documents")

@@ -78,20 +78,21 @@ struct Generate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The most tokens of an output, 1 to 4096. Default: what a translator's folder says, "
-                + "otherwise 128.", valueName: "n"))
+            "The most tokens of an output: \(jobFields.newTokens.about.expected). Default: what a "
+                + "translator's folder says, otherwise \(jobFields.newTokens.standard).",
+            valueName: "n"))
     var maxNewTokens: Int?
 
     @Option(
         help: ArgumentHelp(
             "An output does not end before these. Default: what a translator's folder says, "
-                + "otherwise 0.", valueName: "n"))
+                + "otherwise \(jobFields.minimumNewTokens.standard).", valueName: "n"))
     var minNewTokens: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Outputs followed at a time, 1 to 64. Default: what a translator's folder says, "
-                + "otherwise 1.", valueName: "n"))
+            "Outputs followed at a time: \(jobFields.beams.about.expected). Default: what a translator's "
+                + "folder says, otherwise \(jobFields.beams.standard).", valueName: "n"))
     var beams: Int?
 
     @Option(
@@ -106,8 +107,9 @@ struct Generate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The most tokens of a prompt, end token included, 1 to 32768. Default: 512, or what "
-                + "the model has positions for.", valueName: "n"))
+            "The most tokens of a prompt, end token included: \(jobFields.sourceTokens.about.expected). "
+                + "Default: \(jobFields.sourceTokens.standard), or what the model has positions for.",
+            valueName: "n"))
     var maxSourceTokens: Int?
 
     @Option(help: "What happens to a document with more tokens: fail, truncate, split or reduce.")
@@ -115,9 +117,9 @@ struct Generate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Documents that are encoded, and written by one decoder, together, 1 to 1024.",
-            valueName: "n"))
-    var batchSize = 32
+            "Documents that are encoded, and written by one decoder, together: "
+                + "\(jobFields.documents.about.expected).", valueName: "n"))
+    var batchSize = jobFields.documents.standard
 
     @Option(
         help: ArgumentHelp(
@@ -145,7 +147,13 @@ struct Generate: AsyncParsableCommand {
                         + "\(range.upperBound), got \(value)")
             }
         }
-        try expect("--batch-size", batchSize, in: 1...1024)
+        func expect(_ flag: String, _ value: Int, as field: Field<Int>) throws {
+            guard field.accepts("\(value)") else {
+                throw ValidationError(
+                    "expected \(flag) to be \(field.about.expected), got \(value)")
+            }
+        }
+        try expect("--batch-size", batchSize, as: jobFields.documents)
         try expect("--threads", threads ?? 1, in: 1...1024)
         guard jobType == nil else {
             if let flag = flagsOfJobFiles.first(where: \.isGiven)?.name {
@@ -157,11 +165,11 @@ struct Generate: AsyncParsableCommand {
         guard model != nil else {
             throw ValidationError("expected --job-type or --model, got neither")
         }
-        try expect("--max-new-tokens", newTokens, in: 1...4096)
+        try expect("--max-new-tokens", newTokens, as: jobFields.newTokens)
         try expect("--min-new-tokens", minNewTokens ?? 0, in: 0...newTokens)
-        try expect("--beams", beams ?? 1, in: 1...64)
+        try expect("--beams", beams ?? 1, as: jobFields.beams)
         if mode == .speculative { try expect("--beams", beams ?? 1, in: 1...1) }
-        try expect("--max-source-tokens", maxSourceTokens ?? 1, in: 1...32_768)
+        try expect("--max-source-tokens", maxSourceTokens ?? 1, as: jobFields.sourceTokens)
         let templates = try templates()
         let languages = [sourceLanguage, targetLanguage].compactMap(\.self)
         let fields =
@@ -196,9 +204,7 @@ struct Generate: AsyncParsableCommand {
     func run() async throws {
         let (jobType, modelsFolder) = try whatWrites()
         let threads = threadCount(threads)
-        let settings = PipelineSettings(
-            threads: threads, decoders: threads, decoderRows: batchSize,
-            handoffCapacity: max(256, batchSize))
+        let settings = PipelineSettings(threads: threads, rows: batchSize)
         let pipeline = try await blocking {
             do {
                 let library = try ModelLibrary(jobTypes: [jobType], modelsFolder: modelsFolder)
@@ -249,7 +255,9 @@ struct Generate: AsyncParsableCommand {
             prompt: templates.prompt, decoderPrompt: templates.decoder,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
-                newTokens: newTokens, minimumNewTokens: minNewTokens ?? 0, overflow: overflow),
+                newTokens: newTokens,
+                minimumNewTokens: minNewTokens ?? jobFields.minimumNewTokens.standard,
+                overflow: overflow),
             batch: JobType.BatchLimits(
                 documents: batchSize,
                 paddedTokens: max(sourceTokens, min(1_048_576, batchSize * sourceTokens)),
@@ -269,7 +277,7 @@ struct Generate: AsyncParsableCommand {
         return jobType
     }
 
-    private var newTokens: Int { maxNewTokens ?? 128 }
+    private var newTokens: Int { maxNewTokens ?? jobFields.newTokens.standard }
 
     /// Packed weights can be held in one way only.
     private func packedType(_ folders: [String?]) -> JobType.NumberType? {
@@ -289,16 +297,17 @@ struct Generate: AsyncParsableCommand {
     }
 
     private func sourceTokens(decoder folder: String) -> Int {
+        let most = jobFields.sourceTokens.standard
         let (width, positions): (Int, Int)
         switch try? ModelFolder(path: folder).configuration {
         case .gpt2(let gpt2): (width, positions) = (gpt2.width, gpt2.positions)
         case .rotary(let rotary): (width, positions) = (rotary.width, rotary.positions)
-        case .classic(let classic): return min(512, classic.maximumPositions)
-        case .t5, .t5gemma, nil: return 512
+        case .classic(let classic): return min(most, classic.maximumPositions)
+        case .t5, .t5gemma, nil: return most
         }
         let vectors = (try? SoftPrompt.stored(in: folder, width: width))?.shape[0] ?? 0
         let left = positions - vectors - newTokens
-        return left > 0 ? min(512, left) : 512
+        return left > 0 ? min(most, left) : most
     }
 }
 

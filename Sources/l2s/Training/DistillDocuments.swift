@@ -81,9 +81,7 @@ struct DistillDocuments: AsyncParsableCommand {
         let pipeline = try await blocking {
             Pipeline(
                 library: try ModelLibrary(jobTypes: [jobType], modelsFolder: modelsFolder),
-                settings: PipelineSettings(
-                    threads: threads, decoders: threads, decoderRows: jobType.batch.documents,
-                    handoffCapacity: max(256, jobType.batch.documents)))
+                settings: PipelineSettings(threads: threads, rows: jobType.batch.documents))
         }
         defer { pipeline.stop() }
         if journal.count > 0 {

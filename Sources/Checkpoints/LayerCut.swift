@@ -105,13 +105,11 @@ extension RotaryConfiguration {
 }
 
 extension WeightFile {
-    private static let layerPrefix = "model.layers."
-
     /// The number of the layer that a tensor belongs to, in a decoder-only model with rotary
     /// positions; nil for what belongs to no layer.
     fileprivate static func layer(of name: String) -> Int? {
-        guard name.hasPrefix(layerPrefix) else { return nil }
-        return Int(name.dropFirst(layerPrefix.count).prefix { $0 != "." })
+        guard name.hasPrefix(RotaryNames.layers) else { return nil }
+        return Int(name.dropFirst(RotaryNames.layers.count).prefix { $0 != "." })
     }
 
     /// Some layers alone, numbered from 0 in the order given.
@@ -121,8 +119,8 @@ extension WeightFile {
             guard let layer = Self.layer(of: name), let index = layers.firstIndex(of: layer) else {
                 continue
             }
-            let rest = name.dropFirst(Self.layerPrefix.count).drop { $0 != "." }
-            kept["\(Self.layerPrefix)\(index)\(rest)"] = place
+            let rest = name.dropFirst(RotaryNames.layers.count).drop { $0 != "." }
+            kept["\(RotaryNames.layers)\(index)\(rest)"] = place
         }
         var cut = self
         cut.places = kept

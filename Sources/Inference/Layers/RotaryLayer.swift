@@ -14,7 +14,7 @@ extension RotaryLayer {
     /// - Parameter index: of the layer in the configuration, and in the names of its tensors.
     init(_ loader: WeightLoader, _ configuration: RotaryConfiguration, index: Int) throws {
         let tensors = RotaryTensors(
-            loader: loader, prefix: "model.layers.\(index).", configuration: configuration)
+            loader: loader, prefix: RotaryNames.layer(index), configuration: configuration)
         // With norms of outputs, `post_attention_layernorm` is one of them; else it is the norm
         // before the feed-forward part.
         let hasOutputNorms = configuration.hasOutputNorms

@@ -95,13 +95,6 @@ final class RotaryWeights {
     }
 }
 
-/// Names of tensors beside those of layers.
-enum RotaryNames {
-    static let embedding = "model.embed_tokens.weight"
-    static let norm = "model.norm.weight"
-    static let head = "lm_head.weight"
-}
-
 extension WeightFile {
     /// Token vectors, [rows, width].
     func rotaryEmbedding(width: Int) throws -> StoredTensor {

@@ -90,14 +90,8 @@ extension RotaryConfiguration {
     }
 }
 
-/// Names of tensors in checkpoints, and in adapters.
-enum RotaryNames {
-    static let embedding = "model.embed_tokens.weight"
-    static let head = "lm_head.weight"
-    static let norm = "model.norm.weight"
-
-    static func layer(_ index: Int) -> String { "model.layers.\(index)." }
-
+// Names of tensors in adapters, and of the base weights beside them.
+extension RotaryNames {
     /// Before the names of base weights that are those of the model's own file, beside the same with
     /// the adapter merged that the model reads with.
     static let unadapted = "unadapted "

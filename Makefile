@@ -42,7 +42,7 @@ test-faults: deps
 	[ $(FAULT_DOCUMENTS) = 0 ] || L2S_PLAN_KEYS=10000000 \
 	    swift test --skip-build --disable-xctest --filter ReadsTests
 
-# What needs the default LLM: it is fetched unless it is there.
+# The tests that need the default LLM, which is fetched first unless it is there.
 test-models: deps
 	swift build --build-tests
 	.build/debug/l2s fetch

@@ -40,7 +40,7 @@ package struct ClassicConfiguration: Sendable, Equatable {
     package let decoder: Stack
     package let activation: Activation
     package let positions: Positions
-    /// A prompt may be this long, and an output.
+    /// The most tokens of a prompt, and of an output.
     package let maximumPositions: Int
     /// Token vectors are multiplied by it before positions are added.
     package let embeddingScale: Float

@@ -7,7 +7,7 @@ package struct GenerationDefaults: Sendable, Equatable {
     package var noRepeatNgram: Int?
     package var minimumNewTokens: Int?
     package var newTokens: Int?
-    /// Fields of the file that say something and have no part in any output, in order.
+    /// Names of the fields that ask for something which l2s does not apply, in order.
     package var unused: [String] = []
 
     /// When a beam search ends, once it has as many finished beams as it follows.
@@ -54,7 +54,7 @@ package struct GenerationDefaults: Sendable, Equatable {
         }
     }
 
-    /// No output is as long: a limit of any size is one.
+    /// No output is longer than this, so that a larger limit means the same.
     private static let longest = Int(Int32.max)
 
     private static let used: Set<String> = [
@@ -63,7 +63,7 @@ package struct GenerationDefaults: Sendable, Equatable {
         "bad_words_ids",
         "suppress_tokens", "begin_suppress_tokens", "renormalize_logits", "eos_token_id",
         "decoder_start_token_id",
-        // These say nothing of outputs.
+        // These fields change no output.
         "bos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache",
         "return_dict_in_generate", "output_scores", "output_logits", "output_attentions",
         "output_hidden_states",
@@ -76,7 +76,7 @@ extension JSONFields {
         has(name) ? try whole(name, in: range) : nil
     }
 
-    /// Whether a setting of a search is other than what it is where nothing is said.
+    /// Whether a setting of the search differs from its default.
     fileprivate func saysSomething(_ name: String) -> Bool {
         switch values[name] ?? .null {
         case .null, .flag(false), .whole(0), .whole(1), .number(0), .number(1): false

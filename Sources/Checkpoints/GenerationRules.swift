@@ -25,7 +25,7 @@ package struct GenerationRules: Sendable, Equatable {
     init(_ generation: JSONFields?, configuration: JSONFields) throws {
         let fields = generation ?? configuration
         func source(_ name: String) -> JSONFields? { fields.has(name) ? fields : nil }
-        // The older name of BART's rule says only that there is one.
+        // BART's older field is a flag: it does not name the token that it forces.
         let isForced = try source(Self.olderName)?.flag(Self.olderName) ?? false
         firstID =
             try source("forced_bos_token_id")?.id("forced_bos_token_id", default: 0)

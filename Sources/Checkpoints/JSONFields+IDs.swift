@@ -1,6 +1,6 @@
 /// Lists of token ids, as generation_config.json has them.
 extension JSONFields {
-    /// Token ids, none among them.
+    /// A list of token ids, which may be empty.
     func idList(_ name: String) throws -> [Int32] {
         guard case .list(let values) = values[name] else {
             throw refuse(name, "a list of token ids")

@@ -48,9 +48,9 @@ package struct ModelFolder: Sendable {
 
     /// What a checkpoint says of its outputs.
     package struct Generation: Sendable {
-        /// What it forces on every one.
+        /// What it forces on every output.
         package var rules = GenerationRules.none
-        /// How its makers search for them.
+        /// How its makers search for outputs.
         package var defaults = GenerationDefaults.none
         /// What config.json suggests for single tasks, by their names; nothing takes it by itself.
         package var tasks: [Task] = []
@@ -73,7 +73,7 @@ package struct ModelFolder: Sendable {
                     + ModelCache.advice(path)))
     }
 
-    /// What a path holds, by itself.
+    /// Opens what a path holds, without an adapter.
     static func open(
         _ path: String
     ) throws -> (
@@ -112,7 +112,7 @@ package struct ModelFolder: Sendable {
     /// Whether token vectors are among the weights: layers cut out of a model may come without.
     package var hasTokenVectors: Bool {
         guard case .rotary = configuration else { return true }
-        return weights.contains("model.embed_tokens.weight")
+        return weights.contains(RotaryNames.embedding)
     }
 
     /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
@@ -128,7 +128,7 @@ package struct ModelFolder: Sendable {
     private static let index = "model.safetensors.index.json"
     private static let pytorch = "pytorch_model.bin"
     private static let pytorchIndex = "pytorch_model.bin.index.json"
-    /// Any of them holds a model's weights.
+    /// Names of files each of which holds a model's weights, or lists the files that do.
     static let ownWeights = [packed, single, index, pytorch, pytorchIndex]
     private static let foreign = ["tf_model.h5", "flax_model.msgpack"]
 

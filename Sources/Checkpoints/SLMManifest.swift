@@ -37,7 +37,7 @@ package struct SLMManifest: Sendable, Equatable {
     /// The large model's folder, as it can be opened.
     package var llmPath: String { llm.hasPrefix("/") ? llm : folder + "/" + llm }
 
-    /// Where the large model lies: there, or else among those that were fetched.
+    /// The path of the large model: `llmPath`, or that of a fetched model where nothing lies there.
     package var locatedLLM: String {
         let path = llmPath
         return ModelCache.locate(

@@ -10,7 +10,7 @@ package struct ClaimRequest: Sendable {
     package var maximumTokens: Int
     /// The documents are taken back unless the lease is renewed within this time.
     package var leaseDuration: Duration
-    /// What of the documents' metadata is to come with them.
+    /// Names of the metadata fields that are returned with the documents.
     package var fields: [String]
 
     package init(

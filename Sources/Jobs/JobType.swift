@@ -19,7 +19,7 @@ package struct JobType: Sendable, Equatable {
     /// tokenizer calls languages. Nil for the model's own.
     package var sourceLanguage: Language?
     package var targetLanguage: Language?
-    /// What a model's own settings may replace: the file says nothing of it.
+    /// Settings that the job file leaves out, which those of the model's folder may replace.
     package var leftToModel: ModelSettings = []
     package var limits: Limits
     package var decoding: Decoding
@@ -69,7 +69,7 @@ package struct JobType: Sendable, Equatable {
     }
     /// The folder of the model that reads the documents.
     package var encoderFolder: String { llm ?? slm ?? "" }
-    /// What of a document's metadata its prompts hold or its languages are.
+    /// Names of the metadata fields that its prompts and its languages take.
     package var fields: [String] {
         let languages = [sourceLanguage?.field, targetLanguage?.field].compactMap(\.self)
         let all = prompt.fields + (decoderPrompt?.fields ?? []) + languages

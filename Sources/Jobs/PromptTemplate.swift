@@ -54,7 +54,7 @@ package struct PromptTemplate: Sendable, Hashable {
         }
     }
 
-    /// What it says itself.
+    /// The template's own text, without the document and the fields.
     package var ownText: String {
         segments.map { if case .text(let text) = $0 { text } else { "" } }.joined()
     }
@@ -71,7 +71,7 @@ package struct PromptTemplate: Sendable, Hashable {
         segments.map { $0.stretch(document, fields) }
     }
 
-    /// The part of it that follows the document.
+    /// The part of a prompt that follows the document.
     package func stretchesAfterDocument(fields: [String: String] = [:]) -> [Stretch] {
         segments.drop { $0 != .document }.dropFirst().map { $0.stretch("", fields) }
     }
@@ -91,7 +91,7 @@ package struct PromptTemplate: Sendable, Hashable {
             segments.append(.field(String(name)))
         }
         add(rest)
-        // Whoever wrote this meant a field.
+        // This is a field that is spelled wrong.
         let isMisspelt = segments.contains {
             if case .text(let text) = $0 { text.contains("{metadata") } else { false }
         }

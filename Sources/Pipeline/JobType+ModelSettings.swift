@@ -12,7 +12,8 @@ extension JobType {
         func take<Value>(_ setting: ModelSettings, _ value: Value?, _ store: (Value) -> Void) {
             if leftToModel.contains(setting), let value { store(value) }
         }
-        // Speculation and fallback go with the most likely token, and so does drawing with none.
+        // Speculation and fallback need the most likely token at each step, and sampling draws one: neither
+        // goes with beams.
         if mode != .speculative, fallback == nil, decoding.sampling == nil {
             take(.beams, defaults.beams) { completed.decoding.beams = $0 }
         }
@@ -34,7 +35,7 @@ extension JobType {
 }
 
 extension ModelFolder {
-    /// What a translator's makers set and nothing here applies, for a person; nil for nothing.
+    /// A warning of settings in a translator's folder that l2s does not apply; nil for none.
     func unusedSettings(of jobType: JobType) -> String? {
         let unused = generation.defaults.unused
         guard case .classic = configuration, !unused.isEmpty else { return nil }

@@ -44,7 +44,7 @@ package struct ModelLibrary: Sendable {
         warnings = opening.warnings + Self.readTwice(jobTypes)
     }
 
-    /// With what they leave to their models, by name.
+    /// The job types, sorted by name, with the settings of their models where their files leave them out.
     package var jobTypes: [JobType] {
         routes.values.map(\.jobType).sorted { $0.name < $1.name }
     }
@@ -95,10 +95,10 @@ struct Opening {
     mutating func route(for asked: JobType) throws -> Route {
         let format = WeightFormat(asked.dtype)
         let encoder = try encoder(asked, format: format)
-        let writer = try folder(
+        let decoderFolder = try folder(
             path(asked.decoder), adapter: asked.slm == nil ? asked.adapter : nil)
-        let jobType = try withLanguages(asked.completed(by: writer))
-        warnings += [writer.unusedSettings(of: jobType)].compactMap(\.self)
+        let jobType = try withLanguages(asked.completed(by: decoderFolder))
+        warnings += [decoderFolder.unusedSettings(of: jobType)].compactMap(\.self)
         var route: Route
         switch jobType.mode {
         case .llm, .slm:
@@ -355,10 +355,10 @@ struct Opening {
                     path: path(generator.model),
                     token: Int32(generator.tokenizer.textVocabularySize - 1), rows: rows)
             }
-            let writer = PositionLimits.Writer(
+            let decoder = PositionLimits.Decoder(
                 model: decoders[generator.decoder].model, path: path(generator.model),
                 opening: generator.decoderPrompt)
-            longest = min(longest, try PositionLimits(limits, encoder: encoder).check(writer))
+            longest = min(longest, try PositionLimits(limits, encoder: encoder).check(decoder))
         }
         return longest
     }

@@ -6,13 +6,14 @@ extension Opening {
     mutating func withLanguages(_ jobType: JobType) throws -> JobType {
         guard jobType.sourceLanguage != nil || jobType.targetLanguage != nil else { return jobType }
         var resolved = jobType
-        let reader = path(jobType.encoderFolder)
-        let tokens = LanguageTokens(try tokenizer(reader), path: reader)
+        let encoderPath = path(jobType.encoderFolder)
+        let tokens = LanguageTokens(try tokenizer(encoderPath), path: encoderPath)
         if case .named(let language) = jobType.sourceLanguage {
             let token = try tokens.token(language, field: "source_language")
             resolved.prompt = resolved.prompt.behind(token.text)
         }
-        if case .named(let language) = jobType.targetLanguage, path(jobType.decoder) == reader {
+        if case .named(let language) = jobType.targetLanguage, path(jobType.decoder) == encoderPath
+        {
             let token = try tokens.token(language, field: "target_language")
             if token.isTag {
                 resolved.prompt = resolved.prompt.behind(token.text)
@@ -22,25 +23,25 @@ extension Opening {
         return resolved
     }
 
-    /// Languages that documents name.
+    /// Prepares a route for documents that name their languages.
     mutating func addLanguages(to route: inout Route) throws {
         let jobType = route.jobType
-        let reader = path(jobType.encoderFolder)
+        let encoderPath = path(jobType.encoderFolder)
         if case .field(let name) = jobType.sourceLanguage {
-            let tokens = LanguageTokens(try tokenizer(reader), path: reader)
+            let tokens = LanguageTokens(try tokenizer(encoderPath), path: encoderPath)
             route.promptLanguages.append(
                 try DocumentLanguages(name, of: tokens, setting: "source_language"))
         }
         guard case .field(let name) = jobType.targetLanguage else { return }
-        let writer = route.generator
-        let tokens = LanguageTokens(writer.tokenizer, path: path(writer.model))
+        let generator = route.generator
+        let tokens = LanguageTokens(generator.tokenizer, path: path(generator.model))
         let languages = try DocumentLanguages(name, of: tokens, setting: "target_language")
-        if languages.areTags, path(jobType.decoder) == reader {
+        if languages.areTags, path(jobType.decoder) == encoderPath {
             route.promptLanguages.insert(languages, at: 0)
             return
         }
         route.writtenLanguages = languages
-        route.generator.languageHeads = LanguageHeads(writer.head, languages, tokens)
+        route.generator.languageHeads = LanguageHeads(generator.head, languages, tokens)
         if let draft = route.draftModel {
             route.draftModel?.languageHeads = LanguageHeads(draft.head, languages, tokens)
         }

@@ -1,12 +1,12 @@
 internal import Inference
 internal import Jobs
 
-/// Whether models have positions for the prompts and outputs that a job type allows.
+/// Checks that models have positions for the prompts and outputs that a job type allows.
 struct PositionLimits {
-    struct Writer {
+    struct Decoder {
         let model: any DecoderModel
         let path: String
-        /// The decoder's prompt.
+        /// What the decoder is given before it writes.
         let opening: [Int32]
     }
 
@@ -21,26 +21,26 @@ struct PositionLimits {
     /// Returns how many tokens the decoder's prompt may have.
     ///
     /// - Throws: `Refused`, or `InferenceError` for a prompt beyond the vocabulary.
-    func check(_ writer: Writer) throws -> Int {
-        let model = writer.model
-        let opening = writer.opening
+    func check(_ decoder: Decoder) throws -> Int {
+        let model = decoder.model
+        let opening = decoder.opening
         if let token = opening.first(where: { $0 >= model.head.columns }) {
             throw InferenceError.tokenOutsideVocabulary(
-                path: writer.path, token: token, rows: model.head.columns)
+                path: decoder.path, token: token, rows: model.head.columns)
         }
         try checkPrompt(most: encoder.maximumTokens, of: encoder.path)
         try checkPrompt(
-            most: model.maximumSourceTokens.map { $0 - encoder.softPromptTokens }, of: writer.path)
+            most: model.maximumSourceTokens.map { $0 - encoder.softPromptTokens }, of: decoder.path)
         let positions = model.maximumNewTokens ?? .max
         let most = min(positions, T5Decoder.maximumResponse)
         guard limits.newTokens + opening.count <= most else {
             throw Refused(
                 "expected limits.new_tokens, with the \(opening.count) tokens of decoder_prompt, "
                     + "to be at most \(most)"
-                    + (positions <= most ? ", the positions of \(writer.path)" : "")
+                    + (positions <= most ? ", the positions of \(decoder.path)" : "")
                     + ", got \(limits.newTokens + opening.count)")
         }
-        try checkSum(writer)
+        try checkSum(decoder)
         let left = model.maximumPositions.map {
             $0 - encoder.softPromptTokens - limits.sourceTokens - limits.newTokens
         }
@@ -56,15 +56,15 @@ struct PositionLimits {
     }
 
     /// A decoder-only model counts the prompt and the output together.
-    private func checkSum(_ writer: Writer) throws {
-        guard let all = writer.model.maximumPositions else { return }
-        let positions = all - encoder.softPromptTokens - writer.opening.count
+    private func checkSum(_ decoder: Decoder) throws {
+        guard let all = decoder.model.maximumPositions else { return }
+        let positions = all - encoder.softPromptTokens - decoder.opening.count
         guard limits.sourceTokens + limits.newTokens > positions else { return }
         var besides = encoder.softPromptTokens > 0 ? " without its soft prompt" : ""
-        if !writer.opening.isEmpty { besides += " without decoder_prompt" }
+        if !decoder.opening.isEmpty { besides += " without decoder_prompt" }
         throw Refused(
             "expected limits.source_tokens + limits.new_tokens to be at most \(positions), "
-                + "the positions of \(writer.path)\(besides), "
+                + "the positions of \(decoder.path)\(besides), "
                 + "got \(limits.sourceTokens) + \(limits.newTokens)")
     }
 }

@@ -11,7 +11,7 @@ struct Preparation {
 }
 
 extension Route {
-    /// Whether it makes the same prompts of a text with these fields as another route with those.
+    /// Whether two routes make the same prompts of one text, each with its own fields.
     func prepares(
         like other: Route, fields: [String: String], _ othersFields: [String: String]
     ) -> Bool {
@@ -31,7 +31,7 @@ extension Route {
         return zip(one, other).prefix { $0 == $1 }.map(\.0)
     }
 
-    /// The same text for each field.
+    /// One text as the value of every field.
     private func all(_ text: String) -> [String: String] {
         Dictionary(uniqueKeysWithValues: jobType.fields.map { ($0, text) })
     }
@@ -78,7 +78,7 @@ extension Route {
         }
     }
 
-    /// Whether what the prompts name is there: `l2s.enqueue` saw to that, unless the job file is
+    /// Expects the fields that the prompts name. `l2s.enqueue` does so, too, but the job file may be
     /// younger than the document.
     ///
     /// - Throws: `RejectedDocument`, as `prepare`.
@@ -136,7 +136,7 @@ extension Route {
             ends: .both)
     }
 
-    /// As a document with these fields names them before its prompt.
+    /// The languages that a document with these fields names, as its prompt begins with them.
     private func languages(_ fields: [String: String]) -> [String] {
         promptLanguages.compactMap { $0.text(fields) }
     }

@@ -37,7 +37,7 @@ extension Generator {
     func cutsOff(_ response: Response, at limit: Int) -> Bool {
         guard response.tokens.count >= limit else { return false }
         guard let last = response.tokens.last else { return false }
-        // An end that is forced at the limit says nothing of what would have come.
+        // An end that is forced at the limit is no end of the model's own.
         return last == head.forcedLastID || !head.endIDs.contains(last)
     }
 }

@@ -26,9 +26,9 @@ struct Route: Sendable {
     var draftModel: DraftModel?
     /// The large model as the generator, for what the small one is unsure of and for comparison.
     var largeGenerator: Generator?
-    /// Those that documents name and prompts begin with, in order.
+    /// Languages that documents name and prompts begin with, in order.
     var promptLanguages: [DocumentLanguages] = []
-    /// Those that documents name and outputs are in.
+    /// Languages that documents name and outputs are written in.
     var writtenLanguages: DocumentLanguages?
     /// The most tokens that models have positions for before the output.
     var longestOpening = Int.max

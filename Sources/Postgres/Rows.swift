@@ -136,7 +136,7 @@ package struct TextArray: ColumnValue {
         self.elements = elements
     }
 
-    /// Outer nil for what is no element.
+    /// The inner nil is the element NULL; the outer one is for text that is no element.
     private static func element(_ rest: inout Substring.UTF8View) -> String?? {
         var text: [UInt8] = []
         guard rest.first == UInt8(ascii: "\"") else {

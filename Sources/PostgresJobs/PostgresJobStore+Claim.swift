@@ -54,7 +54,7 @@ extension Claim {
         return ofTexts.flatMap(\.documents)
     }
 
-    /// Those that are texts, by name; their column has them in the order they were asked for in.
+    /// The fields that are texts, by name. The column has them in the order in which they were asked for.
     private static func fields(of row: Row, _ names: [String]) throws -> [String: String] {
         guard !names.isEmpty, let texts: TextArray = try row.optional("fields") else { return [:] }
         return zip(names, texts.elements).reduce(into: [:]) { $0[$1.0] = $1.1 }

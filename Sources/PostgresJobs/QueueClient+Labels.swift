@@ -24,7 +24,7 @@ extension QueueClient {
         package let output: String
         package let truncated: Bool
         package let parts: Int
-        /// Whether it stops at limits.new_tokens, before its end.
+        /// Whether the output stops at limits.new_tokens, before its end.
         package let isCutOff: Bool
     }
 

@@ -1,16 +1,16 @@
-/// What a field of a YAML file, or a setting of the programs, is: for people. It is read by the same, so
-/// that what is documented is what is accepted.
+/// A field of a YAML file, or a setting of the programs, described for people. Texts are read by the same
+/// description, so what is documented is what is accepted.
 package struct FieldDescription: Sendable {
     /// Such as `limits.new_tokens`.
     package let name: String
     /// Completes "expected <name> to be …".
     package let expected: String
-    /// Nil for a field without one, or with one that is worked out.
+    /// Nil for a field without a default, or with one that is worked out.
     package let defaultText: String?
     package let meaning: String
 }
 
-/// A field with the reading of its text.
+/// A field, and how its text is read.
 package struct Field<Value: Sendable>: Sendable {
     package let about: FieldDescription
     let quantity: Quantity<Value>

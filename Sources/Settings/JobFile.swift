@@ -70,7 +70,7 @@ extension FieldReader {
         return (read[0], read[1])
     }
 
-    /// What the file does not say of a search.
+    /// Settings of the search that the file leaves out.
     fileprivate func leftToModel() -> JobType.ModelSettings {
         var left = JobType.ModelSettings.all
         func settle(_ field: Field<some Any>, _ setting: JobType.ModelSettings) {

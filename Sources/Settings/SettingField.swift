@@ -1,6 +1,6 @@
 import Jobs
 
-/// A setting with the reading of its text.
+/// A setting, and how its text is read.
 struct Setting<Value: Sendable>: Sendable {
     let name: SettingName
     let field: Field<Value>

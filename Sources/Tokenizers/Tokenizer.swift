@@ -49,7 +49,7 @@ package protocol Tokenizer: Sendable {
     /// One more than the largest id that the text of a document can become.
     var textVocabularySize: Int { get }
 
-    /// What characters become that the vocabulary has nothing for; nil where it has something for all.
+    /// The token of characters that the vocabulary lacks; nil where it lacks none.
     var unknownID: Int32? { get }
 
     /// By id: its piece, as the tokenizer's own file spells it; nil for ids that are not in use.

@@ -146,7 +146,7 @@ struct EncoderTurns {
     struct Turn: Equatable {
         let name: String
         let jobTypes: [String]
-        /// What their prompts hold of the documents' metadata.
+        /// Names of the metadata fields that their prompts hold.
         let fields: [String]
     }
 

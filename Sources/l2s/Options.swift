@@ -91,7 +91,7 @@ struct FolderOptions: ParsableArguments {
 }
 
 extension [JobType] {
-    /// The one that `--job-type` names.
+    /// The job type that `--job-type` names.
     func named(_ name: String) throws -> JobType {
         guard let type = first(where: { $0.name == name }) else {
             let names = map(\.name).joined(separator: ", ")

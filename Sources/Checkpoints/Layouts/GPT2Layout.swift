@@ -11,7 +11,7 @@ package struct GPT2Layout: Sendable {
         self.init(configuration, vocabularyRows: vocabularyRows, prefix: "")
     }
 
-    /// As the weights have it.
+    /// Reads the layout from the weights.
     ///
     /// - Throws: `CheckpointError` for an embedding that is missing or of another width.
     package init(_ configuration: GPT2Configuration, in weights: WeightFile) throws {
@@ -78,7 +78,7 @@ package struct GPT2Layout: Sendable {
             bias: LayoutTensor(name + ".bias", [columns], .bias))
     }
 
-    /// All of them, in the order in which new ones are made.
+    /// All tensors, in the order in which new ones are made.
     package var tensors: [LayoutTensor] {
         [tokens, positions] + (blocks.flatMap(\.layers) + [norm]).flatMap { [$0.weight, $0.bias] }
     }

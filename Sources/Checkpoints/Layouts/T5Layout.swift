@@ -2,7 +2,7 @@
 /// T5 takes them from here.
 package struct T5Layout: Sendable {
     package let configuration: T5Configuration
-    /// Both halves share it, under the name that the weights have it by.
+    /// The token vectors, which both halves share, under the name that the weights give them.
     package let embedding: LayoutTensor
     /// Whether the feed-forward layers have a gate.
     package let isGated: Bool
@@ -14,7 +14,7 @@ package struct T5Layout: Sendable {
             isGated: isGated)
     }
 
-    /// As the weights have it, which published configurations contradict.
+    /// Reads the layout from the weights: published configurations contradict theirs.
     ///
     /// - Parameter packed: tensors that lie in the file in another form.
     /// - Throws: `CheckpointError` for an embedding that is missing or of another width.
@@ -47,7 +47,7 @@ package struct T5Layout: Sendable {
     package var encoder: Stack { Stack(layout: self, half: .encoder) }
     package var decoder: Stack { Stack(layout: self, half: .decoder) }
 
-    /// All of them, in the order in which new ones are made.
+    /// All tensors, in the order in which new ones are made.
     package func tensors(hasOwnHead: Bool) -> [LayoutTensor] {
         var all = [embedding]
         if hasOwnHead { all.append(head(isOwn: true).tensor) }
@@ -176,7 +176,7 @@ extension T5Layout {
                 [configuration.relativeBuckets, configuration.heads], .distanceBiases)
         }
 
-        /// All of them.
+        /// All tensors of the block.
         package var tensors: [LayoutTensor] {
             var all = selfAttention.matrices
             if let distanceBiases { all.append(distanceBiases) }

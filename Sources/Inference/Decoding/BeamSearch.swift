@@ -71,7 +71,7 @@ struct BeamSearch: LogitSearch {
         return Response(tokens: best.tokens, score: best.score)
     }
 
-    /// What a running beam may still come to.
+    /// The best score that a running beam may still reach.
     private func hope(for beam: Beam, at length: Int) -> Float {
         // Longer outputs are divided by more: the longest one has the best chance.
         let isOpen = options.earlyStopping == .never && options.lengthPenalty > 0
@@ -90,7 +90,7 @@ struct BeamSearch: LogitSearch {
         for (index, beam) in running.enumerated() {
             let row = logits.rows(index..<index + 1)
             if let token = constraints.forced(after: beam.tokens) {
-                // It is certain, so it costs nothing.
+                // A forced token is certain, so the score stays as it is.
                 best.append(Candidate(beam: index, token: token, score: beam.score))
                 continue
             }

@@ -40,7 +40,7 @@ struct Constraints {
 
     /// The tokens that the checkpoint forbids.
     private func ruledOut(after written: [Int32]) -> [Int32] {
-        // What may not come first comes after a forced token.
+        // Where a token is forced first, tokens that may not come first may not come second.
         let isFirst = written.count == (firstID == nil ? 0 : 1)
         let sequence = prefix + written
         let runs = rules.forbiddenRuns.filter { run in

@@ -121,7 +121,7 @@ struct HeadAttention: Sendable {
 }
 
 extension [Range<Int>] {
-    /// Neighbours together while they have no more than `rows` rows.
+    /// Groups of neighbouring documents, each of at most `rows` rows unless one document has more.
     func grouped(rows: Int) -> [ArraySlice<Range<Int>>] {
         var groups: [ArraySlice<Range<Int>>] = []
         var first = startIndex

@@ -58,7 +58,7 @@ struct ClassicEmbedding: Sendable {
         return table
     }
 
-    /// Adds to each row of x what its place calls for, and normalizes it.
+    /// Adds to each row of x the vector of its place, and normalizes the sum where the family does so.
     ///
     /// - Precondition: places are below the configuration's `maximumPositions`.
     func place(_ x: Rows, at places: some Sequence<Int>, workspace: Workspace) {

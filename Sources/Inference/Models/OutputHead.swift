@@ -74,7 +74,7 @@ package final class OutputHead: Sendable {
             shortlist: shortlist, cap: cap)
     }
 
-    /// What the checkpoint ends a response with that reaches its limit.
+    /// The token with which the checkpoint ends a response that reaches its limit; nil for none.
     package var forcedLastID: Int32? { rules.lastID }
 
     func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }

@@ -1,6 +1,6 @@
 package import Checkpoints
 
-/// A decoder-only model with rotary positions as the writer: it goes on from the keys and values that
+/// A decoder-only model with rotary positions as the decoder: it goes on from the keys and values that
 /// the reading left, or takes states as the beginning of its sequence.
 package final class RotaryDecoder: DecoderModel {
     private let configuration: RotaryConfiguration

@@ -122,7 +122,7 @@ struct WeightLoader {
 
     // MARK: By a layout
 
-    /// Linear layers side by side, of one number of inputs.
+    /// Linear layers side by side, with the same number of inputs.
     func matrix(_ tensors: [LayoutTensor]) throws -> PackedMatrix {
         try matrix(tensors.map { ($0.name, $0.shape[0]) }, inner: tensors[0].shape[1])
     }
@@ -135,7 +135,7 @@ struct WeightLoader {
         try table(tensor.name, shape: tensor.shape)
     }
 
-    /// Token vectors or those of positions, read from the file when they are needed.
+    /// Vectors of tokens or of positions, which are read from the file when they are needed.
     func kept(_ tensor: LayoutTensor) throws -> EmbeddingTable {
         EmbeddingTable(kept(try weights.tensor(tensor)))
     }

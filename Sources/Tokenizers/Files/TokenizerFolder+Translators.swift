@@ -59,7 +59,7 @@ extension TokenizerFolder {
         return (spelling, vocabulary)
     }
 
-    /// A list numbers most pieces of the models that belong to it; of another model's it knows few.
+    /// A list has numbers for most pieces of the model that it belongs to, and for few of another model's.
     func expectPieces(
         of model: SentencePieceModel, _ file: String, _ vocabulary: PieceTable, in list: String
     ) throws {

@@ -71,7 +71,7 @@ final class SentencePieceModel: Sendable {
         }
     }
 
-    /// What the library is given of a text at a time.
+    /// The parts of a text that the library is given one at a time.
     func chunks(of text: String) -> [String] {
         let bytes = Array(text.utf8)
         return bytes.withUnsafeBufferPointer { chunks(of: $0) }.map {

@@ -110,8 +110,8 @@ struct RotaryStack {
         return memory
     }
 
-    /// The same of the first tokens of each document alone. The token vectors `x` become the states of
-    /// all blocks, without the final norm.
+    /// What the blocks of `layers` keep of the first tokens of each document. All blocks run: the token
+    /// vectors `x` become their states, without the final norm.
     func readThrough(
         _ x: Variable, documents: [Range<Int>], remembering prompts: [Range<Int>],
         keeping layers: [Int], _ tape: Tape

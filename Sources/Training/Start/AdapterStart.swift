@@ -13,7 +13,7 @@ struct AdapterStart {
     let tokenizer: any Tokenizer
     let endID: Int32
     private let seed: UInt64
-    /// What the adapter begins as; nil for one that changes nothing.
+    /// The adapter that training goes on from; nil for a new one, which changes nothing.
     private let beginning: LoRAAdapter?
 
     /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`, `UntrainableModel`.
@@ -54,8 +54,9 @@ struct AdapterStart {
         }
     }
 
-    /// A new adapter changes nothing: A is random, B zero. One that goes on begins as that one. A cut of
-    /// a model that reads with an adapter begins with that one, where its rank is large enough.
+    /// A new adapter changes nothing: A is random and B is zero. Otherwise training goes on from the adapter
+    /// that the recipe names or, for a cut of a model that reads with an adapter, from that one where the
+    /// rank is large enough.
     func adapter(_ layout: ParameterLayout) -> [NamedTensor] {
         var random = SplitMix64(seed: seed)
         return layout.parameters.map { parameter in
@@ -72,7 +73,7 @@ struct AdapterStart {
         }
     }
 
-    /// The first rows of A, or columns of B, from the adapter that this one begins as.
+    /// Copies the first rows of A, or columns of B, from the adapter that training goes on from.
     private func copyBeginning(
         _ parameter: Parameter, isDown: Bool, into values: FloatBuffer
     ) {

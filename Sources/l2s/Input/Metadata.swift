@@ -6,7 +6,7 @@ struct Metadata: Decodable {
     static let form = "a JSON object without U+0000, such as {\"traceparent\": \"00-…\"}"
 
     let json: String
-    /// Its members that are texts.
+    /// The members of the metadata that are texts.
     let texts: [String: String]
 
     init(from decoder: any Decoder) throws {

@@ -17,7 +17,7 @@ struct MetadataField: ExpressibleByArgument {
 }
 
 extension [MetadataField] {
-    /// By name; of a name that is given twice the last.
+    /// Texts by name; the last one where a name is given twice.
     var texts: [String: String] {
         Dictionary(map { ($0.name, $0.text) }, uniquingKeysWith: { $1 })
     }

@@ -99,7 +99,7 @@ func modelFaults(
 }
 
 extension JobType {
-    /// What may become of long documents, where the name says that whole texts are translated.
+    /// A warning for a job type that translates, by its name, and would cut long outputs off; nil for others.
     fileprivate var lengthWarning: String? {
         guard name.lowercased().contains("transl"), limits.newTokens < limits.sourceTokens else {
             return nil

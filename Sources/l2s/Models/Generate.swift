@@ -24,7 +24,7 @@ struct Generate: AsyncParsableCommand {
             Either --job-type or --model says what writes. All that a job file can say is taken from the             file of --job-type, and none of it from flags.
             """)
 
-    @Option(help: "A job type of the jobs folder, as its file has it.")
+    @Option(help: "Write as the file of this job type says, which is in the jobs folder.")
     var jobType: String?
 
     @OptionGroup var folders: FolderOptions
@@ -102,7 +102,8 @@ struct Generate: AsyncParsableCommand {
     var sourceLanguage: JobType.Language?
 
     @Option(
-        help: ArgumentHelp("What outputs are written in, called likewise.", valueName: "name"))
+        help: ArgumentHelp(
+            "What outputs are written in, called in the same way.", valueName: "name"))
     var targetLanguage: JobType.Language?
 
     @Option(
@@ -126,7 +127,7 @@ struct Generate: AsyncParsableCommand {
             "Threads that compute, 1 to 1024. Default: the machine's cores.", valueName: "n"))
     var threads: Int?
 
-    /// What a job file says by fields of its own.
+    /// Flags for what a job file says by fields of its own.
     private var flagsOfJobFiles: [(name: String, isGiven: Bool)] {
         [
             ("--model", model != nil), ("--adapter", adapter != nil), ("--mode", mode != nil),

@@ -63,7 +63,7 @@ struct GeneratedLine: Encodable, Sendable {
     var timings: Timings?
     /// Only where it is true.
     var truncated: Bool?
-    /// Only where there are some: tokens of the prompt for characters that the model does not know.
+    /// Tokens of the prompt for characters that the model does not know; absent where there are none.
     var unknownTokens: Int?
     /// Only where it is true: the output ended at the limit of new tokens.
     var cutOff: Bool?

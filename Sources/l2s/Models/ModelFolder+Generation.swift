@@ -3,7 +3,7 @@ import Foundation
 
 extension ModelFolder {
     /// What of generation_config.json holds for outputs, what a job file may take over, and what
-    /// nothing here applies.
+    /// l2s does not apply.
     var generationFacts: [(String, String)] {
         var facts: [(String, String)] = []
         let lines = generation.defaults.jobFileLines

@@ -79,7 +79,7 @@ extension JobType {
             let kind = baseline.isPromptTuned ? Variant.Kind.promptTuned : .slm
             add(kind, type, name: "\(kind.rawValue), \(baseline.folder)")
         }
-        if llm != nil, dtype != .int8 {
+        if llm != nil, dtype == .float32 || dtype == .bfloat16 {
             add(.llmInt8, with(.llm, dtype: .int8))
             if slm != nil { add(.hybridInt8, with(.hybrid, dtype: .int8)) }
         }

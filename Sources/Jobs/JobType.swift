@@ -38,7 +38,7 @@ package struct JobType: Sendable, Equatable {
 
     package init(
         name: String, mode: Mode, llm: String?, adapter: String? = nil, slm: String?,
-        dtype: NumberType = .float32,
+        dtype: NumberType = .auto,
         prompt: PromptTemplate, decoderPrompt: PromptTemplate? = nil, limits: Limits,
         decoding: Decoding = Decoding(),
         shortlist: String? = nil, batch: BatchLimits, retry: RetryPolicy, timeout: Duration,
@@ -124,6 +124,8 @@ extension JobType {
 
     /// Fewer bits are read faster and say a little less.
     package enum NumberType: String, Sendable, CaseIterable {
+        /// What a packed model is packed as, float32 for a tiny one, and int8 for any other.
+        case auto
         case float32, bfloat16, int8
     }
 

@@ -93,8 +93,7 @@ struct Opening {
     init(modelsFolder: String) { self.modelsFolder = modelsFolder }
 
     mutating func route(for asked: JobType) throws -> Route {
-        let format = WeightFormat(asked.dtype)
-        let encoder = try encoder(asked, format: format)
+        let encoder = try encoder(asked)
         let decoderFolder = try folder(
             path(asked.decoder), adapter: asked.slm == nil ? asked.adapter : nil)
         let jobType = try withLanguages(asked.completed(by: decoderFolder))
@@ -140,8 +139,8 @@ struct Opening {
 
     /// A model that writes after its own encoder.
     private mutating func ownGenerator(_ model: String, _ jobType: JobType) throws -> Generator {
-        let format = WeightFormat(jobType.dtype)
         let own = try folder(path(model), adapter: jobType.adapter)
+        let format = try WeightFormat(jobType.dtype, of: own)
         let decoder = try decoder("\(format) own \(own.name)") { [pool] in
             ModelLibrary.Decoder(model: try Decoders.own(own, format: format, pool: pool))
         }
@@ -157,10 +156,12 @@ struct Opening {
     private mutating func smallModel(
         _ jobType: JobType, encoder: Int
     ) throws -> (decoder: Int, projector: Int, tokens: String) {
-        let format = WeightFormat(jobType.dtype)
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
         let llm = try folder(path(jobType.encoderFolder), adapter: jobType.adapter)
+        // Layers of the large model go on from keys and values that it left.
+        let format = try WeightFormat(
+            jobType.dtype, of: manifest.fusion == .layers ? llm : slm)
         try expectSameFolder(manifest, jobType)
         let projector = try projector(manifest, slm: slm, encoder: encoder)
         let decoder = try decoder("\(format) hybrid \(slm.path) of \(llm.name)") { [pool] in
@@ -207,8 +208,9 @@ struct Opening {
         return opened
     }
 
-    private mutating func encoder(_ jobType: JobType, format: WeightFormat) throws -> Int {
+    private mutating func encoder(_ jobType: JobType) throws -> Int {
         let model = try folder(path(jobType.encoderFolder), adapter: jobType.adapter)
+        let format = try WeightFormat(jobType.dtype, of: model)
         let depth = try depth(for: jobType)
         let key = "\(format) \(model.name)"
         if let index = encoderOfKey[key] {

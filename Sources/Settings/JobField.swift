@@ -17,8 +17,9 @@ package struct JobFields: Sendable {
     let slm = Field(
         "slm", .modelFolder, "The small model. Required in all modes but `llm`.")
     let dtype = Field(
-        "dtype", Quantity<JobType.NumberType>.choice(), default: "float32",
-        "How the weights of both models are held; fewer bits are read faster."
+        "dtype", Quantity<JobType.NumberType>.choice(), default: "auto",
+        "How the weights of both models are held; fewer bits are read faster. `auto` is what a packed "
+            + "model is packed as, float32 below two million weights, and int8 for any other."
     )
     let prompt = Field(
         "prompt", .prompt,

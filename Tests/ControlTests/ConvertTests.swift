@@ -87,6 +87,45 @@ import Testing
         #expect(try parameters(ending.output) == parameters(original.output))
     }
 
+    @Test func inspectSaysWhatRoundingCosts() async throws {
+        struct Report: Decodable {
+            struct Matrix: Decodable {
+                let matrix: String
+                let loss: Double?
+            }
+            let rounding: [Matrix]
+        }
+        let original = Fixtures.path("golden/t5-v1.0/llm")
+        let text = try await l2s("inspect", original, "--rounding")
+        #expect(text.status == 0, "\(text.remarks)")
+        #expect(text.output.contains("int8 rounds away"), "\(text.output)")
+        let json = try await l2s("inspect", original, "--rounding", "--json")
+        let report = try JSONDecoder().decode(Report.self, from: Data(json.output.utf8))
+        // Three layers that read, two that write and attend to what was read, and the head.
+        let expected = 3 * 4 + 2 * 7 + 1
+        #expect(report.rounding.count == expected)
+        for matrix in report.rounding {
+            #expect((0.001...0.02).contains(matrix.loss ?? 0), "\(matrix)")
+        }
+    }
+
+    /// Packed folders say themselves how their weights are held.
+    @Test func withoutANumberTypeTheModelDecides() async throws {
+        struct Report: Decodable { let dtype: String }
+        _ = try await convert("golden/t5-v1.0/llm", "bfloat16")
+        let models = [
+            (Fixtures.path("pair/models/llm"), "int8"),
+            (Fixtures.path("golden/t5-v1.0/llm"), "float32"), (output, "bfloat16"),
+        ]
+        for (model, expected) in models {
+            let ending = try await l2s(
+                "bench", "engine", "--model", model, "--batch-sizes", "1", "--source-length", "8",
+                "--new-tokens", "2", "--repetitions", "1", "--json")
+            let report = try JSONDecoder().decode(Report.self, from: Data(ending.output.utf8))
+            #expect(report.dtype == expected)
+        }
+    }
+
     @Test func aRefusalNamesBothSidesAndTheRemedy() async throws {
         _ = try await convert("golden/t5-v1.0/llm", "int8")
         let document = Array(#"{"document":"one"}"#.utf8)

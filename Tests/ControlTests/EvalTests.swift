@@ -17,7 +17,7 @@ import Testing
             atPath: scratch.path + "/jobs", withIntermediateDirectories: true)
         try scratch.write(
             "jobs/pair.yaml",
-            "name: pair\nmode: hybrid\nllm: llm\nslm: slm\nprompt: '{document}'\nlimits: {new_tokens: 24}\n"
+            "name: pair\nmode: hybrid\nllm: llm\nslm: slm\ndtype: float32\nprompt: '{document}'\nlimits: {new_tokens: 24}\n"
                 .utf8)
     }
 

@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""l2s.version":"3""#, #""l2s.version":"4""#, #"be 3, got "4""#),
+        (#""l2s.version":"4""#, #""l2s.version":"3""#, #"be 4, got "3""#),
         (
             "panel32 hadamard little", "panel16 hadamard little",
             #"be panel32 hadamard little-endian, got "panel16"#
@@ -54,8 +54,9 @@ import Testing
         (#""1500 48 0.1"#, #""1400 48 0.1"#, "the panels of"),
         (#""1500 48 0.1"#, #""1501 48 0.1"#, "embedding of the head"),
         (#""1500 48 0.1"#, #""1500 48 0.2"#, "scale"),
-        (#""1500 48 0.1"#, #""-500 48 0.1"#, "columns, inner size and scale"),
-        (#""192 48 1.0""#, #""191 48 1.0""#, "[192, 48]"),
+        (#""1500 48 0.1"#, #""-500 48 0.1"#, "columns, inner size, scale and number type"),
+        (#""192 48 1.0 "#, #""191 48 1.0 "#, "[192, 48]"),
+        (#""192 48 1.0 int8"#, #""192 48 1.0 int4"#, "columns, inner size, scale and number type"),
         (#"/scales""#, #"/skales""#, "/scales"),
     ])
     func whatTheHeaderSaysIsChecked(old: String, new: String, expected: String) throws {

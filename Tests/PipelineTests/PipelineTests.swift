@@ -283,7 +283,7 @@ func goldenType(_ name: String) throws -> JobType {
     let isHybrid = name.hasPrefix("hybrid")
     return JobType(
         name: name, mode: isHybrid ? .hybrid : .llm, llm: folder + "/llm",
-        slm: isHybrid ? folder + "/slm" : nil,
+        slm: isHybrid ? folder + "/slm" : nil, dtype: .float32,
         prompt: try #require(PromptTemplate("{document}")),
         limits: JobType.Limits(
             documentBytes: 1 << 20, sourceTokens: 400, newTokens: 24, minimumNewTokens: 0,

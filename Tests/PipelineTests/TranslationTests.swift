@@ -30,7 +30,7 @@ import Testing
 
     private func translator(_ name: String, folder: String) throws -> JobType {
         JobType(
-            name: name, mode: .llm, llm: folder, slm: nil,
+            name: name, mode: .llm, llm: folder, slm: nil, dtype: .float32,
             prompt: try #require(PromptTemplate("{document}")),
             limits: JobType.Limits(
                 documentBytes: 1_000, sourceTokens: 100, newTokens: 16, minimumNewTokens: 0,

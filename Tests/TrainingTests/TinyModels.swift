@@ -51,7 +51,7 @@ struct TinyModels {
         let prompt = try #require(PromptTemplate("{document}"))
         return JobType(
             name: mode.rawValue, mode: mode, llm: mode == .slm ? nil : "llm", slm: slm,
-            prompt: prompt,
+            dtype: .float32, prompt: prompt,
             limits: JobType.Limits(
                 documentBytes: 100_000, sourceTokens: 480, newTokens: 24, minimumNewTokens: 0,
                 overflow: .fail),

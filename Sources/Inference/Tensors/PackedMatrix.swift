@@ -6,6 +6,7 @@ package enum WeightFormat: String, Sendable, CaseIterable {
     case bfloat16
     /// Symmetric per output row; activations are quantised per token on the fly. Both are held after
     /// Hadamard transforms, which leave their products as they are: see `PackedMatrix.hadamardBlock`.
+    /// A model's matrices that would lose more than `PackedMatrix.largestLoss` are held in bfloat16.
     case int8
 
     var code: l2s_format {
@@ -87,6 +88,39 @@ struct PackedMatrix: Sendable {
     /// (QuaRot, arXiv 2404.00456). It is orthogonal, so the product stays the same.
     var hadamardBlock: Int? {
         format == .int8 ? [64, 32, 16].first { inner.isMultiple(of: $0) } : nil
+    }
+
+    /// More than this of its weights' root mean square is never rounded away from a matrix of a model: where
+    /// int8 would, bfloat16 is kept. Rows of normally distributed weights lose 0.8 %, and those of all
+    /// models that were measured 0.6 to 0.9 % (`l2s inspect --rounding`).
+    static let largestLoss = 0.02
+
+    /// What rounding to int8 took from the weights: the root mean square of its error over that of the
+    /// weights. The error of a step s is uniform, s²/12 in the mean. Nil for other formats.
+    var roundingLoss: Double? {
+        guard format == .int8, let scales else { return nil }
+        let steps = scales.start.assumingMemoryBound(to: Float.self)
+        let quants = panels.start.assumingMemoryBound(to: Int8.self)
+        let cell = 4 * L2S_PANEL
+        let cells = (inner + 3) / 4
+        var (error, square) = (0.0, 0.0)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: cell) { squares in
+            for first in stride(from: 0, to: columns, by: L2S_PANEL) {
+                squares.update(repeating: 0)
+                for index in 0..<cells {
+                    let quants = quants + (first * cells * 4 + index * cell)
+                    for place in 0..<cell {
+                        squares[place] += Float(quants[place]) * Float(quants[place])
+                    }
+                }
+                for column in 0..<min(L2S_PANEL, columns - first) {
+                    let own = Double(steps[first + column]) * Double(steps[first + column])
+                    error += own * Double(inner) / 12
+                    square += own * Double(squares[column * 4..<column * 4 + 4].reduce(0, +))
+                }
+            }
+        }
+        return square > 0 ? (error / square).squareRoot() : 0
     }
 
     /// Takes over what another process packed.

@@ -1,7 +1,21 @@
-internal import Checkpoints
+package import Checkpoints
 
 /// Packs a model ahead of time, so that workers map its matrices instead of packing them.
 package enum ModelConverter {
+    /// What rounding to int8 costs each matrix of a model; those that lose more than a fiftieth are held in
+    /// bfloat16. Cost: the model is loaded once.
+    ///
+    /// - Returns: names of the tensors in it, and the root mean square of the error over that of the
+    ///   weights, nil for what is held in bfloat16; in the order in which they are loaded.
+    /// - Throws: `PackingError` for a model packed as another number type, `CheckpointError`.
+    package static func roundingLosses(
+        of folder: ModelFolder
+    ) throws -> [(name: String, loss: Double?)] {
+        let record = LoadRecord()
+        _ = try load(folder, by: WeightLoader(folder, format: .int8, record: record))
+        return record.matrices.map { ($0.name, $0.matrix.roundingLoss) }
+    }
+
     /// What was written.
     package struct Summary: Sendable {
         package let packing: Packing
@@ -69,7 +83,12 @@ package enum ModelConverter {
             checksum: tensors.checksum,
             matrices: Dictionary(
                 record.matrices.map { name, matrix, scale in
-                    (name, .init(columns: matrix.columns, inner: matrix.inner, scale: scale))
+                    (
+                        name,
+                        .init(
+                            columns: matrix.columns, inner: matrix.inner, scale: scale,
+                            format: matrix.format)
+                    )
                 }, uniquingKeysWith: { first, _ in first }))
         let bytes = tensors.reduce(0) { $0 + $1.bytes.count }
         try NewFolder.make(at: output) { unfinished in

@@ -8,9 +8,10 @@ package struct Packing: Sendable, Equatable {
         let inner: Int
         /// What all weights were multiplied by.
         let scale: Float
+        let format: WeightFormat
     }
 
-    /// How the matrices are held.
+    /// How the matrices are held, but for those that this would round too much away from.
     package let format: WeightFormat
     /// `encoder`, `decoder` or both.
     package let parts: [String]
@@ -26,7 +27,7 @@ package struct Packing: Sendable, Equatable {
     let matrices: [String: Matrix]
 
     /// Changes with the keys and the names of tensors.
-    static let version = "3"
+    static let version = "4"
     /// The layout of all matrices, as CKernels.h describes it, which serves every instruction set. That
     /// of bfloat16 was another before its inner steps were paired, that of int8 before it was transformed.
     static func layout(_ format: WeightFormat) -> String {
@@ -102,7 +103,8 @@ extension Packing {
                 throw PackingError(
                     path: weights.path,
                     problem: .metadata(
-                        key: key, expected: "columns, inner size and scale", found: value))
+                        key: key, expected: "columns, inner size, scale and number type",
+                        found: value))
             }
             matrices[name] = matrix
         }
@@ -133,9 +135,9 @@ extension Packing {
         return metadata
     }
 
-    /// Each matrix's name and number of weights, sorted.
-    package var sizes: [(name: String, parameters: Int)] {
-        matrices.map { ($0, $1.columns * $1.inner) }.sorted { $0.0 < $1.0 }
+    /// Each matrix's name, number of weights and format, sorted.
+    package var sizes: [(name: String, parameters: Int, format: WeightFormat)] {
+        matrices.map { ($0, $1.columns * $1.inner, $1.format) }.sorted { $0.0 < $1.0 }
     }
 
     /// The checkpoint's tensors that went into matrices.
@@ -150,12 +152,12 @@ extension Packing.Matrix {
 
     fileprivate init?(_ text: String) {
         let words = text.split(separator: " ")
-        guard words.count == 3, let columns = Int(words[0]), let inner = Int(words[1]),
-            let scale = Float(words[2]), (1...Self.largest).contains(columns),
-            (1...Self.largest).contains(inner), scale.isFinite
+        guard words.count == 4, let columns = Int(words[0]), let inner = Int(words[1]),
+            let scale = Float(words[2]), let format = WeightFormat(rawValue: String(words[3])),
+            (1...Self.largest).contains(columns), (1...Self.largest).contains(inner), scale.isFinite
         else { return nil }
-        (self.columns, self.inner, self.scale) = (columns, inner, scale)
+        (self.columns, self.inner, self.scale, self.format) = (columns, inner, scale, format)
     }
 
-    fileprivate var text: String { "\(columns) \(inner) \(scale)" }
+    fileprivate var text: String { "\(columns) \(inner) \(scale) \(format.rawValue)" }
 }

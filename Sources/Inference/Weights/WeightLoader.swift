@@ -76,9 +76,8 @@ struct WeightLoader {
                     name, columns: columns, inner: inner, scale: 1, in: weights)
             }
             let tensor = try weights.tensor(tensor)
-            return PackedMatrix(
-                rows: floats(tensor).transposed(columns: columns), columns: columns, inner: inner,
-                format: format)
+            return pack(
+                floats(tensor).transposed(columns: columns), columns: columns, inner: inner)
         }
     }
 
@@ -164,7 +163,14 @@ struct WeightLoader {
             filled += tensor.count
         }
         rows.multiply(by: scale)
-        return PackedMatrix(rows: rows, columns: columns, inner: inner, format: format)
+        return pack(rows, columns: columns, inner: inner)
+    }
+
+    /// In the wanted format, unless int8 would round too much away.
+    private func pack(_ rows: FloatBuffer, columns: Int, inner: Int) -> PackedMatrix {
+        let packed = PackedMatrix(rows: rows, columns: columns, inner: inner, format: format)
+        guard let loss = packed.roundingLoss, loss > PackedMatrix.largestLoss else { return packed }
+        return PackedMatrix(rows: rows, columns: columns, inner: inner, format: .bfloat16)
     }
 
     private func floats(_ tensor: StoredTensor) -> FloatBuffer {
@@ -220,7 +226,7 @@ extension Packing {
             throw fail("the scale", "\(scale)", "\(matrix.scale)")
         }
         return try PackedMatrix(
-            stored: name, inner: matrix.inner, columns: matrix.columns, format: format,
+            stored: name, inner: matrix.inner, columns: matrix.columns, format: matrix.format,
             in: weights, fail: fail)
     }
 }

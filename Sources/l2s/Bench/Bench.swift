@@ -4,6 +4,7 @@ import Checkpoints
 import Foundation
 import Inference
 import Jobs
+import Pipeline
 import Settings
 
 struct Bench: AsyncParsableCommand {
@@ -35,8 +36,8 @@ struct BenchModel: ParsableArguments {
     @Option(help: "llm, hybrid or slm. Default: hybrid for an SLM folder, else llm.")
     var mode: JobType.Mode?
 
-    @Option(help: "float32, bfloat16 or int8.")
-    var dtype = WeightFormat.float32
+    @Option(help: "auto, float32, bfloat16 or int8.")
+    var dtype = JobType.NumberType.auto
 
     @Option(help: "Default: the machine's cores.")
     var threads: Int?
@@ -59,6 +60,11 @@ struct BenchModel: ParsableArguments {
         }
     }
 
+    /// How the weights of the model that writes are held.
+    var numberType: String {
+        get throws { try WeightFormat(dtype, of: ModelFolder(path: model)).rawValue }
+    }
+
     var chosenMode: JobType.Mode {
         mode ?? (SLMManifest.exists(in: model) ? .hybrid : .llm)
     }
@@ -75,19 +81,22 @@ struct BenchModel: ParsableArguments {
         let pool = WeightPool()
         guard chosenMode == .hybrid else {
             let folder = try ModelFolder(path: model, adapter: adapter)
+            let format = try WeightFormat(dtype, of: folder)
             return EngineBenchmark(
-                encoder: try Encoder(folder, format: dtype, pool: pool), projector: .identity,
-                decoder: try Decoders.own(folder, format: dtype, pool: pool), settings: settings)
+                encoder: try Encoder(folder, format: format, pool: pool), projector: .identity,
+                decoder: try Decoders.own(folder, format: format, pool: pool), settings: settings)
         }
         let folder = try ModelFolder(path: model)
         let manifest = try SLMManifest(folder: model)
         let llm = try ModelFolder(
             path: manifest.locatedLLM, adapter: adapter)
-        let encoder = try Encoder(llm, format: dtype, depth: manifest.llmDepth, pool: pool)
+        let format = try WeightFormat(dtype, of: manifest.fusion == .layers ? llm : folder)
+        let encoder = try Encoder(
+            llm, format: WeightFormat(dtype, of: llm), depth: manifest.llmDepth, pool: pool)
         return EngineBenchmark(
             encoder: encoder, projector: try Projector(manifest, slm: folder, encoder: encoder),
             decoder: try Decoders.slm(
-                folder, manifest: manifest, llm: llm, format: dtype, pool: pool),
+                folder, manifest: manifest, llm: llm, format: format, pool: pool),
             settings: settings)
     }
 }

@@ -76,13 +76,13 @@ struct EngineBench: AsyncParsableCommand {
         progress.end()
         let report = Report(
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
-            dtype: model.dtype.rawValue, threads: settings.threads,
+            dtype: try model.numberType, threads: settings.threads,
             sourceLength: load.sourceLength, newTokens: load.newTokens, beams: beams,
             openblasGigaOperations: peak, results: results,
             peakMemoryMiB: Machine.peakMemory)
         try load.publish(report, machine: machine) {
             [
-                "\(model.model), \(model.chosenMode.rawValue), \(model.dtype.rawValue), "
+                "\(model.model), \(model.chosenMode.rawValue), \(report.dtype), "
                     + "\(settings.threads) threads, \(load.sourceLength) source tokens, "
                     + "\(load.newTokens) new tokens, \(beams) beams, medians of \(model.repetitions)",
                 "OpenBLAS on 2048³: \(peak.rounded(digits: 0)) GFLOP/s\n",

@@ -83,13 +83,13 @@ struct ModesBench: AsyncParsableCommand {
         }
         progress.end()
         let report = Report(
-            machine: machine, model: model.model, dtype: model.dtype.rawValue,
+            machine: machine, model: model.model, dtype: try model.numberType,
             threads: settings.threads, sourceLength: settings.sourceLength,
             newTokens: settings.newTokens, ceiling: ceiling, rows: rows,
             peakMemoryMiB: Machine.peakMemory)
         try load.publish(report, machine: machine) {
             [
-                "\(model.model) and its LLM, \(model.dtype.rawValue), \(settings.threads) threads, "
+                "\(model.model) and its LLM, \(report.dtype), \(settings.threads) threads, "
                     + "\(settings.sourceLength) source tokens, \(settings.newTokens) new tokens, "
                     + "medians of \(model.repetitions) in turn; ceiling "
                     + "\(ceiling.rounded(digits: 1)) x\n"

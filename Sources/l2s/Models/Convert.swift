@@ -1,12 +1,15 @@
 import ArgumentParser
 import Checkpoints
 import Inference
+import Jobs
+import Pipeline
 
 struct Convert: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Pack a model's weights ahead of time.",
         discussion: """
-            Writes a model folder that is used like the original, by job types of the same dtype. \
+            Writes a model folder that is used like the original, by job types of the same dtype \
+            or of auto. \
             Its weights are mapped as they are: workers start at once and share them. The folder \
             appears when all of it is on the disk, or not at all. Exit code 2 when the model cannot \
             be packed or the folder not written. With --json: {"output", "dtype", "parts", \
@@ -21,8 +24,12 @@ struct Convert: AsyncParsableCommand {
             "An adapter (LoRA, as PEFT saves it) to merge into the weights.", valueName: "folder"))
     var adapter: String?
 
-    @Option(help: "How the matrices are held: float32, bfloat16 or int8.")
-    var dtype: WeightFormat
+    @Option(
+        help: """
+            How the matrices are held: float32, bfloat16, int8 or auto. Those that int8 would \
+            round too much away from are held in bfloat16: see `l2s inspect --rounding`.
+            """)
+    var dtype = JobType.NumberType.auto
 
     @Option(help: ArgumentHelp("What to write: a new or an empty folder.", valueName: "folder"))
     var output: String
@@ -34,7 +41,8 @@ struct Convert: AsyncParsableCommand {
 
     func run() async throws {
         let path = try folders.path(ofModel: model)
-        let (dtype, output) = (dtype, output)
+        let output = output
+        let dtype = try WeightFormat(dtype, of: ModelFolder(path: path))
         let adapter = try adapter.map(folders.path(ofModel:))
         let interruption = Interruption()
         let progress = Progress("packing", unit: "MB", rate: "MB/s")

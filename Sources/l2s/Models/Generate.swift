@@ -53,7 +53,7 @@ struct Generate: AsyncParsableCommand {
     @Option(
         help: """
             How weights are held: float32, bfloat16 or int8. Fewer bits are read faster. Default: \
-            as the folder is packed, otherwise float32.
+            auto, as the folder is packed, otherwise int8 (float32 below two million weights).
             """)
     var dtype: JobType.NumberType?
 
@@ -252,7 +252,7 @@ struct Generate: AsyncParsableCommand {
             name: "generate", mode: mode, llm: llm,
             adapter: adapter.map { URL(fileURLWithPath: $0).path },
             slm: mode == .llm ? nil : folder,
-            dtype: dtype ?? packedType([folder, llm]) ?? .float32,
+            dtype: dtype ?? .auto,
             prompt: templates.prompt, decoderPrompt: templates.decoder,
             limits: JobType.Limits(
                 documentBytes: InputFile.limit, sourceTokens: sourceTokens,
@@ -279,15 +279,6 @@ struct Generate: AsyncParsableCommand {
     }
 
     private var newTokens: Int { maxNewTokens ?? jobFields.newTokens.standard }
-
-    /// Packed weights can be held in one way only.
-    private func packedType(_ folders: [String?]) -> JobType.NumberType? {
-        let packed = folders.lazy.compactMap { $0 }.compactMap { try? ModelFolder(path: $0) }
-            .first { $0.isPacked }
-        // What is wrong with a packed file is said when it is opened for use.
-        return packed.flatMap { try? Packing($0.weights) }
-            .flatMap { JobType.NumberType(rawValue: $0.format.rawValue) }
-    }
 
     private func sourceTokens(decoder folder: String, llm: String?) -> Int {
         if let maxSourceTokens { return maxSourceTokens }

@@ -2,6 +2,8 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Inference
+import Jobs
+import Pipeline
 import Tokenizers
 
 struct Inspect: AsyncParsableCommand {
@@ -10,7 +12,8 @@ struct Inspect: AsyncParsableCommand {
         discussion: """
             Kind, sizes, parameters by part, number format, tokenizer, and what l2s.json says of an \
             SLM. Exit code 2 when the folder cannot be read as a model. With --json: {"facts": \
-            {name: text}, "parts": [{"part", "parameters", "bytes", "formats": […]}]}.
+            {name: text}, "parts": [{"part", "parameters", "bytes", "formats": […]}]}, and with \
+            --rounding: "rounding": [{"matrix", "loss"}], no loss for a matrix held in bfloat16.
             """)
 
     @Argument(help: "A folder, or the name of one in the models folder.")
@@ -21,6 +24,13 @@ struct Inspect: AsyncParsableCommand {
             "An adapter (LoRA, as PEFT saves it) that is merged into the model.",
             valueName: "folder"))
     var adapter: String?
+
+    @Flag(
+        help: """
+            Load the model as int8, and say what rounding costs each matrix, and which ones are \
+            therefore held in bfloat16.
+            """)
+    var rounding = false
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -40,6 +50,16 @@ struct Inspect: AsyncParsableCommand {
             folder.weights, packed: packing?.packedTensors ?? [])
         if let packing { facts += packing.facts }
         facts += folder.adapter?.facts ?? []
+        if packing == nil {
+            let format = try WeightFormat(.auto, of: folder)
+            facts.append(
+                (
+                    "dtype auto",
+                    format == .int8
+                        ? "int8; --rounding says what that costs each matrix"
+                        : "\(format.rawValue): the model is tiny"
+                ))
+        }
         facts.append(("fingerprint", try folder.fingerprint))
         if let manifest { facts += manifest.facts }
         // Layers of the large model write its tokens.
@@ -62,9 +82,13 @@ struct Inspect: AsyncParsableCommand {
             let vectors = try WeightFile(path: folder.path + "/" + SoftPrompt.fileName)
             try parts.add(vectors, part: "soft prompt")
         }
+        let losses =
+            rounding
+            ? try ModelConverter.roundingLosses(of: folder).map(Report.Matrix.init) : nil
         if json {
             let named = Dictionary(facts, uniquingKeysWith: { first, _ in first })
-            return try Console.printJSON(Report(facts: named, parts: parts.sizes))
+            return try Console.printJSON(
+                Report(facts: named, parts: parts.sizes, rounding: losses))
         }
         let width = facts.map(\.0.count).max() ?? 0
         for (name, value) in facts { Console.print("\(name.padded(to: width))  \(value)") }
@@ -74,6 +98,16 @@ struct Inspect: AsyncParsableCommand {
         ])
         for row in parts.rows { table.add(row) }
         Console.print(table.lines.joined(separator: "\n"))
+        if let losses { print(losses) }
+    }
+
+    private func print(_ losses: [Report.Matrix]) {
+        var table = Columns([("int8 rounds away", .right), ("matrix", .left)])
+        for matrix in losses {
+            let loss = matrix.loss.map { ($0 * 100).rounded(digits: 2) + " %" }
+            table.add([loss ?? "held in bfloat16", matrix.matrix])
+        }
+        Console.print("\n" + table.lines.joined(separator: "\n"))
     }
 
     /// The model's chat template around a document, as a job file's `prompt` takes it; or why not.
@@ -90,8 +124,15 @@ struct Inspect: AsyncParsableCommand {
     }
 
     private struct Report: Encodable {
+        struct Matrix: Encodable {
+            let matrix: String
+            /// The root mean square of the error over that of the weights.
+            let loss: Double?
+        }
+
         let facts: [String: String]
         let parts: [PartSizes.Size]
+        let rounding: [Matrix]?
     }
 
     private func modes(_ folder: ModelFolder, _ manifest: SLMManifest?) -> String {
@@ -211,9 +252,17 @@ extension LoRAAdapter {
 }
 
 extension Packing {
+    private var exceptions: String {
+        let others = sizes.filter { $0.format != format }
+        return others.isEmpty ? "" : "; \(others.count) of \(sizes.count) matrices in bfloat16"
+    }
+
     fileprivate var facts: [(String, String)] {
         [
-            ("weights", "packed as \(format.rawValue): \(parts.joined(separator: ", "))"),
+            (
+                "weights",
+                "packed as \(format.rawValue): \(parts.joined(separator: ", "))" + exceptions
+            ),
             ("in float32", "\(float32.count) vectors and tables: norms, biases"),
             ("as stored", embeddings.joined(separator: ", ")),
             ("packed from", "checkpoint \(source)"),

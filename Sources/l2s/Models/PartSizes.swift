@@ -22,7 +22,7 @@ struct PartSizes {
             let part = Self.part(of: matrix.name)
             add(
                 to: part == "embedding" ? "head" : part, parameters: matrix.parameters,
-                bytes: bytes, format: packing?.format.rawValue ?? "")
+                bytes: bytes, format: matrix.format.rawValue)
         }
     }
 

@@ -99,10 +99,9 @@ final class Document: SubmittedWork, @unchecked Sendable {
     /// The stage times are those of the part that came last: they are the document's own way
     /// through the pipeline.
     func complete(
-        _ part: AdmittedPart, response: Response, at now: ContinuousClock.Instant
+        _ encoded: EncodedPart, response: Response, at now: ContinuousClock.Instant
     ) -> FinishedDocument? {
         guard !isOver else { return nil }
-        let encoded = part.encoded
         if encoded.role == .shadow {
             shadows[encoded.part.index] = response
         } else {
@@ -116,9 +115,8 @@ final class Document: SubmittedWork, @unchecked Sendable {
             measurements.stages.batchWait = inboxWait + encoded.batchWait
             measurements.stages.encode = encoded.encode
             measurements.encodeSource = encoded.source
-            measurements.stages.handoff =
-                encoded.handoff + encoded.finished.duration(to: part.admitted)
-            measurements.stages.decode = encoded.decode + part.admitted.duration(to: now)
+            measurements.stages.handoff = encoded.handoff
+            measurements.stages.decode = encoded.decode + encoded.since.duration(to: now)
             note(response.confidence)
         }
         guard !shadows.contains(where: { $0 == nil }) else { return nil }
@@ -142,13 +140,13 @@ final class Document: SubmittedWork, @unchecked Sendable {
 
     /// The part again, for the large model: the small one was unsure of its response.
     func fallBack(
-        _ part: AdmittedPart, response: Response, at now: ContinuousClock.Instant
+        _ encoded: EncodedPart, response: Response, at now: ContinuousClock.Instant
     ) -> EncodedPart? {
         guard !isOver, let generator = route.largeGenerator, route.isUnsure(response) else {
             return nil
         }
         note(response.confidence)
-        return part.encoded.again(by: generator, admitted: part.admitted, now: now)
+        return encoded.again(by: generator, now: now)
     }
 
     private func note(_ confidence: Confidence?) {
@@ -214,7 +212,7 @@ struct Part: PreparedWork, Sendable {
     var batch: JobType.BatchLimits { document.route.jobType.batch }
 }
 
-/// A part in the hand-off queue.
+/// A part in the hand-off queue, then in a decoder.
 struct EncodedPart: EncodedWork, Sendable {
     enum Role {
         case firstChoice
@@ -233,12 +231,13 @@ struct EncodedPart: EncodedWork, Sendable {
     /// Zero where no pass of the encoder counts for it.
     let encode: Duration
     let source: EncodeSource
-    /// When it came to be here.
-    let finished: ContinuousClock.Instant
+    /// When it came to be in the queue, or in the decoder.
+    var since: ContinuousClock.Instant
     /// Time in these stages before that.
     var handoff = Duration.zero
     var decode = Duration.zero
 
+    var document: Document { part.document }
     var route: Route { part.document.route }
     var decoder: Int { generator.decoder }
     var rows: Int { part.rows }
@@ -261,27 +260,25 @@ struct EncodedPart: EncodedWork, Sendable {
     }
 
     /// For the large model, after a first choice that does not count.
-    func again(
-        by generator: Generator, admitted: ContinuousClock.Instant, now: ContinuousClock.Instant
-    ) -> EncodedPart {
+    func again(by generator: Generator, now: ContinuousClock.Instant) -> EncodedPart {
         EncodedPart(
             part: part, generator: generator, role: .fallback, states: states, batchWait: batchWait,
-            encode: encode, source: source, finished: now,
-            handoff: finished.duration(to: admitted), decode: admitted.duration(to: now))
+            encode: encode, source: source, since: now, handoff: handoff,
+            decode: decode + since.duration(to: now))
+    }
+
+    /// The same in a decoder, which takes it up now.
+    func admitted(at now: ContinuousClock.Instant) -> EncodedPart {
+        var part = self
+        part.handoff += since.duration(to: now)
+        part.since = now
+        return part
     }
 
     /// For the large model, beside the first choice.
     func shadow(by generator: Generator) -> EncodedPart {
         EncodedPart(
             part: part, generator: generator, role: .shadow, states: states, batchWait: batchWait,
-            encode: encode, source: source, finished: finished)
+            encode: encode, source: source, since: since)
     }
-}
-
-/// A part in a decoder.
-struct AdmittedPart: Sendable {
-    let encoded: EncodedPart
-    let admitted: ContinuousClock.Instant
-
-    var document: Document { encoded.part.document }
 }

@@ -343,10 +343,10 @@ final class Engine: @unchecked Sendable {
     }
 
     /// Counts what second models did. Call with the lock held.
-    private func note(_ part: AdmittedPart, _ response: Response) {
+    private func note(_ part: EncodedPart, _ response: Response) {
         done.draftedTokens += response.drafted
         done.acceptedTokens += response.accepted
-        switch part.encoded.role {
+        switch part.role {
         case .firstChoice: break
         case .fallback: done.fallbackParts += 1
         case .shadow: done.shadowParts += 1

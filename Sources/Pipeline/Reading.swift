@@ -68,6 +68,6 @@ struct Reading {
         return EncodedPart(
             part: part, generator: part.document.route.generator, states: states,
             batchWait: part.prepared.duration(to: isCounted ? start : now),
-            encode: isCounted ? start.duration(to: now) : .zero, source: source, finished: now)
+            encode: isCounted ? start.duration(to: now) : .zero, source: source, since: now)
     }
 }

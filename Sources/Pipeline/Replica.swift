@@ -5,7 +5,7 @@ internal import Inference
 /// Not thread-safe: used by one lane at a time.
 final class Replica {
     private let decoder: DecoderReplica
-    private var parts: [Int: AdmittedPart] = [:]
+    private var parts: [Int: EncodedPart] = [:]
     private var lastID = 0
 
     init(_ model: ModelLibrary.Decoder) {
@@ -23,13 +23,13 @@ final class Replica {
         decoder.admit(
             encoded.map { part in
                 lastID += 1
-                parts[lastID] = AdmittedPart(encoded: part, admitted: now)
+                parts[lastID] = part.admitted(at: now)
                 return part.request(id: lastID)
             })
     }
 
     /// So many steps, or as many as it takes to complete a part. Returns those that are complete.
-    func write(steps: Int) -> [(part: AdmittedPart, response: Response)] {
+    func write(steps: Int) -> [(part: EncodedPart, response: Response)] {
         for _ in 0..<steps {
             let written = decoder.step()
             guard written.isEmpty else {

@@ -182,24 +182,12 @@ private struct RawTensor: Decodable {
             throw fail("expected data_offsets of a begin and an end, got \(data_offsets.prefix(4))")
         }
         let found = data_offsets[1] - data_offsets[0]
-        guard let size = Self.product(shape + [bits]), size % 8 == 0, size / 8 == found else {
+        guard let size = (shape + [bits]).product, size % 8 == 0, size / 8 == found else {
             throw fail("expected the bytes of \(dtype) \(shape), got \(found) bytes")
         }
         let (end, overflow) = start.addingReportingOverflow(data_offsets[1])
         guard !overflow else { throw fail("data_offsets \(data_offsets) are out of range") }
         return .init(format: dtype, shape: shape, bytes: start + data_offsets[0]..<end)
-    }
-
-    /// Nil when it does not fit an `Int`.
-    private static func product(_ factors: [Int]) -> Int? {
-        if factors.contains(0) { return 0 }
-        var product = 1
-        for factor in factors {
-            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
-            guard !overflow else { return nil }
-            product = next
-        }
-        return product
     }
 }
 

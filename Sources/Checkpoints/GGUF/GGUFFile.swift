@@ -180,19 +180,6 @@ extension FileCursor {
     }
 }
 
-extension [Int] {
-    /// Nil when it does not fit an `Int`.
-    fileprivate var product: Int? {
-        var product = 1
-        for factor in self {
-            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
-            guard !overflow else { return nil }
-            product = next
-        }
-        return product
-    }
-}
-
 extension NumberFormat {
     /// By the number that GGML gives a type; nil for those that are not read.
     init?(ggml number: UInt32) {

@@ -123,15 +123,7 @@ struct PickleTensor {
     let strides: [Int]
 
     /// Nil where the size is beyond an `Int`.
-    var count: Int? {
-        var count = 1
-        for size in shape {
-            let (next, overflow) = count.multipliedReportingOverflow(by: size)
-            guard !overflow else { return nil }
-            count = next
-        }
-        return count
-    }
+    var count: Int? { shape.product }
 
     /// Whether the elements lie one after the other, row by row.
     var isContiguous: Bool {

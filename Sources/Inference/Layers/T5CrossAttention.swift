@@ -13,9 +13,7 @@ struct T5CrossAttention: Sendable {
     init(
         _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
     ) throws {
-        attention = HeadAttention(
-            heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,
-            format: loader.format)
+        attention = HeadAttention(configuration, format: loader.format)
         epsilon = configuration.epsilon
         query = try loader.matrix([layout.query])
         keyValue = try loader.matrix([layout.key, layout.value])

@@ -12,9 +12,7 @@ struct T5SelfAttention: Sendable {
     init(
         _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
     ) throws {
-        attention = HeadAttention(
-            heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,
-            format: loader.format)
+        attention = HeadAttention(configuration, format: loader.format)
         epsilon = configuration.epsilon
         input = try loader.matrix([layout.query, layout.key, layout.value])
         output = try loader.matrix([layout.output])
@@ -63,5 +61,14 @@ struct T5SelfAttention: Sendable {
                 into: mixed, workspace: workspace)
             Operators.multiply(mixed, output, into: x, accumulate: true, workspace: workspace)
         }
+    }
+}
+
+extension HeadAttention {
+    /// Scores are not divided by √headWidth in T5.
+    init(_ configuration: T5Configuration, format: WeightFormat) {
+        self.init(
+            heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,
+            format: format)
     }
 }

@@ -141,8 +141,8 @@ let package = Package(
         module(
             "Benchmarks",
             [
-                "Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS", "Jobs", "Postgres",
-                "PostgresJobs", "LocalPostgres", "Worker", logging,
+                "Training", "Inference", "Pipeline", "Checkpoints", "CKernels", "COpenBLAS", "Jobs",
+                "Postgres", "PostgresJobs", "LocalPostgres", "Worker", logging,
             ], exclude: ["Growth", "Peers", "README.md"]),
         program(
             "l2s-worker",

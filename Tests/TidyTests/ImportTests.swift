@@ -38,8 +38,8 @@ let importTable: [(module: String, imports: Set<String>)] = [
     (
         "Benchmarks",
         [
-            "Training", "Inference", "Checkpoints", "CKernels", "COpenBLAS", "Jobs", "Postgres",
-            "PostgresJobs", "LocalPostgres", "Worker", "Logging",
+            "Training", "Inference", "Pipeline", "Checkpoints", "CKernels", "COpenBLAS", "Jobs",
+            "Postgres", "PostgresJobs", "LocalPostgres", "Worker", "Logging",
         ]
     ),
     (

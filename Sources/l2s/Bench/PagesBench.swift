@@ -2,8 +2,6 @@ import ArgumentParser
 import Benchmarks
 import Foundation
 import LocalPostgres
-import Postgres
-import PostgresJobs
 import Programs
 import Settings
 
@@ -55,8 +53,11 @@ struct PagesBench: AsyncParsableCommand {
         guard let url = DatabaseURL(server.connectionString()) else {
             throw Failure("expected \(folder) to be a path that fits a database URL")
         }
-        let queue = BenchQueue(connection: try await connect(to: url), samples: samples)
-        try await queue.prepare()
+        let type = samples.sampled[0]
+        let queue = FullQueue(
+            try await connect(to: url), jobType: type,
+            texts: samples.all.filter { $0.jobType == type }.map(\.text))
+        try await queue.prepare(samples.jobTypes)
         let worker = try BenchWorker(url, installation, log: folder + "/worker.log")
         defer { worker.stop() }
         let port = try await worker.port()
@@ -67,14 +68,15 @@ struct PagesBench: AsyncParsableCommand {
         var results: [PagesReport.Round] = []
         var bytes = 0
         for round in 0..<rounds {
-            var turns: [Bool: PagesReport.Turn] = [:]
+            var turns: [Bool: WorkerTurn] = [:]
             // Each goes first as often as the other.
             for isWatched in round % 2 == 0 ? [false, true] : [true, false] {
                 try interruption.check()
                 try await queue.fill()
                 let open = isWatched ? try OpenPages(pages, port: port) : nil
                 try await open?.waitUntilServed()
-                turns[isWatched] = try await queue.turn(of: worker, over: .seconds(seconds))
+                turns[isWatched] = try await queue.turn(
+                    of: worker.processID, over: .seconds(seconds))
                 bytes += open?.close() ?? 0
                 try await queue.waitUntilUnwatched()
                 progress.update(2 * round + turns.count, of: 2 * rounds)
@@ -87,87 +89,6 @@ struct PagesBench: AsyncParsableCommand {
             machine: Machine(), pages: pages, rounds: results,
             bytesPerPage: Double(bytes) / Double(pages * rounds * seconds))
         if json { try Console.printJSON(report) } else { Console.print(report.text) }
-    }
-}
-
-/// A queue that does not run empty.
-private struct BenchQueue {
-    let connection: DatabaseConnection
-    let samples: DemoSamples
-
-    private static let depth = 4000
-
-    func prepare() async throws {
-        _ = try await SchemaMigrator().migrate(connection)
-        try await JobTypeTable.write(samples.jobTypes, connection)
-        try await fill()
-    }
-
-    /// Up to the same depth before each measurement, in the same order of documents.
-    func fill() async throws {
-        let type = samples.sampled[0]
-        let texts = samples.all.filter { $0.jobType == type }.map(\.text)
-        try await connection.query(
-            """
-            SELECT count(l2s.enqueue($1, ($2::text[])[1 + n % cardinality($2::text[])]))
-            FROM generate_series(1, $3 - (SELECT count(*) FROM l2s.queue)) AS n
-            """, [.text(type), .texts(texts), .int(Self.depth)])
-    }
-
-    func warmUp() async throws {
-        while try await finished(since: 0) < 64 { try await Task.sleep(for: .milliseconds(100)) }
-    }
-
-    /// What comes of the worker from now on.
-    func turn(of worker: BenchWorker, over duration: Duration) async throws -> PagesReport.Turn {
-        let (start, before) = (try await time(), try await computed(worker))
-        try await Task.sleep(for: duration)
-        let (count, after) = (try await finished(since: start), try await computed(worker))
-        let seconds = try await time() - start
-        func perSecond(_ time: Duration) -> Double { time / .milliseconds(1) / seconds }
-        return PagesReport.Turn(
-            documentsPerS: Double(count) / seconds,
-            workerMsPerS: perSecond(after.worker - before.worker),
-            databaseMsPerS: perSecond(after.database - before.database))
-    }
-
-    /// A worker finds that a page is gone when it writes to it next.
-    func waitUntilUnwatched() async throws {
-        while try await connection.query(
-            """
-            SELECT EXISTS (
-                SELECT FROM pg_stat_activity WHERE application_name = 'l2s-worker page'
-                  AND state_change > clock_timestamp() - interval '5 seconds')
-            """
-        ).single() {
-            try await Task.sleep(for: .milliseconds(200))
-        }
-    }
-
-    private func computed(
-        _ worker: BenchWorker
-    ) async throws -> (worker: Duration, database: Duration) {
-        let pages = try await connection.query(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'l2s-worker page'")
-        let process = worker.processID
-        return (
-            try ProcessorTime.of(process)
-                - ProcessorTime.ofThreads(named: "l2s lane", of: process),
-            try pages.reduce(.zero) {
-                try $0 + ProcessorTime.of(Int32($1.value("pid", as: Int.self)))
-            }
-        )
-    }
-
-    private func time() async throws -> Double {
-        try await connection.query("SELECT extract(epoch FROM clock_timestamp())").single()
-    }
-
-    private func finished(since start: Double) async throws -> Int {
-        try await connection.query(
-            "SELECT count(*) FROM l2s.result WHERE finished_at > to_timestamp($1)",
-            [.double(start)]
-        ).single()
     }
 }
 

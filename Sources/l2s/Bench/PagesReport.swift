@@ -4,17 +4,9 @@ import Scoring
 
 /// What open pages cost a worker.
 struct PagesReport: Encodable {
-    struct Turn: Encodable {
-        let documentsPerS: Double
-        /// Processor time of the worker, but for that of its lanes.
-        let workerMsPerS: Double
-        /// Processor time of the connection that the page looks through.
-        let databaseMsPerS: Double
-    }
-
     struct Round: Encodable {
-        let unwatched: Turn
-        let watched: Turn
+        let unwatched: WorkerTurn
+        let watched: WorkerTurn
     }
 
     /// A mean, and what holds it in 95 of 100 cases.
@@ -56,7 +48,7 @@ struct PagesReport: Encodable {
         self.bytesPerPage = bytesPerPage
         throughputRatio = Estimate(
             rounds.map { $0.watched.documentsPerS / $0.unwatched.documentsPerS })
-        func percent(_ time: (Turn) -> Double) -> Estimate {
+        func percent(_ time: (WorkerTurn) -> Double) -> Estimate {
             Estimate(
                 rounds.map { (time($0.watched) - time($0.unwatched)) / Double(10 * machine.cores) })
         }

@@ -3,6 +3,7 @@ import Benchmarks
 import Foundation
 import Jobs
 import LocalPostgres
+import Pipeline
 import Programs
 import Settings
 
@@ -78,12 +79,14 @@ struct WorkerBench: AsyncParsableCommand {
             try EngineRun(
                 copies.jobTypes.filter { type in
                     names.contains { type.name == $0 || type.name.hasPrefix($0 + "-") }
-                }, modelsFolder: installation.modelsFolder, threads: threads)
+                }, modelsFolder: installation.modelsFolder,
+                // A worker's defaults, but for prompts that come again.
+                settings: PipelineSettings(threads: threads, promptCacheBytes: 0))
         }
         guard let url = DatabaseURL(server.connectionString()) else {
             throw Failure("expected \(folder) to be a path that fits a database URL")
         }
-        let queue = ServedQueue(connection: try await connect(to: url))
+        let queue = ServedQueue(try await connect(to: url))
         try await queue.prepare(copies.jobTypes)
         let worker = try BenchWorker(
             url, copies.installation, log: folder + "/worker.log", ["--threads", "\(threads)"])
@@ -98,9 +101,13 @@ struct WorkerBench: AsyncParsableCommand {
             for (place, outputs) in outputCounts.enumerated() {
                 try interruption.check()
                 let alone = try await engine.run(Self.copies(of: sources, outputs))
-                let served = try await queue.run(sources, outputs: outputs) {
-                    try worker.checkRunning()
+                let jobs = sources.map { document in
+                    (
+                        jobTypes: (1...outputs).map { JobTypeCopies.name(document.jobType, $0) },
+                        text: document.text
+                    )
                 }
+                let served = try await queue.run(jobs) { try worker.checkRunning() }
                 progress.update(round * outputCounts.count + place + 1, of: runs)
                 guard round > 0 else { continue }
                 if outputs == 1 { report.tokens = alone.tokens }

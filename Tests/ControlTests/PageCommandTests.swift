@@ -139,4 +139,22 @@ import Testing
             #expect(makefile.contains("\n\(target):"), "make \(target)")
         }
     }
+
+    /// Modules and suites that pages tell to build and run alone.
+    @Test func theModulesAndSuitesOfThePagesAreThere() throws {
+        let commands = try Self.pages.flatMap { try Self.blocks(of: $0) }
+            .filter { $0.contains(" swift ") }.joined(separator: "\n")
+        let modules = commands.matches(of: #/--target (\w+)/#).map { String($0.output.1) }
+        let suites = commands.matches(of: #/--filter (\w+)/#).map { String($0.output.1) }
+        #expect(!modules.isEmpty && !suites.isEmpty)
+        let files = FileManager.default
+        for module in modules {
+            #expect(
+                files.fileExists(atPath: Self.root.appending(path: "Sources/\(module)").path()))
+        }
+        let tests = files.enumerator(atPath: Self.root.appending(path: "Tests").path())
+        let names = Set(
+            (tests?.allObjects as? [String] ?? []).compactMap { $0.split(separator: "/").last })
+        for suite in suites { #expect(names.contains("\(suite).swift"), "\(suite)") }
+    }
 }

@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian 12 machine with Swift 6.3 needs.
 
-.PHONY: demo test install deb test-faults test-models check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training \
+.PHONY: demo test install deb test-faults test-models check-sql bench bench-pages bench-peers bench-quality bench-queue bench-training bench-llms \
     evaluate deps lint format schema
 SOURCES = Package.swift Sources Tests migrations
 
@@ -94,6 +94,13 @@ bench-peers: deps .build/peers
 	.build/peers/bin/python Sources/Benchmarks/Peers/compare.py \
 	    --l2s .build/release/l2s --cache .build/peers/models --sizes $(SIZES)
 
+# The default LLM beside CTranslate2, llama.cpp (which is built here) and OpenVINO GenAI.
+bench-llms: deps .build/llm-peers
+	swift build -c release --product l2s
+	.build/release/l2s fetch
+	.build/llm-peers/bin/python Sources/Benchmarks/Peers/llms.py \
+	    --l2s .build/release/l2s --cache .build/llm-peers/models
+
 # What bfloat16 and int8 weights cost in ROUGE-L and chrF.
 bench-quality: deps .build/peers
 	swift build -c release --product l2s
@@ -135,6 +142,13 @@ bench-queue: deps .build/queue-peers
 	python3 -m venv .build/peers.new
 	.build/peers.new/bin/pip install --quiet numpy ctranslate2 rouge-score sacrebleu
 	mv .build/peers.new .build/peers
+
+.build/llm-peers:
+	python3 -m venv .build/llm-peers.new
+	.build/llm-peers.new/bin/pip install --quiet numpy==2.4.6 ctranslate2==4.8.5 torch==2.15.0 \
+	    transformers==5.24.0 gguf==0.19.0 accelerate==1.15.0 openvino-genai==2026.4.1.0
+	CMAKE_ARGS=-DGGML_NATIVE=ON .build/llm-peers.new/bin/pip install --quiet llama-cpp-python==0.3.36
+	mv .build/llm-peers.new .build/llm-peers
 
 # Linters of deploy/ that Debian does not have. Tests look for them here, and do without.
 .build/tools:

@@ -23,6 +23,21 @@ import Testing
         return try #require(findings.first { $0.check == check }, "\(findings)")
     }
 
+    @Test func oneMissingModelIsToldOnce() async throws {
+        let home = try ScratchFolder()
+        for name in ["one", "two"] {
+            try home.write(
+                "\(name).yaml",
+                "name: \(name)\nmode: llm\nllm: nowhere\nprompt: \"{document}\"\n".utf8)
+        }
+        let database = try await TestDatabase()
+        let found = try await finding(
+            "models", "--jobs", home.path, "--models", home.path, on: database.connectionString)
+        #expect(found.verdict == "failed")
+        #expect(found.words.hasPrefix("job types one, two: \(home.path)/nowhere: cannot open"))
+        #expect(found.words.components(separatedBy: "no such folder").count == 2, "\(found.words)")
+    }
+
     private func migrated(_ database: TestDatabase) async throws -> DatabaseConnection {
         let ending = try await BuiltProgram("l2s").run(
             ["migrate", "--database-url", database.connectionString])

@@ -123,6 +123,16 @@ struct Doctor: AsyncParsableCommand {
         }
     }
 
+    /// Each reason once, with the job types that it concerns.
+    private func words(_ faults: [String: String]) -> String {
+        let types = Dictionary(grouping: faults.keys.sorted()) { name in
+            faults[name]?.replacing("job type \(name): ", with: "") ?? ""
+        }
+        return types.sorted { $0.value[0] < $1.value[0] }.map { reason, names in
+            "job type\(names.count == 1 ? "" : "s") \(names.joined(separator: ", ")): \(reason)"
+        }.joined(separator: "; ")
+    }
+
     private func definitions() async -> [Finding] {
         do {
             let installation = try folders.installation
@@ -140,7 +150,7 @@ struct Doctor: AsyncParsableCommand {
                     verdict: faults.isEmpty ? .ok : .failed, check: "models",
                     words: faults.isEmpty
                         ? "all open, in \(installation.modelsFolder)"
-                        : faults.keys.sorted().compactMap { faults[$0] }.joined(separator: "; ")),
+                        : words(faults)),
             ]
         } catch {
             return [Finding(verdict: .failed, check: "job definitions", words: "\(error)")]

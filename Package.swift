@@ -123,6 +123,9 @@ let package = Package(
                 .embedInCode("0010_views.sql"),
                 .embedInCode("0011_roles.sql"),
                 .embedInCode("0012_job_types.sql"),
+                .embedInCode("0013_outages.sql"),
+                .embedInCode("0014_owners.sql"),
+                .embedInCode("0015_enqueue.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),
@@ -197,7 +200,7 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "TestSupport", "L2SWorker", "Postgres", "Settings", yaml, logging, tracing,
+                "TestSupport", "L2SWorker", "Watch", "Postgres", "Settings", yaml, logging, tracing,
                 inMemoryTracing,
             ]),
         tests("TidyTests", []),

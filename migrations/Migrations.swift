@@ -30,6 +30,9 @@ extension Migration {
         Migration(10, "0010_views", PackageResources._010_views_sql),
         Migration(11, "0011_roles", PackageResources._011_roles_sql),
         Migration(12, "0012_job_types", PackageResources._012_job_types_sql),
+        Migration(13, "0013_outages", PackageResources._013_outages_sql),
+        Migration(14, "0014_owners", PackageResources._014_owners_sql),
+        Migration(15, "0015_enqueue", PackageResources._015_enqueue_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

@@ -466,7 +466,7 @@ BEGIN
         (SELECT c.system_identifier FROM pg_control_system() AS c)
             || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END;
 END $$;
-CREATE FUNCTION l2s.complete(lease_id bigint, documents l2s.completion[]) RETURNS TABLE(document_id bigint, verdict text)
+CREATE FUNCTION l2s.complete(worker_id bigint, lease_id bigint, documents l2s.completion[]) RETURNS TABLE(document_id bigint, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -487,11 +487,11 @@ BEGIN
     -- Whoever locks documents does so by id, in one go.
     IF EXISTS (SELECT FROM unnest(documents) AS d WHERE d.outcome <> 'succeeded') THEN
         RETURN QUERY
-        SELECT c.* FROM l2s.complete_each(complete.lease_id, documents) AS c
+        SELECT c.* FROM l2s.complete_each(complete.worker_id, complete.lease_id, documents) AS c
         WHERE c.verdict <> 'recorded';
         RETURN;
     END IF;
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete.lease_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete.lease_id AND l.worker_id = complete.worker_id FOR UPDATE;
     stamp := clock_timestamp();
     took := date_part('epoch', stamp - lease.claimed_at) * 1000;
     WITH removed AS (
@@ -544,13 +544,13 @@ BEGIN
     END IF;
     IF wrote.succeeded < cardinality(documents) THEN
         RETURN QUERY
-        SELECT c.* FROM l2s.complete_each(complete.lease_id, ARRAY(
+        SELECT c.* FROM l2s.complete_each(complete.worker_id, complete.lease_id, ARRAY(
             SELECT d FROM unnest(documents) AS d WHERE d.id <> ALL (coalesce(wrote.ids, '{}'))
         )) AS c
         WHERE c.verdict <> 'recorded';
     END IF;
 END $$;
-CREATE FUNCTION l2s.complete_each(lease_id bigint, documents l2s.completion[]) RETURNS TABLE(document_id bigint, verdict text)
+CREATE FUNCTION l2s.complete_each(worker_id bigint, lease_id bigint, documents l2s.completion[]) RETURNS TABLE(document_id bigint, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -569,7 +569,7 @@ DECLARE
     stamp   timestamptz;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN PERFORM l2s.demand_read_committed(); END IF;
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id AND l.worker_id = complete_each.worker_id FOR UPDATE;
     IF FOUND THEN
         stamp := clock_timestamp();
         WITH held AS MATERIALIZED (
@@ -697,10 +697,10 @@ BEGIN
         -- LIMIT keeps the planner from ever scanning these tables.
         LEFT JOIN LATERAL (
             SELECT f.kind FROM l2s.attempt_error f
-            WHERE f.document_id = o.id AND f.lease_id = complete_each.lease_id LIMIT 1) AS e ON true
+            WHERE f.document_id = o.id AND f.lease_id = complete_each.lease_id AND f.worker_id = complete_each.worker_id LIMIT 1) AS e ON true
         LEFT JOIN LATERAL (
             SELECT s.cancelled FROM l2s.result s
-            WHERE s.document_id = o.id AND s.lease_id = complete_each.lease_id LIMIT 1) AS r ON true;
+            WHERE s.document_id = o.id AND s.lease_id = complete_each.lease_id AND s.worker_id = complete_each.worker_id LIMIT 1) AS r ON true;
     END IF;
 END $$;
 CREATE FUNCTION l2s.completed(after text DEFAULT NULL::text, "group" text DEFAULT NULL::text, documents integer DEFAULT 1000) RETURNS TABLE(key text, id bigint, job_type text, state text, output text, error text, finished_at timestamp with time zone, tokens_in integer, tokens_out integer, cut_off integer)
@@ -1040,7 +1040,6 @@ DECLARE
     wanted   text;
     type     l2s.job_type;
     types    integer[] := '{}';
-    bytes    integer := octet_length(document);
     size     integer := octet_length(document) / 4 + 1;
     place    integer;
     ids      bigint[] := '{}';
@@ -1049,7 +1048,6 @@ DECLARE
     run      bigint;
     flow     integer := coalesce(hashtext(tenant), 0);
     ready    boolean;
-    owner    text;
     known    bigint;
     stamp    timestamptz := clock_timestamp();
 BEGIN
@@ -1059,78 +1057,31 @@ BEGIN
     END IF;
     FOREACH wanted IN ARRAY job_types LOOP
         SELECT * INTO type FROM l2s.job_type t WHERE t.name = wanted;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(wanted), 'NULL') USING
-                ERRCODE = 'undefined_object',
-                DETAIL = coalesce(
-                    'Known job types: '
-                        || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t)
-                        || '.',
-                    'No job type is known yet.'),
-                HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
-        END IF;
-        IF document IS NULL THEN
-            RAISE EXCEPTION 'expected a document for job type %, got NULL', wanted USING
-                ERRCODE = 'null_value_not_allowed';
-        END IF;
-        IF bytes > type.document_bytes THEN
-            RAISE EXCEPTION 'document too large for job type %', wanted USING
-                ERRCODE = 'string_data_right_truncation',
-                DETAIL = format(
-                    'The text has %s bytes, the limit is %s.', bytes, type.document_bytes),
-                HINT = 'Split the text, or raise limits.document_bytes of the job type.';
-        END IF;
-        IF type.id = ANY (types) THEN
-            RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
-                ERRCODE = 'invalid_parameter_value';
+        IF (octet_length(document) <= type.document_bytes AND type.id <> ALL (types)) IS NOT TRUE THEN
+            PERFORM l2s.refuse_document(wanted, type, document, types);
         END IF;
         IF cardinality(type.prompt_fields) > 0 THEN
             PERFORM l2s.check_prompt_fields(type, metadata);
         END IF;
         types := types || type.id;
-    END LOOP;
-    -- Most begin with a letter; to see that costs nothing.
-    IF ascii(document) NOT BETWEEN 33 AND 126 AND NOT l2s.has_text(document) THEN
-        RAISE EXCEPTION 'empty document for job type %', wanted USING
-            ERRCODE = 'invalid_parameter_value',
-            DETAIL = format(
-                'The text has %s bytes, all of them white space or control characters.', bytes),
-            HINT = E'Leave such rows out, for example by WHERE body ~ ''\\w''.';
-    END IF;
-    IF priority IS NULL OR priority NOT BETWEEN -32767 AND 32767 THEN
-        RAISE EXCEPTION 'expected priority to be from -32767 to 32767, got %', priority USING
-            ERRCODE = 'numeric_value_out_of_range';
-    END IF;
-    IF run_at IS NULL THEN
-        RAISE EXCEPTION 'expected run_at to be a time, got NULL' USING
-            ERRCODE = 'null_value_not_allowed';
-    END IF;
-    IF NOT isfinite(run_at) THEN
-        RAISE EXCEPTION 'expected run_at to be a finite time, got %', run_at USING
-            ERRCODE = 'datetime_field_overflow';
-    END IF;
-    IF metadata IS NOT NULL AND octet_length(metadata::text) > 8192 THEN
-        RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
-            octet_length(metadata::text) USING
-            ERRCODE = 'string_data_right_truncation',
-            HINT = 'Keep it in a table of your own, by the id that l2s.enqueue returns.';
-    END IF;
-    IF octet_length(dedupe_key) NOT BETWEEN 1 AND 1000 THEN
-        RAISE EXCEPTION 'expected dedupe_key to have 1 to 1000 bytes, got %',
-            octet_length(dedupe_key) USING ERRCODE = 'string_data_right_truncation';
-    END IF;
-    IF octet_length("group") NOT BETWEEN 1 AND 1000 THEN
-        RAISE EXCEPTION 'expected group to have 1 to 1000 bytes, got %', octet_length("group")
-            USING ERRCODE = 'string_data_right_truncation';
-    END IF;
-    IF octet_length(tenant) NOT BETWEEN 1 AND 1000 THEN
-        RAISE EXCEPTION 'expected tenant to have 1 to 1000 bytes, got %', octet_length(tenant)
-            USING ERRCODE = 'string_data_right_truncation';
-    END IF;
-    -- Loops, because a query costs more than all that a single job needs here.
-    FOREACH place IN ARRAY types LOOP
         ids := ids || nextval('l2s.document_id');
     END LOOP;
+    -- Most documents begin with a letter; to see that costs nothing.
+    IF (ascii(document) BETWEEN 33 AND 126 AND priority BETWEEN -32767 AND 32767 AND isfinite(run_at))
+        IS NOT TRUE
+    THEN
+        PERFORM l2s.refuse_arguments(
+            wanted, document, priority, run_at, dedupe_key, metadata, "group", tenant);
+    END IF;
+    IF dedupe_key IS NOT NULL OR "group" IS NOT NULL OR tenant IS NOT NULL OR metadata IS NOT NULL THEN
+        IF least(octet_length(dedupe_key), octet_length("group"), octet_length(tenant)) < 1
+            OR greatest(octet_length(dedupe_key), octet_length("group"), octet_length(tenant)) > 1000
+            OR octet_length(metadata::text) > 8192
+        THEN
+            PERFORM l2s.refuse_arguments(
+                wanted, document, priority, run_at, dedupe_key, metadata, "group", tenant);
+        END IF;
+    END IF;
     IF cardinality(types) > 1 THEN
         -- A text goes with its partition, so siblings may not be in two.
         WHILE EXISTS (
@@ -1143,20 +1094,23 @@ BEGIN
     IF dedupe_key IS NULL THEN
         made := ids;
     ELSE
-        owner := CASE WHEN l2s.are_producers_apart() THEN l2s.caller() ELSE '' END;
         -- In one order, so that two such calls do not wait for each other.
         FOR place IN SELECT t.place FROM unnest(types) WITH ORDINALITY AS t(id, place) ORDER BY t.id
         LOOP
             LOOP
                 INSERT INTO l2s.dedupe (job_type, key, producer, document_id)
-                VALUES (types[place], dedupe_key, owner, ids[place])
+                SELECT
+                    types[place], dedupe_key, CASE WHEN s.producers_apart THEN l2s.caller() ELSE '' END,
+                    ids[place]
+                FROM l2s.setting s
                 ON CONFLICT DO NOTHING;
                 IF FOUND THEN
                     made := made || ids[place];
                     EXIT;
                 END IF;
-                SELECT d.document_id INTO known FROM l2s.dedupe d
-                WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key AND d.producer = owner;
+                SELECT d.document_id INTO known FROM l2s.setting s, l2s.dedupe d
+                WHERE d.job_type = types[place] AND d.key = enqueue.dedupe_key
+                  AND d.producer = CASE WHEN s.producers_apart THEN l2s.caller() ELSE '' END;
                 -- Not found: it was deleted just now.
                 IF FOUND THEN
                     ids[place] := known;
@@ -1427,6 +1381,34 @@ BEGIN
                   coalesce(f.turn, 0))
             ORDER BY q.job_type, q.length_class, q.rank, q.turn, q.document_id LIMIT 1) AS first);
 END $$;
+CREATE FUNCTION l2s.hear() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    known   l2s.contact;
+    silence interval;
+BEGIN
+    PERFORM l2s.demand_read_committed();
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT c.* INTO known FROM l2s.contact c
+    WHERE clock_timestamp() NOT BETWEEN c.heard_at AND c.heard_at + interval '1 second'
+    FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    -- A clock that was set back, or is another server's, says as little as a long silence.
+    silence := clock_timestamp() - known.heard_at;
+    silence := greatest(silence, -silence);
+    -- Of several silences the longest counts, until the leases that it is about have had their time.
+    IF silence >= interval '3 seconds' AND (
+        silence >= known.silent
+        OR clock_timestamp() NOT BETWEEN known.since AND known.since + 2 * known.silent)
+    THEN
+        UPDATE l2s.contact c SET silent = silence, since = clock_timestamp();
+    END IF;
+    UPDATE l2s.contact c SET heard_at = clock_timestamp();
+END $$;
 CREATE FUNCTION l2s.heartbeat(worker_id bigint, leases bigint[], draining boolean) RETURNS TABLE(lease_id bigint, cancelled bigint[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1455,6 +1437,20 @@ CREATE FUNCTION l2s.is_at_home() RETURNS boolean
 BEGIN
     RETURN coalesce(
         (SELECT c.identity FROM l2s.cluster c) = l2s.cluster_identity(), true);
+END $$;
+CREATE FUNCTION l2s.is_heard(duration interval) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- What a call may take on its way, however short the leases are.
+    pause interval := greatest(duration / 2, interval '15 seconds');
+BEGIN
+    RETURN (
+        SELECT
+            clock_timestamp() BETWEEN c.heard_at - pause AND c.heard_at + pause
+            AND (c.silent < duration / 2 OR clock_timestamp() NOT BETWEEN c.since AND c.since + duration)
+        FROM l2s.contact c);
 END $$;
 CREATE FUNCTION l2s.last_turn(job_type integer, tenant integer, rank smallint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1590,7 +1586,7 @@ BEGIN
         look_at = CASE
             WHEN f.job_type = ANY (whole) THEN excluded.look_at ELSE f.look_at END;
 END $$;
-CREATE FUNCTION l2s.note_agreement(lease_id bigint, documents json) RETURNS void
+CREATE FUNCTION l2s.note_agreement(worker_id bigint, lease_id bigint, documents json) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1600,7 +1596,7 @@ CREATE FUNCTION l2s.note_agreement(lease_id bigint, documents json) RETURNS void
         UPDATE l2s.result r SET agreement = d.agreement
         FROM json_to_recordset(note_agreement.documents) AS d(id bigint, agreement real)
         WHERE d.agreement IS NOT NULL AND r.agreement IS NULL
-          AND r.document_id = d.id AND r.lease_id = note_agreement.lease_id
+          AND r.document_id = d.id AND r.lease_id = note_agreement.lease_id AND r.worker_id = note_agreement.worker_id
         RETURNING r.job_type, date_trunc('minute', r.finished_at) AS minute, r.agreement)
     INSERT INTO l2s.shadow_minute AS m (minute, job_type, documents, agreement)
     SELECT n.minute, n.job_type, count(*), sum(n.agreement)
@@ -1627,7 +1623,7 @@ DECLARE
 BEGIN
     SELECT g.id INTO run FROM l2s.group_run g
     WHERE g.name = open_group.name AND g.finished_at IS NULL
-      AND (g.producer = open_group.producer OR NOT l2s.are_producers_apart())
+      AND (g.producer = open_group.producer OR NOT (SELECT s.producers_apart FROM l2s.setting s))
     ORDER BY g.id LIMIT 1 FOR KEY SHARE;
     IF NOT FOUND THEN
         INSERT INTO l2s.group_run (name, producer) VALUES (open_group.name, open_group.producer)
@@ -1781,6 +1777,78 @@ BEGIN
     PERFORM l2s.wake();
     RETURN cardinality(due);
 END $$;
+CREATE FUNCTION l2s.refuse_arguments(wanted text, document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    argument record;
+BEGIN
+    IF NOT l2s.has_text(document) THEN
+        RAISE EXCEPTION 'empty document for job type %', wanted USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = format(
+                'The text has %s bytes, all of them white space or control characters.',
+                octet_length(document)),
+            HINT = E'Leave such rows out, for example by WHERE body ~ ''\\w''.';
+    END IF;
+    IF priority IS NULL OR priority NOT BETWEEN -32767 AND 32767 THEN
+        RAISE EXCEPTION 'expected priority to be from -32767 to 32767, got %', priority USING
+            ERRCODE = 'numeric_value_out_of_range';
+    END IF;
+    IF run_at IS NULL THEN
+        RAISE EXCEPTION 'expected run_at to be a time, got NULL' USING
+            ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT isfinite(run_at) THEN
+        RAISE EXCEPTION 'expected run_at to be a finite time, got %', run_at USING
+            ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF octet_length(metadata::text) > 8192 THEN
+        RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
+            octet_length(metadata::text) USING
+            ERRCODE = 'string_data_right_truncation',
+            HINT = 'Keep it in a table of your own, by the id that l2s.enqueue returns.';
+    END IF;
+    FOR argument IN
+        SELECT a.name, octet_length(a.value) AS bytes
+        FROM (VALUES ('dedupe_key', dedupe_key), ('group', "group"), ('tenant', tenant)) AS a(name, value)
+        WHERE octet_length(a.value) NOT BETWEEN 1 AND 1000
+    LOOP
+        RAISE EXCEPTION 'expected % to have 1 to 1000 bytes, got %', argument.name, argument.bytes
+            USING ERRCODE = 'string_data_right_truncation';
+    END LOOP;
+END $$;
+CREATE FUNCTION l2s.refuse_document(wanted text, type l2s.job_type, document text, known_types integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF type.id IS NULL THEN
+        RAISE EXCEPTION 'unknown job type %', coalesce(quote_literal(wanted), 'NULL') USING
+            ERRCODE = 'undefined_object',
+            DETAIL = coalesce(
+                'Known job types: '
+                    || (SELECT string_agg(t.name, ', ' ORDER BY t.name) FROM l2s.job_type t) || '.',
+                'No job type is known yet.'),
+            HINT = 'Files under jobs/ define them; "l2s migrate --jobs DIR" makes them known.';
+    END IF;
+    IF document IS NULL THEN
+        RAISE EXCEPTION 'expected a document for job type %, got NULL', wanted USING
+            ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF octet_length(document) > type.document_bytes THEN
+        RAISE EXCEPTION 'document too large for job type %', wanted USING
+            ERRCODE = 'string_data_right_truncation',
+            DETAIL = format(
+                'The text has %s bytes, the limit is %s.', octet_length(document), type.document_bytes),
+            HINT = 'Split the text, or raise limits.document_bytes of the job type.';
+    END IF;
+    IF type.id = ANY (known_types) THEN
+        RAISE EXCEPTION 'expected each job type once, got % twice', wanted USING
+            ERRCODE = 'invalid_parameter_value';
+    END IF;
+END $$;
 CREATE FUNCTION l2s.register(host text, pid integer, version text) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1788,7 +1856,7 @@ CREATE FUNCTION l2s.register(host text, pid integer, version text) RETURNS bigin
     INSERT INTO l2s.worker (host, pid, version)
     VALUES (left(register.host, 255), register.pid, left(register.version, 100)) RETURNING id
 $$;
-CREATE FUNCTION l2s.release(lease_id bigint, documents bigint[]) RETURNS integer
+CREATE FUNCTION l2s.release(worker_id bigint, lease_id bigint, documents bigint[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1801,7 +1869,7 @@ DECLARE
     dropped bigint[];
 BEGIN
     PERFORM l2s.demand_read_committed();
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = release.lease_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = release.lease_id AND l.worker_id = release.worker_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
@@ -1839,6 +1907,7 @@ BEGIN
         SELECT l.* FROM l2s.lease l
         WHERE l.expires_at < clock_timestamp()
           AND pg_postmaster_start_time() + l.duration < clock_timestamp()
+          AND l2s.is_heard(l.duration)
         ORDER BY l.id LIMIT rescue.leases FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
@@ -2229,9 +2298,11 @@ CREATE FUNCTION l2s.wake() RETURNS void
 BEGIN
     IF EXISTS (
         SELECT FROM l2s.worker w
-        WHERE w.idle AND w.seen_at > clock_timestamp() - interval '1 minute'
-    ) AND (SELECT s.notifies FROM l2s.setting s) THEN
-        PERFORM l2s.notify('l2s_work', '');
+        WHERE w.idle AND w.seen_at > clock_timestamp() - interval '1 minute')
+    THEN
+        IF (SELECT s.notifies FROM l2s.setting s) THEN
+            PERFORM l2s.notify('l2s_work', '');
+        END IF;
     END IF;
 END $$;
 CREATE TABLE l2s.attempt_error (
@@ -2463,6 +2534,18 @@ CREATE TABLE l2s.cluster (
     CONSTRAINT cluster_only_row_check CHECK (only_row)
 );
 COMMENT ON TABLE l2s.cluster IS 'Where this database was when results were last written.';
+CREATE TABLE l2s.contact (
+    only_row boolean DEFAULT true NOT NULL,
+    heard_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    silent interval DEFAULT '00:00:00'::interval NOT NULL,
+    since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT contact_only_row_check CHECK (only_row)
+)
+WITH (fillfactor='40');
+COMMENT ON TABLE l2s.contact IS 'When workers reached the server: one row.';
+COMMENT ON COLUMN l2s.contact.heard_at IS 'The last time that one did, written about once a second.';
+COMMENT ON COLUMN l2s.contact.silent IS 'The longest time of late in which none did.';
+COMMENT ON COLUMN l2s.contact.since IS 'The end of that time.';
 CREATE TABLE l2s.counted (
     only_row boolean DEFAULT true NOT NULL,
     until timestamp with time zone NOT NULL,
@@ -2887,6 +2970,8 @@ ALTER TABLE ONLY l2s.chore
     ADD CONSTRAINT chore_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY l2s.cluster
     ADD CONSTRAINT cluster_pkey PRIMARY KEY (only_row);
+ALTER TABLE ONLY l2s.contact
+    ADD CONSTRAINT contact_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.counted
     ADD CONSTRAINT counted_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.dedupe

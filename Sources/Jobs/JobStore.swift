@@ -19,15 +19,19 @@ package protocol JobStore: Sendable {
         _ worker: WorkerID, leases: [LeaseID], draining: Bool, load: WorkerLoad?
     ) async throws -> HeartbeatReply
 
-    /// Writes back all or a part of a batch; the lease closes with its last document.
-    func complete(_ lease: LeaseID, _ documents: [FinishedDocument]) async throws
-        -> CompletionReceipt
+    /// Writes back all or a part of a batch; the lease closes with its last document. To a worker that
+    /// is not the lease's, all of it is stale.
+    func complete(
+        _ worker: WorkerID, _ lease: LeaseID, _ documents: [FinishedDocument]
+    ) async throws -> CompletionReceipt
 
-    /// Gives documents back without counting an attempt, or ends those that were cancelled; returns how many the lease still held.
+    /// Gives documents back without counting an attempt, or ends those that were cancelled; returns how
+    /// many the worker's lease still held.
     @discardableResult
-    func release(_ lease: LeaseID, _ ids: [Int64]) async throws -> Int
+    func release(_ worker: WorkerID, _ lease: LeaseID, _ ids: [Int64]) async throws -> Int
 
-    /// Takes back a bounded number of leases that ran out. For any worker, every second or so.
+    /// Takes back a bounded number of leases that ran out while other workers were heard of. For any
+    /// worker, every second or so.
     func rescueExpired() async throws -> RescueSummary
 
     /// Makes a bounded number of delayed documents ready whose time has come; returns how many.
@@ -47,6 +51,9 @@ package protocol JobStore: Sendable {
     func waitForWork(
         _ worker: WorkerID, jobTypes: [String], timeout: Duration
     ) async throws -> Bool
+
+    /// Whether documents wait that the worker might claim.
+    func hasWork(_ worker: WorkerID, jobTypes: [String]) async throws -> Bool
 
     /// Ends the wait in progress, or else the next one.
     func interruptWait()

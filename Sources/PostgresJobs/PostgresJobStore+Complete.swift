@@ -3,20 +3,24 @@ import Postgres
 
 extension PostgresJobStore {
     package func complete(
-        _ lease: LeaseID, _ documents: [FinishedDocument]
+        _ worker: WorkerID, _ lease: LeaseID, _ documents: [FinishedDocument]
     ) async throws -> CompletionReceipt {
         var report = RowsText()
         for document in documents { report.add(document) }
         let rows = report.description
         return try await work.run { connection in
             let exceptions = try await connection.query(
-                "SELECT * FROM l2s.complete($1, $2)", [.int(lease.value), .text(rows)])
+                "SELECT * FROM l2s.complete($1, $2, $3)",
+                [.int(worker.value), .int(lease.value), .text(rows)])
             // A second call costs only the batches that have something to tell.
             let agreements = documents.compactMap(\.agreement)
             if !agreements.isEmpty {
                 try await connection.query(
-                    "SELECT l2s.note_agreement($1, $2)",
-                    [.int(lease.value), .text(JSONText.array(agreements))])
+                    "SELECT l2s.note_agreement($1, $2, $3)",
+                    [
+                        .int(worker.value), .int(lease.value),
+                        .text(JSONText.array(agreements)),
+                    ])
             }
             var receipt = CompletionReceipt()
             var unrecorded: Set<Int64> = []

@@ -30,15 +30,20 @@ extension PostgresJobStore {
         }
     }
 
-    package func release(_ lease: LeaseID, _ ids: [Int64]) async throws -> Int {
+    package func release(
+        _ worker: WorkerID, _ lease: LeaseID, _ ids: [Int64]
+    ) async throws -> Int {
         try await work.run {
-            try await $0.query("SELECT l2s.release($1, $2)", [.int(lease.value), .ints(ids)])
-                .single()
+            try await $0.query(
+                "SELECT l2s.release($1, $2, $3)",
+                [.int(worker.value), .int(lease.value), .ints(ids)]
+            ).single()
         }
     }
 
     package func rescueExpired() async throws -> RescueSummary {
         try await chores.run { connection in
+            try await connection.query("SELECT l2s.hear()")
             let rows = try await connection.query(
                 """
                 SELECT

@@ -14,12 +14,21 @@ extension PostgresJobStore {
             if await !connection.isPooled {
                 try await connection.query("SELECT l2s.fall_idle($1)", [.int(worker.value)])
             }
-            let hasWork: Bool = try await connection.query(
-                "SELECT l2s.has_work($1, $2)", [.int(worker.value), .texts(jobTypes)]
-            ).single()
-            if hasWork { return true }
+            if try await Self.hasWork(worker, jobTypes, connection) { return true }
             return try await connection.waitForNotification(timeout: timeout)
         }
+    }
+
+    package func hasWork(_ worker: WorkerID, jobTypes: [String]) async throws -> Bool {
+        try await chores.run { try await Self.hasWork(worker, jobTypes, $0) }
+    }
+
+    private static func hasWork(
+        _ worker: WorkerID, _ jobTypes: [String], _ connection: DatabaseConnection
+    ) async throws -> Bool {
+        try await connection.query(
+            "SELECT l2s.has_work($1, $2)", [.int(worker.value), .texts(jobTypes)]
+        ).single()
     }
 
     package func interruptWait() {

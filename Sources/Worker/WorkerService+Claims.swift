@@ -86,8 +86,8 @@ extension WorkerService {
     }
 
     /// Looks for what dead workers left and for documents whose time has come, and for
-    /// groups that are done; now and then keeps the tables in shape.
-    func maintain() async throws {
+    /// groups that are done; now and then keeps the tables in shape, and notes whether work waits.
+    func maintain(_ worker: WorkerID) async throws {
         var nextMaintenance = time.now()
         while true {
             try await time.pause(
@@ -96,6 +96,12 @@ extension WorkerService {
             _ = try await chore("promote") { try await $0.promoteDelayed() }
             _ = try await chore("finish groups") { try await $0.finishGroups(atOnce: false) }
             guard time.now() >= nextMaintenance else { continue }
+            let names = configuration.jobTypes.map(\.name)
+            if let waits = try await chore(
+                "look for work", { try await $0.hasWork(worker, jobTypes: names) })
+            {
+                metrics?.looked(workWaits: waits)
+            }
             // What is left to do is done with the next rounds, so that rescues do not wait for it.
             if try await !maintainTables() {
                 nextMaintenance = time.now() + WorkerConfiguration.tableInterval

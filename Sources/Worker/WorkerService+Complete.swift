@@ -4,7 +4,7 @@ internal import Telemetry
 extension WorkerService {
     /// Writes back until cancelled. A write is repeated until it succeeded or its lease is known to
     /// be lost: the store takes no document twice.
-    func complete() async throws {
+    func complete(_ worker: WorkerID) async throws {
         var started: ContinuousClock.Instant?
         while true {
             let now = time.now()
@@ -17,7 +17,7 @@ extension WorkerService {
             let start = started ?? now
             do {
                 // Kept over attempts that failed.
-                started = try await self.write(write, from: start) ? nil : start
+                started = try await self.write(write, of: worker, from: start) ? nil : start
             } catch let error where !(error is CancellationError) {
                 // No retry can mend it. The other leases may still be written.
                 fail(error)
@@ -29,13 +29,13 @@ extension WorkerService {
 
     /// False when the store is unavailable.
     private func write(
-        _ write: Ledger.Write, from start: ContinuousClock.Instant
+        _ write: Ledger.Write, of worker: WorkerID, from start: ContinuousClock.Instant
     ) async throws -> Bool {
         switch write {
         case .complete(let lease, let delivered):
             let documents = delivered.map(\.finished)
             let receipt = try await ask(.work, "write back") {
-                try await $0.complete(lease, documents)
+                try await $0.complete(worker, lease, documents)
             }
             guard let receipt else { return false }
             let end = time.now()
@@ -48,7 +48,9 @@ extension WorkerService {
             tell(records, completion: start..<max(start, end))
             act { $0.recorded(delivered, of: lease, receipt, from: start, to: end) }
         case .release(let lease, let ids):
-            let count = try await ask(.work, "give back") { try await $0.release(lease, ids) }
+            let count = try await ask(.work, "give back") {
+                try await $0.release(worker, lease, ids)
+            }
             guard let count else { return false }
             act { $0.released(count, of: lease, now: time.now()) }
         }

@@ -17,7 +17,7 @@ package final class WorkerService: Service {
     /// Asked for with every heartbeat.
     let load: @Sendable () -> WorkerLoad?
     let logger: Logger
-    private let metrics: WorkerMetrics?
+    let metrics: WorkerMetrics?
     let time: TimeSource
 
     /// Read and written by all loops and by the lanes that deliver.
@@ -84,10 +84,10 @@ package final class WorkerService: Service {
         await withTaskGroup { group in
             group.addTask { await self.untilCancelled { try await self.renewLeases(id) } }
             group.addTask { await self.untilCancelled { try await self.fenceLeases() } }
-            group.addTask { await self.untilCancelled { try await self.complete() } }
+            group.addTask { await self.untilCancelled { try await self.complete(id) } }
             await untilStopped {
                 await withTaskGroup { group in
-                    group.addTask { await self.untilCancelled { try await self.maintain() } }
+                    group.addTask { await self.untilCancelled { try await self.maintain(id) } }
                     await self.untilCancelled { try await self.claimBatches(id) }
                     group.cancelAll()
                 }

@@ -61,7 +61,7 @@ import Testing
         for _ in 1...4 {
             try await sql.query(
                 """
-                SELECT l2s.complete(c.lease_id, ARRAY(
+                SELECT l2s.complete(1, c.lease_id, ARRAY(
                     SELECT json_populate_record(NULL::l2s.completion, json_build_object(
                         'id', c.document_id, 'outcome', 'succeeded',
                         'output', 'out ' || c.document_id))))

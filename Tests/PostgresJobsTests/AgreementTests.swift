@@ -13,7 +13,7 @@ import Testing
         let documents = zip(ids, agreements).map(FinishedDocument.compared)
         // The answer was lost, and the worker asks again.
         for _ in 0..<2 {
-            let receipt = try await worker.store.complete(claim.lease, documents)
+            let receipt = try await worker.store.complete(worker.id, claim.lease, documents)
             #expect(receipt == CompletionReceipt(recorded: ids))
         }
         let rows = try await queue.sql.query("SELECT agreement FROM l2s.jobs ORDER BY id")
@@ -37,9 +37,9 @@ import Testing
         let worker = try await queue.worker()
         try await queue.enqueue(1)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.release(claim.lease, claim.documents.map(\.id))
+        _ = try await worker.store.release(worker.id, claim.lease, claim.documents.map(\.id))
         let late = FinishedDocument.compared(claim.documents[0].id, agreement: 1)
-        let receipt = try await worker.store.complete(claim.lease, [late])
+        let receipt = try await worker.store.complete(worker.id, claim.lease, [late])
         #expect(receipt.stale == claim.documents.map(\.id))
         #expect(try await queue.count("l2s.shadow_minute") == 0)
     }

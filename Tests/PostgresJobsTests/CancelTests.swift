@@ -21,9 +21,9 @@ import Testing
         #expect(reply.owned == [claim.lease])
         #expect(reply.cancelled == [claim.lease: Set(ids[0...2])])
         // One had not begun, one failed and one succeeded in the meantime.
-        #expect(try await worker.store.release(claim.lease, [ids[0]]) == 1)
+        #expect(try await worker.store.release(worker.id, claim.lease, [ids[0]]) == 1)
         let receipt = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             [
                 .fixture(ids[1], .failed(reason: "x")), .fixture(ids[2], .done),
                 .fixture(ids[3], .done),
@@ -41,7 +41,7 @@ import Testing
                 == 1)
         // The answer was lost: the same again.
         #expect(
-            try await worker.store.complete(claim.lease, [.fixture(ids[2], .done)])
+            try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[2], .done)])
                 == CompletionReceipt(cancelled: [ids[2]]))
     }
 
@@ -56,7 +56,7 @@ import Testing
         try await other.query("BEGIN")
         try await other.query("SELECT l2s.cancel($1)", [.int(ids[3])])
         async let completion = worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             ids.map { .fixture($0, $0 == ids[0] ? .rejected(reason: "x") : .done) })
         try await eventually("the completion waits") {
             try await queue.count(

@@ -143,6 +143,52 @@ import Testing
         try await queue.drop(part: 0)
     }
 
+    /// Claims, completions and enqueues wait for none of it but the drop of a part, which does nothing
+    /// else in its transaction.
+    @Test func noPieceOfRetentionHoldsALockThatTheQueueWaitsFor() async throws {
+        let queue = try await QueueFixture()
+        try await queue.keep("0")
+        let worker = try await queue.worker()
+        for _ in 0..<3 {
+            try await queue.sql.query(
+                """
+                SELECT l2s.enqueue('summarize', 'x', dedupe_key => gen_random_uuid()::text)
+                FROM generate_series(1, 20)
+                """)
+            try await worker.complete(try #require(try await worker.claim()))
+            _ = try await queue.sql.query("SELECT l2s.begin_parts('0')")
+        }
+        var drops = 0
+        try await eventually("two parts are dropped") {
+            let keys = try await queue.count("l2s.dedupe")
+            try await queue.sql.query("BEGIN")
+            let done = try await queue.sql.query("SELECT done FROM l2s.maintain(true)")
+                .map { try $0.optional("done", as: String.self) ?? "" }
+            // What conflicts with ROW EXCLUSIVE, which all of them take.
+            let locks = try await queue.sql.query(
+                """
+                SELECT l.relation::regclass || ': ' || l.mode AS words FROM pg_locks l
+                JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'l2s'::regnamespace
+                WHERE l.pid = pg_backend_pid() AND l.mode IN (
+                    'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                  -- New ones are seen by nobody yet.
+                  AND NOT EXISTS (
+                      SELECT FROM l2s.part p
+                      WHERE p.opened_at IS NULL AND c.relname LIKE '%\\_' || p.number || '%')
+                """
+            ).map { try $0.value("words", as: String.self) }
+            let deleted = try await keys - queue.count("l2s.dedupe")
+            try await queue.sql.query("COMMIT")
+            if done.contains(where: { $0.hasPrefix("dropped") }) {
+                drops += 1
+                #expect(deleted == 0, "\(done)")
+            } else if !done.contains(where: { $0.contains("for now") }) {
+                #expect(locks == [], "\(done)")
+            }
+            return drops == 2
+        }
+    }
+
     /// Keys go in slices, each in a transaction of its own, before the part does.
     @Test func keysAreForgottenInSlices() async throws {
         let queue = try await QueueFixture()

@@ -55,10 +55,10 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(3)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.complete(claim.lease, [.fixture(ids[1], .done)])
+        _ = try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[1], .done)])
         #expect(try await queue.count("l2s.lease") == 1)
         _ = try await worker.store.complete(
-            claim.lease, [.fixture(ids[0], .done), .fixture(ids[2], .done)])
+            worker.id, claim.lease, [.fixture(ids[0], .done), .fixture(ids[2], .done)])
         #expect(try await queue.count("l2s.lease") == 0)
         #expect(try await queue.count("l2s.result") == 3)
     }
@@ -71,7 +71,7 @@ import Testing
         let report = zip(ids, [.done, .failed(reason: "f"), .rejected(reason: "r")])
             .map { FinishedDocument.fixture($0, $1) }
         for _ in 0..<2 {
-            let receipt = try await worker.store.complete(claim.lease, report)
+            let receipt = try await worker.store.complete(worker.id, claim.lease, report)
             #expect(receipt == CompletionReceipt(recorded: [ids[0], ids[2]], retried: [ids[1]]))
         }
         #expect(try await queue.count("l2s.result") == 2)
@@ -89,9 +89,9 @@ import Testing
         let reports = zip(ids, outputs).map {
             FinishedDocument.fixture($0, .succeeded(output: $1, tokens: []))
         }
-        _ = try await worker.store.complete(claim.lease, reports)
+        _ = try await worker.store.complete(worker.id, claim.lease, reports)
         _ = try await worker.store.complete(
-            claim.lease, [.fixture(ids[4], .rejected(reason: text))])
+            worker.id, claim.lease, [.fixture(ids[4], .rejected(reason: text))])
         let jobs = try await queue.jobs()
         #expect(
             try jobs.prefix(4).map { try $0.value("output") }
@@ -153,7 +153,7 @@ import Testing
         let ids = try await queue.enqueue(4)
         let claim = try #require(try await worker.claim())
         _ = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             ids.map { .fixture($0, $0 == ids[0] ? .rejected(reason: "r") : .done) })
         let reports = try await QueueClient(queue.sql).throughput()
         #expect(reports.count == 1)

@@ -72,11 +72,13 @@ import Testing
             try await queue.worker(), try await queue.worker(), try await queue.worker(),
             try await queue.worker(),
         ]
-        let claims = try await withThrowingTaskGroup(of: Claim?.self) { group in
-            for worker in workers { group.addTask { try await worker.claim(8) } }
-            return try await group.reduce(into: []) { $0.append($1) }.compactMap(\.self)
+        let claims = try await withThrowingTaskGroup(of: (WorkerID, Claim?).self) { group in
+            for worker in workers { group.addTask { (worker.id, try await worker.claim(8)) } }
+            return try await group.reduce(into: [(WorkerID, Claim)]()) { claims, answer in
+                if let claim = answer.1 { claims.append((answer.0, claim)) }
+            }
         }
-        let documents = claims.flatMap(\.documents)
+        let documents = claims.flatMap(\.1.documents)
         #expect(documents.filter { $0.jobType == "summarize" }.count <= 10)
         // One after the other, all of it is given out, and then there is nothing to be done.
         while try await workers[0].claim(8) != nil {}
@@ -87,8 +89,8 @@ import Testing
             try await workers[0].store.waitForWork(
                 workers[0].id, jobTypes: ["summarize"], timeout: .zero) == false)
         // What is given back makes room.
-        let claim = try #require(claims.first)
-        _ = try await workers[0].store.release(claim.lease, claim.documents.map(\.id))
+        let (owner, claim) = try #require(claims.first)
+        _ = try await workers[0].store.release(owner, claim.lease, claim.documents.map(\.id))
         #expect(try await workers[1].claim() != nil)
         #expect(try await queue.count("\(running) = 'summarize'") == 10)
     }

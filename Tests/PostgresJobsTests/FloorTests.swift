@@ -61,7 +61,7 @@ import Testing
         try await look(queue, in: "-1 second")
         #expect(try await worker.claim(10)?.documents.first?.id == urgent)
         // It may be given back: from then on claims begin there again.
-        _ = try await worker.store.release(claim.lease, claim.documents.map(\.id))
+        _ = try await worker.store.release(worker.id, claim.lease, claim.documents.map(\.id))
         try await look(queue, in: "-1 second")
         #expect(
             try await worker.claim(10)?.documents.map(\.id).sorted()

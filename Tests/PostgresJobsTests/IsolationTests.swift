@@ -33,7 +33,7 @@ import Testing
         #expect(claim.documents.map(\.id) == ids)
         _ = try await worker.store.renew(worker.id, leases: [claim.lease], draining: false)
         let receipt = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             ids.map { .fixture($0, $0 == ids[0] ? .failed(reason: "f") : .done) })
         #expect(receipt.recorded.count == 3 && receipt.retried == [ids[0]])
         #expect(try await worker.store.promoteDelayed() == 1)
@@ -52,8 +52,9 @@ import Testing
         let worker = try await queue.worker()
         for call in [
             "SELECT * FROM l2s.claim(\(worker.id.value), 'large', '{summarize}', 1, 1, '30 s')",
-            "SELECT l2s.complete(1, '{}')", "SELECT l2s.release(1, '{1}')",
-            "SELECT l2s.rescue()", "SELECT l2s.promote()", "SELECT l2s.finish_groups()",
+            "SELECT l2s.complete(1, 1, '{}')", "SELECT l2s.release(1, 1, '{1}')",
+            "SELECT l2s.hear()", "SELECT l2s.rescue()", "SELECT l2s.promote()",
+            "SELECT l2s.finish_groups()",
             "SELECT l2s.settle_groups()", "SELECT l2s.maintain(true)",
         ] {
             try await queue.sql.query("BEGIN ISOLATION LEVEL \(level)")

@@ -18,7 +18,7 @@ import Testing
 
         let refused = try await zombie.complete(lost, .succeeded(output: "stale", tokens: []))
         #expect(refused == CompletionReceipt(stale: ids))
-        #expect(try await zombie.store.release(lost.lease, ids) == 0)
+        #expect(try await zombie.store.release(zombie.id, lost.lease, ids) == 0)
         #expect(
             try await zombie.store.renew(zombie.id, leases: [lost.lease], draining: false).owned
                 == [])
@@ -46,13 +46,37 @@ import Testing
         #expect(try await worker.complete(claim).recorded.count == 1)
     }
 
+    @Test func aLeaseOfAnotherWorkerIsNotWrittenAbout() async throws {
+        let queue = try await QueueFixture()
+        let (worker, other) = (try await queue.worker(), try await queue.worker())
+        let ids = try await queue.enqueue(4)
+        let claim = try #require(try await worker.claim())
+        for outcome in [Outcome.done, .failed(reason: "forged")] {
+            let receipt = try await other.complete(claim, outcome)
+            #expect(receipt == CompletionReceipt(stale: ids))
+        }
+        #expect(try await other.store.release(other.id, claim.lease, ids) == 0)
+        #expect(try await queue.count("l2s.queue WHERE state = 1 AND errors = 0") == 4)
+
+        // Nor is it told what became of them.
+        #expect(try await worker.complete(claim).recorded == ids)
+        #expect(try await other.complete(claim) == CompletionReceipt(stale: ids))
+        try await queue.sql.query(
+            "SELECT l2s.note_agreement($1, $2, $3)",
+            [
+                .int(other.id.value), .int(claim.lease.value),
+                .text("[{\"id\": \(ids[0]), \"agreement\": 0.5}]"),
+            ])
+        #expect(try await queue.count("l2s.result WHERE agreement IS NOT NULL") == 0)
+    }
+
     @Test func aReleaseChargesNothing() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(3)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
-        #expect(try await worker.store.release(claim.lease, ids) == 2)
+        _ = try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[0], .done)])
+        #expect(try await worker.store.release(worker.id, claim.lease, ids) == 2)
         #expect(try await queue.count("l2s.lease") == 0)
         #expect(
             try await worker.complete(claim)

@@ -195,7 +195,7 @@ struct Play {
             reports.append(.fixture(id, outcome))
             finish(id, outcome, &expected)
         }
-        let receipt = try await worker.store.complete(lease, reports)
+        let receipt = try await worker.store.complete(worker.id, lease, reports)
         expect(receipt, expected)
         return max(1, held.count)
     }
@@ -228,7 +228,7 @@ struct Play {
 
     mutating func release(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, ids) = pick(&random) else { return 1 }
-        #expect(try await worker.store.release(lease, ids) == ids.count)
+        #expect(try await worker.store.release(worker.id, lease, ids) == ids.count)
         for id in ids {
             guard let document = documents[id] else { continue }
             if document.state == .cancelling {
@@ -272,7 +272,8 @@ struct Play {
             documents[id] = document
         }
         expect(
-            try await worker.store.complete(lease, ids.map { .fixture($0, .done) }), expected)
+            try await worker.store.complete(worker.id, lease, ids.map { .fixture($0, .done) }),
+            expected)
         return max(1, ids.count)
     }
 

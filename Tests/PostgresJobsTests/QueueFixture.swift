@@ -119,7 +119,7 @@ struct FixtureWorker {
 
     @discardableResult
     func complete(_ claim: Claim, _ outcome: Outcome = .done) async throws -> CompletionReceipt {
-        try await store.complete(claim.lease, claim.documents.map { .fixture($0.id, outcome) })
+        try await store.complete(id, claim.lease, claim.documents.map { .fixture($0.id, outcome) })
     }
 }
 

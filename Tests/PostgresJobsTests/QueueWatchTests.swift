@@ -29,7 +29,7 @@ import Testing
         try await queue.enqueue(1)
         let claim = try #require(try await worker.claim(2))
         _ = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             [
                 .fixture(claim.documents[0].id, .done),
                 .fixture(claim.documents[1].id, .rejected(reason: "bad")),

@@ -166,7 +166,10 @@ import Testing
             claimed += claim.documents.count
             let half = claim.documents.prefix((claim.documents.count + 1) / 2).map(\.id)
             switch UInt64.random(in: 0..<10, using: &chance) {
-            case 0: _ = try await insist { try await worker.store.release(claim.lease, half) }
+            case 0:
+                _ = try await insist {
+                    try await worker.store.release(worker.id, claim.lease, half)
+                }
             case 1: _ = try await insist { try await worker.complete(claim, .failed(reason: "x")) }
             case 2: continue
             case 3 where cutsConnections:
@@ -180,7 +183,7 @@ import Testing
                 for part in [half, claim.documents.map(\.id).filter { !half.contains($0) }] {
                     written += try await insist {
                         try await worker.store.complete(
-                            claim.lease, part.map { .fixture($0, .done) })
+                            worker.id, claim.lease, part.map { .fixture($0, .done) })
                     }.recorded
                 }
             }

@@ -10,7 +10,7 @@ import Testing
         let worker = try await queue.worker()
         let ids = try await queue.enqueue(4)
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
+        _ = try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[0], .done)])
         _ = try await worker.store.renew(worker.id, leases: [], draining: false)
         #expect(
             try await worker.store.waitForWork(

@@ -19,14 +19,15 @@ import Testing
         #expect(try #require(new.first) >= 100_000_000)
         let claim = try #require(try await worker.claim())
         #expect(claim.documents.map(\.id) == old + new)
-        _ = try await worker.store.complete(claim.lease, old.dropLast().map { .fixture($0, .done) })
+        _ = try await worker.store.complete(
+            worker.id, claim.lease, old.dropLast().map { .fixture($0, .done) })
         #expect(
             try await client.maintain().done == [
                 "made document_3", "began document_2",
                 "kept document_0: 1 documents in it are not finished",
             ])
         _ = try await worker.store.complete(
-            claim.lease, (old.suffix(1) + new).map { .fixture($0, .done) })
+            worker.id, claim.lease, (old.suffix(1) + new).map { .fixture($0, .done) })
         // What is over for less than the time to keep stays.
         try await queue.keep("1 hour")
         let early = try await client.maintain().done

@@ -91,7 +91,8 @@ import Testing
                 == [claim.lease])
         #expect(try await worker.complete(claim).recorded.count == 2)
         let last = try #require(try await worker.claim())
-        #expect(try await worker.store.release(last.lease, last.documents.map(\.id)) == 1)
+        #expect(
+            try await worker.store.release(worker.id, last.lease, last.documents.map(\.id)) == 1)
         #expect(
             try await worker.store.waitForWork(
                 worker.id, jobTypes: ["summarize"], timeout: .milliseconds(10)))

@@ -81,7 +81,7 @@ import Testing
         try await queue.enqueue(2)
         let claim = try #require(try await worker.claim())
         _ = try await worker.store.complete(
-            claim.lease, [.fixture(claim.documents[0].id, .failed(reason: "again"))])
+            worker.id, claim.lease, [.fixture(claim.documents[0].id, .failed(reason: "again"))])
         try await queue.sql.query(
             "SELECT l2s.enqueue('summarize', 'later', run_at => now() + interval '1 day')")
         try await queue.enqueue(3, "translate")

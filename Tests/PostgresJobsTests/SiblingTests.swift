@@ -169,7 +169,7 @@ import Testing
         (measurements.encodeSource, measurements.stages.encode) = (.shared, .zero)
         shared = FinishedDocument(id: ids[1], outcome: .done, measurements: measurements)
         let receipt = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             [
                 .fixture(ids[0], .rejected(reason: "r")), shared,
                 .fixture(more[1], .failed(reason: "f")),
@@ -222,10 +222,10 @@ import Testing
         try await queue.keep("0")
         _ = try await client.maintain()
         let claim = try #require(try await worker.claim())
-        _ = try await worker.store.complete(claim.lease, [.fixture(ids[0], .done)])
+        _ = try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[0], .done)])
         _ = try await client.maintain()
         #expect(try await reports(ids).map(\.source) == ["one text", "one text"])
-        _ = try await worker.store.complete(claim.lease, [.fixture(ids[1], .done)])
+        _ = try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[1], .done)])
         try await queue.drop(part: 1)
         #expect(try await queue.count("l2s.document") == 0)
     }

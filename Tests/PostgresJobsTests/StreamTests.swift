@@ -14,9 +14,9 @@ import Testing
         let late = try await queue.database.connect()
         try await late.query("BEGIN")
         try await late.query(
-            "SELECT l2s.complete($1, $2)",
+            "SELECT l2s.complete($1, $2, $3)",
             [
-                .int(first.lease.value),
+                .int(slow.id.value), .int(first.lease.value),
                 .text("{\"(\(ids[0]),succeeded,late,,,,,,,,,,,,,,,)\"}"),
             ])
         try await fast.complete(try #require(try await fast.claim(1)))

@@ -41,7 +41,7 @@ import Testing
         let ids = try await queue.enqueue(6)
         let claim = try #require(try await worker.claim(4))
         _ = try await worker.store.complete(
-            claim.lease,
+            worker.id, claim.lease,
             ids.prefix(4).map { .fixture($0, $0 == ids[0] ? .rejected(reason: "r") : .done) })
         #expect(try await queue.cancel([ids[5]]) == 1)
         try await expectCounts([3, 1, 1])

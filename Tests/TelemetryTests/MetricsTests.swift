@@ -27,6 +27,14 @@ import Testing
         #expect(!plain.contains("UNIT"))
     }
 
+    /// Signs that have to be escaped as parts of larger characters: CR LF, a mark over a quotation mark.
+    @Test func noLabelEndsBeforeItsEnd() {
+        let family = MetricFamily(.gauge, "x", "X.", [([("a", "1\r\n2\"\u{301}3")], 1)])
+        let page = Exposition.plain.page([family])
+        #expect(page.unicodeScalars.filter { $0 == "\n" }.count == 3)
+        #expect(page.contains("a=\"1\r\\n2\\\"\u{301}3\""))
+    }
+
     @Test func aHistogramCountsWhatLiesBelowEachBound() {
         var histogram = Histogram()
         for milliseconds in [1, 2, 400_000] { histogram.observe(.milliseconds(milliseconds)) }

@@ -114,7 +114,7 @@ actor FakeStore: JobStore {
     }
 
     func complete(
-        _ lease: LeaseID, _ documents: [FinishedDocument]
+        _ worker: WorkerID, _ lease: LeaseID, _ documents: [FinishedDocument]
     ) async throws -> CompletionReceipt {
         try await begin(.complete)
         var receipt = CompletionReceipt()
@@ -133,7 +133,7 @@ actor FakeStore: JobStore {
         return receipt
     }
 
-    func release(_ lease: LeaseID, _ ids: [Int64]) async throws -> Int {
+    func release(_ worker: WorkerID, _ lease: LeaseID, _ ids: [Int64]) async throws -> Int {
         try await begin(.release)
         let held = ids.compactMap { remove($0, from: lease) }
         state.released += held.map(\.id)
@@ -160,6 +160,8 @@ actor FakeStore: JobStore {
         if state.waiting.isEmpty { await work.wait() }
         return !state.waiting.isEmpty
     }
+
+    func hasWork(_ worker: WorkerID, jobTypes: [String]) -> Bool { !state.waiting.isEmpty }
 
     nonisolated func interruptWait() { work.fire() }
 

@@ -117,10 +117,10 @@ private struct InPostgres: StoreUnderTest {
         let claim = try #require(try await claim(stand, worker))
         let ids = claim.documents.map(\.id)
         for _ in 1...2 {
-            let receipt = try await stand.store.complete(claim.lease, done([ids[0]]))
+            let receipt = try await stand.store.complete(worker, claim.lease, done([ids[0]]))
             #expect(receipt == CompletionReceipt(recorded: [ids[0]]))
         }
-        let rest = try await stand.store.complete(claim.lease, done([ids[1]]))
+        let rest = try await stand.store.complete(worker, claim.lease, done([ids[1]]))
         #expect(rest.recorded == [ids[1]])
         #expect(try await stand.store.unfinished(["summarize"]) == Unfinished(due: 0))
     }
@@ -140,8 +140,8 @@ private struct InPostgres: StoreUnderTest {
         try await stand.expireLeases()
         #expect(try await renew() == [])
         let ids = claim.documents.map(\.id)
-        #expect(try await stand.store.complete(claim.lease, done(ids)).stale == ids)
-        #expect(try await stand.store.release(claim.lease, ids) == 0)
+        #expect(try await stand.store.complete(worker, claim.lease, done(ids)).stale == ids)
+        #expect(try await stand.store.release(worker, claim.lease, ids) == 0)
     }
 
     @Test(arguments: Kind.allCases)
@@ -151,8 +151,8 @@ private struct InPostgres: StoreUnderTest {
         try await stand.enqueue(2, "summarize")
         let claim = try #require(try await claim(stand, worker))
         let ids = claim.documents.map(\.id)
-        #expect(try await stand.store.release(claim.lease, [ids[1]]) == 1)
-        #expect(try await stand.store.release(claim.lease, [ids[1]]) == 0)
+        #expect(try await stand.store.release(worker, claim.lease, [ids[1]]) == 1)
+        #expect(try await stand.store.release(worker, claim.lease, [ids[1]]) == 0)
         let again = try #require(try await self.claim(stand, worker))
         #expect(again.documents.map(\.id) == [ids[1]])
         #expect(again.documents[0].attempt == 1, "a release counts no attempt")

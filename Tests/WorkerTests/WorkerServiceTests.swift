@@ -202,6 +202,31 @@ import Testing
         #expect(family.map { "\($0)".contains("value: 3.0") } == true)
     }
 
+    /// What tells of a worker that looks alive and takes nothing.
+    @Test func workThatWaitsIsShown() async throws {
+        let metrics = WorkerMetrics(version: "0", jobTypes: [])
+        func isShown(_ value: String) -> Bool {
+            metrics.families.first { "\($0)".contains("l2s_work_waiting") }
+                .map { "\($0)".contains("value: \(value)") } == true
+        }
+        #expect(isShown("0.0"))
+        await store.enqueue(1...2)
+        let engine = FakeProcessor(capacity: 1)
+        let run = start(worker(engine, metrics: metrics))
+        try await eventually("the second is seen to wait") {
+            clock.advance(by: .seconds(1))
+            return isShown("1.0")
+        }
+        engine.takeUp(1)
+        engine.finish(1)
+        try await eventually("none is seen to wait") {
+            clock.advance(by: .seconds(31))
+            return isShown("0.0")
+        }
+        run.task.cancel()
+        try await run.task.value
+    }
+
     @Test func aBrokenStoreEndsTheWorker() async throws {
         await store.enqueue(1...2)
         let engine = FakeProcessor(capacity: 2)

@@ -103,7 +103,7 @@ struct BatchTimer {
                     measurements: Measurements())
             }
             let begun = ContinuousClock.now
-            _ = try await store.complete(claim.lease, documents)
+            _ = try await store.complete(request.worker, claim.lease, documents)
             times.finish.append(begun.duration(to: .now) / .milliseconds(1))
             times.claim.append(start.duration(to: claimed) / .milliseconds(1))
             if refilling { try await database.fill(waiting: documents.count) }

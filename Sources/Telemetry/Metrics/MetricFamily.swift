@@ -87,12 +87,13 @@ package enum Exposition: Sendable {
 }
 
 extension String {
+    /// Scalar by scalar: a line end or a quotation mark may be part of a larger character.
     fileprivate var escaped: String {
-        reduce(into: "") { text, character in
-            switch character {
-            case "\\", "\"": text += "\\\(character)"
+        unicodeScalars.reduce(into: "") { text, scalar in
+            switch scalar {
+            case "\\", "\"": text += "\\\(scalar)"
             case "\n": text += "\\n"
-            default: text.append(character)
+            default: text.unicodeScalars.append(scalar)
             }
         }
     }

@@ -31,6 +31,7 @@ package final class WorkerMetrics: Sendable {
         var failedChores = 0
         var outages = 0
         var isStoreUp = true
+        var doesWorkWait = false
         var isRegistered = false
         var isDraining = false
     }
@@ -76,6 +77,11 @@ package final class WorkerMetrics: Sendable {
                 break
             }
         }
+    }
+
+    /// - Parameter workWaits: whether documents wait in the queue that this worker might claim.
+    package func looked(workWaits: Bool) {
+        state.withLock { $0.doesWorkWait = workWaits }
     }
 
     /// - Parameter completion: of the one call that recorded them all.
@@ -187,7 +193,7 @@ package final class WorkerMetrics: Sendable {
                 Double(state.staleResults)),
             MetricFamily(
                 .counter, "l2s_chores_failed",
-                "Chores that did not work: rescue, promote, finish groups, maintain.",
+                "Chores that did not work: rescue, promote, finish groups, look, maintain.",
                 Double(state.failedChores)),
             MetricFamily(
                 .counter, "l2s_store_outages", "How often the database went away.",
@@ -195,6 +201,10 @@ package final class WorkerMetrics: Sendable {
             MetricFamily(
                 .gauge, "l2s_store_up", "1 while the database answers.",
                 state.isStoreUp ? 1 : 0),
+            MetricFamily(
+                .gauge, "l2s_work_waiting",
+                "1 if documents waited for this worker when it looked, twice a minute.",
+                state.doesWorkWait ? 1 : 0),
         ]
     }
 }

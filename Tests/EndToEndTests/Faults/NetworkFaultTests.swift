@@ -38,6 +38,51 @@ import Testing
         try await stand.expectEveryDocumentFinishedOnce()
     }
 
+    /// One that lasts longer than leases do: the document is still in its first attempt, though the worker
+    /// that takes leases back is the one that could not renew them.
+    @Test func anOutageIsNotChargedToDocuments() async throws {
+        let stand = try await FaultStand()
+        let network = try CuttableNetwork(to: stand.database.socket)
+        defer { network.end() }
+        let worker = try stand.startWorker(
+            url: network.url(of: stand.database), ["--lease", "60s"])
+        try await stand.waitUntilRegistered(worker)
+        // On a server that has been there for longer than leases last.
+        try await stand.ask("SET allow_system_table_mods = on")
+        try await stand.ask(
+            """
+            CREATE OR REPLACE FUNCTION pg_catalog.pg_postmaster_start_time()
+            RETURNS timestamptz LANGUAGE sql AS $$SELECT '2000-01-01'::timestamptz$$
+            """)
+        for _ in 1...4 {
+            let outages = worker.log.count(of: "unavailable")
+            try await stand.enqueue(1, "slow")
+            try await eventually("the worker has it; log: \(worker.log)") {
+                worker.send(SIGSTOP)
+                if try await stand.count("l2s.lease") == 1 { return true }
+                worker.send(SIGCONT)
+                return false
+            }
+            network.change(to: .reset)
+            // As if an hour passed.
+            try await stand.ask("UPDATE l2s.lease SET expires_at = now() - interval '59 minutes'")
+            try await stand.ask("UPDATE l2s.contact SET heard_at = now() - interval '1 hour'")
+            worker.send(SIGCONT)
+            try await eventually("the worker notices; log: \(worker.log)") {
+                worker.log.count(of: "unavailable") > outages
+            }
+            network.change(to: .open)
+            try await stand.waitUntilEmpty([worker])
+            try await eventually("the worker is well; log: \(worker.log)") {
+                worker.log.count(of: "unavailable") == worker.log.count(of: "reconnected")
+            }
+        }
+        await stand.stop([worker])
+        #expect(try await stand.count("l2s.attempt_error") == 0)
+        #expect(try await stand.count("l2s.batch WHERE outcome = 'expired'") == 0)
+        try await stand.expectEveryDocumentFinishedOnce()
+    }
+
     /// Half-open silence: another worker takes over while the first hears nothing, and what the
     /// first had sent arrives when the documents are no longer its own.
     @Test(.enabled(if: FaultRun.isLong), arguments: cuts.map(\.words), [false, true])

@@ -110,7 +110,7 @@ bench-quality: deps .build/peers
 # Training an SLM beside PyTorch, which takes a while to install.
 bench-training: deps .build/peers
 	swift build -c release --product l2s
-	.build/peers/bin/python -m pip install --quiet torch transformers safetensors
+	.build/peers/bin/python -m pip install --quiet torch==2.15.0 transformers==5.24.0 safetensors==0.8.0
 	.build/peers/bin/python Sources/Benchmarks/Peers/training.py \
 	    --l2s .build/release/l2s --model Tests/Fixtures/pair/models/slm-it
 
@@ -135,12 +135,14 @@ bench-queue: deps .build/queue-peers
 
 .build/queue-peers:
 	python3 -m venv .build/queue-peers.new
-	.build/queue-peers.new/bin/pip install --quiet procrastinate pgqueuer asyncpg psycopg[binary] uvloop
+	.build/queue-peers.new/bin/pip install --quiet procrastinate==3.10.0 pgqueuer==1.6.0 \
+	    asyncpg==0.32.0 'psycopg[binary]==3.3.9' uvloop==0.23.0
 	mv .build/queue-peers.new .build/queue-peers
 
 .build/peers:
 	python3 -m venv .build/peers.new
-	.build/peers.new/bin/pip install --quiet numpy ctranslate2 rouge-score sacrebleu
+	.build/peers.new/bin/pip install --quiet numpy==2.4.6 ctranslate2==4.8.5 \
+	    rouge-score==0.1.2 sacrebleu==2.6.0
 	mv .build/peers.new .build/peers
 
 .build/llm-peers:

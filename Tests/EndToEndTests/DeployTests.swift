@@ -74,6 +74,46 @@ import Yams
         #expect(address == SettingName.databaseURL.variable)
     }
 
+    /// Neither workers nor the migration have more rights than they need, and the policies are theirs.
+    @Test func podsAreConfined() throws {
+        let workers = try Self.manifest("workers")
+        let labels = workers.value("spec", "selector", "matchLabels") as? [String: String]
+        let (network, disruption) = (
+            try Self.manifest("network"), try Self.manifest("disruption")
+        )
+        let guarded = network.value("spec", "podSelector", "matchLabels") as? [String: String]
+        let kept = disruption.value("spec", "selector", "matchLabels") as? [String: String]
+        #expect(guarded == labels && kept == labels)
+        #expect(disruption.value("spec", "maxUnavailable") as? Int == 1)
+        for manifest in [workers, try Self.manifest("migrate")] {
+            let pod = try #require(manifest.value("spec", "template", "spec") as? [String: Any])
+            let profile = pod.value("securityContext", "seccompProfile", "type") as? String
+            #expect(profile == "RuntimeDefault")
+            for container in pod["containers"] as? [[String: Any]] ?? [] {
+                let context = container["securityContext"] as? [String: Any] ?? [:]
+                #expect(context["allowPrivilegeEscalation"] as? Bool == false)
+                #expect(context.value("capabilities", "drop") as? [String] == ["ALL"])
+                let image = container["image"] as? String ?? ""
+                #expect(!image.hasSuffix(":latest") && image.contains(":"), "\(image)")
+            }
+        }
+        let memory = workers.value("spec", "template", "spec") as? [String: Any]
+        let container = (memory?["containers"] as? [[String: Any]])?.first
+        #expect(container?.value("resources", "limits", "memory") is String)
+    }
+
+    /// The unit keeps the password from the environment, which others may read, and has a limit.
+    @Test func theUnitIsConfined() throws {
+        let lines = Set(try Self.text("l2s-worker.service").split(separator: "\n"))
+        for line in [
+            "LoadCredential=pgpass:/etc/l2s/pgpass", "Environment=PGPASSFILE=%d/pgpass",
+            "MemoryMax=80%", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "UMask=0077",
+            "SystemCallFilter=~@privileged", "ProtectProc=invisible", "PrivateUsers=yes",
+        ] {
+            #expect(lines.contains(Substring(line)), "\(line)")
+        }
+    }
+
     @Test(arguments: manifests + ["Dockerfile", "l2s-worker.service"])
     func variablesAreSettings(name: String) throws {
         // Besides the worker's own settings, the folder that `l2s fetch` puts models into.
@@ -144,7 +184,7 @@ import Yams
         let verdict = try await #require(BuiltProgram(installed: "promtool"))
             .run(["check", "rules", path])
         #expect(verdict.status == 0, "\(verdict.output) \(verdict.remarks)")
-        #expect(verdict.output.contains("7 rules found"))
+        #expect(verdict.output.contains("8 rules found"))
     }
 
     /// Each fires for what it is about, and only then.
@@ -169,19 +209,21 @@ import Yams
               - {series: 'up{job="l2s", instance="a"}', values: 1x30}
               - {series: 'l2s_store_up{instance="a"}', values: 1x30}
               - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
+              - {series: 'l2s_work_waiting{instance="a"}', values: 1x30}
               - {series: 'l2s_leases_lost_total{instance="a"}', values: 2x30}
               - {series: 'l2s_chores_failed_total{instance="a"}', values: 2x30}
               - {series: '\(documents)"succeeded"}', values: 0+60x30}
               - {series: '\(documents)"retried"}', values: 0+1x30}
               - {series: '\(documents)"failed"}', values: 3x30}
               alert_rule_test:
-            \(["L2sWorkerDown", "L2sDatabaseAway", "L2sStuck", "L2sDeadLetters", "L2sRetries",
-                "L2sLeasesLost", "L2sChoresFail"].map { "  - \(fires($0, ""))" }.joined(separator: "\n"))
+            \(["L2sWorkerDown", "L2sDatabaseAway", "L2sStuck", "L2sNothingMoves", "L2sDeadLetters",
+                "L2sRetries", "L2sLeasesLost", "L2sChoresFail"].map { "  - \(fires($0, ""))" }.joined(separator: "\n"))
             """.utf8)
         let severities = [
             ("L2sWorkerDown", "warning", "job: l2s, instance: a"),
             ("L2sDatabaseAway", "critical", "instance: a"),
-            ("L2sStuck", "critical", "instance: a"), ("L2sDeadLetters", "warning", "job_type: t"),
+            ("L2sStuck", "critical", "instance: a"), ("L2sNothingMoves", "critical", nil),
+            ("L2sDeadLetters", "warning", "job_type: t"),
             ("L2sRetries", "warning", "job_type: t"), ("L2sLeasesLost", "warning", "instance: a"),
             ("L2sChoresFail", "warning", "instance: a"),
         ]
@@ -198,10 +240,13 @@ import Yams
         let expected = zip(severities, summaries).map { alert, summary in
             let (name, severity, labels) = alert
             let whole =
-                "{exp_labels: {severity: \(severity), \(labels)}, "
+                "{exp_labels: {severity: \(severity)\(labels.map { ", \($0)" } ?? "")}, "
                 + "exp_annotations: {summary: '\(summary)'}}"
             return "  - \(fires(name, whole))"
         }
+        // Where others work, one that finishes nothing is no standstill.
+        let still = expected.filter { $0.contains("L2sNothingMoves") }
+        let ill = expected.filter { !still.contains($0) } + ["  - \(fires("L2sNothingMoves", ""))"]
         try folder.write(
             "ill.yaml",
             """
@@ -212,6 +257,7 @@ import Yams
               - {series: 'up{job="l2s", instance="a"}', values: 0x30}
               - {series: 'l2s_store_up{instance="a"}', values: 0x30}
               - {series: 'l2s_pipeline_documents{instance="a"}', values: 5x30}
+              - {series: 'l2s_work_waiting{instance="a"}', values: 1x30}
               - {series: 'l2s_leases_lost_total{instance="a"}', values: 0x20 1x10}
               - {series: 'l2s_chores_failed_total{instance="a"}', values: 0x20 1x10}
               - {series: '\(documents)"succeeded"}', values: 9x30}
@@ -219,7 +265,14 @@ import Yams
               - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="retried"}', values: 0+30x30}
               - {series: 'l2s_documents_total{instance="b", job_type="t", outcome="failed"}', values: 0+1x30}
               alert_rule_test:
-            \(expected.joined(separator: "\n"))
+            \(ill.joined(separator: "\n"))
+            - interval: 1m
+              input_series:
+              - {series: 'l2s_work_waiting{instance="a"}', values: 1x30}
+              - {series: 'l2s_work_waiting{instance="b"}', values: 0x30}
+              - {series: '\(documents)"succeeded"}', values: 9x30}
+              alert_rule_test:
+            \(still.joined(separator: "\n"))
             """.utf8)
         for name in ["well", "ill"] {
             let verdict = try await #require(BuiltProgram(installed: "promtool"))

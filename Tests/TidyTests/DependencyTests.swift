@@ -57,6 +57,18 @@ import Testing
         }
     }
 
+    @Test func whatPipInstallsIsPinned() throws {
+        let makefile = try #require(Repository.files.first { $0.path == "Makefile" })
+        let text = makefile.lines.joined(separator: "\n").replacing("\\\n", with: " ")
+        let commands = text.split(separator: "\n").compactMap {
+            $0.firstMatch(of: /pip install --quiet ([^&]*)/)?.output.1
+        }
+        #expect(commands.count == 5)
+        for package in commands.flatMap({ $0.split(whereSeparator: \.isWhitespace) }) {
+            #expect(package.contains("=="), "pin a version: \(package)")
+        }
+    }
+
     /// Newer ones are taken as they appear, and break nothing by themselves: this only says so.
     @Test func dependenciesOfDependenciesHaveNotDrifted() throws {
         let (own, resolved) = (try pinned, resolved)

@@ -1,9 +1,10 @@
 import Dispatch
+import Foundation
 import Glibc
 import Synchronization
 
-/// SIGTERM and SIGINT, the first told from those after it. swift-service-lifecycle's own handling
-/// would ignore the second one while it drains.
+/// SIGTERM, SIGINT and SIGHUP, which a terminal sends when it closes; the first told from those after
+/// it. swift-service-lifecycle's own handling would ignore the second one while it drains.
 final class Signals {
     private let sources: [any DispatchSourceSignal]
 
@@ -13,7 +14,7 @@ final class Signals {
     ) {
         let queue = DispatchQueue(label: "l2s signals")
         let count = Mutex(0)
-        sources = [SIGTERM, SIGINT].map { number in
+        sources = Self.heeded.map { number in
             let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
             source.setEventHandler {
                 // Signals that come before the handler runs are one event.
@@ -27,6 +28,15 @@ final class Signals {
             source.resume()
             return source
         }
+    }
+
+    /// Under nohup SIGHUP is ignored, and is to be.
+    private static var heeded: [Int32] {
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let ignored =
+            status.firstMatch(of: /SigIgn:\s*([0-9a-f]+)/)
+            .flatMap { UInt64($0.output.1, radix: 16) } ?? 0
+        return [SIGTERM, SIGINT] + (ignored & 1 << UInt64(SIGHUP - 1) == 0 ? [SIGHUP] : [])
     }
 
     func cancel() {

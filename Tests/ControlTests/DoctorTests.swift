@@ -76,6 +76,23 @@ import Testing
         #expect(old.verdict == "failed" && old.words.contains("process \(process) (l2s tests"))
     }
 
+    @Test func aQueueOfNotificationsThatFillsUp() async throws {
+        let database = try await TestDatabase(migrated: false)
+        let sql = try await migrated(database)
+        let url = database.connectionString
+        let well = try await finding("notification queue", on: url)
+        #expect(well.verdict == "ok" && well.words == "0 % full")
+        // It takes gigabytes to fill it: this database is told that somebody did.
+        try await sql.query("SET allow_system_table_mods = on")
+        try await sql.query(
+            """
+            CREATE OR REPLACE FUNCTION pg_catalog.pg_notification_queue_usage()
+            RETURNS double precision LANGUAGE sql AS 'SELECT 0.3::double precision'
+            """)
+        let filling = try await finding("notification queue", on: url)
+        #expect(filling.verdict == "noted" && filling.words.hasPrefix("30 % full: a session"))
+    }
+
     @Test func missingRoles() async throws {
         let database = try await TestDatabase(migrated: false)
         let schema = "q\(UUID().uuidString.prefix(8).lowercased())"

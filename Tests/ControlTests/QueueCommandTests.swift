@@ -117,6 +117,36 @@ import Testing
             ])
     }
 
+    /// Some editors put a byte order mark in front of a file; Windows writes UTF-16.
+    @Test func aMarkInFrontOfAFileIsNoTextAndOtherEncodingsAreRefused() async throws {
+        let database = try await migrated()
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let folder = try ScratchFolder()
+        let file = try folder.write("a.txt", mark + "whole".utf8)
+        for (arguments, input) in [
+            ([file], ""), (["--lines"], "line"), (["--json-lines"], "{\"document\": \"JSON\"}"),
+        ] {
+            let ending = try await BuiltProgram("l2s").run(
+                ["enqueue", "--job-type", "summarize"] + arguments, input: mark + input.utf8,
+                environment: ["L2S_DATABASE_URL": database.connectionString])
+            #expect(ending.status == 0, "\(ending.remarks)")
+        }
+        let bodies = try await database.connect().query(
+            "SELECT body FROM l2s.document ORDER BY id"
+        ).map { try $0.value("body", as: String.self) }
+        #expect(bodies == ["whole", "line", "JSON"])
+        for (arguments, bytes) in [
+            (["--lines"], [0xFF, 0xFE] + Array("a\0b\0".utf8)), (["--lines"], [0x61, 0xE9, 0x0A]),
+            (["--json-lines"], [0xFE, 0xFF] + Array("\0{\0}".utf8)),
+        ] as [([String], [UInt8])] {
+            let ending = try await BuiltProgram("l2s").run(
+                ["enqueue", "--job-type", "summarize"] + arguments, input: bytes,
+                environment: ["L2S_DATABASE_URL": database.connectionString])
+            #expect(ending.status == 2)
+            #expect(ending.remarks.contains("standard input:1: expected"), "\(ending.remarks)")
+        }
+    }
+
     @Test func metadataIsKeptAsItWas() async throws {
         let database = try await migrated()
         let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -21,6 +21,7 @@ import Tokenizers
         let the = try #require(tokenizer.ids(ofPieces: ["▁the"])[0])
         #expect(tokenizer.decode([the]) == "the")
         #expect(try shortlist("7\r\n\n▁the\n1499\n7".utf8) == [7, the, 1_499, 7])
+        #expect(try shortlist("\u{FEFF}▁the\n7".utf8) == [the, 7])
     }
 
     @Test(arguments: [

@@ -38,6 +38,13 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         #expect(Set(jobTypes.map(\.decoderPrompt)).count == 4)
     }
 
+    @Test func aMarkInFrontOfAFileIsNoText() throws {
+        try withFolder(["a.yaml": Data([0xEF, 0xBB, 0xBF]) + job("marked")]) { folder in
+            let names = try loadJobTypes(folder: folder).map(\.name)
+            #expect(names == ["marked"])
+        }
+    }
+
     @Test func errorsOfAllFilesAreCollected() throws {
         let files = [
             "a.yaml": job("same"), "b.yml": job("same"), "c.yaml": Data([0xFF, 0xFE, 0x80]),

@@ -56,6 +56,32 @@ import Testing
                 """) == 0)
     }
 
+    /// The terminal that a worker was started from sends SIGHUP when it is closed.
+    @Test func aTerminalThatClosesDrainsTheWorkerUnlessItIsToLiveOn() async throws {
+        let stand = try await TestStand()
+        let worker = try stand.startWorker()
+        try await stand.waitUntilRegistered(worker)
+        worker.send(SIGHUP)
+        #expect(await worker.waitForExit().code == 0, "\(worker.log)")
+        #expect(worker.log.contains("draining"))
+        #expect(try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 0)
+
+        let nohup = try #require(BuiltProgram(installed: "nohup"))
+        let survivor = try nohup.start(
+            [try BuiltProgram("l2s-worker").path, "--http-address", "off"],
+            environment: ["L2S_DATABASE_URL": stand.database.connectionString])
+        try await eventually("it registers") {
+            try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 1
+        }
+        survivor.send(SIGHUP)
+        try await stand.sql.query(
+            "SELECT l2s.enqueue((SELECT min(name) FROM l2s.job_type), 'A text that is short.')")
+        try await eventually("it goes on") { try await stand.count("l2s.result") == 1 }
+        survivor.send(SIGTERM)
+        let ending = try await survivor.ending()
+        #expect(ending.status == 0, "\(ending.remarks)")
+    }
+
     @Test mutating func aSignalDrainsAndASecondOneStopsAtOnce() async throws {
         let stand = try await TestStand()
         let first = try stand.startWorker()

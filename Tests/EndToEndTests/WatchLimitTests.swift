@@ -1,0 +1,75 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Watch
+
+/// Whoever reaches the port of a worker takes nothing that the worker needs.
+@Suite(.timeLimit(.minutes(15))) struct WatchLimitTests {
+    /// Three hundred at once begin a request and never end it.
+    @Test(.enabled(if: BuiltProgram(installed: "bash") != nil, "needs bash"))
+    func requestsThatNeverEndAreFewAndAreClosed() async throws {
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--http-address", "127.0.0.1:0")
+        let address = try await worker.watchAddress()
+        try await stand.waitUntilRegistered(worker)
+        func descriptors() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/\(worker.processID)/fd")
+                .count
+        }
+        let before = try descriptors()
+        let folder = try ScratchFolder()
+        let port = address.split(separator: ":").last.map(String.init) ?? ""
+        let crowd = try #require(BuiltProgram(installed: "bash")).start([
+            "-c",
+            """
+            for i in {1..300}; do
+                exec {connection}<>/dev/tcp/127.0.0.1/\(port)
+                printf 'GET / HTTP/1.1\\r\\n' >&$connection
+            done
+            touch \(folder.path)/all
+            exec tail -f /dev/null
+            """,
+        ])
+        defer { crowd.send(SIGKILL) }
+        var most = 0
+        try await eventually("all are connected; \(worker.log)") {
+            most = try max(most, descriptors())
+            return FileManager.default.fileExists(atPath: folder.path + "/all")
+        }
+        // Whoever asks in earnest is answered once the first of them were closed.
+        #expect(try await Answer("\(address)/healthz").status == 200)
+        try await eventually("the rest is closed; \(worker.log)") {
+            let count = try descriptors()
+            most = max(most, count)
+            return count < before + 20
+        }
+        #expect(most > before + 100 && most < before + 180, "\(most) of \(before)")
+    }
+
+    @Test func pagesThatAreAskedForTogetherShareOneLook() async throws {
+        let (looks, asked) = (Count(), Count())
+        let feed = LiveFeed {
+            looks.add()
+            try? await eventually("all have asked") { asked.value == 200 }
+            return "{}"
+        }
+        await withTaskGroup(of: String.self) { group in
+            for _ in 1...200 {
+                group.addTask {
+                    asked.add()
+                    return await feed.latest()
+                }
+            }
+            for await text in group { #expect(text == "{}") }
+        }
+        #expect(looks.value == 1)
+    }
+
+    private final class Count: Sendable {
+        private let count = Mutex(0)
+        var value: Int { count.withLock(\.self) }
+        func add() { count.withLock { $0 += 1 } }
+    }
+}

@@ -5,7 +5,7 @@ import Glibc
 ///
 /// The pages are read when they are touched, and shared by all processes that map the file. A
 /// model that is in use must be replaced by renaming, never overwritten in place: a mapped file
-/// that shrinks raises SIGBUS in its readers.
+/// that shrinks raises SIGBUS in its readers, which `MappedFiles` puts into words.
 final class FileMapping: Sendable {
     let path: String
     /// Read-only for the life of the object, so it may be read from every thread.
@@ -37,12 +37,16 @@ final class FileMapping: Sendable {
         else { throw fail("map it", errno) }
         self.path = path
         bytes = UnsafeRawBufferPointer(start: start, count: size)
+        MappedFiles.add(bytes, path: path)
         guard !bytes.starts(with: "version https://git-lfs".utf8) else {
             throw CheckpointError(path: path, problem: .gitPointer)
         }
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
+    deinit {
+        MappedFiles.remove(bytes)
+        munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+    }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

@@ -57,6 +57,27 @@ import Testing
             ids(long, of: try open(kind)) == ids(long, of: try open(kind, chunkBytes: .max)))
     }
 
+    /// Texts of scripts without blanks are cut between letters that no piece holds together: it leaves no
+    /// trace either, and the library never has more than a chunk in its hands.
+    @Test(arguments: ["unigram", "bpe"])
+    func textsWithoutBlanksAreReadInPieces(kind: String) throws {
+        let path = Fixtures.path("tokenizers/unspaced/\(kind).model")
+        let file = URL(filePath: Fixtures.path("tokenizers/unspaced-cases.json"))
+        let all = try JSONDecoder().decode([String: [Case]].self, from: Data(contentsOf: file))
+        let cases = try #require(all[kind])
+        #expect(cases.count == 5)
+        for one in cases {
+            for size in [1, 10, 100, 1000] {
+                let cut = try SentencePieceModel(path: path, chunkBytes: size)
+                #expect(ids(one.text, of: cut) == one.ids, "\(size): \(one.text.prefix(20))")
+                let chunks = cut.chunks(of: one.text)
+                #expect(chunks.joined() == one.text)
+                let longest = chunks.map(\.utf8.count).max() ?? 0
+                #expect(longest < size + 300, "\(size): \(longest)")
+            }
+        }
+    }
+
     /// Texts of any script with blanks between words are cut there, and it leaves no trace.
     @Test func textsOfAnyScriptAreCutBetweenWords() throws {
         let path = Fixtures.path("golden/t5-v1.0/llm/spiece.model")

@@ -17,12 +17,22 @@ package struct T5Layout: Sendable {
     /// Reads the layout from the weights: published configurations contradict theirs.
     ///
     /// - Parameter packed: tensors that lie in the file in another form.
-    /// - Throws: `CheckpointError` for an embedding that is missing or of another width.
+    /// - Throws: `CheckpointError` for an embedding that is missing or of another width, and for two that
+    ///   differ: both halves read one, and which of them was meant nobody can tell.
     package init(
         _ configuration: T5Configuration, in weights: WeightFile, packed: Set<String> = []
     ) throws {
         let name = Self.embeddingNames.first(where: weights.contains) ?? Self.embeddingNames[0]
         let table = try weights.tensor(name, shape: [nil, configuration.modelWidth])
+        for other in Self.embeddingNames where other != name && weights.contains(other) {
+            guard try !weights.tensor(other).hasSameElements(as: table) else { continue }
+            throw CheckpointError(
+                path: table.path,
+                problem: .malformedTensor(
+                    name: other,
+                    "expected the same embeddings as in \"\(name)\", got others; leave out those that "
+                        + "the model was not trained with"))
+        }
         let isGate = { (name: String) in name.hasSuffix(".DenseReluDense.wi_0.weight") }
         self.init(
             configuration, embedding: name, rows: table.shape[0],

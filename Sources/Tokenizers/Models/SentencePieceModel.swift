@@ -9,16 +9,18 @@ final class SentencePieceModel: Sendable {
     let unknownID: Int32
     /// By id: whether the piece is text, not a special token.
     let isText: [Bool]
-    /// Bytes from which on a text is cut at spaces; nil when this model's pieces span words.
+    /// Bytes from which on a text is cut; nil when this model's pieces span words.
     private let chunkBytes: Int?
+    private let letters: UnspacedLetters
 
     /// Opens a spiece.model.
     ///
     /// The library takes about 200 bytes of memory per byte of text, and adds up scores of the
     /// whole text in Float32, so that the end of a text of megabytes is cut into the wrong
-    /// pieces. Cutting long texts between words first bounds both.
+    /// pieces. Cutting long texts between words first bounds both; texts of scripts that have no blanks
+    /// are cut between two letters that no piece holds beside each other.
     ///
-    /// - Parameter chunkBytes: texts longer than this are cut, at the next space between words.
+    /// - Parameter chunkBytes: texts longer than this are cut at the next such place.
     /// - Throws: `TokenizerError`.
     init(path: String, chunkBytes: Int = 65_536) throws {
         let data = try readTokenizerBytes(path)
@@ -47,6 +49,7 @@ final class SentencePieceModel: Sendable {
         let ids = 0..<l2s_spm_size(opened)
         isText = ids.map { l2s_spm_kind_of(opened, $0) == L2S_SPM_NORMAL }
         self.chunkBytes = Self.keepsWordsApart(opened, ids: ids) ? chunkBytes : nil
+        letters = UnspacedLetters(ids.lazy.map { String(cString: l2s_spm_piece(opened, $0)) })
         guard ids.contains(endID), ids.contains(unknownID) else {
             throw TokenizerError(
                 path: path,
@@ -66,7 +69,18 @@ final class SentencePieceModel: Sendable {
     func append(_ text: [UInt8], to ids: inout [Int32]) {
         text.withUnsafeBufferPointer { bytes in
             for chunk in chunks(of: bytes) {
-                appendIDs(of: UnsafeBufferPointer(rebasing: bytes[chunk]), to: &ids)
+                let first = ids.count
+                guard let letter = letterBefore(chunk.lowerBound, in: bytes) else {
+                    appendIDs(of: UnsafeBufferPointer(rebasing: bytes[chunk]), to: &ids)
+                    continue
+                }
+                // With the letter in front of the cut, the library puts no mark of a word there.
+                appendIDs(
+                    of: UnsafeBufferPointer(rebasing: bytes[letter.lowerBound..<chunk.upperBound]),
+                    to: &ids)
+                var known: [Int32] = []
+                appendIDs(of: UnsafeBufferPointer(rebasing: bytes[letter]), to: &known)
+                ids.removeSubrange(first..<min(first + known.count, ids.count))
             }
         }
     }
@@ -83,7 +97,7 @@ final class SentencePieceModel: Sendable {
         var chunks: [Range<Int>] = []
         var rest = bytes[...]
         while !rest.isEmpty {
-            let end = chunkBytes.flatMap { wordBoundary(in: rest, after: $0) } ?? rest.endIndex
+            let end = chunkBytes.flatMap { boundary(in: rest, after: $0) } ?? rest.endIndex
             chunks.append(rest.startIndex..<end)
             rest = rest[end...]
         }
@@ -181,11 +195,28 @@ extension SentencePieceModel {
         return hasMark && encode(" a  b ") == encode("a") + encode("b")
     }
 
+    /// Where a text may be cut past `length` bytes; nil when there is no such place.
+    private func boundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int? {
+        guard length > 0, text.count > length else { return nil }
+        let letter = letters.boundary(in: text, after: length)
+        return wordBoundary(in: text[..<(letter ?? text.endIndex)], after: length) ?? letter
+    }
+
+    /// The letter that a text was cut behind; nil where it begins, or was cut at a blank.
+    private func letterBefore(
+        _ index: Int, in text: UnsafeBufferPointer<UInt8>
+    ) -> Range<Int>? {
+        guard index > 0, index < text.count, text[index] != UInt8(ascii: " ") else { return nil }
+        var start = index - 1
+        while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
+        return start..<index
+    }
+
     /// The position of the first space past `length` bytes that stands between two letters, so that no
     /// normalisation rule can join what it parts. Nil when there is none.
     private func wordBoundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int?
     {
-        guard length > 0, text.count > length else { return nil }
+        guard text.count > length + 1 else { return nil }
         func isLetter(_ range: Range<Int>) -> Bool {
             ScalarKind.of(UTF8Text.scalar(in: Array(text[range]), at: 0).value).contains(.letter)
         }

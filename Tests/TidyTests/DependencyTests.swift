@@ -63,7 +63,7 @@ import Testing
         let commands = text.split(separator: "\n").compactMap {
             $0.firstMatch(of: /pip install --quiet ([^&]*)/)?.output.1
         }
-        #expect(commands.count == 5)
+        #expect(commands.count > 4)
         for package in commands.flatMap({ $0.split(whereSeparator: \.isWhitespace) }) {
             #expect(package.contains("=="), "pin a version: \(package)")
         }

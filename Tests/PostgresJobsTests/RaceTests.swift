@@ -139,7 +139,8 @@ import Testing
         _ queue: QueueFixture, _ jobTypes: [String], _ chance: inout SeededRandom,
         documents: Int = .max, cutsConnections: Bool = true
     ) async throws -> [Int64] {
-        let worker = try await queue.worker()
+        // Others may cut its connection while it registers.
+        let worker = try await insist { try await queue.worker() }
         let killer = try await queue.database.connect()
         var written: [Int64] = []
         func left() async throws -> Int {

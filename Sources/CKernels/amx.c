@@ -1,5 +1,5 @@
-// Intel's matrix extensions, from Sapphire Rapids on. Few rows do not fill a tile: int8 takes them by
-// AVX512-VNNI, with the same exact sums.
+// Intel's matrix extensions, which processors have from Sapphire Rapids on. One row does not fill a
+// tile: int8 multiplies a single row by AVX512-VNNI, whose sums are as exact.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <stddef.h>
@@ -14,10 +14,10 @@
 #define INT8_OFFSET 128
 #define INT8_TILE int8_tile_amx
 #define BF16_PRODUCTS "tiles.inc"
-// Rows from which on int8 is multiplied by tiles.
+// int8 products use tiles from this number of rows on.
 #define INT8_TILES_FROM 2
 
-// Unsigned by signed bytes: x carries an offset, see int8.inc.
+// The instruction multiplies unsigned by signed bytes, so x carries an offset: see int8.inc.
 static inline __attribute__((always_inline)) __m512i int8_dot(__m512i sums, __m512i x, __m512i b) {
     return _mm512_dpbusd_epi32(sums, x, b);
 }

@@ -10,7 +10,8 @@
 
 enum { GROUP = 12 };
 
-// Three rows by 16 columns at a time. |a| · sign(b, a) keeps pairs within int16: 2 · 127 · 127.
+// Up to three rows by 16 columns at a time. |a| · sign(b, a) equals a · b, and the sum of two such
+// products fits into int16: it is at most 2 · 127 · 127.
 static inline __attribute__((always_inline)) void int8_part(const int rows, const uint8_t *a,
                                                             const int8_t *b, size_t quads,
                                                             int32_t *sums) {

@@ -11,8 +11,8 @@
 #define INT8_OFFSET 0
 #define INT8_TILE int8_tile_avx512
 
-// |x| · (b negated where x is negative): AVX-512 has no sign instruction. Pairs stay within int16:
-// 2 · 127 · 127.
+// x · b as |x| · (b negated where x is negative), because AVX-512 has no sign instruction. The sum of
+// two such products fits into int16: it is at most 2 · 127 · 127.
 static inline __attribute__((always_inline)) __m512i int8_dot(__m512i sums, __m512i x, __m512i b) {
     __m512i negated =
         _mm512_mask_sub_epi8(b, _mm512_movepi8_mask(x), _mm512_setzero_si512(), b);

@@ -12,7 +12,7 @@
 #define INT8_TILE int8_tile_avx512bf16
 #define BF16_PRODUCTS "bf16_avx512.inc"
 
-// Unsigned by signed bytes: x carries an offset, see int8.inc.
+// The instruction multiplies unsigned by signed bytes, so x carries an offset: see int8.inc.
 static inline __attribute__((always_inline)) __m512i int8_dot(__m512i sums, __m512i x, __m512i b) {
     return _mm512_dpbusd_epi32(sums, x, b);
 }

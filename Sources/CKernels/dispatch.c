@@ -15,7 +15,8 @@ extern const l2s_kernels l2s_kernels_portable;
 extern const l2s_kernels l2s_kernels_avx2, l2s_kernels_avx512, l2s_kernels_avx512vnni,
     l2s_kernels_avx512bf16, l2s_kernels_amx;
 
-// The system saves the tiles of a process only where it asked for that once; its threads inherit it.
+// Linux lets a process use tiles only after the process has asked for it once. Its threads inherit the
+// permission.
 static int may_use_tiles(void) {
 #if defined(__linux__)
     enum { REQUEST_STATE = 0x1023, TILE_DATA = 18 };  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA

@@ -1,4 +1,5 @@
-// Arm from 2017 on. The float kernels are the portable ones: NEON is in that compiler's base target.
+// Arm processors from 2017 on. The float kernels are the portable ones, because NEON is in the compiler's
+// base target.
 #if defined(__aarch64__) && defined(__linux__)
 #include <arm_neon.h>
 #include <stddef.h>
@@ -11,7 +12,7 @@
 
 enum { GROUP = 12 };
 
-// Four rows by 16 columns at a time; each element of a register of a is one row's cell.
+// Four rows by 16 columns at a time. Element r of register x is the cell of row r.
 static inline __attribute__((always_inline)) void int8_part(const uint8_t *a, const int8_t *b,
                                                             size_t quads, int32_t *sums) {
     int32x4_t acc[4][4];
@@ -31,7 +32,7 @@ static inline __attribute__((always_inline)) void int8_part(const uint8_t *a, co
         for (int v = 0; v < 4; v++) vst1q_s32(sums + r * 32 + v * 4, acc[r][v]);
 }
 
-// Rows beyond `rows` are computed too, from whatever the group holds: sums has room for them.
+// Rows beyond `rows` are computed, too, from whatever the group holds; `sums` has room for them.
 static void int8_tile_neon_dotprod(int rows, const uint8_t *a, const int8_t *b, size_t quads,
                                    int32_t *sums) {
     for (int half = 0; half < 2; half++)

@@ -103,13 +103,13 @@ size_t l2s_cache_scale_bytes(const l2s_cache *c) {
 }
 
 void l2s_cache_copy(const l2s_cache *target, const l2s_cache *source, size_t count) {
-    // Whole panels of positions: those of the keys are as long in every cache.
+    // Whole panels of positions are copied: a panel of keys has the same size in every cache.
     const size_t positions = (count + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
     const size_t keys = l2s_cache_key_bytes(source) / source->heads;
     const size_t target_keys = l2s_cache_key_bytes(target) / target->heads;
     const size_t values = l2s_cache_value_bytes(source) / source->heads;
     const size_t target_values = l2s_cache_value_bytes(target) / target->heads;
-    // int8 values are panels of 32 columns each, the others rows.
+    // int8 values lie in panels of 32 columns, values of other formats in rows.
     const size_t columns = source->head_width + L2S_PANEL - 1;
     const size_t parts = source->format == L2S_INT8 ? columns / L2S_PANEL : 1;
     for (size_t h = 0; h < source->heads; h++) {
@@ -127,8 +127,8 @@ void l2s_cache_copy(const l2s_cache *target, const l2s_cache *source, size_t cou
     }
 }
 
-// Of up to 12 queries their scores, themselves and what they give; for int8 12 bytes of digits a
-// position and of quants a head's column.
+// There is room for up to 12 queries, their scores and their results. int8 takes 12 more bytes for each
+// position (digits) and for each column of a head (quants).
 size_t l2s_attend_scratch(size_t rows, size_t group, const l2s_cache *c) {
     size_t queries = rows * group < 12 ? rows * group : 12;
     size_t floats = queries * (c->capacity + 2 * c->head_width);

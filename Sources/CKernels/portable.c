@@ -1,4 +1,4 @@
-// Runs on every machine: whatever vectors the compiler's base target has.
+// Runs on every machine, with the vectors that the compiler's base target has.
 #define LEVEL portable
 #if defined(__aarch64__)
 #define ROWS 6

@@ -1,6 +1,6 @@
 // Float32 mathematics on raw pointers. Every function is single-threaded, takes its scratch from
-// the caller, allocates nothing, and gives each row of a result the same bits whatever other rows
-// ride with it: sums always run in the order of the inner index.
+// the caller and allocates nothing. It gives each row of a result the same bits, whatever other rows
+// are computed with it: the order of a sum does not depend on the number of rows.
 //
 // Pointers never alias unless a comment says so. Sizes are in elements.
 #pragma once
@@ -22,13 +22,13 @@ typedef enum {
 
 typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2 } l2s_format;
 
-// Packed weights [inner → columns]. Panels of fewer bits consist of cells of four bytes, which hold
+// Packed weights [inner → columns]. Panels of bf16 and int8 consist of cells of four bytes, which hold
 // neighbouring inner steps of one column: bf16 [inner / 2][32][2], int8 [inner / 4][32][4], with inner
 // padded by zeros. int8: column j of the matrix is q · scales[j]; sums[j] is the sum of its quants (a
 // whole number). Scales and sums are padded to whole panels.
 //
-// The levels with bf16 instructions (AVX512_BF16, AMX) round the other operand of bf16 weights to
-// bf16, too, to the nearest, ties to even; sums are float32 at every level.
+// At the levels with bf16 instructions (AVX512_BF16, AMX), a product with bf16 weights rounds its other
+// operand to bf16, too: to the nearest, ties to even. Sums are float32 at every level.
 typedef struct {
     l2s_format format;
     const void *panels;
@@ -36,7 +36,7 @@ typedef struct {
     const float *sums;
 } l2s_matrix;
 
-// One layer's keys and values of one sequence; `capacity` positions, a multiple of L2S_PANEL.
+// The keys and values of one sequence in one layer. `capacity`: its positions, a multiple of L2S_PANEL.
 //   F32, BF16: keys per head a packed matrix [head_width → capacity]; values [heads, capacity,
 //              head_width]; no scales.
 //   INT8:      keys per head a packed matrix [head_width → capacity]; values per head a packed
@@ -117,14 +117,15 @@ typedef struct l2s_kernels {
     void (*rotate)(float *x, size_t stride, size_t rows, size_t heads, size_t width,
                    const float *angles);
 
-    // 256 · rounds multiplications and as many additions in registers: what products are held to.
+    // The peak rate that products are compared with: 256 · rounds multiplications and as many additions,
+    // in registers.
     float (*multiply_add)(size_t rounds);
-    // The same for int8 and bf16: 393,216 · rounds and 196,608 · rounds of each, by operands in the
-    // first-level cache.
+    // The peak rates of int8 (393,216 · rounds multiplications and as many additions) and of bf16
+    // (196,608 · rounds), with operands in the first-level cache.
     int32_t (*multiply_add_int8)(size_t rounds);
     float (*multiply_add_bf16)(size_t rounds);
 
-    // The largest of x; NaN never is.
+    // The largest value of x; NaN is passed over.
     float (*highest)(const float *x, size_t count);
 
     // out[r] = softmax(scores of queries[r] · keysᵀ) · values, head by head: queries and out
@@ -138,7 +139,7 @@ typedef struct l2s_kernels {
     void (*remember)(const l2s_cache *cache, size_t position, size_t count, const float *key,
                      const float *value, size_t stride);
 
-    // Training. x and weight are those of the forward pass; dx, dweight and dbias are added to.
+    // Training. x and weight are those of the forward pass. Gradients are added to dx, dweight and dbias.
     void (*rms_norm_backward)(const float *x, const float *weight, float epsilon, const float *dy,
                               size_t rows, size_t width, float *dx, float *dweight);
     void (*layer_norm_backward)(const float *x, const float *weight, float epsilon,
@@ -163,8 +164,8 @@ typedef struct l2s_kernels {
                   l2s_adamw settings);
     // c[rows, columns] (+)= scale · a · b, where a is [rows, inner] and b [inner, columns] unless they
     // are transposed. scale · a and b are rounded to bf16, sums are float32. Null at levels without
-    // bf16 instructions. scratch: l2s_product_scratch_bytes on a 64-byte boundary. Its rows' bits may
-    // depend on the number of rows, unlike those of all else.
+    // bf16 instructions. scratch: l2s_product_scratch_bytes on a 64-byte boundary. Unlike in all other
+    // kernels, the bits of a row may depend on the number of rows.
     void (*product_bf16)(const l2s_operand *a, const l2s_operand *b, size_t rows, size_t inner,
                          size_t columns, float scale, int accumulate, float *c, size_t ldc,
                          void *scratch);
@@ -173,16 +174,17 @@ typedef struct l2s_kernels {
     // Writes dgate and dup. dgate may be dy.
     void (*swiglu_backward)(const float *gate, const float *up, const float *dy, size_t count,
                                 float *dgate, float *dup);
-    // Hadamard transforms of the blocks of each row, without a factor, so that a second one gives the
-    // block times its width. width is a multiple of block; block is 16, 32 or 64. out[rows, width] may be
-    // x, which is ldx apart. The bits are the same at all levels.
+    // Takes each block of each row through a Hadamard transform, without a factor: a second transform
+    // gives the block times its width. width is a multiple of block; block is 16, 32 or 64. x's rows lie
+    // ldx apart. out is [rows, width] and may be x. The bits are the same at all levels.
     void (*hadamard)(const float *x, size_t ldx, size_t rows, size_t width, size_t block, float *out);
 } l2s_kernels;
 
 // The kernels of a level, or null where this machine cannot run them.
 const l2s_kernels *l2s_kernels_for(l2s_level level);
-// Whether AVX512-BF16 is faster than float32 here: on AMD's processors it is, Intel's take twice as long
-// over one of its instructions. By the maker, not by a clock, for it decides which bits come out.
+// Whether AVX512-BF16 is faster than float32 on this processor. It is on AMD's processors; Intel's need
+// twice as long for one of its instructions. The maker decides, not a measurement, because the bits of
+// outputs depend on the answer.
 int l2s_has_fast_bf16(void);
 // The naive twins that each level is tested against.
 const l2s_kernels *l2s_reference_kernels(void);
@@ -193,25 +195,28 @@ size_t l2s_packed_count(size_t inner, size_t columns);
 void l2s_pack_rows(const float *w, size_t ldw, size_t columns, size_t inner, float *packed);
 // Packs columns: b[inner, columns], row-major with stride ldb.
 void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, float *packed);
-// The same for weights in fewer bits; bf16 rounds to the nearest, ties to even.
+// Pack rows in fewer bits: as bf16, rounded to the nearest, ties to even, or as int8 with the scale of
+// each column and the sum of its quants.
 void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner, uint16_t *packed);
 void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
                         float *scales, float *sums);
 // Bytes of scratch that a product with weights of that format takes at any level.
 size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner);
+// Bytes of scratch that product_bf16 takes.
 size_t l2s_product_scratch_bytes(size_t inner, size_t columns);
 // Bytes of a cache's keys, of its values, and (both together) of its scales.
 size_t l2s_cache_key_bytes(const l2s_cache *cache);
 size_t l2s_cache_value_bytes(const l2s_cache *cache);
 size_t l2s_cache_scale_bytes(const l2s_cache *cache);
-// Copies the first `count` positions between caches that differ in nothing but their capacity. What
-// lies behind them in the target is undefined.
+// Copies the first `count` positions between caches that differ in nothing but their capacity. Later
+// positions of the target are undefined afterwards.
 void l2s_cache_copy(const l2s_cache *target, const l2s_cache *source, size_t count);
+// Floats of scratch that `attend` takes.
 size_t l2s_attend_scratch(size_t rows, size_t group, const l2s_cache *cache);
 
-// Keeps the calling thread on the index-th (modulo their number) of the processors that it may run
-// on. Returns 0 where that is not permitted.
+// Keeps the calling thread on one of the processors that it may run on: the index-th, modulo their
+// number. Returns 0 where that is not permitted.
 int l2s_pin_thread(size_t index);
-// Waits for some ten nanoseconds in a loop that looks for another thread's news; `yields`: lets others
-// of the machine's threads go first.
+// Waits for about ten nanoseconds, in a loop that waits for another thread. With `yields`, it lets other
+// threads of the machine run first.
 void l2s_pause(int yields);

@@ -1,8 +1,8 @@
 #ifndef L2S_CICU_H
 #define L2S_CICU_H
 
-// A plain C door to the system's ICU. Its headers stay behind it: Swift's Foundation brings an ICU of
-// its own, whose types have the same names and other members.
+// A plain C door to the system's ICU. Swift must not see the headers of that ICU: Swift's Foundation
+// brings an ICU of its own, whose types have the same names and other members.
 
 #include <stdint.h>
 
@@ -12,9 +12,9 @@ typedef enum l2s_break_kind {
     L2S_BREAK_SENTENCES,
 } l2s_break_kind;
 
-// Where characters, words or sentences of `size` bytes of UTF-8 end, by Unicode's rules and by
-// dictionaries for scripts without blanks. Returns their number, and in `ends` an array of offsets in
-// bytes for free(); -1 on failure.
+// Finds where the characters, words or sentences of `size` bytes of UTF-8 end, by Unicode's rules and,
+// for scripts without blanks, by dictionaries. Returns their number and sets `ends` to an array of byte
+// offsets, which the caller releases with free(). Returns -1 on failure.
 int64_t l2s_break_ends(l2s_break_kind kind, const char *text, int64_t size, int64_t **ends);
 
 #endif

@@ -5,7 +5,7 @@ package enum InferenceError: Error, Equatable, Sendable, CustomStringConvertible
     case tokenOutsideVocabulary(path: String, token: Int32, rows: Int)
     case startOutsideVocabulary(path: String, token: Int32, rows: Int)
 
-    /// Asked for by the environment.
+    /// The environment asks for kernels that this machine cannot run.
     case kernelsUnavailable(found: String, available: [String])
 
     package var description: String {

@@ -1,7 +1,6 @@
 internal import Checkpoints
 
-/// Beam search as transformers 5 does it. With early_stopping false it ends when the best running
-/// beam, divided by its present length, can no longer beat the worst finished one.
+/// Beam search as transformers 5 does it. See `DecodingOptions.EarlyStopping` for when it ends.
 struct BeamSearch: LogitSearch {
     private struct Beam {
         var row: DecoderRow
@@ -19,7 +18,7 @@ struct BeamSearch: LogitSearch {
     private let options: DecodingOptions
     private let head: OutputHead
     private let constraints: Constraints
-    /// What the first token of the response follows.
+    /// The token that the decoder takes in the first step; the response follows it.
     private let firstInput: Int32
     private var running: [Beam]
     private var finished: [(tokens: [Int32], score: Float)] = []
@@ -43,7 +42,7 @@ struct BeamSearch: LogitSearch {
         var survivors: [Candidate] = []
         for (rank, candidate) in candidates.enumerated() {
             if isLast || head.endIDs.contains(candidate.token) {
-                // An end below the best `beams` candidates is dropped.
+                // An end token counts only among the best `beams` candidates.
                 guard rank < options.beams else { continue }
                 finished.append(
                     (
@@ -73,7 +72,8 @@ struct BeamSearch: LogitSearch {
 
     /// The best score that a running beam may still reach.
     private func hope(for beam: Beam, at length: Int) -> Float {
-        // Longer outputs are divided by more: the longest one has the best chance.
+        // With a positive penalty, the score of a longer output is divided by more: the longest
+        // output has the best chance.
         let isOpen = options.earlyStopping == .never && options.lengthPenalty > 0
         return normalized(beam.score, length: isOpen ? options.maximumNewTokens : length)
     }

@@ -1,13 +1,13 @@
 internal import Checkpoints
 
-/// Which tokens may not come next, whatever their logits, as transformers 5 rules it.
+/// The tokens that may not come next, whatever their logits are, by the rules of transformers 5.
 struct Constraints {
     private let minimumNewTokens: Int
     private let noRepeatNgram: Int
     private let endIDs: [Int32]
     private let rules: GenerationRules
     private let maximumNewTokens: Int
-    /// What stands before the response and takes part in runs: the start token of an
+    /// The tokens before the response that a forbidden run may begin with: the start token of an
     /// encoder-decoder and the decoder's prompt. A document is never part of it.
     private let prefix: [Int32]
 
@@ -20,16 +20,18 @@ struct Constraints {
         prefix = (row.firstInput == nil ? [head.startID] : []) + options.decoderPrompt
     }
 
-    /// The one token that may come next, where the checkpoint forces one.
+    /// The one token that may come next; nil unless the checkpoint forces one.
     func forced(after written: [Int32]) -> Int32? {
         if written.count == maximumNewTokens - 1, let last = rules.lastID { return last }
         return written.isEmpty ? firstID : nil
     }
 
-    /// A decoder's prompt stands where the first token would be forced.
+    /// The first token that the checkpoint forces. With a decoder's prompt it is nil, because the
+    /// prompt stands in its place.
     private var firstID: Int32? { prefix.count > 1 ? nil : rules.firstID }
 
-    /// Empty for most steps of most responses. Cost: a scan of `written`, where runs are ruled.
+    /// The tokens that may not come next: none in most steps of most responses. Cost: a scan of
+    /// `written` where runs are forbidden.
     func forbidden(after written: [Int32]) -> [Int32] {
         var tokens = rules == .none ? [] : ruledOut(after: written)
         if noRepeatNgram > 0 {
@@ -40,7 +42,7 @@ struct Constraints {
 
     /// The tokens that the checkpoint forbids.
     private func ruledOut(after written: [Int32]) -> [Int32] {
-        // Where a token is forced first, tokens that may not come first may not come second.
+        // Where the first token is forced, the rule for first tokens holds for the second one.
         let isFirst = written.count == (firstID == nil ? 0 : 1)
         let sequence = prefix + written
         let runs = rules.forbiddenRuns.filter { run in
@@ -51,7 +53,7 @@ struct Constraints {
         return tokens
     }
 
-    /// The tokens that would make the last `run` tokens ones that `sequence` holds already.
+    /// The tokens that would complete a run of `run` tokens that `sequence` already holds.
     static func repeats(ending sequence: [Int32], run: Int) -> [Int32] {
         let tail = sequence.suffix(run - 1)
         return (run - 1..<max(sequence.count, run - 1))

@@ -1,16 +1,16 @@
 /// How one response is chosen from the model's logits.
 package struct DecodingOptions: Sendable, Equatable {
-    /// The end token counts.
+    /// The longest response, its end token included.
     package var maximumNewTokens: Int
-    /// The end token is not chosen before so many tokens.
+    /// The end token is not chosen before the response has this many tokens.
     package var minimumNewTokens: Int
-    /// 1 is greedy, or sampling.
+    /// The beams of a beam search; 1 for greedy choices and for sampling.
     package var beams: Int
     /// A beam's score is its sum of log probabilities / length ^ lengthPenalty.
     package var lengthPenalty: Float
-    /// When a beam search ends, once it has as many finished beams as it follows.
+    /// When a beam search ends after it has `beams` finished beams.
     package var earlyStopping: EarlyStopping
-    /// No run of so many tokens is written twice; 0 for no such rule.
+    /// No run of this many tokens is written twice; 0 for no such rule.
     package var noRepeatNgram: Int
     /// Draws tokens instead of taking the most likely one; for one beam only.
     package var sampling: Sampling?
@@ -27,7 +27,8 @@ package struct DecodingOptions: Sendable, Equatable {
     ) {
         precondition(beams == 1 || sampling == nil, "\(beams) beams cannot be sampled")
         precondition(
-            !measuresConfidence || beams == 1 && sampling == nil, "confidence is of greedy choices")
+            !measuresConfidence || beams == 1 && sampling == nil,
+            "confidence is measured for greedy choices only")
         self.maximumNewTokens = maximumNewTokens
         self.minimumNewTokens = minimumNewTokens
         self.beams = beams
@@ -41,26 +42,31 @@ package struct DecodingOptions: Sendable, Equatable {
 }
 
 extension DecodingOptions {
+    /// When a beam search ends after it has enough finished beams. The names are the values of
+    /// `early_stopping` in transformers.
     package enum EarlyStopping: Sendable {
-        /// When the best running beam is worse than all of them at its present length.
+        /// It ends when the best running beam, scored at its present length, is not better than the
+        /// worst finished beam.
         case no
-        /// At once.
+        /// It ends at once.
         case yes
-        /// When the best running beam would be worse than all of them at any length.
+        /// It ends when the best running beam would not be better than the worst finished beam at
+        /// any length.
         case never
     }
 }
 
 /// What was written for one prompt.
 package struct Response: Sendable, Equatable {
-    /// With the end token where one was written.
+    /// The response, with the end token where one was written.
     package let tokens: [Int32]
     /// The score of beam search; nil for greedy choices and sampling.
     package let score: Float?
-    /// Nil unless it was asked for.
+    /// Nil unless `DecodingOptions.measuresConfidence` asked for it.
     package var confidence: Confidence?
-    /// Tokens that a small model proposed, and those of them that the large one took.
+    /// Tokens that a small model proposed.
     package var drafted = 0
+    /// Proposed tokens that the large model took.
     package var accepted = 0
 }
 
@@ -85,8 +91,8 @@ package struct Confidence: Sendable, Equatable {
         tokens += other.tokens
     }
 
-    /// The geometric mean of the tokens' probabilities; 1 of none.
+    /// The geometric mean of the tokens' probabilities; 1 without tokens.
     package var mean: Double { Double(exponential(tokens == 0 ? 0 : sum / Float(tokens))) }
-    /// The probability of the least likely one.
+    /// The probability of the least likely token; 1 without tokens.
     package var least: Double { Double(exponential(lowest)) }
 }

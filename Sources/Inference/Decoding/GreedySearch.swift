@@ -1,13 +1,13 @@
-/// A response being written by one row, token after token, each the most likely one.
+/// A response that one row writes token by token, always taking the most likely one.
 struct GreedySearch {
     let row: DecoderRow
-    /// What a small model proposes to come next: taken in the same pass as `nextToken`.
+    /// Tokens that a small model proposes. The next pass takes them behind `nextToken`.
     private(set) var proposals: [Int32] = []
     let speculation: Speculation?
     private let head: OutputHead
     private let constraints: Constraints
     private let maximumNewTokens: Int
-    /// What the first token of the response follows.
+    /// The token that the decoder takes in the first step; the response follows it.
     private let firstInput: Int32
     private var written: [Int32] = []
     private var drafted = 0
@@ -37,11 +37,12 @@ struct GreedySearch {
         (0...proposals.count).map { constraints.forbidden(after: written + proposals.prefix($0)) }
     }
 
-    /// Takes the token chosen after each input, nil where none may follow; the response once it is
-    /// complete.
+    /// Takes the token chosen after each input; nil where no token may follow.
     ///
-    /// A choice counts only if all proposals before it were the choices: tokens are those of one
-    /// input at a time (speculative decoding, arXiv 2211.17192, for greedy choices).
+    /// A choice counts only if every proposal before it was chosen, too. So the tokens are the same
+    /// as with one input at a time (speculative decoding, arXiv 2211.17192, for greedy choices).
+    ///
+    /// - Returns: the response once it is complete.
     mutating func advance(_ choices: some Sequence<Int32?>) -> Response? {
         drafted += proposals.count
         hope = 1
@@ -82,7 +83,7 @@ extension GreedySearch {
             && !(proposals.last.map(head.endIDs.contains) ?? false)
     }
 
-    /// What the small model has not taken yet, in order.
+    /// The tokens that the small model has not read yet, in order.
     var unreadBySpeculation: [Int32] {
         guard let speculation else { return [] }
         let sequence = speculation.opening + written + proposals
@@ -95,7 +96,7 @@ extension GreedySearch {
     /// The tokens that may not be proposed next.
     var forbiddenNext: [Int32] { constraints.forbidden(after: written + proposals) }
 
-    /// What the checkpoint forces is proposed whatever the small model makes of it.
+    /// Adds a proposal. Where the checkpoint forces a token, it is proposed in place of `token`.
     mutating func propose(_ token: Int32) {
         proposals.append(constraints.forced(after: written + proposals) ?? token)
     }
@@ -109,7 +110,7 @@ struct Speculation {
     /// Proposals at a time, at most.
     let length: Int
 
-    /// Takes back what it read beyond so many written tokens.
+    /// Takes back what the small model read beyond a response of `written` tokens.
     fileprivate func forget(after written: Int) {
         row.rewind(by: max(0, row.taken - (opening.count - 1 + written)))
     }

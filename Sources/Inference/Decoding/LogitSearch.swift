@@ -1,14 +1,17 @@
 /// A way to write one response that needs all logits of its rows.
 protocol LogitSearch {
+    /// The rows that take part in the next step.
     var rows: [DecoderRow] { get }
+    /// The token that each of `rows` takes in the next step.
     var nextTokens: [Int32] { get }
 
-    /// Uses up one step's logits [rows, columns of the head], which it may change; the response
-    /// once it is complete.
+    /// Chooses tokens by the logits of one step, [rows, columns of the head], which it may change.
+    ///
+    /// - Returns: the response once it is complete.
     mutating func advance(logits: Rows) -> Response?
 }
 
-/// Draws one token after the other.
+/// Draws a token in each step.
 struct SampledSearch: LogitSearch {
     private var greedy: GreedySearch
     private let head: OutputHead

@@ -1,16 +1,17 @@
-/// The random numbers of one response: of its seed and nothing else, so that what is drawn does
-/// not depend on the batch, the replica or the machine's other work.
+/// The random numbers of one response. They depend on its seed alone, not on the batch, the replica
+/// or the machine's other work.
 package struct RandomStream: Sendable {
     private var state: UInt64
 
     package init(seed: UInt64) { state = seed }
 
-    /// A seed of one response's own.
+    /// Makes the seed of one response.
     ///
     /// - Parameters:
     ///   - seed: the user's.
-    ///   - prompt: what the response answers.
-    ///   - part: tells equal prompts of one document apart.
+    ///   - prompt: the tokens that the response answers.
+    ///   - part: the number of the prompt in its document, so that equal prompts get different
+    ///     seeds.
     package static func seed(_ seed: UInt64, prompt: [Int32], part: Int) -> UInt64 {
         var stream = RandomStream(seed: seed)
         for value in [UInt64(truncatingIfNeeded: part)]
@@ -30,14 +31,14 @@ package struct RandomStream: Sendable {
         return z ^ (z >> 31)
     }
 
-    /// Nil for an empty distribution.
+    /// Draws a column; nil for an empty distribution.
     mutating func draw(_ choices: [Sampling.Choice]) -> Int? {
         var rest = Double(next() >> 11) * 0x1p-53
         for choice in choices {
             if rest < choice.probability { return choice.column }
             rest -= choice.probability
         }
-        // Probabilities that fall short of 1 by rounding.
+        // By rounding, the sum of the probabilities may fall short of 1.
         return choices.last?.column
     }
 }

@@ -1,13 +1,13 @@
 /// Draws from what is left of the distribution after temperature, top-k and top-p, in this order,
 /// each as transformers 5 defines it.
 package struct Sampling: Sendable, Equatable {
-    /// Logits are divided by it; over 0.
+    /// Logits are divided by it; it is greater than 0.
     package var temperature: Float
-    /// Only tokens as likely as the k-th most likely; 0 keeps all.
+    /// Keeps the tokens that are at least as likely as the k-th most likely one; 0 keeps all.
     package var topK: Int
-    /// Only the most likely tokens that together reach this probability; 1 keeps all.
+    /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
     package var topP: Float
-    /// The same for the same draws.
+    /// The same seed gives the same draws.
     package var seed: UInt64
 
     package init(temperature: Float = 1, topK: Int = 0, topP: Float = 1, seed: UInt64) {
@@ -18,7 +18,7 @@ package struct Sampling: Sendable, Equatable {
         self.seed = seed
     }
 
-    /// A token with its probability; those of a distribution sum to 1.
+    /// A column of the logits and its probability. The probabilities of a distribution sum to 1.
     struct Choice: Equatable {
         let column: Int
         let probability: Double
@@ -43,10 +43,10 @@ package struct Sampling: Sendable, Equatable {
         return choices.map { Choice(column: $0.column, probability: $0.probability / sum) }
     }
 
-    /// The fewest that reach `topP` of the sum of weights, of which the largest is 1.
+    /// The fewest choices whose weights together reach `topP` of the sum. The largest weight is 1.
     private func mostLikely(of choices: [Choice]) -> [Choice] {
         let limit = Double(topP) * choices.reduce(0) { $0 + $1.probability }
-        // A few of a vocabulary have nearly all of the weight: only these are sorted.
+        // A few tokens of the vocabulary have nearly all of the weight: only these are sorted.
         var least = 1e-3
         var likely = choices.filter { $0.probability >= least }
         while likely.count < choices.count, likely.reduce(0, { $0 + $1.probability }) < limit {
@@ -63,7 +63,7 @@ package struct Sampling: Sendable, Equatable {
     }
 
     private func kthLargest(_ logits: Rows) -> Float {
-        // Of a few large ones the least is at hand; a large k is as well served by sorting.
+        // A small k keeps a sorted list of the largest values; a large k sorts all values.
         var largest: [Float] = []
         let row = logits[0]
         guard topK < logits.width else { return -.infinity }

@@ -88,10 +88,10 @@ struct ClassicCrossAttention: Sendable {
             loader, prefix + "encoder_attn_layer_norm", configuration: configuration)
     }
 
-    /// Those that every token passes.
+    /// The matrices that every token of a response is multiplied with.
     var matrices: [PackedMatrix] { [query.weight, output.weight] }
 
-    /// Keys and values of a document, once. states: [tokens, width].
+    /// Computes the keys and values of a document, once for all steps. states: [tokens, width].
     func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
         workspace.scope {
             let projected = workspace.rows(states.count, keyValue.weight.columns)

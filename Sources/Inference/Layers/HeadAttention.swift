@@ -1,13 +1,14 @@
 internal import Checkpoints
 
-/// Attention over queries, keys and values that were projected side by side: what the families of
-/// encoders and decoders have in common.
+/// Attention over queries, keys and values that were projected side by side. T5 and the classic
+/// transformers share it.
 struct HeadAttention: Sendable {
     let heads: Int
     let headWidth: Int
     /// Scores are multiplied by it.
     let scale: Float
-    /// int8 attends by way of a cache: a quarter to a half of the products' time in float32.
+    /// In int8, encoders attend through a cache, too: the products take a quarter to a half of
+    /// their time in float32.
     let format: WeightFormat
 
     /// Width of the queries of all heads, of the keys, and of the values.
@@ -17,9 +18,9 @@ struct HeadAttention: Sendable {
     ///
     /// - Parameters:
     ///   - x: the documents' tokens below each other, without padding.
-    ///   - bias: per head a row that is centred on key − query = 0.
+    ///   - bias: per head a row of biases by key − query, with 0 in the middle.
     ///   - project: makes [q | k | v] of a block of x.
-    ///   - finish: takes what the heads found in a block, and the block.
+    ///   - finish: is given what the heads found in a block, and the block.
     func overDocuments(
         _ x: Rows, _ documents: [Range<Int>], bias: Rows?, workspace: Workspace,
         project: (Rows) -> Rows, finish: (_ mixed: Rows, _ block: Rows) -> Void
@@ -30,7 +31,7 @@ struct HeadAttention: Sendable {
                 layers: 1, heads: heads, headWidth: headWidth,
                 positions: documents.map(\.count).max() ?? 0, format: .int8,
                 memory: workspace.caches) : nil
-        // Some documents at a time, as many as keep their projections near.
+        // As many documents at a time as keep their projections in the processor's caches.
         for group in documents.grouped(rows: 256) {
             let own = group[group.startIndex].lowerBound..<group[group.endIndex - 1].upperBound
             let block = x.rows(own)
@@ -75,8 +76,8 @@ struct HeadAttention: Sendable {
         }
     }
 
-    /// One new token per row, at its position: it joins the row's cache and attends to what is
-    /// there. The tokens of a row that occurs several times see those before them.
+    /// Attention of one new token per row, at its position. The token joins the row's cache, then
+    /// attends to it. A row may occur several times: each of its tokens sees those before it.
     ///
     /// - Parameters:
     ///   - projected: [q | k | v] of each token.
@@ -98,14 +99,15 @@ struct HeadAttention: Sendable {
         }
     }
 
-    /// Keys and values of a document for cross-attention, once. projected: [k | v] of each token.
+    /// Stores the keys and values of a document for cross-attention, once for all steps.
+    /// projected: [k | v] of each token.
     func prepare(_ cache: KeyValueCache, layer: Int, projected: Rows) {
         cache.setAll(
             layer: layer, key: projected.columns(0..<width),
             value: projected.columns(width..<2 * width))
     }
 
-    /// Each row's query attends to the document of its row.
+    /// Cross-attention: each row's query attends to the row's document.
     func overSources(
         _ queries: Rows, rows: [DecoderRow], layer: Int, into mixed: Rows, workspace: Workspace
     ) {

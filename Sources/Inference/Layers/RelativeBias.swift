@@ -16,7 +16,7 @@ struct RelativeBias: Sendable {
         table = try loader.table(layout)
     }
 
-    /// Per head one row of biases for key − query in `distances`, in their order.
+    /// Writes a row per head to `target`: its biases for key − query in `distances`, in order.
     func rows(for distances: ClosedRange<Int>, into target: Rows) {
         for (column, distance) in distances.enumerated() {
             let bucket = buckets.bucket(of: distance)
@@ -25,7 +25,7 @@ struct RelativeBias: Sendable {
     }
 }
 
-/// Which row of the table a distance has.
+/// Gives each distance its row of the table of biases.
 package struct RelativeBuckets: Sendable {
     package let count: Int
     private let maximumDistance: Int
@@ -37,8 +37,9 @@ package struct RelativeBuckets: Sendable {
         self.isBidirectional = isBidirectional
     }
 
-    /// Half of the buckets (of one side) hold one distance each, the others grow with its
-    /// logarithm, up to the largest distance (T5, arXiv 1910.10683, as transformers computes it).
+    /// Half of the buckets of one side hold one distance each. The ranges of the others grow with
+    /// the logarithm of the distance, up to the largest one (T5, arXiv 1910.10683, as transformers
+    /// computes it).
     package func bucket(of keyMinusQuery: Int) -> Int {
         let side = isBidirectional ? count / 2 : count
         let offset = isBidirectional && keyMinusQuery > 0 ? side : 0

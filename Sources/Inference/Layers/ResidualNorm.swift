@@ -26,8 +26,8 @@ struct LayerNorm: Sendable {
     }
 }
 
-/// A part of a layer with what goes around it: x + f(norm(x)) where norms come first, norm(x + f(x))
-/// where they come last.
+/// The norm and the sum around a part f of a layer: x + f(norm(x)) where norms come first,
+/// norm(x + f(x)) where they come last.
 struct ResidualNorm: Sendable {
     private let norm: LayerNorm
     private let comesFirst: Bool
@@ -39,7 +39,7 @@ struct ResidualNorm: Sendable {
         comesFirst = configuration.normsComeFirst
     }
 
-    /// What the part reads of x: valid in the caller's workspace scope.
+    /// The input of f: valid in the caller's workspace scope.
     func input(_ x: Rows, workspace: Workspace) -> Rows {
         guard comesFirst else { return x }
         let normed = workspace.rows(x.count, x.width)
@@ -47,7 +47,7 @@ struct ResidualNorm: Sendable {
         return normed
     }
 
-    /// Call it once f was added to x.
+    /// To be called after f was added to x.
     func finish(_ x: Rows, workspace: Workspace) {
         if !comesFirst { norm.apply(inPlace: x, workspace: workspace) }
     }

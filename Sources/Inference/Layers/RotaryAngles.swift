@@ -1,16 +1,16 @@
 internal import Checkpoints
 
-/// The angles of one kind of layer, as many positions as a pass needs at a time.
+/// The angles of one kind of layer, computed for the positions of each pass.
 struct RotaryAngles: Sendable {
-    /// For each pair of channels, how fast its angle grows, in radians a position.
+    /// For each pair of channels: how fast its angle grows, in radians per position.
     private let frequencies: [Float]
 
     init(_ rotation: Rotation, headWidth: Int) {
         frequencies = rotation.frequencies(headWidth: headWidth)
     }
 
-    /// Per position a row [cosines | sines], as `Operators.rotate` takes them; in float32, as
-    /// transformers computes them.
+    /// Per position a row [cosines | sines], as `Operators.rotate` takes them. They are computed in
+    /// float32, as in transformers.
     func rows(at positions: some Collection<Int>, workspace: Workspace) -> Rows {
         let half = frequencies.count
         let rows = workspace.rows(positions.count, 2 * half)
@@ -26,7 +26,7 @@ struct RotaryAngles: Sendable {
 }
 
 extension RotaryConfiguration {
-    /// The kinds of rotation that its layers have, each once, and which one each layer has.
+    /// The kinds of rotation that the layers have, each once, and the index of each layer's kind.
     var rotations: (kinds: [RotaryAngles], ofLayer: [Int]) {
         var kinds: [Rotation] = []
         let ofLayer = layers.map { layer in

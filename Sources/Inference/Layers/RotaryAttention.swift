@@ -1,7 +1,8 @@
 internal import Checkpoints
 
-/// x += o( softmax(q kᵀ · scale) v ), q and k of the normed x and turned by their positions;
-/// neighbouring heads of queries share one head of keys and values (arXiv 2305.13245).
+/// x += o( softmax(q kᵀ · scale) v ), where q, k and v are projections of the normed x, and q and k
+/// are turned by their positions. Neighbouring query heads share one head of keys and values (arXiv
+/// 2305.13245).
 struct RotaryAttention: Sendable {
     private let norm: WeightVector
     /// q, k and v side by side.
@@ -10,13 +11,14 @@ struct RotaryAttention: Sendable {
     private let output: Linear
     private let outputNorm: WeightVector?
     private let configuration: RotaryConfiguration
-    /// Positions that a token sees before its own, and behind it.
+    /// How many positions a token sees before its own, and how many behind it.
     private let before: Int
     private let after: Int
 
     /// - Parameters:
-    ///   - norm: its name, without `.weight`; likewise `outputNorm`.
-    ///   - isCausal: else a window reaches as far to either side.
+    ///   - norm: the name of the norm of x, without `.weight`.
+    ///   - outputNorm: the name of the norm of what is added to x, without `.weight`; nil for none.
+    ///   - isCausal: whether tokens see no later ones. If not, a window reaches to both sides.
     init(
         _ tensors: RotaryTensors, layer: RotaryConfiguration.Layer, norm: String,
         outputNorm: String?, isCausal: Bool = true
@@ -41,7 +43,7 @@ struct RotaryAttention: Sendable {
                 key: try tensors.norm("self_attn.k_norm", width: configuration.headWidth)
             ) : nil
         self.outputNorm = try outputNorm.map { try tensors.norm($0) }
-        // A causal window counts the token itself, one that reaches both ways does not.
+        // A causal window counts the token itself; a window to both sides does not.
         before = layer.window.map { isCausal ? $0 - 1 : $0 } ?? .max
         after = isCausal ? 0 : before
     }
@@ -103,17 +105,17 @@ struct RotaryAttention: Sendable {
 // MARK: Reading
 
 extension RotaryAttention {
-    /// Documents' tokens below each other, without padding, each document's keys and values written
-    /// to its place.
+    /// Attention within documents, whose tokens lie below each other without padding. Each
+    /// document's keys and values are written to its cache.
     ///
     /// - Parameters:
-    ///   - angles: of the positions from 0 on.
-    ///   - keysOnly: leaves x as it is, where nothing is wanted but keys and values.
+    ///   - angles: those of the positions from 0 on.
+    ///   - keysOnly: whether only keys and values are computed, and x stays as it is.
     func apply(
         to x: Rows, documents: [RotaryDocument], angles: Rows, keysOnly: Bool = false,
         workspace: Workspace
     ) {
-        // Some documents at a time, as many as keep their projections near.
+        // As many documents at a time as keep their projections in the processor's caches.
         for group in documents.map(\.rows).grouped(rows: 256) {
             let own = group[group.startIndex].lowerBound..<group[group.endIndex - 1].upperBound
             let block = x.rows(own)
@@ -146,10 +148,10 @@ extension RotaryAttention {
 // MARK: Writing
 
 extension RotaryAttention {
-    /// One new token per row, at its position; each attends to its row's cache, which the token
-    /// joins. The tokens of a row that occurs several times see those before them.
+    /// Attention of one new token per row, at its position. The token joins the row's cache, then
+    /// attends to it. A row may occur several times: each of its tokens sees those before it.
     ///
-    /// - Parameter angles: of each row's position.
+    /// - Parameter angles: those of each row's position.
     func step(
         _ x: Rows, rows: [DecoderRow], positions: [Int], layer: Int, angles: Rows,
         workspace: Workspace
@@ -181,7 +183,7 @@ struct RotaryDocument {
     let rows: Range<Int>
     /// The position of its first row in its sequence: the tokens before it were read earlier.
     let position: Int
-    /// Where its keys and values go.
+    /// Its keys and values go to this layer (`slot`) of `cache`.
     let cache: KeyValueCache
     let slot: Int
     /// The keys and values of what stands before its first row, unless they are there already.

@@ -1,7 +1,7 @@
 internal import Checkpoints
 
-/// x += o( softmax(q kᵀ · scale) v ), q of the normed x, k and v of an encoder's states; neither is
-/// turned by a position.
+/// x += o( softmax(q kᵀ · scale) v ), where q is a projection of the normed x, and k and v are
+/// projections of an encoder's states. None of them is turned by a position.
 struct RotaryCrossAttention: Sendable {
     private let norm: WeightVector
     private let query: Linear
@@ -11,7 +11,10 @@ struct RotaryCrossAttention: Sendable {
     private let outputNorm: WeightVector?
     private let configuration: RotaryConfiguration
 
-    /// - Parameter stateWidth: of the encoder.
+    /// - Parameters:
+    ///   - stateWidth: the width of the encoder's states.
+    ///   - norm: the name of the norm of x, without `.weight`.
+    ///   - outputNorm: the name of the norm of what is added to x, without `.weight`; nil for none.
     init(_ tensors: RotaryTensors, stateWidth: Int, norm: String, outputNorm: String?) throws {
         let configuration = tensors.configuration
         self.configuration = configuration
@@ -29,10 +32,10 @@ struct RotaryCrossAttention: Sendable {
         self.outputNorm = try outputNorm.map { try tensors.norm($0) }
     }
 
-    /// Those that every token passes.
+    /// The matrices that every token of a response is multiplied with.
     var matrices: [PackedMatrix] { [query.weight, output.weight] }
 
-    /// Keys and values of a document, once. states: [tokens, stateWidth].
+    /// Computes the keys and values of a document, once. states: [tokens, stateWidth].
     func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
         workspace.scope {
             let keys = configuration.keyValueWidth

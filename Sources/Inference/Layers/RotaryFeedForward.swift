@@ -1,6 +1,6 @@
 internal import Checkpoints
 
-/// x += down( act(gate x̂) · (up x̂) ), x̂ the normed x.
+/// x += down( act(gate x̂) · (up x̂) ), where x̂ is the normed x.
 struct RotaryFeedForward: Sendable {
     private let norm: WeightVector
     /// gate and up side by side.
@@ -10,7 +10,9 @@ struct RotaryFeedForward: Sendable {
     private let activation: RotaryConfiguration.Activation
     private let epsilon: Float
 
-    /// - Parameter norm: its name, without `.weight`; likewise `outputNorm`.
+    /// - Parameters:
+    ///   - norm: the name of the norm of x, without `.weight`.
+    ///   - outputNorm: the name of the norm of what is added to x, without `.weight`; nil for none.
     init(_ tensors: RotaryTensors, norm: String, outputNorm: String?) throws {
         let configuration = tensors.configuration
         let wide = configuration.feedForwardWidth

@@ -9,14 +9,14 @@ struct RotaryLayer: Sendable {
 }
 
 extension RotaryLayer {
-    /// One of a decoder-only model.
+    /// Loads a layer of a decoder-only model.
     ///
-    /// - Parameter index: of the layer in the configuration, and in the names of its tensors.
+    /// - Parameter index: the layer's number in the configuration, and in the names of its tensors.
     init(_ loader: WeightLoader, _ configuration: RotaryConfiguration, index: Int) throws {
         let tensors = RotaryTensors(
             loader: loader, prefix: RotaryNames.layer(index), configuration: configuration)
-        // With norms of outputs, `post_attention_layernorm` is one of them; else it is the norm
-        // before the feed-forward part.
+        // In models with output norms, `post_attention_layernorm` is one of them. In others it is
+        // the norm before the feed-forward part.
         let hasOutputNorms = configuration.hasOutputNorms
         self.init(
             attention: try RotaryAttention(

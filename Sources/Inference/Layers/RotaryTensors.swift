@@ -1,9 +1,9 @@
 internal import Checkpoints
 
-/// The tensors of one layer with rotary positions, by the names that checkpoints give them.
+/// Loads the tensors of one layer with rotary positions, by the names that checkpoints give them.
 struct RotaryTensors {
     let loader: WeightLoader
-    /// Such as `model.layers.0.`.
+    /// Begins the names of the layer's tensors, such as `model.layers.0.`.
     let prefix: String
     let configuration: RotaryConfiguration
 
@@ -38,7 +38,7 @@ struct Linear: Sendable {
             x, weight, into: y, accumulate: accumulate, bias: bias, workspace: workspace)
     }
 
-    /// x += y, or x += norm(y) where there is a norm of what a part of a layer gives.
+    /// x += y · W + b, or x += norm(y · W + b) where a norm is given.
     func add(_ y: Rows, to x: Rows, norm: WeightVector?, epsilon: Float, workspace: Workspace) {
         guard let norm else {
             apply(y, into: x, accumulate: true, workspace: workspace)

@@ -1,6 +1,7 @@
 internal import Checkpoints
 
-/// x += o( softmax(q kᵀ) v ), q of the normed x, k and v of the encoder's states.
+/// x += o( softmax(q kᵀ) v ), where q is a projection of the normed x, and k and v are projections
+/// of the encoder's states.
 struct T5CrossAttention: Sendable {
     private let norm: WeightVector
     private let query: PackedMatrix
@@ -21,10 +22,10 @@ struct T5CrossAttention: Sendable {
         norm = try loader.vector(layout.norm)
     }
 
-    /// Those that every token passes.
+    /// The matrices that every token of a response is multiplied with.
     var matrices: [PackedMatrix] { [query, output] }
 
-    /// Keys and values of a document, once. states: [tokens, modelWidth].
+    /// Computes the keys and values of a document, once. states: [tokens, modelWidth].
     func prepare(_ cache: KeyValueCache, layer: Int, states: Rows, workspace: Workspace) {
         workspace.scope {
             let projected = workspace.rows(states.count, keyValue.columns)

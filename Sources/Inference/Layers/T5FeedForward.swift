@@ -1,9 +1,9 @@
 internal import Checkpoints
 
-/// x += wo( relu(wi x̂) )  or  x += wo( gelu(wi_0 x̂) · (wi_1 x̂) ), x̂ the normed x.
+/// x += wo( relu(wi x̂) )  or  x += wo( gelu(wi_0 x̂) · (wi_1 x̂) ), where x̂ is the normed x.
 struct T5FeedForward: Sendable {
     private let norm: WeightVector
-    /// Gate and up projection side by side when gated.
+    /// wi, or wi_0 and wi_1 side by side.
     private let inner: PackedMatrix
     private let outer: PackedMatrix
     private let isGated: Bool

@@ -1,6 +1,7 @@
 internal import Checkpoints
 
-/// x += o( softmax(q kᵀ + bias) v ), all of the normed x; no scaling by √headWidth in T5.
+/// x += o( softmax(q kᵀ + bias) v ), where q, k and v are projections of the normed x. T5 does not
+/// divide scores by √headWidth.
 struct T5SelfAttention: Sendable {
     private let norm: WeightVector
     /// q, k and v side by side: [modelWidth → 3 · innerWidth]
@@ -33,8 +34,8 @@ struct T5SelfAttention: Sendable {
 
     /// Every token attends to every token of its document.
     ///
-    /// x: the documents' tokens below each other, without padding; bias: per head a row that is
-    /// centred on key − query = 0.
+    /// x: the documents' tokens below each other, without padding; bias: per head a row of biases
+    /// by key − query, with 0 in the middle.
     func apply(to x: Rows, documents: [Range<Int>], bias: Rows, workspace: Workspace) {
         attention.overDocuments(
             x, documents, bias: bias, workspace: workspace,
@@ -45,8 +46,7 @@ struct T5SelfAttention: Sendable {
             })
     }
 
-    /// One new token per row, at its position; each attends to its row's cache, which the token
-    /// joins. The tokens of a row that occurs several times see those before them.
+    /// One new token per row, at its position: see `HeadAttention.step`.
     ///
     /// bias: per head a row whose last column is for distance 0, the one before for 1, ….
     func step(
@@ -65,7 +65,7 @@ struct T5SelfAttention: Sendable {
 }
 
 extension HeadAttention {
-    /// Scores are not divided by √headWidth in T5.
+    /// The attention of a T5, which does not divide scores by √headWidth.
     init(_ configuration: T5Configuration, format: WeightFormat) {
         self.init(
             heads: configuration.heads, headWidth: configuration.headWidth, scale: 1,

@@ -1,7 +1,7 @@
 internal import Checkpoints
 
-/// The writing half of a classic transformer, with its own encoder where the model reads embeddings
-/// by itself.
+/// The writing half of a classic transformer, with the model's own encoder where its prompts are
+/// input embeddings.
 package final class ClassicDecoder: DecoderModel {
     private struct Block: Sendable {
         let selfAttention: ClassicSelfAttention
@@ -21,7 +21,7 @@ package final class ClassicDecoder: DecoderModel {
     private let cacheFormat: WeightFormat
     private let ownEncoder: ClassicEncoder?
 
-    /// - Parameter ownEncoder: for a small model whose prompts are input embeddings; nil when
+    /// - Parameter ownEncoder: for a small model whose prompts are input embeddings; nil where
     ///   prompts are encoder states.
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, ownEncoder: ClassicEncoder? = nil, loader: WeightLoader) throws {
@@ -49,7 +49,7 @@ package final class ClassicDecoder: DecoderModel {
         try head.checkVocabulary(embedding.tokens, path: folder.path)
     }
 
-    /// The decoder's embedding once more, or the file's own head where it says that they differ.
+    /// The head is the decoder's embedding, or a matrix of its own where the configuration says so.
     private static func head(
         _ folder: ModelFolder, loader: WeightLoader, configuration: ClassicConfiguration
     ) throws -> OutputHead {

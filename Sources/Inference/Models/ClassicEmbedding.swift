@@ -1,8 +1,8 @@
 internal import Checkpoints
 internal import Glibc
 
-/// What either half of a classic transformer starts from: the token vectors, scaled, with their
-/// positions added, normalized where the family does so.
+/// The input of either half of a classic transformer: the sum of scaled token vectors and the
+/// vectors of their positions, normalized where the family does so.
 struct ClassicEmbedding: Sendable {
     let tokens: EmbeddingTable
     /// [maximumPositions, width]
@@ -45,7 +45,7 @@ struct ClassicEmbedding: Sendable {
     ) -> FloatBuffer {
         let table = FloatBuffer(count: count * width)
         let half = width / 2
-        // In double precision: what transformers computes with is rounded from it.
+        // In double precision, because transformers rounds its table from doubles, too.
         let frequencies = (0..<half).map { pow(10_000, -Double($0) / Double(divisor)) }
         for position in 0..<count {
             let row = table.base + position * width
@@ -58,7 +58,8 @@ struct ClassicEmbedding: Sendable {
         return table
     }
 
-    /// Adds to each row of x the vector of its place, and normalizes the sum where the family does so.
+    /// Adds to each row of x the vector of its place, and normalizes the sum where the family does
+    /// so.
     ///
     /// - Precondition: places are below the configuration's `maximumPositions`.
     func place(_ x: Rows, at places: some Sequence<Int>, workspace: Workspace) {
@@ -72,13 +73,14 @@ struct ClassicEmbedding: Sendable {
 }
 
 extension WeightFile {
-    /// What stands before the names of tensors: files of a model without its head leave it out.
+    /// The prefix of the tensors' names. Files of a model without its head have none.
     var classicPrefix: String {
         names.contains { $0.hasPrefix("model.") } ? "model." : ""
     }
 
-    /// The token embedding of one half of a classic transformer under whichever name a checkpoint
-    /// has it: both halves share one, and files may repeat it, unless they hold one for each.
+    /// The token embedding of one half of a classic transformer, under the name that the checkpoint
+    /// has for it. Both halves share one embedding, which files may repeat, unless the checkpoint
+    /// holds one for each half.
     func classicEmbedding(
         of side: String, _ configuration: ClassicConfiguration
     ) throws -> StoredTensor {

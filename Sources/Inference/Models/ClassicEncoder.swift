@@ -36,7 +36,7 @@ package final class ClassicEncoder: Sendable {
 
     var tokens: EmbeddingTable { embedding.tokens }
 
-    /// Weights that every token is multiplied with.
+    /// The number of weights that every token is multiplied with.
     var weightCount: Int {
         blocks.flatMap { $0.attention.matrices + $0.feedForward.matrices }
             .reduce(0) { $0 + $1.count }
@@ -58,7 +58,7 @@ package final class ClassicEncoder: Sendable {
 }
 
 extension WeightLoader {
-    /// The norm at the end of one half, where norms come first.
+    /// The norm at the end of one half; nil where norms come last.
     func finalNorm(of side: String, configuration: ClassicConfiguration) throws -> LayerNorm? {
         guard configuration.normsComeFirst else { return nil }
         return try LayerNorm(

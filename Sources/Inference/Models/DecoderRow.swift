@@ -13,7 +13,7 @@ package final class DecoderRow {
         }
     }
 
-    /// Self-attention's keys and values: of the prefix, then of what was written.
+    /// Self-attention's keys and values: first those of the prefix, then those of written tokens.
     let cache: KeyValueCache
     /// Nil for a decoder-only model.
     let source: Source?
@@ -33,7 +33,7 @@ package final class DecoderRow {
         self.firstInput = firstInput
     }
 
-    /// The position of the next token; the one after it is the next from now on.
+    /// Returns the position of the next token, and moves on by one.
     func advance() -> Int {
         defer { position += 1 }
         return position
@@ -45,9 +45,10 @@ package final class DecoderRow {
         position -= count
     }
 
-    /// Tokens of the response, the first input included, that it has taken.
+    /// The number of tokens that it has taken for the response, the first input included.
     var taken: Int { position - start }
 
+    /// A row that goes on from here by itself, with a copy of the cache.
     func fork() -> DecoderRow { DecoderRow(forking: self) }
 
     private init(forking row: DecoderRow) {
@@ -60,7 +61,8 @@ package final class DecoderRow {
 }
 
 extension Rows {
-    /// Puts each row's first input in the place of its token's embedding, once.
+    /// Puts each row's first input in the place of its token's embedding, in the row's first step
+    /// only.
     func takeFirstInputs(of rows: [DecoderRow]) {
         for (index, row) in rows.enumerated() {
             guard let first = row.firstInput else { continue }

@@ -1,8 +1,10 @@
 package import Checkpoints
 
-/// Opens the writing half of a model for one of the three modes.
+/// Opens the writing half of a model.
 package enum Decoders {
-    /// `llm` and `slm`: the model's own decoder after its own encoder.
+    /// The model's own decoder, which writes after the model's own encoder.
+    ///
+    /// - Throws: `CheckpointError`, `PackingError` or `InferenceError`.
     package static func own(
         _ folder: ModelFolder, format: WeightFormat = .float32, pool: WeightPool = WeightPool()
     ) throws -> any DecoderModel {
@@ -16,9 +18,12 @@ package enum Decoders {
         }
     }
 
-    /// `hybrid`: the SLM behind a projector, or made of the LLM's layers.
+    /// The small model of `hybrid` mode, which stands behind a projector or is made of the LLM's
+    /// layers.
     ///
     /// - Parameter llm: the large model's folder.
+    /// - Throws: `CheckpointError`, `PackingError`; `InferenceError` for a family that the fusion
+    ///   does not fit.
     package static func slm(
         _ folder: ModelFolder, manifest: SLMManifest, llm: ModelFolder,
         format: WeightFormat = .float32, pool: WeightPool = WeightPool()

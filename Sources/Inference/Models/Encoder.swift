@@ -7,23 +7,25 @@ package struct Encoder: Sendable {
         case t5gemma(T5GemmaEncoder)
         case rotary(RotaryEncoder)
         case classic(ClassicEncoder)
-        /// A decoder-only model that reads for itself takes its own embeddings as the prefix.
+        /// A GPT-2 that reads for itself takes its own input embeddings as the prefix.
         case embeddings
     }
 
     private let kind: Kind
     let embedding: EmbeddingTable
-    /// Read before every prompt.
+    /// Vectors that are read before every prompt.
     private let softPrompt: EmbeddingTable?
     /// The folder, for errors.
     package let path: String
 
-    /// Loads the encoder of a T5 or T5Gemma, the layers of a decoder-only model, or the embedding of a
-    /// GPT-2 that reads for itself, and the soft prompt if the folder has one.
+    /// Loads the encoder of a T5, a T5Gemma or a classic transformer, the layers of a decoder-only
+    /// model, or the embedding of a GPT-2 that reads for itself. Loads the soft prompt, too, if the
+    /// folder has one.
     ///
     /// - Parameters:
-    ///   - depth: layers of a decoder-only model that are needed; nil for all. Others are not loaded.
-    ///   - pool: what was opened already.
+    ///   - depth: how many layers of a decoder-only model are needed; nil for all. Others are not
+    ///     loaded.
+    ///   - pool: the models that were opened before.
     /// - Throws: `CheckpointError`; `InferenceError` for a T5 that has only a decoder.
     package init(
         _ folder: ModelFolder, format: WeightFormat = .float32, depth: Int? = nil,
@@ -64,11 +66,11 @@ package struct Encoder: Sendable {
 
     /// Width of the states.
     package var width: Int { embedding.width }
-    /// States that every prompt has before those of its own tokens.
+    /// The number of states that every prompt has before those of its own tokens.
     package var softPromptTokens: Int { softPrompt?.rows ?? 0 }
 
-    /// Multiplications and additions of reading a document: two per weight and token, and those of
-    /// attention's two products over all pairs of tokens.
+    /// The multiplications and additions of reading a document: two per weight and token, and those
+    /// of attention's two products over all pairs of tokens that see each other.
     package func operations(tokens: Int) -> Double {
         let tokens = Double(tokens + softPromptTokens)
         // Per layer the width of queries, and the share of pairs that see each other.
@@ -94,14 +96,14 @@ package struct Encoder: Sendable {
         return 2 * Double(weights) * tokens + 4 * Double(layers * width) * share * tokens * tokens
     }
 
-    /// Promises that many prompts begin with these tokens: a decoder-only model reads them once for
-    /// all. What is handed over has the same bits as without.
+    /// Says that many prompts begin with these tokens, so that a decoder-only model reads them once
+    /// for all of them. What is handed over has the same bits as without.
     package func share(_ beginning: [Int32]) {
         if case .rotary(let encoder) = kind { encoder.beginnings.add(beginning) }
     }
 
-    /// Layers of a decoder-only model that are loaded; nil for encoders, which hand over their last
-    /// layer's states.
+    /// The number of layers of a decoder-only model that are loaded. Nil for encoders, which hand
+    /// over the states of their last layer.
     package var depth: Int? {
         if case .rotary(let encoder) = kind { encoder.depth } else { nil }
     }
@@ -115,14 +117,14 @@ package struct Encoder: Sendable {
     /// Tokens must be below this.
     package var vocabularyRows: Int { embedding.rows }
 
-    /// The token vectors that reading starts with.
+    /// Writes the token vectors that reading starts with to `target`.
     ///
     /// - Precondition: tokens are in 0 ..< vocabularyRows.
     package func embed(_ tokens: some Collection<Int32>, into target: Rows) {
         embedding.gather(tokens, into: target)
     }
 
-    /// The same for one projector per prompt.
+    /// Reads a batch with one projector per prompt: see `encode` with several projectors.
     package func encode(
         _ prompts: [(tokens: [Int32], projector: Projector)], workspace: Workspace
     ) -> [PromptStates] {
@@ -132,7 +134,8 @@ package struct Encoder: Sendable {
     /// Reads a batch, without padding, and takes each document's states through each of its
     /// projectors.
     ///
-    /// - Returns: per prompt, per projector, with a state for each vector of a soft prompt, too.
+    /// - Returns: the states per prompt and projector. The vectors of a soft prompt have states,
+    ///   too.
     /// - Precondition: no prompt is empty; tokens are in 0 ..< vocabularyRows.
     package func encode(
         _ prompts: [(tokens: [Int32], projectors: [Projector])], workspace: Workspace

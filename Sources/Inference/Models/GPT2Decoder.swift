@@ -104,8 +104,8 @@ package final class GPT2Decoder: DecoderModel {
         }
     }
 
-    /// Takes each row's next input through all blocks, in place. A prefix is read as many inputs
-    /// of one row.
+    /// Takes each row's next input through all blocks, in place. To read a prefix, one row occurs
+    /// several times.
     private func forward(_ x: Rows, rows: [DecoderRow], workspace: Workspace) {
         workspace.scope {
             let width = stateWidth

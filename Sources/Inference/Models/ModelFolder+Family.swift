@@ -3,7 +3,7 @@ package import Checkpoints
 extension ModelFolder {
     /// The configuration of a model that must be of one family.
     ///
-    /// - Parameter expected: what such a model is called: it completes "expected …".
+    /// - Parameter expected: what such a model is called, to complete the message "expected …".
     /// - Throws: `InferenceError` for a model of another family.
     package func configuration<Family>(
         of family: (ModelConfiguration) -> Family?, _ expected: String

@@ -1,10 +1,10 @@
 extension [OpenedPrompt] {
-    /// A row of a decoder with cross-attention for each prompt, before its first token.
+    /// Makes a row for each prompt, for a decoder with cross-attention.
     ///
     /// - Parameters:
-    ///   - encode: takes prompts through the model's own encoder, in place; nil where the states that
-    ///     were handed over are what cross-attention reads.
-    ///   - cache: an empty one of so many positions.
+    ///   - encode: takes prompts through the model's own encoder, in place; nil where
+    ///     cross-attention reads the states that were handed over.
+    ///   - cache: makes an empty cache of so many positions.
     ///   - prepare: writes the keys and values of all layers of cross-attention into a cache.
     func opened(
         encode: ((Rows, [Range<Int>]) -> Void)?, cache: (Int) -> KeyValueCache,
@@ -28,10 +28,10 @@ extension [OpenedPrompt] {
         }
     }
 
-    /// Keys and values of cross-attention for each prompt: prompts that share a reading share what
-    /// is made of it, too.
+    /// The keys and values of cross-attention for each prompt. Prompts that share a reading share
+    /// them, too.
     ///
-    /// - Parameter make: those of prompts with different readings.
+    /// - Parameter make: computes them for prompts with different readings.
     private func sources(_ make: ([OpenedPrompt]) -> [DecoderRow.Source]) -> [DecoderRow.Source] {
         var distinct: [OpenedPrompt] = []
         var placeOfStates: [ObjectIdentifier: Int] = [:]

@@ -1,18 +1,18 @@
 internal import Checkpoints
 
-/// The last matrix of a decoder: hidden states to logits over the vocabulary, or over a shortlist
-/// of it.
+/// The last matrix of a decoder. It turns hidden states into logits of the whole vocabulary, or of
+/// a shortlist of it.
 package final class OutputHead: Sendable {
     let weights: PackedMatrix
     /// Added to the logits; nil for nothing.
     private let bias: WeightVector?
     /// The first token of a response; unused where the prompt's last row takes its place.
     package let startID: Int32
-    /// Any of these ends a response.
+    /// Each of these tokens ends a response.
     package let endIDs: [Int32]
     /// What the checkpoint forces on every response.
     let rules: GenerationRules
-    /// The token of each column, ascending; nil where column and token are one.
+    /// The token of each column, ascending; nil where columns and tokens have the same numbers.
     private let shortlist: [Int32]?
     /// Logits become cap · tanh(logit / cap), which keeps their order.
     private let cap: Float?
@@ -30,10 +30,13 @@ package final class OutputHead: Sendable {
         self.cap = cap
     }
 
-    /// Logits that a row has.
+    /// The number of logits in a row.
     package var columns: Int { weights.columns }
 
-    /// What the head writes, and what a response starts with, is looked up in the embedding.
+    /// Checks that the embedding has a row for the start token and for every token that the head
+    /// may write.
+    ///
+    /// - Throws: `InferenceError`.
     func checkVocabulary(_ embedding: EmbeddingTable, path: String) throws {
         guard (0..<embedding.rows).contains(Int(startID)) else {
             throw InferenceError.startOutsideVocabulary(
@@ -52,7 +55,7 @@ package final class OutputHead: Sendable {
     /// - Precondition: this head has the whole vocabulary, and every token is in it.
     package func restricted(to tokens: some Sequence<Int32>) -> OutputHead {
         precondition(shortlist == nil, "a shortlist of a shortlist")
-        // In order, so that equals are decided as over the whole vocabulary.
+        // In order, so that of equal logits the same token wins as over the whole vocabulary.
         let ends = endIDs.filter { column($0) != nil }
         let kept = Set(tokens).union(ends).sorted()
         let columns = kept.map(Int.init)
@@ -61,11 +64,12 @@ package final class OutputHead: Sendable {
             endIDs: endIDs, rules: rules, shortlist: kept, cap: cap)
     }
 
-    /// The same head for outputs that begin otherwise.
+    /// The same head for responses that begin in another way.
     ///
     /// - Parameters:
-    ///   - startID: nil for its own.
-    ///   - firstID: the first token of every response; nil for what the checkpoint forces.
+    ///   - startID: the start token; nil for the head's own.
+    ///   - firstID: the first token of every response; nil for the token that the checkpoint
+    ///     forces.
     package func beginning(startID: Int32? = nil, firstID: Int32? = nil) -> OutputHead {
         var rules = self.rules
         rules.firstID = firstID ?? rules.firstID
@@ -79,7 +83,8 @@ package final class OutputHead: Sendable {
 
     func token(_ column: Int) -> Int32 { shortlist?[column] ?? Int32(column) }
 
-    /// Nil for a token that the shortlist leaves out, or an end token beyond the vocabulary.
+    /// The column of a token; nil for a token that the shortlist leaves out, and for an end token
+    /// beyond the vocabulary.
     private func column(_ token: Int32) -> Int? {
         guard let shortlist else {
             return (0..<columns).contains(Int(token)) ? Int(token) : nil
@@ -110,7 +115,7 @@ package final class OutputHead: Sendable {
     /// vocabulary that stays in the cache is computed and scanned at a time.
     ///
     /// - Parameter forbidden: per row, the tokens that are passed over.
-    /// - Returns: nil where every token is forbidden.
+    /// - Returns: a token per row; nil where every token is forbidden.
     func best(_ hidden: Rows, forbidden: [[Int32]], workspace: Workspace) -> [Int32?] {
         let panel = PackedMatrix.panelWidth
         // 256 KB of logits, in whole panels.

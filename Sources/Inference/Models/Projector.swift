@@ -1,8 +1,8 @@
 package import Checkpoints
 
-/// The way from an encoder's states H to what a decoder takes: Z = out(relu(in(H))), fused with the
-/// prompt's embedding (LLM-to-SLM, arXiv 2402.16844); or H itself where the encoder's own decoder
-/// writes.
+/// Turns an encoder's states H into what a decoder takes: Z = out(relu(in(H))), fused with the
+/// prompt's embedding (LLM-to-SLM, arXiv 2402.16844). Where the encoder's own decoder writes, it
+/// takes H itself.
 package struct Projector: Sendable {
     private struct Weights: Sendable {
         let inner: (weight: PackedMatrix, bias: WeightVector)
@@ -10,7 +10,7 @@ package struct Projector: Sendable {
         let addend: Addend
     }
 
-    /// E of S = E + Z.
+    /// The embedding E of the prompt in S = E + Z.
     private enum Addend: Sendable {
         case none
         /// The decoder's embedding of the same tokens.
@@ -19,25 +19,25 @@ package struct Projector: Sendable {
         case adapted(EmbeddingTable, weight: PackedMatrix, bias: WeightVector)
     }
 
-    /// What of a reading goes this way.
+    /// The part of a reading that is handed over.
     enum Source: Sendable {
         /// What the model's own decoder takes: an encoder's states, or the keys and values of all
         /// layers of a decoder-only model.
         case own
-        /// After a layer of a decoder-only model, counted from 1, without the final norm unless it is
-        /// the last; nil for the last states of any model.
+        /// The states after a layer of a decoder-only model, counted from 1. Only those of the last
+        /// layer pass the final norm. Nil for the last states of any model.
         case states(afterLayer: Int?)
-        /// Keys and values of layers of a decoder-only model, counted from 0.
+        /// The keys and values of these layers of a decoder-only model, counted from 0.
         case caches(ofLayers: [Int])
     }
 
     let source: Source
     private let weights: Weights?
 
-    /// The encoder's own decoder writes: what it takes passes unchanged.
+    /// For the encoder's own decoder: everything is handed over as it is.
     package static let identity = Projector(source: .own, weights: nil)
 
-    /// States unchanged.
+    /// Hands over states as they are.
     ///
     /// - Parameter layer: see `Source.states`; at most the encoder's `depth`.
     package static func states(afterLayer layer: Int? = nil) -> Projector {
@@ -51,7 +51,8 @@ package struct Projector: Sendable {
 
     /// Loads `projector.safetensors` of an SLM folder.
     ///
-    /// - Throws: `CheckpointError` where its shapes do not join `encoder` to the SLM.
+    /// - Throws: `CheckpointError` where its shapes do not join `encoder` to the SLM;
+    ///   `InferenceError` for a large model that the SLM does not fit.
     package init(_ manifest: SLMManifest, slm: ModelFolder, encoder: Encoder) throws {
         guard encoder.softPromptTokens == 0 else {
             throw InferenceError.wrongModel(
@@ -63,7 +64,7 @@ package struct Projector: Sendable {
             self.init(source: .caches(ofLayers: manifest.layers), weights: nil)
             return
         }
-        // Small, and everything passes through it: it stays in full precision.
+        // The projector is small, and everything passes through it: it stays in float32.
         let loader = WeightLoader(
             float32: try WeightFile(path: manifest.folder + "/projector.safetensors"))
         let decoderWidth = slm.configuration.width
@@ -127,7 +128,7 @@ package struct Projector: Sendable {
 }
 
 extension SLMManifest {
-    /// Layers of the LLM that its reading goes through for the small model.
+    /// How many layers of the LLM a prompt is taken through for the small model; nil for all.
     ///
     /// - Throws: `InferenceError` where the LLM does not have them.
     fileprivate func depth(in encoder: Encoder) throws -> Int? {
@@ -149,6 +150,7 @@ extension SLMManifest {
 }
 
 extension ModelConfiguration {
+    /// The width of the decoder's hidden states.
     package var width: Int {
         switch self {
         case .t5(let configuration): configuration.modelWidth
@@ -164,6 +166,7 @@ extension ModelFolder {
     /// Tokens must be below this.
     package var vocabularyRows: Int { get throws { try embedding.rows } }
 
+    /// The token vectors that a prompt is read with.
     var embedding: EmbeddingTable {
         get throws {
             switch configuration {

@@ -1,7 +1,7 @@
 package import Checkpoints
 
-/// A decoder-only model with rotary positions as the decoder: it goes on from the keys and values that
-/// the reading left, or takes states as the beginning of its sequence.
+/// A decoder-only model with rotary positions as the decoder. It goes on from the keys and values
+/// that reading left, or takes states as the beginning of its sequence.
 package final class RotaryDecoder: DecoderModel {
     private let configuration: RotaryConfiguration
     private let embedding: EmbeddingTable
@@ -19,13 +19,13 @@ package final class RotaryDecoder: DecoderModel {
         try self.init(pool.rotary(folder, configuration, format: format))
     }
 
-    /// A small model that is some of a large one's layers, trained further: it goes on from the keys
-    /// and values that the reading left in those. Its embedding, final norm and head are the large
-    /// model's where its folder has none.
+    /// A small model that consists of some layers of a large one, trained further. It goes on from
+    /// the keys and values that reading left in these layers. Its embedding, final norm and head
+    /// are the large model's where its folder has none.
     ///
     /// - Parameters:
-    ///   - folder: with its layers numbered from 0 in the order of `layers`.
-    ///   - layers: of `llm`, counted from 0.
+    ///   - folder: the small model, whose layers are numbered from 0 in the order of `layers`.
+    ///   - layers: the layers of `llm`, counted from 0.
     /// - Throws: `InferenceError` where its sizes are not those of the large model.
     package convenience init(
         cut folder: ModelFolder, layers: [Int], of llm: ModelFolder,
@@ -83,7 +83,7 @@ package final class RotaryDecoder: DecoderModel {
         let first = FloatBuffer(count: configuration.width)
         let input = first.rows(width: configuration.width)
         if let caches = prompt.states.caches {
-            // The last token is taken once more: what it gives was not handed over.
+            // The last token is read once more, because its hidden state was not handed over.
             for (layer, slot) in caches.slots.enumerated() {
                 cache.copy(count - 1, layer: layer, from: caches.cache, layer: slot)
             }
@@ -94,7 +94,8 @@ package final class RotaryDecoder: DecoderModel {
         return DecoderRow(cache: cache, source: nil, position: count - 1, firstInput: first)
     }
 
-    /// States handed over are the beginning of a sequence: all but the last of each are read together.
+    /// Reads states that were handed over, as the beginnings of the rows' sequences, in one pass.
+    /// The last state of each row is the input of the row's first step.
     private func readStates(_ prompts: [OpenedPrompt], rows: [DecoderRow], workspace: Workspace) {
         let unread = zip(prompts, rows).filter {
             $0.0.states.caches == nil && $0.0.states.tokens > 1
@@ -135,7 +136,8 @@ package final class RotaryDecoder: DecoderModel {
 }
 
 extension RotaryConfiguration {
-    /// Whether keys and values of layers of `large` are what layers of this model would have made.
+    /// Whether the layers of this model can go on from the keys and values of these layers of
+    /// `large`.
     fileprivate func continues(_ large: RotaryConfiguration, layers indices: [Int]) -> Bool {
         indices.allSatisfy(large.layers.indices.contains)
             && layers == indices.map { large.layers[$0] } && family == large.family

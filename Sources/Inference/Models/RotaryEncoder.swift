@@ -1,7 +1,7 @@
 internal import Checkpoints
 
 /// The reading half of a decoder-only model with rotary positions: as many of its layers as are
-/// needed of it, and what each of a prompt's projectors takes on the way through them.
+/// needed. Each projector of a prompt takes its states on the way through the layers.
 final class RotaryEncoder: Sendable {
     let configuration: RotaryConfiguration
     let embedding: EmbeddingTable
@@ -11,7 +11,7 @@ final class RotaryEncoder: Sendable {
     private let cacheFormat: WeightFormat
     let beginnings = SharedBeginnings()
 
-    /// - Parameter depth: layers that are loaded.
+    /// - Parameter depth: how many layers are loaded.
     init(_ weights: RotaryWeights, depth: Int) throws {
         configuration = weights.configuration
         embedding = weights.embedding
@@ -20,24 +20,24 @@ final class RotaryEncoder: Sendable {
         norm = depth == configuration.layers.count ? try weights.norm() : nil
     }
 
-    /// Layers that are loaded.
+    /// The number of layers that are loaded.
     var depth: Int { stack.layers.count }
 
-    /// Weights that every token is multiplied with.
+    /// The number of weights that every token is multiplied with.
     var weightCount: Int { stack.matrices.reduce(0) { $0 + $1.count } }
 
     /// Reads a batch without padding.
     ///
     /// - Parameters:
     ///   - x: input embeddings, the documents below each other at `documents`.
-    ///   - prompts: the tokens of each document, and where its states go.
-    /// - Returns: per prompt, per projector.
+    ///   - prompts: the tokens of each document, and the projectors that its states go through.
+    /// - Returns: the states per prompt and projector.
     func read(
         _ x: Rows, documents: [Range<Int>], prompts: [(tokens: [Int32], projectors: [Projector])],
         workspace: Workspace
     ) -> [[PromptStates]] {
         let shared = zip(prompts, documents).map { prompt, rows in
-            // With a soft prompt before it, a prompt begins otherwise.
+            // A prompt behind a soft prompt does not begin with the shared tokens.
             rows.count == prompt.tokens.count
                 ? beginnings.find(for: prompt.tokens) { read($0, workspace: workspace) } : nil
         }
@@ -51,7 +51,7 @@ final class RotaryEncoder: Sendable {
         }
         let longest = documents.map(\.count).max() ?? 0
         let last = readings.map(\.lastLayer).max() ?? 0
-        // What no decoder goes on from is forgotten after each layer.
+        // Keys and values that no decoder goes on from are overwritten in the next layer.
         let passing = KeyValueCache(
             layers: 1, heads: configuration.keyValueHeads, headWidth: configuration.headWidth,
             positions: longest, format: cacheFormat, memory: workspace.caches)
@@ -82,7 +82,8 @@ final class RotaryEncoder: Sendable {
         }
     }
 
-    /// The last layer's states pass the model's norm, those of the others do not.
+    /// Takes the states after a layer through a projector. Only those of the last layer pass the
+    /// model's final norm.
     private func project(
         _ reading: RotaryReading, states x: Rows, after layer: Int, by projector: Projector,
         workspace: Workspace
@@ -134,7 +135,8 @@ final class RotaryEncoder: Sendable {
 }
 
 extension Rows {
-    /// The last `lengths` rows of each document, below each other: itself where that is all.
+    /// The last `lengths` rows of each document, below each other. Where these are all rows, it is
+    /// `self`.
     fileprivate func ends(
         of documents: [Range<Int>], lengths: [Int], workspace: Workspace
     ) -> Rows {
@@ -150,21 +152,21 @@ extension Rows {
 /// One prompt while it is read.
 struct RotaryReading {
     enum Want: Equatable {
-        /// After a layer, counted from 1.
+        /// The states after a layer, counted from 1.
         case states(Int)
         /// The caches of these layers, counted from 0.
         case caches([Int])
     }
 
     let tokens: [Int32]
-    /// What of it was read before.
+    /// The beginning that was read before; nil for none.
     let beginning: SharedBeginnings.Reading?
     /// The rows of the pass that are read here: those behind the beginning.
     let rows: Range<Int>
     let wants: [Want]
     /// The keys and values of layers that decoders go on from; nil where none does.
     private let cache: KeyValueCache?
-    /// Ascending; their places are those in `cache`.
+    /// The layers that `cache` keeps, ascending. A layer's place in this list is its slot.
     private let keptLayers: [Int]
 
     init(
@@ -186,7 +188,7 @@ struct RotaryReading {
                 memory: nil)
     }
 
-    /// Counted from 1.
+    /// The last layer that the prompt is taken through, counted from 1.
     var lastLayer: Int {
         wants.map { want in
             switch want {
@@ -200,10 +202,10 @@ struct RotaryReading {
 
     /// The position of its first row in its sequence.
     var position: Int { beginning?.tokens.count ?? 0 }
-    /// Vectors that are read, the beginning's included.
+    /// The number of vectors that are read, the beginning's included.
     var length: Int { position + rows.count }
 
-    /// Where its keys and values of a layer, counted from 0, go.
+    /// Where its keys and values of a layer go. The layer is counted from 0.
     func place(inLayer layer: Int, passing: KeyValueCache) -> RotaryDocument {
         let slot = cache == nil ? nil : keptLayers.firstIndex(of: layer)
         return RotaryDocument(

@@ -1,6 +1,6 @@
 internal import Checkpoints
 
-/// Layers with rotary positions, one upon the other.
+/// Layers with rotary positions, one after the other.
 struct RotaryStack: Sendable {
     let layers: [RotaryLayer]
     private let kinds: [RotaryAngles]
@@ -20,12 +20,13 @@ struct RotaryStack: Sendable {
     /// Reads documents of any lengths in one pass without padding.
     ///
     /// - Parameters:
-    ///   - x: input embeddings, the documents below each other; in the end the states after the
-    ///     last of `count` layers.
-    ///   - keysOnly: leaves the states as they were before the last of these layers, of which
-    ///     nothing is computed but keys and values.
-    ///   - documents: in a layer.
-    ///   - after: is told each layer that is done, counted from 1.
+    ///   - x: input embeddings, the documents below each other; on return the states after the last
+    ///     of `count` layers.
+    ///   - longest: the positions of the longest document.
+    ///   - keysOnly: whether only keys and values are computed in the last of these layers. The
+    ///     states stay as they were before it.
+    ///   - documents: gives the documents' places in a layer, counted from 0.
+    ///   - after: is called after each layer, counted from 1.
     func read(
         _ x: Rows, layers count: Int, longest: Int, keysOnly: Bool, workspace: Workspace,
         documents: (Int) -> [RotaryDocument], after: (Int) -> Void = { _ in }

@@ -1,6 +1,7 @@
 internal import Checkpoints
 
-/// A decoder-only model with rotary positions, layer by layer as they are asked for.
+/// The weights of a decoder-only model with rotary positions. Each part is loaded when it is first
+/// asked for.
 final class RotaryWeights {
     let configuration: RotaryConfiguration
     let format: WeightFormat
@@ -8,7 +9,7 @@ final class RotaryWeights {
     /// Scaled as reading needs it.
     let embedding: EmbeddingTable
     private let loader: WeightLoader
-    /// Gives what this model does not have of its own.
+    /// The model that lends what this one does not have; nil for none.
     private let base: RotaryWeights?
     /// Nil where the embedding is that of `base`.
     private let table: StoredTensor?
@@ -16,8 +17,8 @@ final class RotaryWeights {
     private var loadedNorm: WeightVector?
     private var loadedHead: OutputHead?
 
-    /// - Parameter base: for layers cut out of a model, which may come without an embedding, a final
-    ///   norm and a head.
+    /// - Parameter base: for layers cut out of a model, which may come without an embedding, a
+    ///   final norm and a head.
     /// - Throws: `CheckpointError` for an embedding that is missing or of another width.
     init(
         _ configuration: RotaryConfiguration, loader: WeightLoader, base: RotaryWeights? = nil
@@ -38,7 +39,7 @@ final class RotaryWeights {
         }
     }
 
-    /// The first `count` layers: those beyond them are not loaded.
+    /// The first `count` layers. Later ones are not loaded.
     func stack(_ count: Int) throws -> RotaryStack {
         while loadedLayers.count < count {
             loadedLayers.append(try RotaryLayer(loader, configuration, index: loadedLayers.count))
@@ -46,9 +47,10 @@ final class RotaryWeights {
         return RotaryStack(Array(loadedLayers.prefix(count)), configuration: configuration)
     }
 
-    /// All that the checkpoint has of a model.
+    /// Loads all that the checkpoint has of a model, for the loader's record.
     ///
-    /// - Parameter isCut: layers cut out of a larger one, which may be alone.
+    /// - Parameter isCut: whether the layers are cut out of a larger model. Then the embedding, the
+    ///   final norm and the head may be missing.
     static func loadAll(
         _ configuration: RotaryConfiguration, loader: WeightLoader, isCut: Bool
     ) throws {
@@ -83,7 +85,7 @@ final class RotaryWeights {
         if let loadedHead { return loadedHead }
         let own = configuration.tiesEmbeddings ? RotaryNames.embedding : RotaryNames.head
         if let base, !loader.contains(own) { return try base.head() }
-        // Responses start with the prompt's last token: a start token has no part in them.
+        // Responses follow the prompt's last token, so the start token is not used.
         let begin = configuration.beginID ?? 0
         let head = OutputHead(
             try loader.matrix(own, shape: [nil, configuration.width]),

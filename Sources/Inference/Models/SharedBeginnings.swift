@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// Tokens that many prompts begin with, read once for all of them: a causal model's keys, values and
-/// states of these do not depend on what follows.
+/// Tokens that many prompts begin with. They are read once for all prompts, because a causal
+/// model's keys, values and states of these tokens do not depend on what follows.
 final class SharedBeginnings: Sendable {
-    /// What reading a beginning left. Not written to any more.
+    /// What reading a beginning left. It is not written to any more.
     struct Reading: Sendable {
         let tokens: [Int32]
         /// Keys and values of every layer.
         let cache: KeyValueCache
-        /// After every layer, without the final norm: [tokens, width] each.
+        /// The states after every layer, without the final norm: [tokens, width] each.
         let states: [FloatBuffer]
     }
 
@@ -32,9 +32,9 @@ final class SharedBeginnings: Sendable {
         }
     }
 
-    /// The longest known beginning of a prompt, which has more tokens than that; nil for none.
+    /// The longest known beginning that is shorter than the prompt; nil for none.
     ///
-    /// - Parameter read: is called once for each beginning; others wait for it.
+    /// - Parameter read: is called once for each beginning, while other threads wait for it.
     func find(for prompt: [Int32], read: ([Int32]) -> Reading) -> Reading? {
         state.withLock { state in
             let beginning = state.known.first {

@@ -1,12 +1,13 @@
 /// What a decoder computes and reads to write one token.
 package struct StepCost: Sendable, Equatable {
-    /// Multiplications and additions: two per weight, and those of attention.
+    /// The multiplications and additions: two per weight, and those of attention.
     package private(set) var operations = 0.0
-    /// Bytes of weights, keys and values that are read when one document is written at a time. Norms
-    /// and biases, less than a thousandth of it, are left out.
+    /// Bytes of weights, keys and values that are read when one document is written at a time.
+    /// Norms and biases are left out: they are less than a thousandth.
     package private(set) var bytes = 0.0
 
-    /// - Parameter positions: that each layer attends to, over all its attentions.
+    /// - Parameter positions: the positions that each layer attends to, in all its attentions
+    ///   together.
     init(
         matrices: [PackedMatrix], layers: Int, width: Int, positions: Int, cacheFormat: WeightFormat
     ) {

@@ -1,6 +1,6 @@
 internal import Checkpoints
 
-/// The writing half of a T5, with its own encoder where the model reads embeddings by itself.
+/// The writing half of a T5, with the model's own encoder where its prompts are input embeddings.
 package final class T5Decoder: DecoderModel {
     private struct Block: Sendable {
         let selfAttention: T5SelfAttention
@@ -9,7 +9,7 @@ package final class T5Decoder: DecoderModel {
         let bias: RelativeBias?
     }
 
-    /// Longest response. The table of relative biases is laid out for it once.
+    /// The most tokens of a response. The table of relative biases is made for so many distances.
     package static let maximumResponse = 4_096
 
     private let configuration: T5Configuration
@@ -23,7 +23,7 @@ package final class T5Decoder: DecoderModel {
     private let ownEncoder: T5Encoder?
 
     /// - Parameter ownEncoder: for an encoder-decoder SLM whose prompts are input embeddings; nil
-    ///   when prompts are encoder states.
+    ///   where prompts are encoder states.
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil, loader: WeightLoader) throws {
         let configuration = try folder.configuration(of: \.t5, "a T5 with a decoder")
@@ -119,7 +119,7 @@ package final class T5Decoder: DecoderModel {
 }
 
 package extension [Int] {
-    /// Lengths to the ranges that they take when laid below each other.
+    /// The ranges that parts of these lengths take when they lie behind each other.
     var consecutiveRanges: [Range<Int>] {
         var end = 0
         return map { length in

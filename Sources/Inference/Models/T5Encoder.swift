@@ -5,7 +5,7 @@ package final class T5Encoder: Sendable {
     private struct Block: Sendable {
         let attention: T5SelfAttention
         let feedForward: T5FeedForward
-        /// Nil where the block shares the first one's.
+        /// Nil where the block shares the bias of the first one.
         let bias: RelativeBias?
     }
 
@@ -36,7 +36,7 @@ package final class T5Encoder: Sendable {
         norm = try loader.vector(layout.encoder.norm)
     }
 
-    /// Weights that every token is multiplied with.
+    /// The number of weights that every token is multiplied with.
     var weightCount: Int {
         blocks.flatMap { $0.attention.matrices + $0.feedForward.matrices }
             .reduce(0) { $0 + $1.count }

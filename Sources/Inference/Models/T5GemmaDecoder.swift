@@ -6,7 +6,7 @@ package final class T5GemmaDecoder: DecoderModel {
         let attention: RotaryAttention
         let crossAttention: RotaryCrossAttention
         let feedForward: RotaryFeedForward
-        /// The index of its kind of angles.
+        /// The index of its angles in `kinds`.
         let kind: Int
     }
 

@@ -37,7 +37,7 @@ package final class T5GemmaEncoder: Sendable {
             addsOne: configuration.normsAddOne)
     }
 
-    /// Weights that every token is multiplied with.
+    /// The number of weights that every token is multiplied with.
     var weightCount: Int { stack.matrices.reduce(0) { $0 + $1.count } }
 
     /// Reads documents of any lengths in one pass without padding.

@@ -1,7 +1,7 @@
 internal import Checkpoints
 
-/// Models while they are opened: what several of them use is loaded once. A decoder-only model reads
-/// and writes with the same layers, and a small one may be made of a large one's.
+/// Opens models so that weights which several of them use are loaded once. A decoder-only model
+/// reads and writes with the same layers, and a small model may be made of a large one's layers.
 ///
 /// Not thread-safe, and not needed any more once the models are open.
 package final class WeightPool {

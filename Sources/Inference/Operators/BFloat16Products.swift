@@ -1,22 +1,24 @@
 internal import CKernels
 
-/// Products of two matrices that change with each call, in bfloat16 with float32 sums: what training
-/// may multiply with in place of float32.
+/// Products of two matrices that change with each call. Training may use them in place of products
+/// in float32.
 ///
-/// Both operands are rounded to bfloat16, to the nearest, on the way in; sums and results are float32.
+/// Both operands are rounded to bfloat16, to the nearest, on the way in; sums and results are
+/// float32.
 package enum BFloat16Products {
     private static let product = l2s_kernels_for(KernelLevel.chosen.code)?.pointee.product_bf16
 
     /// Whether the chosen kernels have such products.
     package static var areAvailable: Bool { product != nil }
 
-    /// Whether they have them, and faster than float32: by AMX three to five times, by AVX512-BF16 twice
-    /// on AMD's processors, while Intel's run it at half the rate of float32.
+    /// Whether the chosen kernels have such products and multiply faster than in float32. AMX is
+    /// three to five times as fast. AVX512-BF16 is twice as fast on AMD's processors and half as
+    /// fast on Intel's.
     package static var areFast: Bool {
         areAvailable && (KernelLevel.chosen == .amx || l2s_has_fast_bf16() != 0)
     }
 
-    /// c (+)= scale · a · b, either of them transposed.
+    /// c (+)= scale · a · b, where a and b may each be transposed.
     ///
     /// - Parameters:
     ///   - a: [rows, inner], or [inner, rows] where it is transposed.

@@ -21,27 +21,28 @@ package enum KernelLevel: String, Sendable, CaseIterable {
         }
     }
 
-    /// By which CKernels knows it.
+    /// The number by which CKernels knows the level.
     package var number: UInt32 { code.rawValue }
 
-    /// Whether what is multiplied with bfloat16 weights is rounded to bfloat16, too.
+    /// Whether a product with bfloat16 weights rounds its other operand to bfloat16, too.
     package var roundsToBFloat16: Bool { self == .avx512BF16 || self == .amx }
 
     package var isAvailable: Bool { l2s_kernels_for(code) != nil }
 
-    /// The best of this machine. AVX512-BF16 is not where it is the slower way to multiply.
+    /// The best level of this machine. AVX512-BF16 is passed over where it is slower than float32.
     package static let best =
         allCases.last { $0.isAvailable && ($0 != .avx512BF16 || l2s_has_fast_bf16() != 0) }
         ?? .portable
 
-    /// Names the level to compute with where it is not to be the best.
+    /// The environment variable that may name another level than the best.
     package static let variable = "L2S_KERNELS"
 
-    /// What this process computes with.
+    /// The level that this process computes with.
     package static let chosen = (try? named(ProcessInfo.processInfo.environment[variable])) ?? best
 
-    /// - Throws: `InferenceError` where the environment asks for a level that cannot be had. Models
-    ///   are not opened then.
+    /// Is called before a model is opened.
+    ///
+    /// - Throws: `InferenceError` where the environment names a level that this machine cannot run.
     package static func checkChoice() throws {
         _ = try named(ProcessInfo.processInfo.environment[variable])
     }

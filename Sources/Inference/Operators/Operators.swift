@@ -1,6 +1,7 @@
 internal import CKernels
 
-/// Nothing here allocates; every operator's rows are independent of each other.
+/// The mathematics of the layers. No operator allocates memory, and each computes its rows
+/// independently of each other.
 enum Operators {
     private static let kernels: l2s_kernels = {
         guard let chosen = l2s_kernels_for(KernelLevel.chosen.code) else {
@@ -11,9 +12,9 @@ enum Operators {
 
     enum Activation {
         case none, relu, silu
-        /// By the tangens hyperbolicus.
+        /// GELU by the hyperbolic tangent.
         case gelu
-        /// By the error function.
+        /// GELU by the error function.
         case errorGelu
 
         fileprivate var code: l2s_activation {
@@ -65,7 +66,9 @@ enum Operators {
         }
     }
 
-    /// Each of many rows is rounded by one member only; few rows meet half of the weights at each.
+    /// Cuts a product for the members of a crew. Many rows are cut into rows, so that each row is
+    /// rounded by one member only. Few rows are cut into columns, so that each member reads a part
+    /// of the weights.
     private static func pieces(
         rows: Int, of weights: PackedMatrix, for workspace: Workspace
     ) -> Pieces {
@@ -95,8 +98,8 @@ enum Operators {
         }
     }
 
-    /// Blocks of each row after a Hadamard transform, in memory of the workspace's scope; the rows as
-    /// they are where `block` is nil.
+    /// The rows with each block after a Hadamard transform, in memory of the workspace's scope; x
+    /// itself where `block` is nil.
     private static func spread(_ x: Rows, over block: Int?, workspace: Workspace) -> Rows {
         guard let block else { return x }
         let spread = workspace.rows(x.count, x.width)
@@ -104,7 +107,8 @@ enum Operators {
         return spread
     }
 
-    /// The same in place, for rows side by side.
+    /// Takes each block of each row through a Hadamard transform, in place. The rows lie side by
+    /// side.
     static func spread(_ x: Rows, over block: Int) {
         kernels.hadamard(x.base, x.stride, x.count, x.width, block, x.base)
     }
@@ -124,13 +128,13 @@ enum Operators {
             output.base)
     }
 
-    /// rows[r] [gate | up] → its first half becomes gelu(gate) · up.
+    /// The first half of each row [gate | up] becomes gelu(gate) · up.
     static func gatedGelu(_ rows: Rows) {
         let half = rows.width / 2
         for row in 0..<rows.count { kernels.gated_gelu(rows[row], rows[row] + half, half) }
     }
 
-    /// rows[r] [gate | up] → its first half becomes silu(gate) · up.
+    /// The first half of each row [gate | up] becomes silu(gate) · up.
     static func gatedSilu(_ rows: Rows) {
         let half = rows.width / 2
         for row in 0..<rows.count { kernels.gated_silu(rows[row], rows[row] + half, half) }
@@ -163,24 +167,26 @@ enum Operators {
     struct Reach {
         /// The position of the first row; each further row stands one position later.
         var position = 0
-        /// Positions that a row sees before its own, and behind it.
+        /// How many positions a row sees before its own, and how many behind it.
         var before = Int.max
         var after = Int.max
 
         static let everything = Reach()
     }
 
-    /// Query rows [rows, group · heads · headWidth] against the first `length` positions of one
-    /// layer's cache; `group` query heads side by side share a head of it. Scores become
-    /// `cap` · tanh(score / `cap`) unless it is nil. `bias`: per head, `biasStride` apart, where the
-    /// first row's begins; each further row's begins one place earlier.
+    /// Attention of query rows [rows, group · heads · headWidth] to the first `length` positions of
+    /// one layer's cache; `group` query heads side by side share a head of it. Scores become
+    /// `cap` · tanh(score / `cap`) unless `cap` is nil. `bias` points at the biases of the first
+    /// row of the first head. Those of the next head begin `biasStride` later, those of the next
+    /// row one place earlier.
     static func attend(
         query: Rows, cache: KeyValueCache, layer: Int, length: Int, reach: Reach = .everything,
         group: Int = 1, scale: Float, cap: Float? = nil, bias: UnsafePointer<Float>? = nil,
         biasStride: Int = 0, into output: Rows, workspace: Workspace
     ) {
         precondition(length <= cache.capacity, "\(length) positions of \(cache.capacity)")
-        // Later rows may see more than earlier ones, so there are more pieces than members.
+        // Later rows may see more positions than earlier ones, so there are more pieces than
+        // members.
         let pieces = workspace.members == 1 ? 1 : min(4 * workspace.members, query.count / 12)
         workspace.share(max(pieces, 1)) { piece, workspace in
             let own = query.count.part(piece, of: max(pieces, 1))
@@ -212,8 +218,8 @@ enum Operators {
 
     /// Full self-attention of one document and head.
     ///
-    /// query, key, value, output: [tokens, headWidth]; bias: points at the value for key = query,
-    /// with those for key − query = −(tokens − 1) … tokens − 1 around it.
+    /// query, key, value, output: [tokens, headWidth]. `bias` points at the bias for key − query =
+    /// 0, which lies between those for −(tokens − 1) … tokens − 1.
     static func attendAll(
         query: Rows, key: Rows, value: Rows, bias: UnsafePointer<Float>?, scale: Float,
         into output: Rows, workspace: Workspace
@@ -253,7 +259,8 @@ enum Operators {
 
 /// A thread that does nothing but compute.
 package enum ComputeThread {
-    /// Keeps the calling thread on the processor of that number among those the process may use.
+    /// Keeps the calling thread on one of the processors that the process may use, by its number
+    /// among them.
     ///
     /// - Returns: whether the system permits it.
     @discardableResult

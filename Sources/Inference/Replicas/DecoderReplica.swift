@@ -1,17 +1,18 @@
-/// One decoder of a pool: it steps all the documents it holds together; a finished one leaves and
-/// a waiting one joins between two steps.
+/// One decoder of a pool. It steps all its documents together. Between two steps, finished
+/// documents leave and waiting ones join.
 ///
 /// Not thread-safe: used by one thread at a time. Weights are the model's and shared.
 package final class DecoderReplica {
     package struct Request {
-        /// The caller's name for the document, given back with its response. Not a generic: nothing
-        /// is specialized across modules, and a third of a small model's step went into that.
+        /// The caller's name for the document, given back with its response. It is not of a generic
+        /// type, because generics are not specialized across modules: that took a third of a small
+        /// model's step.
         package let id: Int
         package let states: PromptStates
         package let options: DecodingOptions
-        /// The model's own, or one made from it; nil for its own.
+        /// A head that was made from the model's; nil for the model's own.
         package let head: OutputHead?
-        /// For the replica's draft model; nil where none proposes. For greedy choices only.
+        /// What the draft model needs; nil where none proposes. Only greedy choices use it.
         package let draft: DraftRequest?
 
         package init(
@@ -25,7 +26,7 @@ package final class DecoderReplica {
             self.draft = draft
         }
 
-        /// At most so many tokens are given to a decoder or written by it.
+        /// The most tokens that the decoder is given or writes.
         fileprivate var newTokens: Int { options.decoderPrompt.count + options.maximumNewTokens }
     }
 
@@ -35,26 +36,26 @@ package final class DecoderReplica {
     private var hidden = FloatBuffer(count: 0)
     private var batches: [DecodingBatch] = []
 
-    /// - Parameter draftModel: what proposes tokens in speculative decoding; it and `model` mean
-    ///   the same by a token.
+    /// - Parameter draftModel: proposes tokens in speculative decoding. It has the vocabulary of
+    ///   `model`.
     package init(model: any DecoderModel, draftModel: (any DecoderModel)? = nil) {
         self.model = model
         self.draftModel = draftModel
     }
 
-    /// Those who help the thread that uses the replica.
+    /// The lanes that help the thread that uses the replica; nil for none.
     package var crew: Crew? {
         get { workspace.crew }
         set { workspace.crew = newValue }
     }
 
-    /// Documents being written.
+    /// The number of documents being written.
     package var count: Int { batches.reduce(0) { $0 + $1.count } }
 
-    /// Rows that its documents may come to have: a beam search takes as many as it has beams.
+    /// The most rows that its documents may come to have: a beam search takes a row per beam.
     package var rowCapacity: Int { batches.reduce(0) { $0 + $1.capacity } }
 
-    /// Takes documents up; what is computed once per document is computed now.
+    /// Takes in documents, and computes what is computed once per document.
     package func admit(_ requests: [Request]) {
         let rows = model.open(
             requests.map { OpenedPrompt(states: $0.states, maximumNewTokens: $0.newTokens) },
@@ -76,8 +77,8 @@ package final class DecoderReplica {
         takeDecoderPrompts(requests, rows)
     }
 
-    /// Gives the decoder what it is to go on from, all documents' in one pass: all but the last
-    /// token, which the first step takes.
+    /// Reads the decoder's prompts of all documents in one pass, except for the last token of each,
+    /// which the first step takes.
     private func takeDecoderPrompts(_ requests: [Request], _ opened: [DecoderRow]) {
         var rows: [DecoderRow] = []
         var tokens: [Int32] = []
@@ -108,7 +109,8 @@ package final class DecoderReplica {
         }
     }
 
-    /// Writes at least one token for every document; returns those that are complete, which leave.
+    /// Writes at least one token for every document. Documents that are complete are returned, and
+    /// leave the replica.
     package func step() -> [(id: Int, response: Response)] {
         if let draftModel {
             for batch in batches.indices {
@@ -142,9 +144,9 @@ package final class DecoderReplica {
 /// What the draft model of a replica needs for a document.
 package struct DraftRequest: Sendable {
     package let states: PromptStates
-    /// Its own, or one made from it.
+    /// The draft model's own head, or one that was made from it.
     package let head: OutputHead
-    /// Tokens that it proposes at a time, at most.
+    /// The most tokens that it proposes at a time.
     package let length: Int
 
     package init(states: PromptStates, head: OutputHead, length: Int) {

@@ -1,9 +1,9 @@
 /// The documents of a replica whose tokens come from the same output head.
 struct DecodingBatch {
     let head: OutputHead
-    /// The small model's, where one proposes.
+    /// The head of the small model, where one proposes.
     let draftHead: OutputHead?
-    /// These need no more than the most likely token.
+    /// The documents that need no more than the most likely token.
     private var greedy: [(id: Int, search: GreedySearch)] = []
     private var searches: [(id: Int, search: any LogitSearch, capacity: Int)] = []
 
@@ -12,12 +12,12 @@ struct DecodingBatch {
         self.draftHead = draftHead
     }
 
-    /// Documents.
+    /// The number of documents.
     var count: Int { greedy.count + searches.count }
-    /// Rows that its documents may come to have.
+    /// The most rows that its documents may come to have.
     var capacity: Int { greedy.count + searches.reduce(0) { $0 + $1.capacity } }
 
-    /// The inputs of the next pass, and the row that takes each.
+    /// The row that takes each of `nextTokens` in the next pass.
     var rows: [DecoderRow] {
         greedy.flatMap { repeatElement($0.search.row, count: $0.search.inputs.count) }
             + searches.flatMap(\.search.rows)
@@ -82,8 +82,8 @@ struct DecodingBatch {
         }
     }
 
-    /// Adds to every document, from the hidden states of `rows`; returns those that are complete,
-    /// which leave.
+    /// Adds tokens to every document, from the hidden states of `rows`. Documents that are complete
+    /// are returned, and leave the batch.
     mutating func advance(
         _ states: Rows, workspace: Workspace
     ) -> [(id: Int, response: Response)] {

@@ -3,7 +3,7 @@ internal import Checkpoints
 /// Token vectors, read row by row from the mapped checkpoint: the table itself is never copied.
 struct EmbeddingTable: Sendable {
     private let tensor: StoredTensor
-    /// Multiplies every vector.
+    /// Every vector is multiplied by it.
     private let scale: Float
 
     /// - Precondition: `tensor` is [rows, width].

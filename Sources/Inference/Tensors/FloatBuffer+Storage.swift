@@ -10,7 +10,7 @@ extension FloatBuffer {
                 name: name, format: NumberFormat.float32.rawValue, shape: shape,
                 bytes: UnsafeRawBufferPointer(start: base, count: count * 4), owner: self)
         }
-        // Half a float each.
+        // Each value takes half of a float.
         let halves = FloatBuffer(count: (count + 1) / 2)
         let target = UnsafeMutableRawPointer(halves.base)
         for index in 0..<count {

@@ -20,7 +20,8 @@ package final class FloatBuffer: @unchecked Sendable {
         precondition(count >= 0, "\(count) floats")
         self.count = count
         let bytes = max(count, 1) * MemoryLayout<Float>.stride
-        // Weights are read from end to end in every step: with small pages, each is looked up anew.
+        // Weights are read from end to end in every step. With small pages, the processor would
+        // look up the address of each page anew.
         let isLarge = bytes >= 2 * Self.hugePage
         let raw = UnsafeMutableRawPointer.allocate(
             byteCount: bytes, alignment: isLarge ? Self.hugePage : 64)
@@ -37,7 +38,7 @@ package final class FloatBuffer: @unchecked Sendable {
         Rows(base: base, count: width == 0 ? 0 : count / width, width: width, stride: width)
     }
 
-    /// Itself, or a new one where it is smaller.
+    /// The buffer itself; a new one of zeros where it has fewer than `count` floats.
     func grown(to count: Int) -> FloatBuffer {
         self.count < count ? FloatBuffer(count: count) : self
     }

@@ -1,10 +1,10 @@
 internal import CKernels
 
-/// Keys and values of one sequence in every layer of a decoder, laid out for the read of a query
-/// row: see `l2s_cache` in CKernels.h.
+/// Keys and values of one sequence in every layer of a decoder, laid out for products with query
+/// rows: see `l2s_cache` in CKernels.h.
 ///
-/// `@unchecked Sendable`: one that comes without a `CacheMemory` may be shared by threads once it is
-/// no longer written to; the others belong to one replica.
+/// `@unchecked Sendable`: threads may share a cache without a `CacheMemory` once it is no longer
+/// written to; the others belong to one replica.
 final class KeyValueCache: @unchecked Sendable {
     /// The heads of keys and values, which several heads of queries may share.
     let heads: Int
@@ -20,8 +20,8 @@ final class KeyValueCache: @unchecked Sendable {
     private let valueBytes: Int
     private let layerBytes: Int
 
-    /// - Parameter memory: where its memory comes from, and goes back to with it; nil for memory
-    ///   of its own.
+    /// - Parameter memory: lends the cache its memory, and gets it back when the cache ends; nil
+    ///   for memory of its own.
     init(
         layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat,
         memory: CacheMemory?
@@ -38,7 +38,7 @@ final class KeyValueCache: @unchecked Sendable {
         keyBytes = l2s_cache_key_bytes(&shape)
         valueBytes = l2s_cache_value_bytes(&shape)
         layerBytes = keyBytes + valueBytes + l2s_cache_scale_bytes(&shape)
-        // Positions are written before they are read.
+        // Undefined contents do no harm: positions are written before they are read.
         let floats = layers * layerBytes / 4
         buffer = memory?.take(floats) ?? FloatBuffer(uninitialized: floats)
         self.memory = memory
@@ -76,7 +76,8 @@ final class KeyValueCache: @unchecked Sendable {
         set(0, layer: layer, key: key, value: value)
     }
 
-    /// Writes key.count positions from one on. key, value: [positions, heads · headWidth].
+    /// Writes key.count positions, the first at `position`. key, value: [positions, heads ·
+    /// headWidth].
     func set(_ position: Int, layer: Int, key: Rows, value: Rows) {
         let positions = position..<position + key.count
         precondition(positions.upperBound <= capacity, "positions \(positions) of \(capacity)")
@@ -85,7 +86,7 @@ final class KeyValueCache: @unchecked Sendable {
             stride: key.stride)
     }
 
-    /// Bytes of keys and values.
+    /// The bytes of its keys, values and scales.
     var byteCount: Int { layers * layerBytes }
 
     /// Takes over the first `count` positions of a layer of another cache, which has the same heads
@@ -100,7 +101,8 @@ final class KeyValueCache: @unchecked Sendable {
         }
     }
 
-    /// Another of the same size with the first `count` positions: most of a long one is empty still.
+    /// A cache of the same size with the first `count` positions. The others are not copied,
+    /// because most of a long cache is still empty.
     func copy(of count: Int) -> KeyValueCache {
         let other = KeyValueCache(
             layers: layers, heads: heads, headWidth: headWidth, positions: capacity,

@@ -1,7 +1,7 @@
 internal import CKernels
 
 extension WeightVector {
-    /// The named elements, in the order given.
+    /// The chosen elements, in the order given.
     func gathering(_ chosen: [Int]) -> WeightVector {
         let gathered = FloatBuffer(count: chosen.count)
         for (index, element) in chosen.enumerated() {
@@ -12,7 +12,7 @@ extension WeightVector {
 }
 
 extension PackedMatrix {
-    /// The named columns, in the order given, as a matrix of their own with memory of its own.
+    /// The chosen columns, in the order given, as a matrix with memory of its own.
     ///
     /// - Precondition: each is in 0 ..< self.columns.
     func gathering(_ chosen: [Int]) -> PackedMatrix {

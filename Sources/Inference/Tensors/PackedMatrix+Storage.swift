@@ -7,7 +7,7 @@ extension PackedMatrix {
     private static func scalesName(_ name: String) -> String { name + "/scales" }
     private static func sumsName(_ name: String) -> String { name + "/sums" }
 
-    /// How safetensors calls the panels' elements.
+    /// The name that safetensors has for the type of the panels' elements.
     private static func elementName(_ format: WeightFormat) -> String {
         switch format {
         case .float32: "F32"
@@ -16,8 +16,8 @@ extension PackedMatrix {
         }
     }
 
-    /// Panels, [panels, inner][32], for bfloat16 [panels, inner / 2][32][2], for int8
-    /// [panels, inner / 4][32][4].
+    /// The shape of the panels: [panels, inner, 32] for float32, [panels, inner / 2, 32, 2] for
+    /// bfloat16, [panels, inner / 4, 32, 4] for int8.
     private static func panelShape(inner: Int, columns: Int, format: WeightFormat) -> [Int] {
         let panels = (columns + panelWidth - 1) / panelWidth
         return switch format {
@@ -44,7 +44,9 @@ extension PackedMatrix {
 
     /// Takes a matrix from a mapped file, which is not trusted.
     ///
-    /// - Parameter fail: what to throw for a part, what was expected and found of it.
+    /// - Parameter fail: makes an error of the name of a part, what was expected and what was
+    ///   found.
+    /// - Throws: what `fail` makes; `CheckpointError` for a missing tensor.
     /// - Precondition: `inner` and `columns` are at most 2²⁸.
     init(
         stored name: String, inner: Int, columns: Int, format: WeightFormat,
@@ -60,7 +62,7 @@ extension PackedMatrix {
             else { throw fail(what, "\(element) \(shape)", "\(tensor.format) \(tensor.shape)") }
             // Kernels load whole vectors.
             guard UInt(bitPattern: start) % 64 == 0 else {
-                throw fail(what, "on 64 bytes", "another place")
+                throw fail(what, "at a multiple of 64 bytes", "another place")
             }
             return WeightBytes(start: start, count: count, owner: tensor.owner)
         }

@@ -1,12 +1,13 @@
 internal import CKernels
 
-/// How a matrix's weights are held.
+/// The number format in which a matrix's weights are held.
 package enum WeightFormat: String, Sendable, CaseIterable {
     case float32
     case bfloat16
-    /// Symmetric per output row; activations are quantised per token on the fly. Both are held after
-    /// Hadamard transforms, which leave their products as they are: see `PackedMatrix.hadamardBlock`.
-    /// A model's matrices that would lose more than `PackedMatrix.largestLoss` are held in bfloat16.
+    /// Weights are quantised symmetrically, with a scale per output column; activations are
+    /// quantised per token on the fly. Both go through Hadamard transforms before, which do not
+    /// change their products: see `PackedMatrix.hadamardBlock`. A model's matrices that would lose
+    /// more than `PackedMatrix.largestLoss` are held in bfloat16.
     case int8
 
     var code: l2s_format {
@@ -25,7 +26,7 @@ struct PackedMatrix: Sendable {
     /// Width of y.
     let columns: Int
     let format: WeightFormat
-    /// Weights.
+    /// The number of weights.
     var count: Int { inner * columns }
     /// The panels, and for int8 the scales and sums of the columns.
     let panels: WeightBytes
@@ -34,7 +35,7 @@ struct PackedMatrix: Sendable {
 
     var byteCount: Int { panels.count + (scales?.count ?? 0) + (sums?.count ?? 0) }
 
-    /// Columns of a panel.
+    /// The number of columns of a panel.
     static let panelWidth = L2S_PANEL
 
     /// Packs y = x · Wᵀ for weights as linear layers store them: rows [columns, inner].
@@ -62,7 +63,7 @@ struct PackedMatrix: Sendable {
         }
     }
 
-    /// Panel by panel, so that little is held twice.
+    /// Packs the weights panel by panel, so that little is held twice.
     private func packPanels(_ rows: UnsafePointer<Float>) {
         guard let scales, let sums else { return }
         let spread = FloatBuffer(count: L2S_PANEL * inner)
@@ -80,23 +81,25 @@ struct PackedMatrix: Sendable {
         }
     }
 
-    /// Neighbouring inner steps that an int8 product takes after a Hadamard transform of x and of the
-    /// weights; nil for none.
+    /// How many neighbouring inner steps of x and of the weights an int8 product takes through one
+    /// Hadamard transform; nil for no transform.
     ///
-    /// Single channels of some models' states are twenty times larger than the rest. A row's quants share
-    /// one scale, which such a channel would take for itself; the transform spreads it over its block
-    /// (QuaRot, arXiv 2404.00456). It is orthogonal, so the product stays the same.
+    /// Single channels of some models' states are twenty times larger than the rest. A row's quants
+    /// share one scale, which such a channel alone would determine. The transform spreads the
+    /// channel over its block (QuaRot, arXiv 2404.00456). It is orthogonal, so the product stays
+    /// the same.
     var hadamardBlock: Int? {
         format == .int8 ? [64, 32, 16].first { inner.isMultiple(of: $0) } : nil
     }
 
-    /// More than this of its weights' root mean square is never rounded away from a matrix of a model: where
-    /// int8 would, bfloat16 is kept. Rows of normally distributed weights lose 0.8 %, and those of all
+    /// The largest `roundingLoss` that a model's matrix may have: matrices that would lose more in
+    /// int8 are held in bfloat16. Normally distributed weights lose 0.8 %, and the matrices of all
     /// models that were measured 0.6 to 0.9 % (`l2s inspect --rounding`).
     static let largestLoss = 0.02
 
-    /// What rounding to int8 took from the weights: the root mean square of its error over that of the
-    /// weights. The error of a step s is uniform, s²/12 in the mean. Nil for other formats.
+    /// What rounding to int8 took from the weights: the root mean square of its error, divided by
+    /// that of the weights. The error is taken as uniform within a step s, so its mean square is
+    /// s²/12. Nil for other formats.
     var roundingLoss: Double? {
         guard format == .int8, let scales else { return nil }
         let steps = scales.start.assumingMemoryBound(to: Float.self)
@@ -123,7 +126,7 @@ struct PackedMatrix: Sendable {
         return square > 0 ? (error / square).squareRoot() : 0
     }
 
-    /// Takes over what another process packed.
+    /// A matrix of panels, scales and sums that were packed before.
     ///
     /// - Precondition: the sizes are `size(inner:columns:format:)`.
     init(
@@ -138,7 +141,7 @@ struct PackedMatrix: Sendable {
         self.sums = sums
     }
 
-    /// Bytes of the panels, and of the scales and of the sums.
+    /// The bytes of the panels, and the bytes of the scales, which are also those of the sums.
     static func size(
         inner: Int, columns: Int, format: WeightFormat
     ) -> (panels: Int, columns: Int) {

@@ -1,11 +1,11 @@
-/// The keys and values that the reading of a prompt left, for a decoder that goes on where it ended.
+/// The keys and values that the reading of a prompt left, for decoders that go on where it ended.
 ///
-/// They are not written to any more: several decoders may go on from the same.
+/// They are not written to any more, so several decoders may go on from them.
 struct PromptCaches: Sendable {
-    /// With a position for each vector that was read.
+    /// It has a position for each vector that was read.
     let cache: KeyValueCache
-    /// For each layer of the decoder, in its order, the slot of `cache` that it writes on.
+    /// For each layer of the decoder, in their order: the slot of `cache` that it goes on from.
     let slots: [Int]
-    /// The prompt's last token: it gives the first one of the response.
+    /// The prompt's last token, which a decoder reads once more to write the first token.
     let lastToken: Int32
 }

@@ -1,7 +1,8 @@
-/// What the encoder hands over to a decoder: states, Z (or E + Z) and never the encoder's own wide
-/// ones where there is a projector, or the keys and values that a decoder-only model's reading left.
+/// What the encoder hands over to a decoder: states, or the keys and values that a decoder-only
+/// model's reading left. Where there is a projector, the states are Z or E + Z, never the encoder's
+/// own wide ones.
 package struct PromptStates: Sendable {
-    /// Vectors that were read.
+    /// The number of vectors that were read.
     package let tokens: Int
     /// The width of a state; 0 where there are none.
     package let width: Int
@@ -32,14 +33,14 @@ package struct PromptStates: Sendable {
         self.caches = caches
     }
 
-    /// The memory that it holds; caches that several share are counted by each of them.
+    /// The bytes of memory that it holds. Caches that several prompts share are counted for each.
     package var byteCount: Int {
         buffer.count * MemoryLayout<Float>.stride + (caches?.cache.byteCount ?? 0)
     }
 
     var rows: Rows { buffer.rows(width: width) }
 
-    /// All of them, as one row.
+    /// All floats of the states, as one row.
     package var row: Rows { buffer.rows(width: buffer.count) }
 
     package func withFloats<R>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> R) rethrows

@@ -1,4 +1,5 @@
-/// Bytes of packed weights, on a 64-byte boundary: memory of our own, or a part of a mapped file.
+/// Bytes of packed weights, on a 64-byte boundary: memory of the process, or a part of a mapped
+/// file.
 struct WeightBytes: @unchecked Sendable {
     // Unchecked because of the raw pointer: the bytes are written before the value is first
     // shared, and `owner` keeps them alive.
@@ -13,13 +14,13 @@ struct WeightBytes: @unchecked Sendable {
         self.owner = owner
     }
 
-    /// Memory of our own, zeroed.
+    /// New memory, zeroed.
     init(count: Int) {
         let (start, owner) = WeightSlab.take(bytes: count)
         self.init(start: UnsafeRawPointer(start), count: count, owner: owner)
     }
 
-    /// To fill bytes that are not shared yet.
+    /// The bytes for writing, which is allowed until they are shared.
     func mutable<Element>(as type: Element.Type) -> UnsafeMutablePointer<Element> {
         UnsafeMutableRawPointer(mutating: start).assumingMemoryBound(to: type)
     }

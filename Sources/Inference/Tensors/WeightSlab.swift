@@ -1,17 +1,17 @@
 internal import Synchronization
 
-/// Memory for packed matrices, side by side in large blocks: alone, most are too small for the
-/// system's huge pages, and with small ones each page of a step's weights is looked up anew
-/// (t5-base in int8, 16 rows: 358 GOP/s on a core with small pages, 433 with huge ones).
+/// Memory for packed matrices, which lie side by side in large blocks. Most matrices alone are too
+/// small for the system's huge pages. With small pages, each page of a step's weights is looked up
+/// anew (t5-base in int8, 16 rows: 358 GOP/s on a core with small pages, 433 with huge ones).
 enum WeightSlab {
     private struct Block {
         let memory: FloatBuffer
-        /// Bytes given out.
+        /// The number of bytes that were given out.
         var used = 0
     }
 
     private static let blockBytes = 32 << 20
-    /// What was begun last.
+    /// The block that is being given out.
     private static let current = Mutex<Block?>(nil)
 
     /// Zeros on a 64-byte boundary, and what keeps them alive: the whole block.
@@ -22,9 +22,9 @@ enum WeightSlab {
                 current?.used += size
                 return open
             }
-            // What is not given out is never touched, and takes no memory.
+            // Pages that are not given out are never touched, and take no memory.
             let new = Block(memory: FloatBuffer(uninitialized: max(size, blockBytes) / 4))
-            // The one with more room left is the one to go on with.
+            // Goes on with the block that has more room left.
             if size < current?.used ?? .max {
                 current = new
                 current?.used = size

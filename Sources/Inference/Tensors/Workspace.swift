@@ -1,11 +1,11 @@
-/// Scratch memory of one replica: it grows to the largest call seen and is then reused, so that a
-/// running system allocates nothing per step.
+/// Scratch memory of one replica. It grows to what the largest call takes and is then reused, so
+/// that a running system allocates nothing per step.
 ///
 /// Not thread-safe: one replica, one thread at a time.
 package final class Workspace {
     /// For keys and values, which outlive scopes.
     let caches = CacheMemory()
-    /// Those who help the thread that uses it; nil for nobody.
+    /// The lanes that help the thread that uses the workspace; nil for none.
     package var crew: Crew?
     private var chunks: [FloatBuffer] = []
     private var chunk = 0
@@ -15,7 +15,7 @@ package final class Workspace {
 
     package init() {}
 
-    /// Everything that `body` takes is given back when it returns.
+    /// Runs `body`. Everything that it takes is given back when it returns.
     package func scope<R>(_ body: () throws -> R) rethrows -> R {
         let mark = (chunk, used, demand)
         defer { release(to: mark) }

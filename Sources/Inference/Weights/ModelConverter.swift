@@ -2,11 +2,12 @@ package import Checkpoints
 
 /// Packs a model ahead of time, so that workers map its matrices instead of packing them.
 package enum ModelConverter {
-    /// What rounding to int8 costs each matrix of a model; those that lose more than a fiftieth are held in
-    /// bfloat16. Cost: the model is loaded once.
+    /// What rounding to int8 costs each matrix of a model. Matrices that would lose more than a
+    /// fiftieth are held in bfloat16. Cost: the model is loaded once.
     ///
-    /// - Returns: names of the tensors in it, and the root mean square of the error over that of the
-    ///   weights, nil for what is held in bfloat16; in the order in which they are loaded.
+    /// - Returns: for each matrix, in the order of loading, the names of its tensors and the root
+    ///   mean square of the error, divided by that of the weights; nil for a matrix that is held in
+    ///   bfloat16.
     /// - Throws: `PackingError` for a model packed as another number type, `CheckpointError`.
     package static func roundingLosses(
         of folder: ModelFolder
@@ -24,11 +25,12 @@ package enum ModelConverter {
         package let bytes: Int
     }
 
-    /// How far it is. Of `packing`, vectors and tables that stay as they are never count as done.
+    /// How far the conversion is, in bytes. In the step `packing`, only matrices count as done: the
+    /// vectors and tables that stay as they are do not.
     package struct Progress: Sendable {
         package enum Step: Sendable {
             case packing, writing
-            /// All is written, and not yet safe from a power failure.
+            /// Everything is written, but not yet safe from a power failure.
             case synchronising
         }
 
@@ -37,15 +39,15 @@ package enum ModelConverter {
         package let total: Int
     }
 
-    /// Files that make a model folder besides its weights. What they say is passed on unread.
+    /// The files of a model folder besides its weights. They are copied as they are.
     private static let companions =
         [
             "config.json", "generation_config.json", "l2s.json", "projector.safetensors",
             SoftPrompt.fileName, "README.md", "LICENSE",
         ] + ModelFolder.tokenizerFiles
 
-    /// Writes `output`, a model folder like `path` but for its weights, which are packed. Cost:
-    /// the model is loaded once, all of it in memory.
+    /// Writes `output`: a model folder like `path`, with packed weights. Cost: the model is loaded
+    /// once, all of it in memory.
     ///
     /// - Parameters:
     ///   - adapter: the folder of an adapter that is merged into the weights. Nil for none.
@@ -73,7 +75,7 @@ package enum ModelConverter {
 
         let float32 = record.float32.uniqueByName
         let embeddings = record.embeddings.uniqueByName
-        // Matrices first: they are of whole cache lines, so each begins on one.
+        // Matrices come first: their sizes are whole cache lines, so each matrix begins on one.
         let tensors =
             record.matrices.flatMap { $0.matrix.stored(as: $0.name) }
             + (float32 + embeddings).map(\.stored)
@@ -107,7 +109,7 @@ package enum ModelConverter {
             if let gguf = folder.gguf {
                 try NewFolder.write(
                     gguf.configuration, to: unfinished + "/" + ModelFolder.configurationFile)
-                // The tokenizer is in it.
+                // The metadata hold the tokenizer.
                 try gguf.writeMetadata(to: unfinished + "/metadata" + GGUFFile.suffix)
             }
         }
@@ -115,7 +117,7 @@ package enum ModelConverter {
             packing: packing, matrices: packing.matrices.count, bytes: bytes)
     }
 
-    /// Loads each half that the checkpoint has.
+    /// Loads each half that the checkpoint has, and returns the halves' names.
     private static func load(_ folder: ModelFolder, by loader: WeightLoader) throws -> [String] {
         func has(_ names: String) -> Bool {
             folder.weights.names.contains { $0.hasPrefix(names) }
@@ -161,7 +163,7 @@ package enum ModelConverter {
 }
 
 extension [StoredTensor] {
-    /// Encoder and decoder ask for some tensors both.
+    /// Each tensor once: encoder and decoder may both ask for the same.
     fileprivate var uniqueByName: [StoredTensor] {
         var known: Set<String> = []
         return filter { known.insert($0.name).inserted }

@@ -1,35 +1,37 @@
 package import Checkpoints
 
-/// What a packed file says of itself in its metadata.
+/// The metadata of a packed file.
 package struct Packing: Sendable, Equatable {
-    /// Written beside each matrix, because its padded panels do not tell.
+    /// What a matrix's padded panels do not show.
     struct Matrix: Sendable, Equatable {
         let columns: Int
         let inner: Int
-        /// What all weights were multiplied by.
+        /// All weights were multiplied by it.
         let scale: Float
         let format: WeightFormat
     }
 
-    /// How the matrices are held, but for those that this would round too much away from.
+    /// The format of the matrices, except for those that would lose too much in it.
     package let format: WeightFormat
     /// `encoder`, `decoder` or both.
     package let parts: [String]
-    /// Norms, biases and tables of biases, which are computed in float32 whatever `format` is.
+    /// The names of norms, biases and tables of biases, which are computed in float32 whatever
+    /// `format` is.
     package let float32: [String]
-    /// Token vectors, read from the checkpoint's own format.
+    /// The names of tables of token vectors, which keep the checkpoint's own format.
     package let embeddings: [String]
     /// The fingerprint of the checkpoint that was packed.
     package let source: String
     /// The checksum of all tensors of the file.
     let checksum: String
-    /// By name: the stacked tensors' names, joined.
+    /// The key is the names of the tensors that lie side by side in the matrix, joined by `+`.
     let matrices: [String: Matrix]
 
-    /// Changes with the keys and the names of tensors.
+    /// It changes with the keys and the names of tensors.
     static let version = "4"
-    /// The layout of all matrices, as CKernels.h describes it, which serves every instruction set. That
-    /// of bfloat16 was another before its inner steps were paired, that of int8 before it was transformed.
+    /// The name of the layout of all matrices, which CKernels.h describes. It serves every
+    /// instruction set. In older files, bfloat16 had no paired inner steps, and int8 no Hadamard
+    /// transform.
     static func layout(_ format: WeightFormat) -> String {
         let form =
             switch format {
@@ -54,8 +56,8 @@ package struct Packing: Sendable, Equatable {
 }
 
 extension ModelFolder {
-    /// Tells its model from others, the same before and after `l2s convert`: packed files carry
-    /// that of the checkpoint they were made of.
+    /// Identifies the model. It is the same before and after `l2s convert`, because packed files
+    /// carry the fingerprint of the checkpoint that they were made of.
     ///
     /// - Throws: `PackingError`.
     package var fingerprint: String {
@@ -111,9 +113,9 @@ extension Packing {
         self.matrices = matrices
     }
 
-    /// Reads the whole file.
+    /// Checks the checksum, for which it reads the whole file.
     ///
-    /// - Throws: `PackingError` where it is not as it was written.
+    /// - Throws: `PackingError` where the file is not as it was written.
     func checkBytes(of weights: WeightFile) throws {
         let found = weights.checksum
         guard found == checksum else {
@@ -123,7 +125,7 @@ extension Packing {
         }
     }
 
-    /// What `init` reads.
+    /// The metadata of the file, which `init` reads.
     var metadata: [String: String] {
         var metadata = [
             Key.version: Self.version, Key.layout: Self.layout(format), Key.dtype: format.rawValue,

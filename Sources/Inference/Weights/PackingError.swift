@@ -1,10 +1,10 @@
-/// What keeps a packed file from being used or made, and which file.
+/// What keeps a packed file from being used or made, and which file it is.
 package struct PackingError: Error, Equatable, Sendable, CustomStringConvertible {
     package enum Problem: Equatable, Sendable {
         case packedAs(WeightFormat, wanted: WeightFormat)
         /// The file has another version or layout, or is damaged.
         case metadata(key: String, expected: String, found: String)
-        /// A matrix is not as the model's configuration has it.
+        /// A matrix does not fit the model's configuration.
         case matrix(name: String, what: String, expected: String, found: String)
         case alreadyPacked(WeightFormat)
         case nothingToPack
@@ -23,12 +23,12 @@ package struct PackingError: Error, Equatable, Sendable, CustomStringConvertible
                 + "model with --dtype \(wanted.rawValue)"
         case .metadata(let key, let expected, let found):
             "expected \(shortened(key)) to be \(expected), got \(shortened(found)); "
-                + "the file is of another version of l2s or damaged, convert the original again"
+                + "the file is damaged or from another version of l2s, convert the original again"
         case .matrix(let name, let what, let expected, let found):
             "expected \(what) of \(shortened(name)) to be \(expected), got \(shortened(found)); "
                 + "the file is damaged or not of this model, convert the original again"
         case .alreadyPacked(let format):
-            "expected a model as it was trained, found one packed as \(format.rawValue) already; "
+            "expected a model that is not packed, found one packed as \(format.rawValue) already; "
                 + "convert the original"
         case .nothingToPack:
             "expected an encoder or a decoder, found neither among the tensors"

@@ -1,15 +1,15 @@
 internal import Checkpoints
 
-/// Where layers get their weights, with every shape checked: matrices packed in the wanted format
-/// while a checkpoint is read, or as they lie in a file that was packed ahead of time.
+/// Gives layers their weights, and checks every shape. Matrices are packed in the wanted format
+/// while a checkpoint is read, or taken as they lie in a file that was packed ahead of time.
 struct WeightLoader {
     let weights: WeightFile
     let format: WeightFormat
     /// Nil for a checkpoint.
     private let packing: Packing?
-    /// The checkpoint's tensors that lie in the file as parts of packed matrices.
+    /// The names of the checkpoint's tensors that lie in the file as parts of packed matrices.
     let packedTensors: Set<String>
-    /// Learns what a model loads.
+    /// Notes what a model loads; nil for no note.
     private let record: LoadRecord?
 
     /// - Throws: `PackingError` when the folder is packed in another format, or damaged.
@@ -26,7 +26,7 @@ struct WeightLoader {
         try packing?.checkBytes(of: weights)
     }
 
-    /// A checkpoint that stays in full precision.
+    /// Loads a checkpoint whose matrices stay in float32.
     init(float32 weights: WeightFile) {
         self.weights = weights
         format = .float32
@@ -85,7 +85,7 @@ struct WeightLoader {
         WeightVector(buffer: try table(name, shape: [count]))
     }
 
-    /// Vectors one after the other.
+    /// Vectors one after the other, as one vector.
     func vector(_ parts: [(name: String, count: Int)]) throws -> WeightVector {
         let whole = FloatBuffer(count: parts.reduce(0) { $0 + $1.count })
         var filled = 0
@@ -99,7 +99,7 @@ struct WeightLoader {
         return WeightVector(buffer: whole)
     }
 
-    /// What a norm multiplies by: its weights, or 1 more where they are stored without that.
+    /// The factors of a norm: its weights as they are stored, plus 1 where `addsOne`.
     func norm(_ name: String, count: Int, addsOne: Bool) throws -> WeightVector {
         let buffer = try table(name, shape: [count])
         if addsOne { buffer.add(1) }
@@ -145,7 +145,7 @@ struct WeightLoader {
         let name = names.joined(separator: "+")
         let matrix = try load(name)
         if let record {
-            // What lies there packed has other names, and was packed long ago.
+            // The tensors of a packed file have other names, and need no packing.
             let fresh = packing == nil ? names : []
             let bytes = try fresh.reduce(0) { try $0 + weights.bytes(of: $1).bytes.count }
             try record.add(name, matrix, scale, of: bytes)
@@ -166,7 +166,7 @@ struct WeightLoader {
         return pack(rows, columns: columns, inner: inner)
     }
 
-    /// In the wanted format, unless int8 would round too much away.
+    /// Packs in the wanted format, or in bfloat16 where int8 would round too much away.
     private func pack(_ rows: FloatBuffer, columns: Int, inner: Int) -> PackedMatrix {
         let packed = PackedMatrix(rows: rows, columns: columns, inner: inner, format: format)
         guard let loss = packed.roundingLoss, loss > PackedMatrix.largestLoss else { return packed }
@@ -184,7 +184,8 @@ struct WeightLoader {
 final class LoadRecord {
     private(set) var matrices: [(name: String, matrix: PackedMatrix, scale: Float)] = []
     private var bytes = 0
-    /// Is told how many bytes of the checkpoint are packed; what it throws stops the loading.
+    /// Is called with the number of bytes of the checkpoint that are packed. What it throws stops
+    /// the loading.
     private let packed: (Int) throws -> Void
 
     init(packed: @escaping (Int) throws -> Void = { _ in }) { self.packed = packed }
@@ -195,13 +196,13 @@ final class LoadRecord {
         try packed(self.bytes)
     }
 
-    /// Computed in float32 whatever the format.
+    /// Tensors that are computed in float32 whatever the format is.
     var float32: [StoredTensor] = []
     var embeddings: [StoredTensor] = []
 }
 
 extension Packing {
-    /// A matrix as it lies in the mapped file: nothing is copied, and of its panels nothing read.
+    /// A matrix as it lies in the mapped file. Nothing is copied, and its panels are not read.
     ///
     /// - Throws: `PackingError` where it is not what the layer needs, or damaged.
     fileprivate func matrix(

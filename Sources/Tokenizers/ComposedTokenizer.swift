@@ -6,7 +6,7 @@ package struct ComposedTokenizer: Tokenizer {
         case unigram(UnigramModel)
         /// The system's SentencePiece library, which does all of the steps by itself.
         case sentencePiece(SentencePieceModel)
-        /// Pieces of the library with the ids of another vocabulary.
+        /// The library's pieces, with the ids of another vocabulary.
         case numberedPieces(SentencePieceModel, vocabulary: PieceTable, unknownID: Int32)
     }
 
@@ -31,10 +31,11 @@ package struct ComposedTokenizer: Tokenizer {
     private let normalizedTokens: AddedTokenFinder
     private let caches = WordCachePool()
     private let specialIDs: Set<Int32>
-    /// The tokens among these that name the language of a text: a template that starts with one
-    /// sets it.
+    /// The special tokens that name the language of a text. A template that starts with one sets
+    /// the language.
     private let languageIDs: Set<Int32>
-    /// A mark that words may be cut at, since no piece reaches from another character to it.
+    /// A mark that words may be cut before, because no piece has it behind another character. Nil
+    /// where some piece does.
     private let wordMark: [UInt8]?
     package let vocabularySize: Int
     package let textVocabularySize: Int
@@ -96,7 +97,7 @@ package struct ComposedTokenizer: Tokenizer {
             if ids == [id] || languageIDs.contains(id) && languageIDs.isSuperset(of: ids) {
                 ids = []
             }
-            // Some models take the language of a text behind it.
+            // Some models take the token of the language behind the text.
             if languageIDs.contains(id), let place = closing.firstIndex(where: languageIDs.contains)
             {
                 closing[place] = id
@@ -121,7 +122,7 @@ package struct ComposedTokenizer: Tokenizer {
         return ids
     }
 
-    /// The token of the tag that a template starts with, and where the text goes on.
+    /// The token of the language tag that a template starts with, and where the text goes on.
     private func languageTag(
         _ text: [UInt8], _ range: Range<Int>, templates: [Range<Int>]
     ) -> (id: Int32, end: Int)? {

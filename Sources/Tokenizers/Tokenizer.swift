@@ -1,7 +1,8 @@
 /// A stretch of a prompt, and who wrote it.
 package struct PromptSegment: Sendable, Equatable {
     package let text: String
-    /// Text of a job file may spell special tokens; that of a document never becomes one.
+    /// Whether a job file wrote the text, which may then spell special tokens. Text of a document
+    /// never becomes one.
     package let isTemplate: Bool
 
     package init(text: String, isTemplate: Bool) {
@@ -18,10 +19,10 @@ package struct PromptSegment: Sendable, Equatable {
     }
 }
 
-/// Which of the tokens that a model gets at the ends of a text are added.
+/// Which of the tokens that a model expects at the ends of a text are added.
 package enum TextEnds: Sendable {
     case both
-    /// Those at the end, for a text that goes on from another.
+    /// Only those at the end, for a text that goes on from another.
     case closing
     case none
 }
@@ -30,12 +31,12 @@ package enum TextEnds: Sendable {
 package protocol Tokenizer: Sendable {
     /// The ids of a prompt, which is read as one text.
     ///
-    /// Names of special tokens ("</s>", "<|im_end|>") are text where a document has them: it
-    /// cannot bring control tokens of its own. In a template they are these tokens. An opening
-    /// token that a template spells itself is not doubled. Cost: about linear in the text.
+    /// Names of special tokens ("</s>", "<|im_end|>") are text where a document has them: a
+    /// document cannot bring control tokens. In a template they are these tokens. An opening token
+    /// that a template spells itself is not doubled. Cost: about linear in the text.
     func encode(_ prompt: [PromptSegment], ends: TextEnds) -> [Int32]
 
-    /// The text of ids. Special ids and ids outside the vocabulary are skipped; bytes that are
+    /// The text of ids. Special ids and ids outside of the vocabulary are skipped. Bytes that are
     /// not UTF-8 become U+FFFD.
     func decode(_ ids: [Int32]) -> String
 
@@ -49,13 +50,13 @@ package protocol Tokenizer: Sendable {
     /// One more than the largest id that the text of a document can become.
     var textVocabularySize: Int { get }
 
-    /// The token of characters that the vocabulary lacks; nil where it lacks none.
+    /// The token that stands for characters that the vocabulary lacks; nil where it lacks none.
     var unknownID: Int32? { get }
 
     /// By id: its piece, as the tokenizer's own file spells it; nil for ids that are not in use.
     var pieces: [String?] { get }
 
-    /// What kind of tokenizer it is, for a person.
+    /// The kind of the tokenizer, in words.
     var kind: String { get }
 }
 
@@ -67,7 +68,7 @@ extension Tokenizer {
         }
     }
 
-    /// The ids of a document's text, as the model was trained to read it: with the tokens that it
-    /// gets at the ends.
+    /// The ids of a document's text as the model was trained to read it: with the tokens that it
+    /// expects at the ends.
     package func encode(_ text: String) -> [Int32] { encode([.document(text)], ends: .both) }
 }

@@ -1,8 +1,9 @@
 import Checkpoints
 internal import FoundationEssentials
 
-/// A model's chat template: how a conversation is spelled for it. Templates are Jinja, of which
-/// what ChatML, Llama 3 and Gemma templates use is known here; the rest is refused by its name.
+/// A model's chat template, which says how a conversation is spelled for the model. Templates are
+/// written in Jinja. What the templates of ChatML, Llama 3 and Gemma use of it is known here; the
+/// rest is refused by its name.
 ///
 /// Source: huggingface/transformers, utils/chat_template_utils.py (blocks are trimmed as there).
 package struct ChatTemplate: Sendable {
@@ -17,8 +18,8 @@ package struct ChatTemplate: Sendable {
     /// The prompt that asks for an answer to one message of the user.
     ///
     /// - Parameters:
-    ///   - message: what the user says, such as the place of a document.
-    ///   - tokens: the texts of `bos_token`, `eos_token` and their kin, by these names.
+    ///   - message: what the user says, such as the placeholder of a document.
+    ///   - tokens: the texts of `bos_token`, `eos_token` and other special tokens, by these names.
     /// - Throws: `ChatTemplateError`.
     package func prompt(
         _ message: String, tokens: [String: String] = [:]
@@ -36,14 +37,14 @@ package struct ChatTemplate: Sendable {
     }
 }
 
-/// What of a chat template cannot be rendered.
+/// Says what in a chat template cannot be rendered.
 package struct ChatTemplateError: Error, Equatable, CustomStringConvertible {
     package let description: String
     init(_ description: String) { self.description = description }
 }
 
-/// The chat template of a model folder: chat_template.jinja, or that of tokenizer_config.json. Nil
-/// when it has none.
+/// The chat template of a model folder, from chat_template.jinja, tokenizer_config.json or a GGUF
+/// file, and the texts of the model's special tokens. Nil when there is none.
 ///
 /// - Throws: `TokenizerError`, `ChatTemplateError`.
 package func chatTemplate(
@@ -70,7 +71,8 @@ package func chatTemplate(
     return (try ChatTemplate(text), tokens)
 }
 
-/// The same of a GGUF file.
+/// The chat template of a GGUF file, and the texts of the model's special tokens. Nil when there is
+/// none.
 func chatTemplate(
     metadata: any VocabularyMetadata
 ) throws -> (template: ChatTemplate, tokens: [String: String])? {

@@ -1,6 +1,6 @@
 /// A piece of a template.
 enum TemplateToken: Equatable, Sendable {
-    /// Written as it is.
+    /// Text that is written as it is.
     case text(String)
     /// `{{` and `}}`
     case beginValue, endValue
@@ -12,8 +12,8 @@ enum TemplateToken: Equatable, Sendable {
     case sign(String)
 }
 
-/// Cuts a template into tokens. The first line end behind a statement and the blanks before one
-/// that starts a line are dropped, as transformers has them dropped.
+/// Cuts a template into tokens. As in transformers, the first line end behind a statement is
+/// dropped, and so are the blanks before a statement that starts a line.
 struct TemplateLexer {
     private let scalars: [Unicode.Scalar]
 

@@ -23,8 +23,8 @@ struct TemplateParser {
             case .text?: "text"
             case .string?: "a string"
             case .number(let number)?: "\(number)"
-            case .beginValue?, .endValue?: "the bound of a value"
-            case .beginStatement?, .endStatement?: "the bound of a statement"
+            case .beginValue?, .endValue?: "the start or the end of a value"
+            case .beginStatement?, .endStatement?: "the start or the end of a statement"
             }
         return ChatTemplateError("expected \(expected), found \(found)")
     }
@@ -47,7 +47,7 @@ struct TemplateParser {
         return name
     }
 
-    /// Up to a statement that starts with one of these words.
+    /// Reads nodes up to a statement that starts with one of these words.
     private mutating func body(
         until words: Set<String>
     ) throws(ChatTemplateError) -> [TemplateNode] {
@@ -91,7 +91,7 @@ struct TemplateParser {
             let value = try expression()
             try expect(.endStatement)
             return .set(name: name, field: field, value)
-        // Marks what is trained on, and writes nothing.
+        // Marks the text that a model is trained on, and writes nothing.
         case "generation", "endgeneration":
             try expect(.endStatement)
             return nil
@@ -126,7 +126,7 @@ struct TemplateParser {
 
     private mutating func loop() throws(ChatTemplateError) -> TemplateNode {
         let name = try self.name()
-        guard take(.name("in")) else { throw error("`in`: one name is looped over") }
+        guard take(.name("in")) else { throw error("`in` behind the one name of a loop") }
         let list = try expression()
         try expect(.endStatement)
         let inner = try body(until: ["endfor"])

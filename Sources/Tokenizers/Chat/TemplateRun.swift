@@ -1,4 +1,4 @@
-/// A template being written.
+/// Renders a template.
 struct TemplateRun {
     var variables: [String: TemplateValue]
     private(set) var output = ""
@@ -30,7 +30,7 @@ struct TemplateRun {
         }
     }
 
-    /// What a loop sets is forgotten behind it, but for the fields of namespaces.
+    /// Variables that a loop sets are forgotten behind it, except for the fields of namespaces.
     private mutating func loop(
         _ name: String, _ list: TemplateValue, _ body: [TemplateNode]
     ) throws(ChatTemplateError) {
@@ -54,7 +54,7 @@ struct TemplateRun {
         for name in variables.keys where outside[name] == nil { variables[name] = nil }
     }
 
-    /// No Jinja name is empty.
+    /// Marks a map as a namespace. No name in Jinja is empty.
     private static let namespaceMark = ""
 
     private func text(_ value: TemplateValue) throws(ChatTemplateError) -> String {
@@ -166,7 +166,7 @@ struct TemplateRun {
         case (">=", .number(let one), .number(let other)): return .flag(one >= other)
         default:
             throw ChatTemplateError(
-                "the template uses \(sign) between values for which it is not rendered here")
+                "the template uses \(sign) between values of kinds that are not supported here")
         }
     }
 

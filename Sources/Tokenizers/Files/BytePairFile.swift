@@ -1,10 +1,9 @@
-/// A byte-level vocabulary and its merges, spelled in GPT-2's alphabet, as files hold them: not
-/// checked yet.
+/// A vocabulary of byte-pair encoding and its merges, as files hold them: not checked yet.
 struct BytePairFile {
     var entries: [(piece: String, id: Int)]
     /// The two entries that each merge joins, in order of rank.
     var merges: [(left: String, right: String)]
-    /// Spelled in GPT-2's alphabet, not as the text itself.
+    /// Whether pieces are spelled in GPT-2's alphabet, not as the text itself.
     var isByteLevel = true
     var unknown: String?
     var fusesUnknown = false
@@ -16,7 +15,7 @@ struct BytePairFile {
         let reason: String
     }
 
-    /// Far above any vocabulary in use; keeps a damaged file from claiming the memory.
+    /// Far above any vocabulary in use. The limit keeps a damaged file from using up the memory.
     static let largestID = 4_194_303
 
     /// - Throws: `Problem` when the rules contradict each other.
@@ -30,7 +29,7 @@ struct BytePairFile {
         if isByteLevel {
             model.idOfByte = (UInt8.min...UInt8.max).map { pieces.id(of: [$0]) ?? -1 }
             // Published vocabularies lack bytes that no training text had, such as control
-            // characters: they are read as nothing, there as here.
+            // characters. The Hugging Face library drops these bytes, too.
             let printable = 0x20...0x7E
             if model.unknownID == nil, let byte = printable.first(where: { model.idOfByte[$0] < 0 })
             {
@@ -50,7 +49,7 @@ struct BytePairFile {
                 throw Problem(reason: "expected ids from 0 to \(Self.largestID), got \(id)")
             }
             guard taken.insert(id).inserted else { throw Self.doubled }
-            // A token that no text can spell is no piece of one.
+            // A token that no text can spell is never a piece of a text.
             guard let bytes = bytes(piece), !bytes.isEmpty else { continue }
             guard table.insert(bytes[...], id: Int32(id)) else {
                 throw Self.doubled
@@ -71,7 +70,7 @@ struct BytePairFile {
             }
             let ids = (try found(left, merge.left), try found(right, merge.right))
             let result = try found(left + right, merge.left + merge.right)
-            // What no text becomes, no merge makes.
+            // No text becomes a special token, so no merge makes one.
             guard !special.contains(result) else { continue }
             table[ids.0, ids.1] = .init(rank: Int32(clamping: rank), result: result)
         }

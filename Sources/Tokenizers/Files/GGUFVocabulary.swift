@@ -1,8 +1,9 @@
 package import Checkpoints
 
-/// What a GGUF file says of its tokenizer, by the names of its metadata.
+/// What a GGUF file says of its tokenizer, by the keys of its metadata. The functions return nil
+/// for a key that the file does not have, and throw for a value of another type.
 package protocol VocabularyMetadata {
-    /// The file, for messages.
+    /// The path of the file, for messages.
     var path: String { get }
     func whole(_ key: String) throws -> Int?
     func flag(_ key: String) throws -> Bool?
@@ -30,7 +31,7 @@ struct GGUFVocabulary {
     /// What a token is, as `tokenizer.ggml.token_type` numbers it.
     private enum Kind: Int { case normal = 1, unknown, control, userDefined, unused, byte }
 
-    /// Tokens and what is said of each.
+    /// The tokens, and what the file says of each.
     private struct Table {
         var tokens: [String]
         var kinds: [Kind]
@@ -102,7 +103,7 @@ struct GGUFVocabulary {
     }
 
     private func token(_ name: String, below count: Int) throws -> Int32? {
-        // Files without such a token hold the largest number.
+        // The largest number stands for no such token in some files.
         guard let id = try metadata.whole(key(name)), id != Int(UInt32.max), id >= 0 else {
             return nil
         }
@@ -163,7 +164,8 @@ struct GGUFVocabulary {
             spelling: listed.tokens, kind: "byte-level BPE")
     }
 
-    /// By `tokenizer.ggml.pre`, with what else the name stands for.
+    /// The steps that `tokenizer.ggml.pre` names. The name also says whether whole pieces ignore
+    /// merges, and whether texts get an opening token where the file does not say so.
     private func preTokenizers() throws -> (
         steps: [PreTokenizer], ignoresMerges: Bool, opens: Bool
     ) {
@@ -221,7 +223,8 @@ struct GGUFVocabulary {
             spelling: listed.tokens, kind: "BPE with byte fallback")
     }
 
-    /// Two neighbours become a piece where they spell one; those of the highest score first.
+    /// Two neighbours merge where together they spell a piece. The piece with the highest score
+    /// comes first.
     private static func merges(of pieces: PieceTable, scores: [Float]) -> MergeTable {
         let ordered = Set(scores).sorted(by: >)
         let ranks = Dictionary(

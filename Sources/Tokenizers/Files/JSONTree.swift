@@ -1,5 +1,5 @@
-/// JSON of a tokenizer's file. Names keep their bytes: a dictionary of Swift strings would take a
-/// vocabulary's "é" and its "e" with an accent behind it for one.
+/// JSON of a tokenizer's file. The fields of an object are a list, because a dictionary of Swift
+/// strings would take "é" and "e" with an accent behind it for the same name.
 enum JSONTree: Sendable {
     case null
     case bool(Bool)

@@ -1,13 +1,13 @@
-/// What is wrong with a tokenizer's file, and with which file.
+/// What is wrong with a tokenizer's file, and which file it is.
 package struct TokenizerError: Error, Equatable, Sendable {
     package enum Problem: Equatable, Sendable {
-        /// A folder without any of these files.
+        /// The folder has none of these files.
         case noneOf(files: [String])
         case unreadable(reason: String)
         /// The file is the text stub that git leaves in place of a large file.
         case gitPointer
         case malformed(String)
-        /// A well-formed tokenizer of a kind that is not built here.
+        /// The tokenizer is well-formed, but of a kind that is not supported.
         case unsupported(field: String, expected: String, found: String)
     }
 

@@ -2,9 +2,9 @@ internal import FoundationEssentials
 
 func fileExists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-/// The whole of a tokenizer's file.
+/// Reads the whole of a tokenizer's file.
 ///
-/// - Throws: `TokenizerError`, also for a file over 200 MB: the largest tokenizers have 30.
+/// - Throws: `TokenizerError`, also for a file over 200 MB: the largest tokenizers have 30 MB.
 func readTokenizerBytes(_ path: String) throws -> Data {
     let largest = 200_000_000
     let data: Data

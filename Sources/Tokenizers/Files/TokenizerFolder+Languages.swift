@@ -1,7 +1,7 @@
-/// The folders of models that translate or summarize and hold a SentencePiece model without a
-/// tokenizer.json: the ids of its pieces are moved, and control tokens stand before or behind them.
+/// Folders of models that translate or summarize, with a SentencePiece model and no tokenizer.json.
+/// The ids of its pieces are moved, and control tokens stand before or behind them.
 extension TokenizerFolder {
-    /// M2M100: vocab.json numbers the pieces, a token for each language follows.
+    /// M2M100: vocab.json numbers the pieces, and a token for each language follows.
     ///
     /// Source: huggingface/transformers, models/m2m_100/tokenization_m2m_100.py.
     func m2m100(_ spiece: String, _ list: String) throws -> ComposedTokenizer.Parts {
@@ -21,7 +21,7 @@ extension TokenizerFolder {
             language: "__" + (configuration?["src_lang"]?.text ?? "en") + "__", isAtEnd: false)
     }
 
-    /// In the order of their ids.
+    /// The languages of M2M100, in the order of their ids.
     private static let m2m100Languages =
         "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu "
         + "ha he hi hr ht hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr "
@@ -36,7 +36,7 @@ extension TokenizerFolder {
     func fairseq(_ spiece: String) throws -> ComposedTokenizer.Parts {
         let model = try SentencePieceModel(path: spiece)
         let controls = ["<s>", "<pad>", "</s>", "<unk>"]
-        // The model's own three control pieces stand at 0 to 2.
+        // The model's own three control pieces, at 0 to 2, are passed over.
         let spelling: [String?] = controls + model.spelling.dropFirst(3)
         var special = controls.enumerated().map {
             AddedToken(id: Int32($0.offset), content: $0.element, isSpecial: true)
@@ -80,7 +80,7 @@ extension TokenizerFolder {
             language: nil, isAtEnd: false)
     }
 
-    /// Whether a spiece.model is PEGASUS's.
+    /// Whether the folder's spiece.model is that of a PEGASUS.
     var isPegasus: Bool {
         if let kind = configuration?["tokenizer_class"]?.text { return kind.hasPrefix("Pegasus") }
         let model = file("config.json").flatMap { try? JSONTree(file: $0) }?["model_type"]?.text
@@ -126,10 +126,12 @@ extension TokenizerFolder {
             spelling: spelling, kind: "SentencePiece with ids of its own")
     }
 
-    /// The tokens of languages, at the ids that tokenizer_config.json gives them, or in the order of
-    /// the list of additional special tokens.
+    /// The tokens of the languages. They have the ids that tokenizer_config.json or
+    /// added_tokens.json gives them, or else the order of the additional special tokens.
     ///
-    /// - Parameter codes: the languages of a family whose files list none, in their order.
+    /// - Parameters:
+    ///   - first: the smallest id of a language.
+    ///   - codes: the languages of a family whose files list none, in the order of their ids.
     private func languages(
         from first: Int, otherwise codes: String? = nil
     ) throws -> [AddedToken] {

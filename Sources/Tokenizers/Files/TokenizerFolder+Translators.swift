@@ -1,6 +1,8 @@
-/// The folders of models that translate: pieces of a SentencePiece model with ids of their own.
+/// Folders of models that translate, where the pieces of a SentencePiece model have ids of their
+/// own.
 extension TokenizerFolder {
-    /// Marian's (OPUS-MT): the source side cuts, vocab.json numbers what either side knows.
+    /// Marian (OPUS-MT): source.spm cuts texts into pieces, and vocab.json numbers the pieces of
+    /// both languages.
     ///
     /// Source: huggingface/transformers, models/marian/tokenization_marian.py.
     func marian(_ source: String) throws -> ComposedTokenizer.Parts {
@@ -34,7 +36,7 @@ extension TokenizerFolder {
                 hasLanguageTags: true, spelling: spelling, kind: "SentencePiece with vocab.json"))
     }
 
-    /// A JSON object of pieces and their ids.
+    /// Reads a JSON object of pieces and their ids.
     func numbered(
         _ list: String
     ) throws -> (spelling: [String?], vocabulary: PieceTable) {
@@ -59,7 +61,8 @@ extension TokenizerFolder {
         return (spelling, vocabulary)
     }
 
-    /// A list has numbers for most pieces of the model that it belongs to, and for few of another model's.
+    /// Checks that a list of ids belongs to a model: it has to number half of the model's pieces.
+    /// The list of another model numbers few of them.
     func expectPieces(
         of model: SentencePieceModel, _ file: String, _ vocabulary: PieceTable, in list: String
     ) throws {

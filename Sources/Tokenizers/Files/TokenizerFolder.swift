@@ -30,7 +30,7 @@ struct TokenizerFolder {
                 if let spiece { try expectSamePieces(parts, in: spiece) }
                 return ComposedTokenizer(parts)
             } catch let error as TokenizerError {
-                // The model that the file was made from says the same.
+                // tokenizer.json was made from spiece.model, which can be read in its place.
                 guard case .unsupported = error.problem, spiece != nil else { throw error }
             }
         }
@@ -70,8 +70,8 @@ struct TokenizerFolder {
                 spelling: spelling, kind: "SentencePiece"))
     }
 
-    /// What a prompt may spell: the model's control pieces, and T5's sentinels behind them, the last
-    /// one first.
+    /// The special tokens that a prompt may spell: the model's control pieces, and T5's sentinels
+    /// behind the pieces, where the last sentinel has the smallest id.
     private static func controls(_ model: SentencePieceModel, _ spelling: [String]) -> [AddedToken]
     {
         var controls = spelling.indices.filter { !model.isText[$0] }
@@ -86,8 +86,8 @@ struct TokenizerFolder {
         return controls
     }
 
-    /// A folder with two descriptions of a vocabulary has two of the same: the pieces of one stand
-    /// at the ids of the other, moved by a constant at most.
+    /// Checks that two descriptions of a vocabulary in one folder agree: the pieces of spiece.model
+    /// have the same ids in `parts`, or ids that are all moved by the same number.
     private func expectSamePieces(_ parts: ComposedTokenizer.Parts, in spiece: String) throws {
         let pieces = try SentencePieceModel(path: spiece).spelling
         guard let last = pieces.last,
@@ -151,8 +151,8 @@ struct TokenizerFolder {
         }
     }
 
-    /// Entries that are neither a byte nor made by a merge cannot come from text: they are special
-    /// tokens, like <|endoftext|>, and stand for none.
+    /// Entries that are neither a byte nor made by a merge cannot come from text. They are special
+    /// tokens, like <|endoftext|>, and stand for no text.
     private static func parts(
         _ file: BytePairFile, isRoberta: Bool
     ) throws(BytePairFile.Problem) -> ComposedTokenizer.Parts {
@@ -190,7 +190,7 @@ struct TokenizerFolder {
 
     // MARK: Added tokens
 
-    /// With the tokens that only tokenizer_config.json or added_tokens.json know of.
+    /// Adds the tokens that only tokenizer_config.json or added_tokens.json list.
     func added(to parts: ComposedTokenizer.Parts) throws -> ComposedTokenizer.Parts {
         var parts = parts
         var known = Set(parts.added.map { Array($0.content.utf8) })

@@ -4,7 +4,7 @@ extension TokenizerJSON {
     /// How a text is cut into words.
     struct Words {
         var steps: [PreTokenizer] = []
-        /// The words' bytes are spelled in GPT-2's alphabet.
+        /// Whether the words' bytes are spelled in GPT-2's alphabet.
         var isByteLevel = false
     }
 
@@ -230,8 +230,8 @@ extension TokenizerJSON {
                 case let other:
                     throw unsupported(
                         "\(field).decoders",
-                        "Replace of \u{2581} by a blank, ByteFallback, Fuse, and Strip from the left "
-                            + "behind it", other ?? "none")
+                        "Replace of \u{2581} by a blank, ByteFallback, Fuse, and then Strip "
+                            + "from the left", other ?? "none")
                 }
             }
             return (.pieces(stripped: stripped), joinsBytes)
@@ -243,7 +243,7 @@ extension TokenizerJSON {
 
 extension OutputText {
     /// - Parameters:
-    ///   - spelling: by id, as the tokenizer's file spells it.
+    ///   - spelling: by id, the pieces as the tokenizer's file spells them.
     ///   - joinsBytes: whether `<0x0A>` stands for a byte.
     init(rule: Rule, spelling: [String?], special: [Int32], joinsBytes: Bool) {
         let mark = Array("\u{2581}".utf8)

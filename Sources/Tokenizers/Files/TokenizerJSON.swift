@@ -1,5 +1,5 @@
-/// A tokenizer.json of the Hugging Face library, read into steps. Every setting that would change
-/// ids and is not known here is refused by its name.
+/// Reads a tokenizer.json of the Hugging Face library into steps. A setting that would change ids
+/// and is not known here is refused by its name.
 struct TokenizerJSON {
     let path: String
     let tree: JSONTree
@@ -58,7 +58,7 @@ struct TokenizerJSON {
             path: path, problem: .unsupported(field: field, expected: expected, found: found))
     }
 
-    /// Added tokens stand at the ids that they name.
+    /// Puts added tokens at the ids that they name.
     private func spell(_ added: [AddedToken], in spelling: inout [String?]) throws {
         for token in added {
             let id = Int(token.id)
@@ -125,7 +125,7 @@ struct TokenizerJSON {
             ignoresMerges: model["ignore_merges"]?.flag ?? false, special: special)
     }
 
-    /// "left right" in old files, ["left", "right"] in new ones.
+    /// A merge is "left right" in old files and ["left", "right"] in new ones.
     private static func pair(_ merge: JSONTree) -> (left: String, right: String)? {
         if let line = merge.text { return mergePair(line) }
         guard let parts = merge.list, parts.count == 2, let left = parts[0].text,
@@ -166,7 +166,8 @@ struct TokenizerJSON {
 }
 
 extension AddedToken {
-    /// As tokenizer.json and tokenizer_config.json spell the settings of a token.
+    /// - Parameter fields: the token's settings, as tokenizer.json and tokenizer_config.json spell
+    ///   them.
     init(id: Int32, content: String, fields: JSONTree) {
         let isSpecial = fields["special"]?.flag ?? false
         self.init(
@@ -199,7 +200,7 @@ extension UnigramModel {
     }
 }
 
-/// The two sides of a line of merges.txt; nil when there are not two.
+/// The two sides of a line of merges.txt; nil for a line without two sides.
 func mergePair(_ line: some StringProtocol) -> (left: String, right: String)? {
     let parts = line.unicodeScalars.split(separator: " ", omittingEmptySubsequences: false)
     guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }

@@ -1,6 +1,6 @@
 /// GPT-2's spelling of bytes as printable characters: vocabularies are JSON, which cannot hold
-/// arbitrary bytes. Printable Latin-1 stands for itself, the other 68 bytes for U+0100 onwards.
-/// Source: openai/gpt-2, encoder.py, bytes_to_unicode.
+/// arbitrary bytes. Printable Latin-1 stands for itself; the other 68 bytes are spelled by the
+/// characters from U+0100 on. Source: openai/gpt-2, encoder.py, bytes_to_unicode.
 enum ByteAlphabet {
     static let scalarOfByte: [Unicode.Scalar] = {
         var next: UInt32 = 0x100

@@ -3,7 +3,7 @@
 ///
 /// Source: huggingface/tokenizers, models/bpe/model.rs.
 struct BytePairModel: Sendable {
-    /// Spelled in the text's own bytes.
+    /// The pieces, spelled in the text's own bytes.
     var pieces: PieceTable
     var merges: MergeTable
     /// Whether words are taken byte by byte.
@@ -11,9 +11,10 @@ struct BytePairModel: Sendable {
     /// By byte: the id that stands for it; empty where characters without a piece are unknown.
     var idOfByte: [Int32]
     var unknownID: Int32?
-    /// Unknown characters in a row are one unknown token.
+    /// Whether unknown characters in a row are one unknown token.
     var fusesUnknown = false
-    /// A word that is a piece as a whole is that piece, whatever its merges make of it.
+    /// Whether a word that is a piece as a whole becomes that piece, whatever its merges would
+    /// give.
     var ignoresMerges = false
     /// Ids that no text becomes.
     var specialIDs: Set<Int32> = []

@@ -79,7 +79,7 @@ package struct MergeTable: Sendable {
         return symbols.count <= Self.shortWord ? mergedByScan(symbols) : mergedByHeap(symbols)
     }
 
-    /// Up to here, looking at all pairs for each merge costs less than a heap.
+    /// Up to this number of symbols, looking at all pairs for each merge costs less than a heap.
     private static let shortWord = 24
 
     private func mergedByScan(_ symbols: [Int32]) -> [Int32] {
@@ -102,8 +102,8 @@ package struct MergeTable: Sendable {
         }
     }
 
-    /// The symbols form a linked list, and merges wait in a heap; one whose symbols have changed
-    /// since is dropped when it comes up. Cost: n log n for a word of n symbols.
+    /// The symbols form a linked list, and merges wait in a heap. A merge whose symbols have
+    /// changed meanwhile is dropped when it comes up. Cost: n log n for a word of n symbols.
     private func mergedByHeap(_ symbols: [Int32]) -> [Int32] {
         var ids = symbols
         // Neighbours as indices; `count` and -1 are the ends.

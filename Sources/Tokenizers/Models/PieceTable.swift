@@ -5,9 +5,10 @@ struct PieceTable: Sendable {
     private(set) var places: [Range<Int>] = []
     /// Open addressing: the hash's upper half and one more than the id, 0 where free.
     private var slots: [UInt64]
+    /// The bytes of the longest spelling.
     private(set) var longest = 0
 
-    /// - Parameter count: how many spellings are to come, about.
+    /// - Parameter count: about how many spellings will be inserted.
     init(capacity count: Int) {
         var size = 16
         while size < 2 * count { size *= 2 }
@@ -23,7 +24,7 @@ struct PieceTable: Sendable {
         return bytes[places[Int(id)]]
     }
 
-    /// Nil for a spelling that the table does not hold.
+    /// The id of a spelling; nil for one that the table does not hold.
     func id(of spelling: ArraySlice<UInt8>) -> Int32? {
         id(of: spelling, hash: PieceHash(spelling))
     }
@@ -42,7 +43,7 @@ struct PieceTable: Sendable {
         return nil
     }
 
-    /// Takes up a spelling. Returns false when it is there already, or the id is taken.
+    /// Adds a spelling. Returns false when the table has it already, or the id is taken.
     ///
     /// - Precondition: 0 <= id.
     mutating func insert(_ spelling: ArraySlice<UInt8>, id: Int32) -> Bool {
@@ -71,7 +72,8 @@ struct PieceTable: Sendable {
     }
 }
 
-/// A hash that takes one byte at a time, so that those of all prefixes of a text come along.
+/// A hash that takes one byte at a time, so that one pass over a text gives the hashes of all its
+/// prefixes.
 /// Source: FNV-1a, with the end of MurmurHash3.
 struct PieceHash {
     private var value: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -1,5 +1,5 @@
-/// Checks the one part of a spiece.model that the library follows without looking: the tables of
-/// its normalisation rules. A damaged table would lead it out of its memory (SIGSEGV).
+/// Checks the one part of a spiece.model that the library does not check itself: the tables of its
+/// normalisation rules. A damaged table would make it read outside of its memory (SIGSEGV).
 ///
 /// The file is a protocol buffer; field 3 (and 5, for decoding) is a NormalizerSpec whose field 2
 /// holds: the trie's size in bytes (UInt32), the trie (Darts, UInt32 units), the replacements
@@ -14,7 +14,7 @@ enum SentencePieceCheck {
     }
 
     static func isSafeTable(_ table: UnsafeRawBufferPointer) -> Bool {
-        // No rules at all.
+        // The model has no rules.
         if table.isEmpty { return true }
         guard table.count > 4 else { return false }
         let trieSize = Int(table.loadUnaligned(as: UInt32.self))
@@ -27,7 +27,7 @@ enum SentencePieceCheck {
         }
         return (0..<count).allSatisfy { index in
             let node = unit(index)
-            // A value, which is no place to step on from.
+            // The unit is a value: no step starts from it.
             if node >> 31 == 1 { return true }
             let next = index ^ Int((node >> 10) << ((node & 1 << 9) >> 6))
             // From here a step goes to any of the 256 units around `next`.

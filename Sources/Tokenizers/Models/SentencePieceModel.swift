@@ -1,7 +1,7 @@
 import CSentencePiece
 import FoundationEssentials
 
-/// SentencePiece through the system's library, as T5, mT5 and their kin use it.
+/// SentencePiece through the system's library, as T5, mT5 and similar models use it.
 final class SentencePieceModel: Sendable {
     /// The open model: immutable, so every thread may use it. Owned, closed in `deinit`.
     private nonisolated(unsafe) let model: OpaquePointer
@@ -9,18 +9,18 @@ final class SentencePieceModel: Sendable {
     let unknownID: Int32
     /// By id: whether the piece is text, not a special token.
     let isText: [Bool]
-    /// Bytes from which on a text is cut; nil when this model's pieces span words.
+    /// Longer texts, in bytes, are cut into chunks; nil where the model's pieces span words.
     private let chunkBytes: Int?
     private let letters: UnspacedLetters
 
     /// Opens a spiece.model.
     ///
-    /// The library takes about 200 bytes of memory per byte of text, and adds up scores of the
-    /// whole text in Float32, so that the end of a text of megabytes is cut into the wrong
-    /// pieces. Cutting long texts between words first bounds both; texts of scripts that have no blanks
-    /// are cut between two letters that no piece holds beside each other.
+    /// The library takes about 200 bytes of memory per byte of text. It also adds up the scores of
+    /// the whole text in Float32, so that the end of a text of megabytes is cut into the wrong
+    /// pieces. To bound both, long texts are first cut into chunks: between words or, in scripts
+    /// that have no blanks, between two letters that no piece holds beside each other.
     ///
-    /// - Parameter chunkBytes: texts longer than this are cut at the next such place.
+    /// - Parameter chunkBytes: longer texts are cut at the next such place.
     /// - Throws: `TokenizerError`.
     init(path: String, chunkBytes: Int = 65_536) throws {
         let data = try readTokenizerBytes(path)
@@ -65,7 +65,7 @@ final class SentencePieceModel: Sendable {
         isText.indices.map { String(cString: l2s_spm_piece(model, Int32($0))) }
     }
 
-    /// Appends the ids of valid UTF-8, without any at the ends.
+    /// Appends the ids of valid UTF-8, without tokens at the ends.
     func append(_ text: [UInt8], to ids: inout [Int32]) {
         text.withUnsafeBufferPointer { bytes in
             for chunk in chunks(of: bytes) {
@@ -74,7 +74,8 @@ final class SentencePieceModel: Sendable {
                     appendIDs(of: UnsafeBufferPointer(rebasing: bytes[chunk]), to: &ids)
                     continue
                 }
-                // With the letter in front of the cut, the library puts no mark of a word there.
+                // The library is also given the letter before the cut, so that it puts no mark of a
+                // word at the cut. The ids of that letter are removed again.
                 appendIDs(
                     of: UnsafeBufferPointer(rebasing: bytes[letter.lowerBound..<chunk.upperBound]),
                     to: &ids)
@@ -123,8 +124,8 @@ final class SentencePieceModel: Sendable {
 
     /// The text of ids.
     ///
-    /// - Parameter added: by id, the texts of tokens beside the model's own. A word behind one
-    ///   keeps the blank in front of it.
+    /// - Parameter added: by id, the texts of tokens beside the model's own. A word behind such a
+    ///   token keeps the blank in front of it.
     func decode(_ ids: [Int32], added: [[UInt8]?]) -> String {
         var text: [UInt8] = []
         var run: [Int32] = []
@@ -169,15 +170,15 @@ final class SentencePieceModel: Sendable {
             model, UnsafeRawBufferPointer(text).bindMemory(to: CChar.self).baseAddress, text.count,
             &found)
         defer { l2s_spm_free(found) }
-        // The library failed, which it does only out of memory: the text is there, but unknown.
+        // The library fails only for lack of memory. The text then becomes an unknown token.
         guard count >= 0, let found else { return ids.append(unknownID) }
         ids.append(contentsOf: UnsafeBufferPointer(start: found, count: Int(count)))
     }
 }
 
 extension SentencePieceModel {
-    /// Whether "a b" is always cut like "a" and "b": no piece reaches over a space, and white
-    /// space around a text is dropped and replaced by one mark in front of it.
+    /// Whether "a b" is always cut like "a" and "b". This holds where no piece reaches over a
+    /// space, and where white space around a text is dropped and one mark put in front of it.
     private static func keepsWordsApart(_ model: OpaquePointer, ids: Range<Int32>) -> Bool {
         let mark = "\u{2581}"
         var hasMark = false
@@ -195,14 +196,14 @@ extension SentencePieceModel {
         return hasMark && encode(" a  b ") == encode("a") + encode("b")
     }
 
-    /// Where a text may be cut past `length` bytes; nil when there is no such place.
+    /// Where a text may be cut behind its first `length` bytes; nil when there is no such place.
     private func boundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int? {
         guard length > 0, text.count > length else { return nil }
         let letter = letters.boundary(in: text, after: length)
         return wordBoundary(in: text[..<(letter ?? text.endIndex)], after: length) ?? letter
     }
 
-    /// The letter that a text was cut behind; nil where it begins, or was cut at a blank.
+    /// The letter before a cut; nil at the start of the text, and for a cut at a blank.
     private func letterBefore(
         _ index: Int, in text: UnsafeBufferPointer<UInt8>
     ) -> Range<Int>? {
@@ -212,8 +213,8 @@ extension SentencePieceModel {
         return start..<index
     }
 
-    /// The position of the first space past `length` bytes that stands between two letters, so that no
-    /// normalisation rule can join what it parts. Nil when there is none.
+    /// The position of the first space behind `length` bytes that stands between two letters, so
+    /// that no normalisation rule can join both sides. Nil when there is none.
     private func wordBoundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int?
     {
         guard text.count > length + 1 else { return nil }

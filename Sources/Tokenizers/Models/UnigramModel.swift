@@ -1,11 +1,11 @@
-/// The most likely way to cut a word into pieces of independent probabilities.
+/// Cuts a word into pieces in the most likely way, where pieces have independent probabilities.
 ///
-/// Source: huggingface/tokenizers, models/unigram/model.rs, `encode_optimized`; google/sentencepiece,
-/// unigram_model.cc.
+/// Source: huggingface/tokenizers, models/unigram/model.rs, `encode_optimized`;
+/// google/sentencepiece, unigram_model.cc.
 struct UnigramModel: Sendable {
-    /// Without those that no text becomes.
+    /// The pieces, without those that no text becomes.
     let pieces: PieceTable
-    /// By id: log probability.
+    /// By id: the log probability.
     private let scores: [Double]
     let unknownID: Int32?
     /// By byte: the id that stands for it; empty where characters without a piece are unknown.
@@ -69,7 +69,7 @@ struct UnigramModel: Sendable {
         var end = word.count
         while end > 0 {
             let node = nodes[end]
-            // Unknown characters in a row are one.
+            // Unknown characters in a row are one token.
             if node.id < 0, let last = path.last, last.id < 0 {
                 path[path.count - 1].place = node.start..<last.place.upperBound
             } else {

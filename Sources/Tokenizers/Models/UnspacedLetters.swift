@@ -1,10 +1,12 @@
 /// Letters of scripts that put no blanks between words, as a vocabulary knows them.
 ///
-/// Between two letters that no piece holds beside each other, every reading of a text has a cut, whatever
-/// stands around them: the best reading of the whole is that of both sides (of readings that are equally
-/// good, such as a word three times of which two are a piece, rounding takes one). Both have to be pieces
-/// by themselves, because a library makes one unknown token of several signs that it does not know.
+/// Between two letters that no piece holds beside each other, every way to cut a text into pieces
+/// has a cut. So the best way for the whole text consists of the best ways for both sides. (Of ways
+/// that are equally good, rounding takes one: for example, where a word occurs three times, and two
+/// of it are a piece.) Both letters have to be pieces by themselves, because the library makes one
+/// unknown token of several characters in a row that it does not know.
 struct UnspacedLetters {
+    /// Letters that are pieces by themselves.
     private var known: Set<UInt32> = []
     /// Pairs of letters that stand beside each other in a piece.
     private var joined: Set<UInt64> = []
@@ -22,7 +24,8 @@ struct UnspacedLetters {
         }
     }
 
-    /// The position of the first letter past `length` bytes before which a text may be cut.
+    /// The position of the first letter behind `length` bytes before which a text may be cut; nil
+    /// for none.
     func boundary(in text: Slice<UnsafeBufferPointer<UInt8>>, after length: Int) -> Int? {
         guard !known.isEmpty else { return nil }
         var index = text.startIndex + length
@@ -31,7 +34,7 @@ struct UnspacedLetters {
         var before = index - text.startIndex >= 3 ? Self.letter(in: text, at: index - 3) : nil
         while index < text.endIndex {
             let next = Self.letter(in: text, at: index)
-            // A mark behind it could make another letter of it.
+            // A letter has to follow `next`: a mark behind it could make another letter of it.
             if let before, let next, Self.letter(in: text, at: index + 3) != nil,
                 known.contains(before), known.contains(next),
                 !joined.contains(Self.pair(before, next))
@@ -44,7 +47,7 @@ struct UnspacedLetters {
         return nil
     }
 
-    /// Nil where none starts.
+    /// The letter that starts at `index`; nil where none does.
     private static func letter(in text: Slice<UnsafeBufferPointer<UInt8>>, at index: Int) -> UInt32?
     {
         guard index >= text.startIndex, index + 3 <= text.endIndex, text[index] & 0xF0 == 0xE0
@@ -61,8 +64,8 @@ struct UnspacedLetters {
         UInt64(one) << 32 | UInt64(next)
     }
 
-    /// Ideographs, kana without their marks, syllables of Hangul and letters of Thai: no normalisation
-    /// changes any, nor joins two of them.
+    /// Ideographs, kana without their marks, syllables of Hangul and letters of Thai. No
+    /// normalisation changes one of them or joins two.
     private static func contain(_ value: UInt32) -> Bool {
         switch value {
         case 0x4E00...0x9FFF, 0x3041...0x3096, 0x30A1...0x30FA, 0xAC00...0xD7A3, 0x0E01...0x0E30,

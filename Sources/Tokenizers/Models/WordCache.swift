@@ -24,7 +24,7 @@ final class WordCache: @unchecked Sendable {
 
     init() { entries = [Entry](repeating: Self.free, count: Self.places) }
 
-    /// Appends a word's ids, which `find` is asked for when they are not known.
+    /// Appends the ids of a word. `find` gives those that are not known yet.
     func append(
         _ word: ArraySlice<UInt8>, to found: inout [Int32],
         find: (ArraySlice<UInt8>, inout [Int32]) -> Void
@@ -65,7 +65,7 @@ final class WordCache: @unchecked Sendable {
     }
 }
 
-/// Caches for as many calls as ever ran at a time.
+/// As many caches as the most calls that ran at a time.
 final class WordCachePool: Sendable {
     private let idle = Mutex<[WordCache]>([])
 

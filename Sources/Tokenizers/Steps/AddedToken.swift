@@ -2,19 +2,22 @@
 struct AddedToken: Sendable, Equatable {
     var id: Int32
     var content: String
-    /// Stands for something other than its spelling: no document brings it, and no output shows it.
+    /// Whether it stands for something other than its spelling. A document cannot bring it, and an
+    /// output does not show it.
     var isSpecial: Bool
-    /// Takes the blanks before it, or behind it, along.
+    /// Whether the blanks before it become part of it.
     var stripsLeft = false
+    /// Whether the blanks behind it become part of it.
     var stripsRight = false
-    /// Stands only where no word goes on at either side.
+    /// Whether it is found only where no word goes on at either side of it.
     var isSingleWord = false
-    /// Looked for in the normalized text.
+    /// Whether it is looked for in the normalized text.
     var isNormalized = false
 }
 
 extension AddedToken {
-    /// Spelled as M2M100 (`__it__`), mBART (`it_IT`) or NLLB (`ita_Latn`) spell languages.
+    /// Whether it is spelled as M2M100 (`__it__`), mBART (`it_IT`) or NLLB (`ita_Latn`) spell
+    /// languages.
     var namesLanguage: Bool {
         let parts = content.split(separator: "_", omittingEmptySubsequences: false)
         func isWord(_ part: Substring, _ lengths: ClosedRange<Int>) -> Bool {
@@ -30,7 +33,7 @@ extension AddedToken {
     }
 }
 
-/// Finds added tokens in a text: the leftmost first, of several the longest.
+/// Finds added tokens in a text: the leftmost first, and of several at one place the longest.
 ///
 /// Source: huggingface/tokenizers, tokenizer/added_vocabulary.rs.
 struct AddedTokenFinder: Sendable {
@@ -40,7 +43,7 @@ struct AddedTokenFinder: Sendable {
     }
 
     private var tokens: [AddedToken] = []
-    /// Contents and indices of `tokens`.
+    /// The contents of `tokens`, with their indices as ids.
     private var contents: PieceTable
     /// By first byte: the lengths of the contents that start with it, longest first.
     private var lengths = [[Int]](repeating: [], count: 256)
@@ -77,8 +80,8 @@ struct AddedTokenFinder: Sendable {
             }
             var found = index..<index + length
             if token.isSpecial, !templates.contains(where: { $0.contains(found) }) {
-                // In a document the name is text as a whole; across a seam, what follows may
-                // still be the template's own.
+                // In a document the whole name is text. Where it reaches into a template, a token
+                // of the template's own may begin within it.
                 index = templates.contains { $0.overlaps(found) } ? index + 1 : found.upperBound
                 continue
             }

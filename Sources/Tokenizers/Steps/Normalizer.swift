@@ -6,10 +6,10 @@ internal import Foundation
 enum Normalizer: Sendable {
     case prepend([UInt8])
     case replace([UInt8], with: [UInt8])
-    /// Each run of two blanks and more, by this text.
+    /// Replaces each run of two or more blanks by this text.
     case replaceBlankRuns([UInt8])
     case strip(left: Bool, right: Bool)
-    /// Blanks at the ends are dropped, and no other white space.
+    /// Drops blanks at the ends, and no other white space.
     case trimBlanks
     case unicode(Form)
     case precompiled(PrecompiledRules)
@@ -95,7 +95,7 @@ enum Normalizer: Sendable {
     }
 
     private static func normalize(_ text: [UInt8], _ form: Form) -> [UInt8] {
-        // ASCII is in all four forms.
+        // ASCII text is the same in all four forms.
         guard text.contains(where: { $0 >= 0x80 }) else { return text }
         let text = String(decoding: text, as: UTF8.self)
         let normalized =

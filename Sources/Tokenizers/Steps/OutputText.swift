@@ -1,12 +1,12 @@
-/// Ids → text.
+/// Makes the text of ids.
 ///
 /// Source: huggingface/tokenizers, decoders/.
 struct OutputText: Sendable {
     enum Rule: Sendable, Equatable {
         /// The bytes of all tokens together are the text.
         case bytes
-        /// Marks become blanks, byte tokens in a row are joined before they are read as UTF-8, and
-        /// so many blanks in front of the whole are dropped.
+        /// Marks become blanks, and byte tokens in a row are joined before they are read as UTF-8.
+        /// Up to `stripped` blanks at the start of the whole text are dropped.
         case pieces(stripped: Int)
         /// As `pieces`, without blanks at the ends.
         case trimmed
@@ -15,7 +15,7 @@ struct OutputText: Sendable {
     }
 
     var rule: Rule
-    /// By id: its text; nil for ids that stand for none. With marks turned into blanks.
+    /// By id: its text, with blanks in place of marks; nil for ids that stand for no text.
     var textOfID: [[UInt8]?]
     /// Ids that stand for one byte each, which is their text.
     var byteIDs: Set<Int32> = []
@@ -50,7 +50,7 @@ struct OutputText: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Bytes that are no UTF-8 become U+FFFD one by one.
+    /// Each byte of a run that is not UTF-8 becomes U+FFFD.
     private func flush(_ run: inout [UInt8], into bytes: inout [UInt8]) {
         guard !run.isEmpty else { return }
         if String(validating: run, as: UTF8.self) != nil {

@@ -2,25 +2,26 @@
 ///
 /// Source: huggingface/tokenizers, pre_tokenizers/.
 enum PreTokenizer: Sendable {
-    /// At the words of an expression.
+    /// Cuts a text into the words of an expression.
     case words(WordPattern)
-    /// Each number by itself, or each run of numbers.
+    /// Cuts out each digit (`\p{N}`) by itself, or each run of digits.
     case digits(single: Bool)
-    /// At a text that stands for itself.
+    /// Cuts at a literal text.
     case literal([UInt8], Joint)
+    /// Cuts at white space and drops it.
     case whitespace
     /// Blanks become marks, and each mark starts a word where `splits`.
     case metaspace(mark: [UInt8], front: Front, splits: Bool)
-    /// A blank goes in front of every piece so far that has none.
+    /// Puts a blank in front of every word that has none.
     case blankInFront
-    /// Runs of punctuation and of `$+<=>^~|`.
+    /// Cuts out runs of punctuation and of `$+<=>^~|`.
     case punctuation
-    /// Three ASCII digits by themselves.
+    /// Cuts out three ASCII digits at a time.
     case threeDigits
 
     /// What becomes of a text that words are cut at.
     enum Joint: Sendable { case isolated, removed, withPrevious, withNext }
-    /// Which pieces get a mark in front.
+    /// Which words get a mark in front.
     enum Front: Sendable { case always, first, never }
 }
 
@@ -79,7 +80,7 @@ struct CutText {
         }
     }
 
-    /// Cuts every word further. What is cut out of none is gone.
+    /// Cuts every word further. What `cut` does not emit is dropped.
     private mutating func split(_ cut: ([UInt8], Range<Int>, (Range<Int>) -> Void) -> Void) {
         var found: [Range<Int>] = []
         found.reserveCapacity(words.count)
@@ -87,7 +88,7 @@ struct CutText {
         words = found
     }
 
-    /// Writes every word anew.
+    /// Replaces every word by what `write` makes of it.
     private mutating func rebuild(_ write: (ArraySlice<UInt8>, _ isFirst: Bool) -> [UInt8]) {
         var built: [UInt8] = []
         built.reserveCapacity(text.count + text.count / 2)

@@ -1,13 +1,13 @@
 /// SentencePiece's normalization rules, as a tokenizer.json holds them: texts and what each
 /// becomes, in a double-array trie.
 ///
-/// Source: google/sentencepiece, normalizer.cc, which takes the longest rule at every place; and
-/// huggingface/spm_precompiled, which takes a grapheme of up to five bytes as a whole, by the shortest
-/// rule that it starts with, and longer ones scalar by scalar.
+/// Source: google/sentencepiece, normalizer.cc, which applies the longest rule at every place; and
+/// huggingface/spm_precompiled, which applies the shortest rule that a grapheme starts with. It
+/// takes a grapheme of up to five bytes as a whole, and a longer one scalar by scalar.
 struct PrecompiledRules: Sendable {
     private let units: [UInt32]
     private let replacements: [UInt8]
-    /// Whether texts are taken as the Hugging Face library takes them.
+    /// Whether rules are applied to graphemes, as in the Hugging Face library.
     private let takesGraphemes: Bool
 
     /// - Parameter bytes: the trie's size in bytes, the trie, the replacements, each ended by 0.
@@ -61,7 +61,7 @@ struct PrecompiledRules: Sendable {
         }
     }
 
-    /// A rule that `text` starts with, and the bytes that it covers.
+    /// The longest or the shortest rule that `text` starts with, and how many bytes it covers.
     private func rule(
         at text: some Collection<UInt8>, longest: Bool
     ) -> (replacement: ArraySlice<UInt8>, length: Int)? {

@@ -1,6 +1,6 @@
 /// Scalars in bytes of valid UTF-8.
 enum UTF8Text {
-    /// Bytes of the scalar that starts with this one.
+    /// The number of bytes of the scalar that starts with this byte.
     static func length(from first: UInt8) -> Int {
         first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
     }
@@ -24,7 +24,7 @@ enum UTF8Text {
     }
 }
 
-/// What the rules of tokenizers ask of a scalar.
+/// The classes of a scalar that the rules of tokenizers ask for.
 struct ScalarKind: OptionSet, Sendable {
     let rawValue: UInt8
 
@@ -45,7 +45,8 @@ struct ScalarKind: OptionSet, Sendable {
         value < known.count ? known[Int(value)] : kind(of: value)
     }
 
-    /// The properties of a scalar cost more to ask for than a word to look up.
+    /// The kinds of the first scalars, because asking for a scalar's properties takes longer than
+    /// looking up a whole word.
     private static let known = (0..<UInt32(0x2_0000)).map(kind)
 
     private static func kind(of value: UInt32) -> ScalarKind {

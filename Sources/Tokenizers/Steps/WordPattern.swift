@@ -1,7 +1,7 @@
-/// The expressions by which byte-level tokenizers cut a text into words, written out as scanners:
-/// no text can make them backtrack. Merges never cross the bounds of a word.
+/// The expressions by which byte-level tokenizers cut a text into words, written out as scanners,
+/// so that no text can make them backtrack. Merges never cross the bounds of a word.
 ///
-/// The expressions, of which the first alternative that fits is taken:
+/// In each expression, the first alternative that fits is taken:
 ///
 ///     GPT-2     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 ///     Llama 3   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}
@@ -91,7 +91,7 @@ private struct WordScan {
         return (ScalarKind.of(scalar.value), scalar.end)
     }
 
-    /// Past 's 't 'm 'd 're 've 'll, with this apostrophe only.
+    /// The end of 's 't 'm 'd 're 've 'll, with this apostrophe only; nil for other texts.
     func contractionEnd(from start: Int, foldsCase: Bool) -> Int? {
         guard text[start] == UInt8(ascii: "'"), start + 1 < limit else { return nil }
         func letter(_ index: Int) -> UInt8 {
@@ -101,7 +101,7 @@ private struct WordScan {
         switch letter(start + 1) {
         case UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "m"), UInt8(ascii: "d"):
             return start + 2
-        // The long s is an s in another case.
+        // The long s (ſ) is an s in another case.
         case 0xC5 where foldsCase && start + 2 < limit && text[start + 2] == 0xBF:
             return start + 3
         case let first:
@@ -115,7 +115,8 @@ private struct WordScan {
         }
     }
 
-    /// Past the run of letters, of numbers, or of what is neither and no blank.
+    /// The end of a run of letters, of numbers, or of what is neither letter, number nor white
+    /// space.
     func runEnd(like kind: ScalarKind, from start: Int) -> Int {
         let classes: ScalarKind = [.letter, .number, .space]
         let wanted = kind.intersection(classes)
@@ -146,7 +147,7 @@ private struct WordScan {
         return end
     }
 
-    /// Past the last line end of a run of blanks; nil when it has none.
+    /// The end of the last line end in a run of blanks; nil when it has none.
     func lastLineEnd(from start: Int) -> Int? {
         var end = start
         var last: Int?
@@ -159,7 +160,8 @@ private struct WordScan {
         return last
     }
 
-    /// A run of blanks leaves its last one to the word behind it, unless that is all there is.
+    /// The end of a run of blanks. It leaves its last blank to the word behind it, unless it has
+    /// only one.
     func blanksEnd(from start: Int) -> Int {
         var last = start
         var end = scalar(at: start).end

@@ -7,7 +7,7 @@ internal import Glibc
 package enum TextBreaks: Sendable {
     case characters, words, sentences
 
-    /// The parts of a text, which joined are the whole of it.
+    /// The parts of a text. Joined, they are the whole text.
     package func parts(of text: Substring) -> [Substring] {
         let bytes = Array(text.utf8)
         var ends: UnsafeMutablePointer<Int64>?
@@ -16,7 +16,7 @@ package enum TextBreaks: Sendable {
                 kind, bytes.bindMemory(to: CChar.self).baseAddress, Int64(bytes.count), &ends)
         }
         defer { free(ends) }
-        // The library fails for lack of memory or of its data: the text is then one part.
+        // The library fails for lack of memory or of its data. The text is then one part.
         guard count > 0, let ends else { return text.isEmpty ? [] : [text] }
         var parts: [Substring] = []
         var (start, offset) = (text.startIndex, 0)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Inference
 
-/// The kernels for Arm on a machine that is none: cross-compiled, and run by an emulator.
+/// The kernels for Arm, cross-compiled and run by an emulator.
 @Suite struct ArmKernelTests {
     private static let tools = ["clang", "aarch64-linux-gnu-gcc", "qemu-aarch64"]
     private static let areInstalled = tools.allSatisfy { BuiltProgram(installed: $0) != nil }

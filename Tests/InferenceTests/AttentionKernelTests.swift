@@ -5,8 +5,8 @@ import Testing
 
 @testable import Inference
 
-/// Attention to a cache, by every instruction set that this machine runs, against the naive twins in
-/// reference.c.
+/// Attention to a cache, by every instruction set that this machine runs, against the naive twins
+/// in reference.c.
 @Suite struct AttentionKernelTests {
     private typealias Random = KernelTests.Random
     private static let seed = KernelTests.seed
@@ -29,8 +29,8 @@ import Testing
             let keys = random.floats(length * cached)
             let values = random.floats(length * cached)
             cache.withKernelView(0) { kernels.remember($0, 0, length, keys, values, cached) }
-            // All see everything, or as much as reaches them: of T5, of a causal model, of one with
-            // a window, of an encoder with one.
+            // What rows see: everything (T5), all positions before them (a causal model), a window
+            // before them (a causal model with a window), or around them (an encoder with one).
             let reach: (before: Int, after: Int) = [
                 (.max, .max), (.max, 0), (random.int(0...40), 0), (7, 7),
             ][round % 4]
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    /// A copy is what it was made of, and can be gone on with.
+    /// A copy equals what it was made from, and takes further positions.
     @Test(arguments: KernelTests.levels, WeightFormat.allCases)
     func cachesAreCopiedIntoLargerOnes(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try KernelTests.kernels(level)
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    /// One whose memory an earlier document left full of NaN.
+    /// A cache whose memory an earlier document left full of NaN.
     private static func stainedCache(
         layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat
     ) -> KeyValueCache {
@@ -161,7 +161,7 @@ import Testing
         return cache()
     }
 
-    /// What a cache is told is what attention reads from it, to the precision of its format.
+    /// Attention reads from a cache what was written to it, to the precision of the cache's format.
     @Test(arguments: KernelTests.levels, WeightFormat.allCases)
     func rememberKeepsKeysAndValues(level: KernelLevel, format: WeightFormat) throws {
         let kernels = try KernelTests.kernels(level)
@@ -173,7 +173,7 @@ import Testing
                 layers: 2, heads: heads, headWidth: headWidth, positions: 70, format: format)
             let keys = random.floats(70 * width)
             let values = random.floats(70 * width)
-            // In runs of any lengths, from any place on: int8 keeps four positions together.
+            // Runs have any length and begin anywhere, because int8 keeps four positions together.
             cache.withKernelView(1) { view in
                 var position = 0
                 while position < 70 {

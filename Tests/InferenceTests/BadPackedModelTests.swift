@@ -72,7 +72,7 @@ import Testing
         #expect(words(load).contains("expected \(bytes.count) bytes, found \(bytes.count - 1)"))
     }
 
-    /// Places in the first panel, in the last bytes, which are token vectors, and in between.
+    /// The places are in the first panel, in the token vectors at the end, and in between.
     @Test(arguments: [0.0, 0.3, 0.7, 1])
     func aByteThatChangedIsNoticed(place: Double) throws {
         var bytes = try Data(contentsOf: URL(filePath: file))

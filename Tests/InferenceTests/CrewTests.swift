@@ -9,7 +9,7 @@ import Testing
 
 /// Lanes that help another lane.
 @Suite struct CrewTests {
-    /// Runs `body` while so many threads help.
+    /// Runs `body` while `count` threads help.
     private func withHelpers<R>(_ count: Int, of crew: Crew, _ body: () throws -> R) rethrows -> R {
         let isOver = Latch()
         let threads = DispatchGroup()
@@ -98,13 +98,13 @@ import Testing
         }
     }
 
-    /// The families that have an attention of their own.
+    /// The names are those of families that have an attention of their own.
     @Test(
         arguments: ["t5-v1.1", "llama", "gemma3", "marian", "t5gemma", "hybrid-llama-replace"],
         WeightFormat.allCases)
     func modelsWriteTheSameBits(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)
-        // As long as makes several pieces of everything.
+        // Long enough that everything is cut into several pieces.
         let prompts = try Golden.load(name).cases.map { golden in
             Array([[Int32]](repeating: golden.inputIds, count: 8).joined().prefix(100))
         }

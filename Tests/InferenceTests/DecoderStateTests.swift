@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// What is read deeper for another decoder changes no bit of what was taken on the way.
+    /// Reading deeper for another decoder changes no bit of the states that were taken on the way.
     @Test(arguments: ["llama", "gemma3"], WeightFormat.allCases)
     func depthChangesNothing(name: String, format: WeightFormat) throws {
         let folder = try ModelFolder(path: Fixtures.model(name) + "/llm")
@@ -67,13 +67,13 @@ import Testing
         #expect(shallow == deep)
     }
 
-    /// A beginning that was read once for all prompts leaves the bits of one read with each.
+    /// A beginning that is read once for all prompts gives the bits of one that is read with each.
     @Test(arguments: ["llama", "gemma3", "mistral"], WeightFormat.allCases)
     func aSharedBeginningChangesNothing(name: String, format: WeightFormat) throws {
         let folder = try ModelFolder(path: Fixtures.model(name) + "/llm")
         let golden = try Golden.load(name).cases.map(\.inputIds)
         let beginning = Array(golden.joined().prefix(21))
-        // Prompts that begin so, one that is nothing else, and others.
+        // Prompts that begin so, one that is only the beginning, and others.
         let prompts = golden.map { beginning + $0 } + [beginning] + golden
         let projectors: [Projector] = [
             .states(afterLayer: 1), .states(), .identity,

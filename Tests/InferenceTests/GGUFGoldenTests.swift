@@ -55,7 +55,8 @@ import Testing
         }
     }
 
-    /// Packed ahead of time, the same bits come out, and the folder needs no other file.
+    /// A model that was packed ahead of time gives the same bits, and its folder needs no other
+    /// file.
     @Test(arguments: WeightFormat.allCases)
     func packedFilesSayTheSame(format: WeightFormat) throws {
         let scratch = try ScratchFolder()

@@ -10,7 +10,7 @@ struct GoldenModel {
     let projector: Projector
     let decoder: any DecoderModel
 
-    /// - Parameter folder: what holds the golden's folders; the fixture unless given.
+    /// - Parameter folder: holds the folders of the golden model; nil for the fixture.
     init(_ name: String, format: WeightFormat = .float32, in folder: String? = nil) throws {
         let folder = folder ?? Fixtures.model(name)
         let llm = try ModelFolder(path: folder + "/llm")
@@ -38,7 +38,7 @@ struct GoldenModel {
             try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
         fields["eos_token_id"] = endIDs
         try JSONSerialization.data(withJSONObject: fields).write(to: file)
-        // Files that are open outlive their names.
+        // Open files stay readable after the scratch folder is removed.
         try self.init(name, in: copy.path)
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Inference
 
-/// Everything in golden/ agrees: alone and in one batch.
+/// Models agree with everything in golden/, alone and in one batch.
 @Suite struct GoldenTests {
     static let all =
         Fixtures.goldens + Fixtures.rotary + Fixtures.families + classic
@@ -85,7 +85,8 @@ import Testing
         #expect(agrees(responses.map { $0?.score ?? .nan }, cases.map { $0.beam4Score ?? 0 }))
     }
 
-    /// The settings of BART that was trained on CNN/DailyMail, whose least length counts the start.
+    /// The settings of the BART that was trained on CNN/DailyMail. Its minimum length counts the
+    /// start token.
     @Test func settingsOfASummarizer() throws {
         let model = try GoldenModel("bart")
         let cases = try Golden.load("bart").cases
@@ -96,7 +97,7 @@ import Testing
         #expect(responses.map { $0?.tokens } == cases.map(\.extraIds))
     }
 
-    /// The same bits, not only the same tokens, whatever rides in the batch.
+    /// Outputs have the same bits, not only the same tokens, whatever else is in the batch.
     @Test(arguments: all, WeightFormat.allCases)
     func batchMatesChangeNothing(name: String, format: WeightFormat) throws {
         let model = try GoldenModel(name, format: format)

@@ -34,8 +34,9 @@ import Testing
     static let twin = l2s_reference_kernels().pointee
 
     /// Sums of `terms` products of magnitude ≤ 1 differ by rounding only. Partial sums grow with
-    /// the root of their terms and so do roundings of them taken together: their deviation is
-    /// 0.07 · terms units, and of a million sums one is 5 or 6 of these away.
+    /// the square root of the number of terms, and the roundings of all partial sums together by
+    /// the same factor again: their standard deviation is 0.07 · terms units. One of a million sums
+    /// is 5 or 6 deviations away.
     static func expectClose(_ found: [Float], _ expected: [Float], terms: Int) {
         let tolerance = 0.4 * Float.ulpOfOne * Float(terms) + 6e-6
         let worst = zip(found, expected).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
@@ -51,7 +52,8 @@ import Testing
         let kernels = try Self.kernels(level)
         var random = Random(1)
         for round in 0..<40 {
-            // Every sum of tiles, also of the widest, of 12, 16 and 32 rows; and several blocks.
+            // Row numbers that need every combination of tiles, which have up to 12, 16 or 32 rows,
+            // and row numbers that need several blocks.
             let rows = round < 36 ? round + 1 : random.int(37...600)
             let inner = random.int(1...700)
             let columns = round % 10 == 0 ? random.int(500...1_100) : random.int(1...150)
@@ -132,7 +134,8 @@ import Testing
         }
     }
 
-    /// To the bit, at all levels: packed files are read by machines that did not write them.
+    /// Results are equal to the bit at all levels, because packed files are read by machines that
+    /// did not write them.
     @Test(arguments: levels)
     func hadamard(level: KernelLevel) throws {
         let kernels = try Self.kernels(level)
@@ -146,14 +149,14 @@ import Testing
             kernels.hadamard(x, stride, rows, width, block, &found)
             Self.twin.hadamard(x, stride, rows, width, block, &expected)
             #expect(found == expected, "seed \(Self.seed)")
-            // Its own inverse, but for the factor.
+            // The transform is its own inverse, except for a factor.
             kernels.hadamard(expected, width, rows, width, block, &found)
             let start = (0..<rows).flatMap { x[$0 * stride..<$0 * stride + width] }
             Self.expectClose(found.map { $0 / Float(block) }, Array(start), terms: block)
         }
     }
 
-    /// One channel a hundred times larger than all others costs these nothing.
+    /// A channel that is a hundred times larger than all others does not cost them their precision.
     @Test func aLargeChannelLeavesTheOthersTheirQuants() {
         var random = Random(7)
         let (rows, inner, columns) = (20, 192, 64)
@@ -173,7 +176,7 @@ import Testing
         let exact = product(.float32)
         let errors = zip(product(.int8), exact).map { Double($0 - $1) }
         let rms = (errors.reduce(0) { $0 + $1 * $1 } / Double(errors.count)).squareRoot()
-        // Sharing the large channel's scale, the other 191 channels would bring it to 1.8.
+        // If the other 191 channels shared the scale of the large one, it would be 1.8.
         #expect(rms < 1, "\(rms), seed \(Self.seed)")
     }
 
@@ -242,7 +245,7 @@ import Testing
         #expect(memory.take(60) === second)
         memory.giveBack(first)
         memory.giveBack(second)
-        // 160 were in use at most: beside these, neither the 100 nor the 60 may stay.
+        // At most 160 floats were in use: beside 120 floats, neither the 100 nor the 60 may stay.
         let third = memory.take(120)
         #expect(memory.take(60) !== second && third !== first)
         memory.giveBack(third)
@@ -268,7 +271,7 @@ import Testing
 }
 
 extension Float {
-    /// The nearest bfloat16, the even one of two.
+    /// The nearest bfloat16; of two that are equally near, the even one.
     fileprivate var roundedToBFloat16: Float {
         Float(bitPattern: (bitPattern + 0x7FFF + (bitPattern >> 16 & 1)) & 0xFFFF_0000)
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Inference
 
-/// A cut of a large model that is stored as an adapter is the same cut stored whole.
+/// A cut of a large model gives the same outputs whether it is stored as an adapter or whole.
 @Suite struct LayerCutTests {
     private static let prompts: [[Int32]] = [[7, 40, 99, 3], [150, 8], (20..<45).map(Int32.init)]
 
@@ -14,7 +14,7 @@ import Testing
         let path = cut.scratch.path + "/whole"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: false)
-        // The adapter fits the whole model, too, whose merge LoRATests hold to PEFT's.
+        // The adapter fits the whole model, too; LoRATests compare such a merge with that of PEFT.
         let merged = try ModelFolder(path: cut.llm, adapter: cut.slm)
         let configuration =
             try merged.gguf?.configuration
@@ -61,7 +61,7 @@ import Testing
         #expect(whole.allSatisfy { $0?.tokens.isEmpty == false })
     }
 
-    /// What the large model reads with changes nothing in the cut, but in what it is given.
+    /// An adapter that the large model reads with changes what the cut is given, but not the cut.
     @Test func theAdapterOfTheReadingIsNoneOfTheCut() throws {
         let cut = try CutFolder(.folder)
         let whole = try writeWhole(cut)
@@ -92,7 +92,7 @@ import Testing
 }
 
 extension GoldenModel {
-    /// - Parameter adapter: that the large model reads with.
+    /// - Parameter adapter: the adapter that the large model reads with; nil for none.
     fileprivate init(
         slm: String, llm: String, format: WeightFormat, adapter: String? = nil
     ) throws {

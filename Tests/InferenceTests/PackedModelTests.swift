@@ -5,7 +5,7 @@ import Testing
 
 @testable import Inference
 
-/// A model that was packed ahead of time is the model that is packed while it is read.
+/// A model that was packed ahead of time equals the model that is packed while it is read.
 @Suite struct PackedModelTests {
     @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func sameBitsAsPackingAtLoad(name: String, format: WeightFormat) throws {
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    /// Nothing is copied: pages are shared with whoever maps the file.
+    /// Nothing is copied: all processes that map the file share its pages.
     @Test(arguments: GoldenTests.all, WeightFormat.allCases)
     func matricesLieInTheMapping(name: String, format: WeightFormat) throws {
         let packed = try PackedGolden(name, format)

@@ -5,8 +5,8 @@ import Testing
 
 @testable import Inference
 
-/// Damaged headers of packed files: each is refused or, where the damage hit nothing that
-/// matters, used; none traps, and none leads outside of the file.
+/// Each damaged header of a packed file is refused or, where the damage does not matter, used. None
+/// traps, and none leads outside of the file.
 @Suite struct PackedMutationTests {
     private static let seed: UInt64 = 0x9AC_4ED
     private static let mutations = 300
@@ -25,20 +25,20 @@ import Testing
         for mutation in 0..<Self.mutations {
             var bytes = intact
             for _ in 0..<Int.random(in: 1...3, using: &random) {
-                // Half of them where this file differs from others.
+                // Half of the changes are from the metadata on, which other files do not have.
                 let start = Bool.random(using: &random) ? 8 : metadata
                 let index = Int.random(in: start..<headerEnd, using: &random)
                 switch Int.random(in: 0..<3, using: &random) {
                 case 0: bytes[index] = UInt8.random(in: 0...255, using: &random)
                 case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &random)
                 default:
-                    // A digit for a digit keeps the JSON whole, and the numbers wrong.
+                    // A digit in place of a digit keeps the JSON valid, with a wrong number.
                     let digits = (start..<headerEnd).filter { (0x30...0x39).contains(bytes[$0]) }
                     let digit = try #require(digits.randomElement(using: &random))
                     bytes[digit] = UInt8.random(in: 0x30...0x39, using: &random)
                 }
             }
-            // Renamed, never overwritten: the model before may still be mapped.
+            // The file is replaced, not overwritten: the previous model may still be mapped.
             try Data(bytes).write(to: URL(filePath: path), options: .atomic)
             do {
                 let model = try GoldenModel(name, format: .int8, in: packed.folder.path)

@@ -5,8 +5,9 @@ import Testing
 
 @testable import Inference
 
-/// The default LLM as it is published, where `l2s fetch` has put it: beside what transformers makes of
-/// the same file. See Tests/Fixtures/smollm2/generate.py, and `make test-models`.
+/// The default LLM as it is published, where `l2s fetch` has put it, compared with what
+/// transformers makes of the same file. See Tests/Fixtures/smollm2/generate.py, and `make
+/// test-models`.
 @Suite(.enabled(if: RealModel.isThere, "l2s fetch has not fetched the default LLM"))
 struct RealModelTests {
     @Test func writesWhatTransformersWrites() throws {
@@ -34,7 +35,8 @@ struct RealModelTests {
         #expect(written == reference.greedy.count)
     }
 
-    /// The perplexity of real texts: that of transformers in float32, and close to it in fewer bits.
+    /// The perplexity of real texts is that of transformers in float32, and close to it in fewer
+    /// bits.
     @Test(arguments: [(WeightFormat.float32, 1e-3), (.bfloat16, 3e-3), (.int8, 1e-2)])
     func perplexityIsThatOfTransformers(format: WeightFormat, tolerance: Double) throws {
         let reference = try RealModel.reference()
@@ -69,7 +71,7 @@ private struct RealModel {
         struct Greedy: Decodable {
             let prompt: [Int32]
             let written: [Int32]
-            /// Tokens that no processor's rounding changes.
+            /// How many tokens come first that no processor's rounding changes.
             let sure: Int
         }
 

@@ -7,7 +7,7 @@ import Testing
 
 /// What int8 rounds away from a matrix, and what is therefore held in bfloat16.
 @Suite struct RoundingTests {
-    /// The figure is about the error that the quants really have.
+    /// The estimate is close to the error that the quants really have.
     @Test(arguments: [10, 64, 200])
     func theLossIsThatOfTheQuants(inner: Int) throws {
         var random = KernelTests.Random(71)

@@ -37,7 +37,7 @@ import Testing
     }
 
     static let searches = (try? loadDecodingFixture("searches", as: [Search].self)) ?? []
-    /// With tokens that the decoder is given first.
+    /// Searches with tokens that the decoder is given first.
     static let prompted = (try? loadDecodingFixture("prompted", as: [Search].self)) ?? []
 
     @Test func theFixtureHoldsEveryConstraint() {
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    /// What a model wrote itself it goes on from as if it had just written it, whichever model it is.
+    /// Every model goes on from its own output as if it had just written it.
     @Test(arguments: Fixtures.goldens + GoldenTests.classic, [1, 3, 8])
     func anOutputGoesOnFromItsBeginning(name: String, given: Int) throws {
         let model = try GoldenModel(name)
@@ -99,7 +99,7 @@ import Testing
                 decoderPrompt: Array(golden.greedyIds.prefix(given)))
             return (states: states, options: options, head: nil as OutputHead?)
         }
-        // Some with a prompt beside some without, in one replica.
+        // Requests with a decoder's prompt and requests without are in one replica.
         let plain = cases.indices.map {
             (
                 states: states[$0], options: DecodingOptions(maximumNewTokens: 24),
@@ -156,7 +156,7 @@ func loadDecodingFixture<Content: Decodable>(
 }
 
 extension Array {
-    /// The same other order on every run.
+    /// Another order, which is the same on every run.
     fileprivate var shuffledByPosition: [Element] {
         var random = SeededRandom(seed: 7)
         return shuffled(using: &random)

@@ -4,7 +4,7 @@ import Testing
 @testable import Inference
 
 @Suite struct ShortlistTests {
-    /// A list of all that the full head wrote changes nothing of it.
+    /// A shortlist of all tokens that the full head wrote gives the same outputs.
     @Test(
         arguments: Fixtures.goldens + Fixtures.rotary + GoldenTests.classic, WeightFormat.allCases)
     func aListOfWhatIsWrittenWritesTheSame(name: String, format: WeightFormat) throws {
@@ -18,7 +18,7 @@ import Testing
         #expect(model.write(states, options: options, head: head) == full)
     }
 
-    /// The same bits in fewer columns.
+    /// Logits have the same bits in fewer columns.
     @Test(arguments: WeightFormat.allCases)
     func logitsAreThoseOfTheFullHead(format: WeightFormat) throws {
         let full = try GoldenModel("t5-v1.1", format: format).decoder.head
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    /// Three tokens that may each occur once, and no end before the tenth.
+    /// There are three tokens, each of which may occur once, and no end token before the tenth.
     @Test(arguments: [1, 4], [nil, Sampling(seed: 1)])
     func aResponseEndsWhereNothingMayFollow(beams: Int, sampling: Sampling?) throws {
         let model = try GoldenModel("t5-v1.0")

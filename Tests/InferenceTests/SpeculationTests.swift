@@ -64,7 +64,7 @@ import Testing
             #expect(confidence.least <= confidence.mean && confidence.mean <= 1)
             #expect(confidence.least > 0)
         }
-        // One token, whose probability is known from all logits of its step.
+        // With one token, its probability is known from all logits of the step.
         let first = model.write(
             states, options: DecodingOptions(maximumNewTokens: 1, measuresConfidence: true))
         for (index, response) in first.enumerated() {
@@ -102,7 +102,7 @@ private struct SpeculativePair {
             ModelFolder(path: Fixtures.path("golden/hybrid-t5-cross/llm")), format: format)
     }
 
-    /// - Parameter length: of proposals; nil for the large model alone.
+    /// - Parameter length: the most proposals at a time; nil for the large model alone.
     func write(_ prompts: [[Int32]], options: DecodingOptions, length: Int?) -> [Response?] {
         let states = small.encoder.encode(
             prompts.map { ($0, [.identity, small.projector]) }, workspace: Workspace())

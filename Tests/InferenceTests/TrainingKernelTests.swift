@@ -28,7 +28,7 @@ import Testing
         let kernels = try Self.kernels(level)
         var random = KernelTests.Random(15)
         for round in 0..<48 {
-            // Beyond one block of lines, of inner steps and of columns, in turn.
+            // Sizes beyond one block of lines, of inner steps or of columns, in turn.
             let rows = round % 12 == 0 ? random.int(257...600) : random.int(1...90)
             let inner = round % 12 == 1 ? random.int(1_025...2_100) : random.int(1...200)
             let columns = round % 12 == 2 ? random.int(2_049...2_200) : random.int(1...100)

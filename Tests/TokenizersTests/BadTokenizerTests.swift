@@ -121,7 +121,7 @@ import Tokenizers
     ])
     func unsupportedSetting(from: String, to: String, field: String) throws {
         let path = Fixtures.path("tokenizers/byte-level/tokenizer.json")
-        // Only white space that stands outside of strings separates here.
+        // In this file, blanks at the start of a line and behind a colon are outside of strings.
         let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
             .split(separator: "\n").map { $0.drop { $0 == " " } }.joined()
             .replacing("\": ", with: "\":")

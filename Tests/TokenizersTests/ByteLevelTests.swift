@@ -54,7 +54,7 @@ import Testing
         #expect(tokenizer.decode(ids) == "a<|endoftext|>b")
     }
 
-    /// SmolLM2's vocabulary has no U+0004: the library reads it as nothing.
+    /// SmolLM2's vocabulary has no U+0004, and the library drops it.
     @Test func bytesWithoutAnEntryAreNothing() throws {
         let scratch = try ScratchFolder()
         for name in ["vocab.json", "merges.txt"] {
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// At quadratic cost this would run for hours.
+    /// With quadratic cost, this would run for hours.
     @Test func longWordsAreNotQuadratic() throws {
         let tokenizer = try open()
         let word = String(repeating: "ingtheration", count: 20_000)

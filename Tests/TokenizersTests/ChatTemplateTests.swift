@@ -4,7 +4,8 @@ import Testing
 
 @testable import Tokenizers
 
-/// Chat templates, held to what transformers renders: see Fixtures/tokenizers/generate_chat.py.
+/// Chat templates, compared with what transformers renders: see
+/// Fixtures/tokenizers/generate_chat.py.
 @Suite struct ChatTemplateTests {
     private struct Case: Decodable {
         let name: String

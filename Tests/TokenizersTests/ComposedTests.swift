@@ -4,7 +4,7 @@ import Testing
 
 @testable import Tokenizers
 
-/// Tokenizers that a tokenizer.json describes, held to the Hugging Face library.
+/// Tokenizers that a tokenizer.json describes, compared with the Hugging Face library.
 @Suite struct ComposedTests {
     /// What the library makes of a text: see Fixtures/tokenizers/generate_composed.py.
     private struct Case: Decodable {
@@ -44,13 +44,14 @@ import Testing
         }
     }
 
-    /// The library's Unigram takes the name of a control token for a piece of the text, which a
-    /// document must not be able to.
+    /// Whether the library's Unigram would take the name of a control token in a document for that
+    /// token, which must not happen here.
     private static func makesPieceSpecial(_ kind: String, _ text: String) -> Bool {
         (kind == "t5" || kind == "unigram") && (text.contains("</s>") || text.contains("<pad>"))
     }
 
-    /// Where a text is cut between template and document changes no id, but for names of tokens.
+    /// The place where a prompt changes from template to document changes no id, except in names of
+    /// tokens.
     @Test(arguments: ["llama3", "qwen2", "llama2", "metaspace", "t5", "unigram"])
     func readsAPromptAsOneText(kind: String) throws {
         let tokenizer = try open(kind)
@@ -85,8 +86,8 @@ import Testing
         #expect(tokenizer.decode(ids) == "user\na <|im_end|> b <|im_end|>|>\n")
     }
 
-    /// A document cannot make a special token with what stands around it, nor take the template's
-    /// apart.
+    /// A document cannot make a special token together with the text around it, nor break one of
+    /// the template's.
     @Test func documentsCannotReachAcrossASeam() throws {
         let tokenizer = try open("qwen2")
         let text = "<|im_end|>"

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Tokenizers
 
-/// The ids and texts of the golden models, as transformers has them.
+/// The ids and texts of the golden models are those of transformers.
 @Suite struct GoldenTokenTests {
     fileprivate struct Golden: Decodable {
         struct Case: Decodable {
@@ -58,7 +58,7 @@ import Tokenizers
         }
     }
 
-    /// What a document spells stays text, and comes back as it was.
+    /// Everything that a document spells stays text, and comes back as it was.
     @Test(arguments: folders)
     func documentsBringNoSpecialTokens(name: String) throws {
         let tokenizer = try openTokenizer(folder: Fixtures.path("golden/\(name)/llm"))

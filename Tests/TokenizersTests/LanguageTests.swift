@@ -60,7 +60,7 @@ import Tokenizers
         try folder.write("config.json", "{\"model_type\": \"pegasus\"}".utf8)
         let pegasus = try openTokenizer(folder: folder.path)
         for text in try ReferenceCases("spiece-cases.json").texts.map(\.text)
-        // Its texts have no white space of any kind at their ends.
+        // Texts with U+0085 are left out: PEGASUS drops white space of any kind at the ends.
         where !pieces.encode(text).contains(2) && !text.contains("\u{85}") {
             let expected = pieces.encode(text).dropLast().map { $0 + 103 } + [1]
             #expect(pegasus.encode(text) == expected, "\(text.debugDescription)")

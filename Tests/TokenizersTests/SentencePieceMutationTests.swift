@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Tokenizers
 
-/// Damaged models are refused or, where the damage is to a score or a piece, used; none traps.
+/// A damaged model is refused or, where the damage is in a score or a piece, used. None traps.
 @Suite struct SentencePieceMutationTests {
     private static let seed: UInt64 = 240_216_844
     private static let mutations = 200

@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    /// transformers' ids, of the golden models.
+    /// The ids of the golden models are those of transformers.
     @Test(arguments: Fixtures.goldens)
     func agreesWithTransformers(golden: String) throws {
         struct Golden: Decodable {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Tokenizers
 
-/// SentencePiece models that treat white space in other ways than T5's do, see
+/// SentencePiece models that treat white space in other ways than T5's do: see
 /// Fixtures/tokenizers/generate_spaces.py.
 @Suite struct SpacesTests {
     private static let kinds = [
@@ -57,8 +57,8 @@ import Testing
             ids(long, of: try open(kind)) == ids(long, of: try open(kind, chunkBytes: .max)))
     }
 
-    /// Texts of scripts without blanks are cut between letters that no piece holds together: it leaves no
-    /// trace either, and the library never has more than a chunk in its hands.
+    /// Texts of scripts without blanks are cut between letters that no piece holds together. This
+    /// changes no id either, and the library is never given much more than a chunk.
     @Test(arguments: ["unigram", "bpe"])
     func textsWithoutBlanksAreReadInPieces(kind: String) throws {
         let path = Fixtures.path("tokenizers/unspaced/\(kind).model")
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    /// Texts of any script with blanks between words are cut there, and it leaves no trace.
+    /// Texts of any script with blanks between words are cut there, which changes no id.
     @Test func textsOfAnyScriptAreCutBetweenWords() throws {
         let path = Fixtures.path("golden/t5-v1.0/llm/spiece.model")
         let texts = [

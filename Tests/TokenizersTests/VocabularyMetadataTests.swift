@@ -6,7 +6,7 @@ import Testing
 
 /// Tokenizers out of the metadata of a GGUF file.
 @Suite struct VocabularyMetadataTests {
-    /// Metadata that stand in no file.
+    /// Metadata without a file.
     private struct Metadata: VocabularyMetadata {
         let path = "model.gguf"
         var values: [String: any Sendable] = [:]
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// sentencepiece's own ids and texts.
+    /// The expected ids and texts are those of the sentencepiece library.
     @Test func scoredPiecesAgreeWithSentencePiece() throws {
         let scored = try tree("tokenizers/scored.json")
         let tokens = try #require(scored["tokens"]?.list).compactMap(\.text)
@@ -106,7 +106,7 @@ import Testing
         }
     }
 
-    /// The pieces of a T5, held to SentencePiece's ids.
+    /// The ids of a T5's pieces are those of SentencePiece.
     @Test func unigramPiecesAgreeWithSentencePiece() throws {
         let tree = try tree("tokenizers/composed/t5.json")
         let vocabulary = try #require(tree["model"]?["vocab"]?.list).compactMap(\.list)

@@ -17,7 +17,7 @@ extension CheckpointError {
         case noneOf(files: [String])
         /// The file is the text stub that git leaves in place of a large file.
         case gitPointer
-        /// A folder whose weights are only there in a format that can run code when it is read.
+        /// The folder has weights only in a format that can run code when it is read.
         case foreignWeights(found: String)
         /// The file ends before its own header says it does. Sizes in bytes.
         case truncated(expected: Int, found: Int)
@@ -25,10 +25,10 @@ extension CheckpointError {
         case malformedTensor(name: String, String)
         case missingTensor(name: String, nearest: [String])
         case wrongShape(name: String, expected: [Int?], found: [Int])
-        /// Listed in the file, but not in a format that weights are read in.
+        /// A tensor whose number format cannot be read.
         case unreadableFormat(name: String, found: String)
         case missingShard(file: String)
-        /// A folder to be written that holds something already.
+        /// A folder that is to be written is not empty.
         case occupied(by: String)
         /// A value of a JSON file that cannot be used.
         case field(name: String, expected: String, found: String)

@@ -1,8 +1,8 @@
 /// The classic transformer (arXiv 1706.03762): an encoder and a decoder with biases everywhere,
-/// LayerNorm, and positions that are added to the token vectors. The families differ by nothing but
-/// this description: one implementation runs them all.
+/// LayerNorm, and positions that are added to the token vectors. The families differ only in the
+/// values of this type, so one implementation runs them all.
 package struct ClassicConfiguration: Sendable, Equatable {
-    /// By the `model_type` of config.json. NLLB calls itself m2m_100.
+    /// The raw value is the `model_type` of config.json. NLLB calls itself m2m_100.
     package enum Family: String, Sendable, CaseIterable {
         case marian, bart, mbart, pegasus, blenderbot
         case m2m100 = "m2m_100"
@@ -12,16 +12,16 @@ package struct ClassicConfiguration: Sendable, Equatable {
     package enum Positions: Sendable, Equatable {
         /// A table in the file; place p is in row p + offset.
         case learned(offset: Int)
-        /// Sines in the first half of the channels and cosines in the second, of (p + first) ·
-        /// 10000^(−i / divisor) in channel i of a half.
+        /// The angle of place p in channel i of a half is (p + first) · 10000^(−i / divisor). The
+        /// first half of the channels holds its sines, the second its cosines.
         case sinusoidal(first: Int, divisor: Int)
     }
 
     package enum Activation: Sendable, Equatable {
         case relu, silu
-        /// By the error function.
+        /// Computed with the error function.
         case gelu
-        /// By the tangens hyperbolicus.
+        /// Approximated with the hyperbolic tangent.
         case tanhGelu
     }
 
@@ -51,15 +51,15 @@ package struct ClassicConfiguration: Sendable, Equatable {
     /// Any of these ends an output. Not empty.
     package let endIDs: [Int32]
 
-    /// Norms stand before attention and feed-forward parts, with one more at the end of either
-    /// half; otherwise after each of them.
+    /// True where norms stand before the attention and feed-forward parts, with one more norm at
+    /// the end of each half. Otherwise a norm follows each part.
     package var normsComeFirst: Bool { family != .marian && family != .bart }
     /// Whether the sum of token vectors and positions is normalized.
     package var normalizesEmbeddings: Bool { family == .bart || family == .mbart }
     /// PyTorch's default, which none of the families changes.
     package var epsilon: Float { 1e-5 }
 
-    /// - Parameter generation: the fields of generation_config.json, which win.
+    /// - Parameter generation: the fields of generation_config.json, which take precedence.
     init(fields: JSONFields, family: Family, generation: JSONFields? = nil) throws {
         self.family = family
         width = try fields.whole("d_model", in: SizeLimit.width)

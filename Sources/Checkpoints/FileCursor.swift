@@ -6,7 +6,7 @@ struct FileCursor {
     let file: FileMapping
     private(set) var position: Int
 
-    /// Bytes of a text; a chat template takes some thousands.
+    /// The most bytes of a text. A chat template takes a few thousand.
     static let longestText = 64 << 20
 
     init(_ file: FileMapping, at position: Int = 0) {
@@ -39,7 +39,7 @@ struct FileCursor {
 
     /// A count that must fit into the rest of the file.
     ///
-    /// - Parameter least: bytes that each of the things counted takes at least.
+    /// - Parameter least: the fewest bytes that one counted item takes.
     mutating func count(of what: String, least: Int) throws -> Int {
         let found = try number(UInt64.self)
         guard let count = Int(exactly: found), count <= remaining / least else {
@@ -50,7 +50,7 @@ struct FileCursor {
         return count
     }
 
-    /// The bytes of a text, unread.
+    /// Where the bytes of a text lie. They are skipped, not decoded.
     mutating func textRange(_ what: String) throws -> Range<Int> {
         let length = try number(UInt64.self)
         guard length <= UInt64(Self.longestText) else {
@@ -73,7 +73,7 @@ struct FileCursor {
 }
 
 extension FileMapping {
-    /// Nil for bytes that are no UTF-8. - Precondition: the range lies within `bytes`.
+    /// Nil for bytes that are not UTF-8. - Precondition: the range lies within `bytes`.
     func text(in range: Range<Int>) -> String? {
         String(validating: bytes[range], as: UTF8.self)
     }

@@ -1,15 +1,16 @@
 import Glibc
 
-/// One process at a time, for as long as this object lives. The system lets go of it when the
-/// process ends, however it ends.
+/// A lock that one process holds at a time, for as long as this object lives. The system releases
+/// it when the process ends, however it ends.
 package final class FileLock: Sendable {
     private let descriptor: Int32
 
-    /// Takes the lock of the file at `path`, which is created, and leaves this process's number in
+    /// Creates the file at `path` where there is none, locks it, and writes this process's id into
     /// it.
     ///
     /// - Parameter purpose: completes "expected no other process to …".
-    /// - Throws: `CheckpointError` where another process has it, or none can be had.
+    /// - Throws: `CheckpointError` where another process holds the lock, or the file cannot be
+    ///   opened or locked.
     package init(path: String, purpose: String) throws {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw Self.failure(path, "create it") }
@@ -27,15 +28,16 @@ package final class FileLock: Sendable {
                     "expected no other process to \(purpose), found process \(holder) at it; wait "
                         + "until it is done, or end it"))
         }
-        // Only for whoever is refused: that it cannot be written keeps nobody from working.
+        // The id only serves the message to a process that is refused, so a failed write is
+        // ignored.
         _ = ftruncate(descriptor, 0)
         let number = "\(getpid())\n"
         _ = pwrite(descriptor, number, number.utf8.count, 0)
     }
 
     deinit {
-        // A child that another thread is just starting has the file open until its program runs:
-        // closing it here alone would leave the lock taken until then.
+        // A child process that another thread is starting keeps the file open until its program
+        // runs. If the file were only closed here, the lock would stay taken until then.
         flock(descriptor, LOCK_UN)
         close(descriptor)
     }

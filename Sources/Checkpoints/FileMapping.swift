@@ -5,7 +5,7 @@ import Glibc
 ///
 /// The pages are read when they are touched, and shared by all processes that map the file. A
 /// model that is in use must be replaced by renaming, never overwritten in place: a mapped file
-/// that shrinks raises SIGBUS in its readers, which `MappedFiles` puts into words.
+/// that shrinks raises SIGBUS in its readers, and `MappedFiles` then names the file.
 final class FileMapping: Sendable {
     let path: String
     /// Read-only for the life of the object, so it may be read from every thread.
@@ -55,7 +55,7 @@ final class FileMapping: Sendable {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// What lies in a folder; nothing where it cannot be read.
+    /// The names of what lies in a folder. Empty where the folder cannot be read.
     static func names(in folder: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     }

@@ -1,4 +1,4 @@
-/// Tells data apart that differ by accident, in 64 bits. Not for security.
+/// A 64-bit hash, for data that differ by accident. It is not for security.
 package struct Fingerprint: Sendable {
     private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
 
@@ -34,7 +34,7 @@ package struct Fingerprint: Sendable {
 }
 
 extension [TensorBytes] {
-    /// A checksum of every byte, tensor after tensor. It reads all of them, some gigabytes a second.
+    /// A checksum of every byte, tensor after tensor. It reads a few gigabytes per second.
     package var checksum: String {
         var fingerprint = Fingerprint()
         for tensor in self {
@@ -48,15 +48,15 @@ extension WeightFile {
     /// The checksum of all tensors in the order in which they lie in the file.
     package var checksum: String { tensorsInOrder.checksum }
 
-    /// A fingerprint looks at this much of a tensor in each of `fingerprintSlices` places.
+    /// A fingerprint reads this many bytes in each of `fingerprintSlices` places of a large tensor.
     private static let sliceBytes = 4096
     private static let fingerprintSlices = 16
 
-    /// Tells one checkpoint from another: a hash of all tensors' names, formats and shapes, of
-    /// small tensors as a whole and of large ones in 16 places, and of an adapter that is merged
-    /// into them. Training moves every weight, so
-    /// two trainings never agree there. Cost: at most 64 KiB are read of a tensor, so that
-    /// a checkpoint of many gigabytes is not read twice whenever it is opened.
+    /// A hash that tells one checkpoint from another. It covers the names, formats and shapes of
+    /// all tensors, small tensors as a whole, large ones in 16 places, and an adapter that is
+    /// merged into them. Training changes every weight, so the fingerprints of two trainings
+    /// differ. At most 64 KiB of a tensor are read, so that opening a checkpoint of many gigabytes
+    /// does not read it twice.
     package var fingerprint: String {
         var fingerprint = Fingerprint()
         for name in names {

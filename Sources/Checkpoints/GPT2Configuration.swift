@@ -1,11 +1,11 @@
-/// GPT-2 and its distilled kin.
+/// GPT-2 and models distilled from it.
 package struct GPT2Configuration: Sendable, Equatable {
     /// n_embd; a multiple of `heads`.
     package let width: Int
     package let layers: Int
     package let heads: Int
     package let feedForwardWidth: Int
-    /// Prompt and response together may be this long.
+    /// The most tokens of a prompt and its response together.
     package let positions: Int
     package let epsilon: Float
     package let beginID: Int32
@@ -25,14 +25,15 @@ package struct GPT2Configuration: Sendable, Equatable {
         }
         feedForwardWidth = try fields.whole(
             "n_inner", in: 1...4 * SizeLimit.width.upperBound, default: 4 * width)
-        // n_ctx is what old files call it.
+        // Old files call it n_ctx.
         positions = try fields.whole(
             fields.has("n_positions") ? "n_positions" : "n_ctx", in: SizeLimit.positions,
             default: 1_024)
         epsilon = try fields.number("layer_norm_epsilon", in: SizeLimit.epsilon, default: 1e-5)
         beginID = try fields.id("bos_token_id", default: 50_256)
         endIDs = try fields.ids("eos_token_id", default: 50_256)
-        // Variants of the architecture that would run here and be wrong.
+        // These variants of the architecture would run here with wrong results, so they are
+        // refused.
         _ = try fields.text(
             "activation_function", oneOf: ["gelu_new", "gelu_pytorch_tanh"], default: "gelu_new")
         guard try fields.flag("scale_attn_weights") ?? true else {

@@ -1,4 +1,4 @@
-/// How a checkpoint's makers search for outputs: what a job file may leave to the model.
+/// The search settings of a checkpoint's makers. They hold where a job file sets none.
 package struct GenerationDefaults: Sendable, Equatable {
     /// Nil where the file does not say.
     package var beams: Int?
@@ -10,13 +10,13 @@ package struct GenerationDefaults: Sendable, Equatable {
     /// Names of the fields that ask for something which l2s does not apply, in order.
     package var unused: [String] = []
 
-    /// When a beam search ends, once it has as many finished beams as it follows.
+    /// When a beam search ends after it has as many finished beams as it follows.
     package enum EarlyStopping: String, Sendable {
-        /// When the best running one is worse than all of them at its present length.
+        /// When the best running beam is worse at its present length than all finished beams.
         case no = "false"
         /// At once.
         case yes = "true"
-        /// When the best running one would be worse than all of them at any length.
+        /// When the best running beam would be worse at any length than all finished beams.
         case never
     }
 
@@ -40,7 +40,8 @@ package struct GenerationDefaults: Sendable, Equatable {
         } else {
             earlyStopping = try fields.flag("early_stopping").map { $0 ? .yes : .no }
         }
-        // Lengths count the start token; those of new tokens have precedence.
+        // `min_length` and `max_length` count the start token. The limits of new tokens take
+        // precedence.
         minimumNewTokens =
             try fields.hasWhole("min_new_tokens", 0...4_096)
             ?? fields.hasWhole("min_length", 0...4_096).map { max(0, $0 - 1) }

@@ -31,7 +31,7 @@ package struct GenerationRules: Sendable, Equatable {
             try source("forced_bos_token_id")?.id("forced_bos_token_id", default: 0)
             ?? (isForced ? fields.id("bos_token_id", default: 0) : nil)
         lastID = try source("forced_eos_token_id")?.ids("forced_eos_token_id", default: 0).first
-        // transformers lets outputs end whatever the bad words are.
+        // As in transformers, an end token stays allowed even if it is listed as a bad word.
         let ends = try source("eos_token_id")?.ids("eos_token_id", default: 0) ?? []
         let runs = try source("bad_words_ids")?.idLists("bad_words_ids") ?? []
         forbiddenRuns = runs.filter { $0.count > 1 }

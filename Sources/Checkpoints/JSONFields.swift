@@ -7,7 +7,7 @@ struct JSONFields {
     /// What errors put before a field's name: the field that holds this object, with a dot.
     private let prefix: String
 
-    /// Bytes. The index of a large model is a few hundred kilobytes.
+    /// The most bytes of a file. The index of a large model is a few hundred kilobytes.
     static let largestFile = 100_000_000
 
     init(path: String) throws {
@@ -39,7 +39,7 @@ struct JSONFields {
         self.prefix = prefix
     }
 
-    /// Only what the files here hold; other lists are left unread.
+    /// The kinds of values that the files here hold. Any other kind becomes `other`.
     enum Value: Decodable {
         case null, flag(Bool), whole(Int), number(Double), text(String), list([Int])
         case lists([[Int]]), texts([String]), object([String: Value]), other
@@ -103,14 +103,14 @@ extension JSONFields {
         if case .null = values[name] ?? .null { false } else { true }
     }
 
-    /// Whether the field is there, be it null: some families mean by null what they do not mean by
-    /// a field that is absent.
+    /// Whether the field is there, even as null. In some families, null and an absent field mean
+    /// different things.
     func holds(_ name: String) -> Bool { values[name] != nil }
 
     /// Sorted.
     var names: [String] { values.keys.sorted() }
 
-    /// Whether the field is a list of nothing.
+    /// Whether the field is an empty list.
     func isEmptyList(_ name: String) -> Bool {
         switch values[name] {
         case .list(let items): items.isEmpty

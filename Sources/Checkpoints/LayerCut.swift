@@ -1,6 +1,7 @@
-/// A small model made of a large one's layers, in a folder without a configuration of its own: that is
-/// the large model's. So are the weights, where the folder holds an adapter to those layers and nothing
-/// more; norms, embedding and head then are the large model's too.
+/// A small model made of layers of a large one. Its folder has no configuration of its own; the
+/// large model's applies. The folder holds either the weights of these layers or only an adapter to
+/// them. An adapter is merged into the large model's weights, and the final norm, the embedding and
+/// the head are then the large model's, too.
 struct LayerCut {
     let configuration: ModelConfiguration
     let weights: WeightFile
@@ -8,7 +9,7 @@ struct LayerCut {
     let adapter: LoRAAdapter?
 
     /// - Returns: nil for a folder of another kind.
-    /// - Throws: `CheckpointError`, also for a large model that is not there or does not fit.
+    /// - Throws: `CheckpointError`, also where the large model is missing or does not fit.
     init?(path: String) throws {
         guard SLMManifest.exists(in: path),
             !FileMapping.exists(path + "/" + ModelFolder.configurationFile),
@@ -16,7 +17,7 @@ struct LayerCut {
         else { return nil }
         let manifest = try SLMManifest(folder: path)
         guard manifest.fusion == .layers else { return nil }
-        // The large model itself has a configuration: a chain of cuts would have no end.
+        // The large model must have a configuration of its own: a chain of cuts could be endless.
         try ModelFolder.expectModel(at: manifest.locatedLLM)
         let llm = try ModelFolder.open(manifest.locatedLLM)
         guard case .rotary(let large) = llm.configuration,
@@ -69,7 +70,7 @@ struct LayerCut {
         try expectLayers(adapter, manifest)
     }
 
-    /// The adapter changes the layers that the manifest lists, each of them, and nothing else.
+    /// Checks that the adapter changes every layer that the manifest lists, and nothing else.
     private static func expectLayers(_ adapter: LoRAAdapter, _ manifest: SLMManifest) throws {
         var changed: Set<Int> = []
         for name in adapter.deltas.keys.sorted() {

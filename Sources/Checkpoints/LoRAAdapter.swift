@@ -2,16 +2,16 @@
 /// Source: https://huggingface.co/docs/peft, `adapter_config.json` and `adapter_model.safetensors`.
 package struct LoRAAdapter: Sendable {
     package let path: String
-    /// Where no layer has another.
+    /// The rank of every layer for which the configuration lists no other.
     package let rank: Int
-    /// The deltas, by the model's name of the tensor that each belongs to.
+    /// The deltas, by the name of the model's tensor that each is added to.
     let deltas: [String: LowRankDelta]
     private let tensors: WeightFile
 
     package static let configurationFile = "adapter_config.json"
     package static let weightsFile = "adapter_model.safetensors"
 
-    /// The ends of the names of the layers that it changes, sorted.
+    /// The last part of the name of each layer that the adapter changes, without repeats, sorted.
     package var targets: [String] {
         Set(deltas.keys.compactMap { $0.split(separator: ".").dropLast().last.map(String.init) })
             .sorted()
@@ -22,7 +22,7 @@ package struct LoRAAdapter: Sendable {
         deltas.values.reduce(0) { $0 + $1.a.count + $1.b.count }
     }
 
-    /// What a matrix of the adapter is part of, by the matrix's own name; nil for none.
+    /// The delta that has the adapter's matrix of this name; nil where there is none.
     package func delta(named name: String) -> LowRankDelta? {
         guard name.hasPrefix(Self.prefix),
             let end = [Self.endOfA, Self.endOfB].first(where: name.hasSuffix)
@@ -30,13 +30,13 @@ package struct LoRAAdapter: Sendable {
         return deltas[name.dropFirst(Self.prefix.count).dropLast(end.count) + ".weight"]
     }
 
-    /// Whether a folder is that of an adapter.
+    /// Whether a folder holds an adapter.
     package static func exists(in folder: String) -> Bool {
         FileMapping.exists(folder + "/" + configurationFile)
     }
 
-    /// - Throws: `CheckpointError` for a folder that is none of an adapter, for what PEFT can do
-    ///   and is not done here, and for tensors that do not fit together.
+    /// - Throws: `CheckpointError` for a folder without an adapter, for features of PEFT that l2s
+    ///   does not merge, and for tensors that do not fit together.
     package init(path: String) throws {
         guard FileMapping.exists(path) else {
             throw CheckpointError(
@@ -93,7 +93,7 @@ package struct LoRAAdapter: Sendable {
         return deltas
     }
 
-    /// A model's tensors with the deltas added when they are read.
+    /// A model's tensors, to which the deltas are added when they are read.
     ///
     /// - Throws: `CheckpointError` for a layer that the model does not have, or has in another
     ///   shape.
@@ -115,7 +115,7 @@ package struct LoRAAdapter: Sendable {
     }
 }
 
-/// What an adapter's configuration says of the factor before B · A.
+/// The ranks and factors that an adapter's configuration gives its deltas B · A.
 private struct AdapterScaling {
     let rank: Int
     private let alpha: Float
@@ -137,7 +137,7 @@ private struct AdapterScaling {
         alphas = try Self.patterns(fields, "alpha_pattern", in: -1e6...1e6)
     }
 
-    /// All that PEFT could have done besides.
+    /// Refuses all features of PEFT that adding B · A does not cover.
     private static func refuseWhatIsNotMerged(_ fields: JSONFields) throws {
         let advice =
             "; merge this adapter with PEFT (merge_and_unload) and use the model that it saves"
@@ -156,7 +156,7 @@ private struct AdapterScaling {
         ] where fields.has(name) && !fields.isEmptyList(name) {
             throw fields.refuse(name, "null", "a value" + advice)
         }
-        // These change the model itself before training, so that the file alone says too little.
+        // These change the model's own weights before training, so the adapter alone is not enough.
         let name = "init_lora_weights"
         if fields.has(name), let start = try? fields.text(name),
             ["pissa", "olora", "corda", "loftq", "lora_ga"].contains(where: start.hasPrefix)
@@ -170,7 +170,7 @@ private struct AdapterScaling {
     ) throws -> [(pattern: String, value: Float)] {
         guard let object = try fields.object(name) else { return [] }
         return try object.names.map { pattern in
-            // PEFT takes regular expressions; names of modules are what it is used with.
+            // PEFT takes regular expressions here, but files hold plain names of modules.
             guard
                 pattern.utf8.allSatisfy({
                     $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_")
@@ -195,12 +195,12 @@ private struct AdapterScaling {
         return (rank, Float(Double(alpha) / divisor))
     }
 
-    /// A pattern is the module's name or its end, from a dot on.
+    /// A pattern fits a module whose name is the pattern, or ends with a dot and the pattern.
     private func value(
         of module: String, in patterns: [(pattern: String, value: Float)], _ field: String
     ) throws -> Float? {
         let fitting = patterns.filter { module == $0.pattern || module.hasSuffix("." + $0.pattern) }
-        // PEFT takes the first one, in an order that a JSON object does not have.
+        // PEFT takes the first pattern that fits, but a JSON object has no order.
         guard Set(fitting.map(\.value)).count < 2 else {
             throw fields.refuse(
                 field, "one value for \(module)",

@@ -13,10 +13,11 @@ package final class LowRankDelta: Sendable {
 
     package var rank: Int { a.shape[0] }
 
-    /// Adds the delta's part of some elements of the matrix, in Float32: first the sum over the
-    /// rank, then times the scale, as PEFT merges.
+    /// Adds the delta to some elements of the matrix, in Float32. As in PEFT, the sum over the rank
+    /// comes first and is then multiplied by the scale.
     ///
-    /// - Precondition: `shape` is [rows, columns], and `target` has as many elements as there are.
+    /// - Precondition: `shape` is [rows, columns], and `target` has one element for each of
+    ///   `elements`.
     func add(
         _ elements: Range<Int>, of shape: [Int], to target: UnsafeMutableBufferPointer<Float>
     ) {

@@ -1,18 +1,18 @@
 import Glibc
 import Synchronization
 
-/// The files that are mapped, so that the death by SIGBUS of a process under whose feet one was cut off
-/// says which.
+/// The mapped files. A process dies by SIGBUS when it reads a part of a mapped file that was cut
+/// off; with this list it names the file before it dies.
 enum MappedFiles {
-    /// A mapping, in memory that a signal's handler may read: it takes no lock and allocates nothing.
+    /// A mapping, in memory that a signal handler can read without a lock and without allocating.
     private struct Entry {
         var start: UInt = 0
         var end: UInt = 0
-        /// What is said of it, made beforehand. Freed with the entry.
+        /// The message about it, which is made beforehand. Freed with the entry.
         var words: UnsafeMutablePointer<CChar>?
     }
 
-    /// More are mapped, too, but not named.
+    /// The most files that can be named. Files beyond that are mapped, but not named.
     private static let capacity = 1_024
     /// Written under `isWatching`, read by the handler.
     private nonisolated(unsafe) static let entries = {
@@ -20,7 +20,7 @@ enum MappedFiles {
         entries.initialize(repeating: Entry(), count: capacity)
         return entries
     }()
-    /// Whether the handler is there.
+    /// Whether the handler is installed.
     private static let isWatching = Mutex(false)
 
     static func add(_ bytes: UnsafeRawBufferPointer, path: String) {
@@ -55,7 +55,8 @@ enum MappedFiles {
         }
     }
 
-    /// In a signal's handler. It returns to the access that failed, which then ends the process.
+    /// Runs in the signal handler. It returns to the access that failed, which fails again and then
+    /// ends the process.
     private static func tell(_ address: UnsafeMutableRawPointer?) {
         let place = UInt(bitPattern: address)
         var index = 0

@@ -1,8 +1,8 @@
 import FoundationEssentials
 
-/// Where models lie that were fetched: a folder of the user's own, which all projects share.
+/// The folder of fetched models. It is the user's own, and all projects share it.
 package enum ModelCache {
-    /// Names another folder.
+    /// The environment variable that names another folder.
     package static let variable = "L2S_CACHE"
     /// The large model of the default job types, as job files name it.
     package static let defaultModel = "SmolLM2-135M-Instruct"
@@ -20,8 +20,8 @@ package enum ModelCache {
 
     /// The path of a model: in the models folder, or else among those that were fetched.
     ///
-    /// - Parameter model: a name, or an absolute path, such as a small model's manifest leads to: of
-    ///   one that is not there the last part is looked for.
+    /// - Parameter model: a name, or an absolute path, such as a small model's manifest leads to.
+    ///   Where nothing lies at an absolute path, its last part is looked for.
     package static func locate(
         _ model: String, in modelsFolder: String,
         environment: [String: String] = ProcessInfo.processInfo.environment

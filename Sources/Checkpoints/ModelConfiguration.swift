@@ -14,14 +14,14 @@ package enum ModelConfiguration: Sendable, Equatable {
         + ClassicConfiguration.Family.allCases.map(\.rawValue)
 
     /// - Parameters:
-    ///   - text: of a config.json.
-    ///   - path: what errors call it.
+    ///   - text: the text of a config.json.
+    ///   - path: what errors call the text.
     /// - Throws: `CheckpointError`.
     package init(_ text: Data, path: String) throws {
         try self.init(fields: JSONFields(text, path: path))
     }
 
-    /// - Parameter generation: of generation_config.json, where the folder has one.
+    /// - Parameter generation: the fields of generation_config.json, where the folder has one.
     init(fields: JSONFields, generation: JSONFields? = nil) throws {
         let type = try fields.text("model_type", oneOf: Self.modelTypes)
         if let family = RotaryConfiguration.Family(rawValue: type) {

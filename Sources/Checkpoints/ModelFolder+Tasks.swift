@@ -1,6 +1,6 @@
 extension ModelFolder.Generation.Task {
-    /// What `task_specific_params` holds, as t5-small's; a task that cannot be read is left out,
-    /// because tasks are only shown.
+    /// The tasks of `task_specific_params`, which t5-small has, for instance. A task that cannot be
+    /// read is left out, because tasks are only shown.
     static func all(_ configuration: JSONFields) -> [Self] {
         guard let tasks = try? configuration.object("task_specific_params") else { return [] }
         return tasks.names.compactMap { name in

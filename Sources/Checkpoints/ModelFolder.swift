@@ -1,12 +1,12 @@
-/// A model: a Hugging Face folder with config.json and weights of safetensors or PyTorch, or a GGUF
-/// file; mapped.
+/// A model: a Hugging Face folder with config.json and weights in safetensors or PyTorch format, or
+/// a GGUF file. The files are mapped.
 package struct ModelFolder: Sendable {
     /// The folder, or the GGUF file.
     package let path: String
     package let configuration: ModelConfiguration
     package let generation: Generation
     package let weights: WeightFile
-    /// Nil for a folder of Hugging Face's.
+    /// Nil for a Hugging Face folder.
     package let gguf: GGUFFile?
     /// Merged into the weights when they are read.
     package let adapter: LoRAAdapter?
@@ -46,18 +46,18 @@ package struct ModelFolder: Sendable {
         weights = try self.adapter?.apply(to: found) ?? found
     }
 
-    /// What a checkpoint says of its outputs.
+    /// What a checkpoint says about its outputs.
     package struct Generation: Sendable {
         /// What it forces on every output.
         package var rules = GenerationRules.none
         /// How its makers search for outputs.
         package var defaults = GenerationDefaults.none
-        /// What config.json suggests for single tasks, by their names; nothing takes it by itself.
+        /// What config.json suggests for single tasks. It is only shown, never applied.
         package var tasks: [Task] = []
 
         package struct Task: Sendable {
             package let name: String
-            /// Before the text that is read.
+            /// The text before a document.
             package let prefix: String?
             package let defaults: GenerationDefaults
         }
@@ -106,16 +106,17 @@ package struct ModelFolder: Sendable {
         )
     }
 
-    /// Tells the model from others that are open: one with an adapter is another.
+    /// Tells the model from others that are open. With an adapter, it is another model.
     package var name: String { adapter.map { "\(path) with \($0.path)" } ?? path }
 
-    /// Whether token vectors are among the weights: layers cut out of a model may come without.
+    /// Whether token vectors are among the weights. Layers cut out of a model may come without
+    /// them.
     package var hasTokenVectors: Bool {
         guard case .rotary = configuration else { return true }
         return weights.contains(RotaryNames.embedding)
     }
 
-    /// Whether the weights were packed ahead of time: what lies in them is Inference's matter.
+    /// Whether the weights were packed ahead of time. Inference alone knows their format.
     package var isPacked: Bool { Self.isPacked(weights) }
 
     static func isPacked(_ weights: WeightFile) -> Bool { weights.path.hasSuffix("/" + packed) }
@@ -134,7 +135,7 @@ package struct ModelFolder: Sendable {
 
     static func openWeights(in folder: String) throws -> WeightFile {
         if FileMapping.exists(folder + "/" + packed) {
-            // Which of them is the newer one cannot be told.
+            // Nothing says which of them is the newer one.
             if let other = [single, index].first(where: { FileMapping.exists(folder + "/" + $0) }) {
                 throw CheckpointError(
                     path: folder,

@@ -1,7 +1,7 @@
 package import FoundationEssentials
 import Glibc
 
-/// A folder that comes into being whole or not at all.
+/// Makes a folder as a whole or not at all.
 package enum NewFolder {
     /// Lets `fill` write into a folder beside `path`, then gives it that name. Folders above it are
     /// made where there are none.
@@ -13,7 +13,7 @@ package enum NewFolder {
         let base = String(path.reversed().drop { $0 == "/" }.reversed())
         let temporary = base + ".unfinished-\(getpid())"
         if let end = base.lastIndex(of: "/"), end > base.startIndex {
-            // Why this failed is what the next call fails of.
+            // If this fails, the next call fails for the same reason and reports it.
             try? FileManager.default.createDirectory(
                 atPath: String(base[..<end]), withIntermediateDirectories: true)
         }
@@ -21,7 +21,7 @@ package enum NewFolder {
         do {
             try fill(temporary)
             try synchronise(temporary)
-            // Takes the place of an empty folder too.
+            // This also replaces an empty folder.
             try rename(temporary, to: base)
         } catch {
             try? FileManager.default.removeItem(atPath: temporary)
@@ -29,7 +29,7 @@ package enum NewFolder {
         }
     }
 
-    /// Gives something another name, for good.
+    /// Renames a file or folder, and waits until the disk has the new name.
     static func rename(_ old: String, to new: String) throws {
         guard Glibc.rename(old, new) == 0 else { throw failure(new, "create it") }
         try synchronise(new.lastIndex(of: "/").map { String(new[...$0]) } ?? ".")
@@ -96,7 +96,7 @@ final class NewFile {
         try writeAll(bytes, to: descriptor, path)
     }
 
-    /// Waits until the disk has it: a full one may say so only now.
+    /// Waits until the disk has the file. A full disk may report its error only here.
     func finish() throws {
         guard fsync(descriptor) == 0 else { throw failure(path, "write it to the disk") }
     }
@@ -116,7 +116,7 @@ func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, _ path: Str
     }
 }
 
-/// What the system said of the last call.
+/// The error that the last system call left in `errno`.
 func failure(_ path: String, _ attempt: String) -> CheckpointError {
     CheckpointError(
         path: path,

@@ -37,7 +37,8 @@ extension NumberFormat {
 
     package var hasBlocks: Bool { block.elements > 1 }
 
-    /// The bytes of so many elements. Nil where they are no whole blocks.
+    /// The bytes that this many elements take. Nil where they do not fill whole blocks, or where
+    /// the number does not fit an `Int`.
     func bytes(of elements: Int) -> Int? {
         let block = block
         guard elements % block.elements == 0 else { return nil }

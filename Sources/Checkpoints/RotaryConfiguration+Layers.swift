@@ -11,7 +11,7 @@ extension RotaryConfiguration {
         }
     }
 
-    /// The window of each layer; nil for one that sees all before it.
+    /// The window of each layer; nil for a layer that attends to everything before it.
     private static func windows(
         _ fields: JSONFields, _ family: Family, layers: Int
     ) throws -> [Int?] {
@@ -46,7 +46,7 @@ extension RotaryConfiguration {
         let isUsed: Bool =
             switch family {
             case .llama: false
-            // Null switches it off, but a file that does not have it means what is usual.
+            // Null switches the window off. An absent field means the usual window.
             case .mistral, .gemma2, .gemma3: fields.has(name) || !fields.holds(name)
             case .qwen2, .qwen3:
                 try fields.flag("use_sliding_window") ?? false
@@ -55,8 +55,9 @@ extension RotaryConfiguration {
         return isUsed ? try fields.whole(name, in: SizeLimit.positions, default: 4_096) : nil
     }
 
-    /// Transformers 5 writes `rope_parameters`, one for each kind of layer in Gemma 3; transformers 4
-    /// writes `rope_theta` and `rope_scaling`, for windowed layers of Gemma 3 `rope_local_base_freq`.
+    /// Transformers 5 writes `rope_parameters`, in Gemma 3 one for each kind of layer. Transformers
+    /// 4 writes `rope_theta` and `rope_scaling`, and `rope_local_base_freq` for Gemma 3's windowed
+    /// layers.
     private static func rotations(
         _ fields: JSONFields, _ family: Family, positions: Int
     ) throws -> (full: Rotation, windowed: Rotation) {

@@ -1,9 +1,9 @@
-/// A decoder-only model with rotary positions. The families differ by nothing but this description:
-/// one implementation runs them all.
+/// A decoder-only model with rotary positions. The families differ only in the values of this type,
+/// so one implementation runs them all.
 ///
 /// Every layer is x += attention(norm(x)), x += down(act(gate(x̂)) · up(x̂)) with x̂ = norm(x).
 package struct RotaryConfiguration: Sendable, Equatable {
-    /// By the `model_type` of config.json.
+    /// The raw value is the `model_type` of config.json.
     package enum Family: String, Sendable, CaseIterable {
         case llama, mistral, qwen2, qwen3, gemma2
         case gemma3 = "gemma3_text"
@@ -13,12 +13,13 @@ package struct RotaryConfiguration: Sendable, Equatable {
 
     package enum Activation: Sendable, Equatable {
         case silu
-        /// By the tangens hyperbolicus.
+        /// Approximated with the hyperbolic tangent.
         case gelu
     }
 
     package struct Layer: Sendable, Equatable {
-        /// A token sees itself and window − 1 tokens before it; nil for all before it.
+        /// A token attends to itself and to the window − 1 tokens before it; nil for a layer that
+        /// attends to all tokens before it.
         package let window: Int?
         package let rotation: Rotation
 
@@ -35,13 +36,13 @@ package struct RotaryConfiguration: Sendable, Equatable {
     package let feedForwardWidth: Int
     /// In their order; not empty.
     package internal(set) var layers: [Layer]
-    /// The heads of queries; a multiple of `keyValueHeads`. Neighbours share a head of keys and
-    /// values.
+    /// The heads of queries, a multiple of `keyValueHeads`. Neighbouring ones share a head of keys
+    /// and values.
     package let heads: Int
     package let keyValueHeads: Int
     /// Even; heads · headWidth need not be the width.
     package let headWidth: Int
-    /// Prompt and response together may be this long.
+    /// The most tokens of a prompt and its response together.
     package let positions: Int
     package let epsilon: Float
     package let activation: Activation
@@ -51,20 +52,21 @@ package struct RotaryConfiguration: Sendable, Equatable {
     package let attentionCap: Float?
     /// Logits become cap · tanh(logit / cap); nil where they stay as they are.
     package let logitCap: Float?
-    /// Token vectors are multiplied by it where reading starts, not in a tied head.
+    /// Token vectors are multiplied by it before the first layer, but not in a tied head.
     package let embeddingScale: Float
-    /// Norms multiply by 1 + weight.
+    /// Whether norms multiply by 1 + weight.
     package let normsAddOne: Bool
-    /// A norm of what attention and the feed-forward part give, before it is added.
+    /// Whether the outputs of attention and of the feed-forward part pass a norm before they are
+    /// added.
     package let hasOutputNorms: Bool
-    /// A norm over each head's channels of queries and keys, before they are turned.
+    /// Whether the queries and keys of each head pass a norm before they are rotated.
     package let hasHeadNorms: Bool
     package let hasQueryKeyValueBias: Bool
     package let hasOutputBias: Bool
     package let hasFeedForwardBias: Bool
     /// Whether the head is the embedding, whatever else the file holds.
     package let tiesEmbeddings: Bool
-    /// What a sequence begins with, where the model has such a token.
+    /// The token that begins a sequence; nil for a model without one.
     package let beginID: Int32?
     /// Any of these ends a response. Not empty.
     package let endIDs: [Int32]
@@ -76,13 +78,14 @@ package struct RotaryConfiguration: Sendable, Equatable {
     /// The width of all keys together, which is that of all values.
     package var keyValueWidth: Int { keyValueHeads * headWidth }
 
-    /// - Parameter generation: of generation_config.json: its end tokens win.
+    /// - Parameter generation: the fields of generation_config.json, whose end tokens take
+    ///   precedence.
     init(fields: JSONFields, family: Family, generation: JSONFields? = nil) throws {
         self.family = family
         width = try fields.whole("hidden_size", in: SizeLimit.width)
         feedForwardWidth = try fields.whole("intermediate_size", in: SizeLimit.width)
         heads = try fields.whole("num_attention_heads", in: SizeLimit.heads)
-        // Files of the first two Llamas do not have it.
+        // Files of the first two Llamas do not have this field.
         keyValueHeads = try fields.whole(
             "num_key_value_heads", in: SizeLimit.heads, default: family == .llama ? heads : nil)
         guard heads % keyValueHeads == 0 else {
@@ -109,7 +112,7 @@ package struct RotaryConfiguration: Sendable, Equatable {
             1
             / (try scalar.map { try fields.number($0, in: 1e-3...1e6, default: 256) }
             ?? Float(headWidth)).squareRoot()
-        // Gemma 3 has the field, too, and its attention pays no heed to it.
+        // Gemma 3 has the field, too, but its attention ignores it.
         attentionCap =
             family == .gemma2 ? try Self.cap("attn_logit_softcapping", fields, default: 50) : nil
         logitCap =
@@ -120,7 +123,7 @@ package struct RotaryConfiguration: Sendable, Equatable {
         tiesEmbeddings = try fields.flag("tie_word_embeddings") ?? family.isGemma
         beginID = fields.has("bos_token_id") ? try fields.id("bos_token_id", default: 0) : nil
         endIDs = try fields.endIDs(generation, default: family.isGemma ? 1 : 2)
-        // A variant of the architecture that would run here and be wrong.
+        // This variant of the architecture would run here with wrong results, so it is refused.
         guard try !(fields.flag("use_bidirectional_attention") ?? false) else {
             throw fields.refuse("use_bidirectional_attention", "false", "true")
         }
@@ -152,7 +155,7 @@ package struct RotaryConfiguration: Sendable, Equatable {
         return .silu
     }
 
-    /// Nil where the file says null, or says nothing and none is usual.
+    /// Nil where the field is null, or where it is absent and the family usually has no cap.
     private static func cap(
         _ name: String, _ fields: JSONFields, default usual: Float?
     ) throws -> Float? {

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The angles by which rotary positions turn queries and keys (RoFormer, arXiv 2104.09864), with
-/// the scaling that makes some families read further than they were first trained to.
+/// The angles by which rotary positions turn queries and keys (RoFormer, arXiv 2104.09864), and the
+/// scaling with which some families read longer texts than they were first trained on.
 package struct Rotation: Sendable, Equatable, Hashable {
     package enum Scaling: Sendable, Equatable, Hashable {
         case none
@@ -20,8 +20,8 @@ package struct Rotation: Sendable, Equatable, Hashable {
         self.scaling = scaling
     }
 
-    /// By what each pair of channels turns from one position to the next: `headWidth` / 2 angles in
-    /// radians, computed in float32 as transformers does.
+    /// The angle by which each pair of channels turns from one position to the next: `headWidth` /
+    /// 2 angles in radians, computed in float32 as transformers does.
     package func frequencies(headWidth: Int) -> [Float] {
         (0..<headWidth / 2).map { pair in
             scaled(1 / powf(theta, Float(2 * pair) / Float(headWidth)))
@@ -47,16 +47,17 @@ extension Rotation {
     private static let thetas: ClosedRange<Float> = 1...1e12
     private static let factors: ClosedRange<Float> = 1e-3...1e6
 
-    /// As transformers 5 writes it, all of it in one object.
+    /// Reads the form of transformers 5, which has everything in one object.
     ///
-    /// - Parameter fields: `rope_parameters`, or one kind of layer's part of it.
+    /// - Parameter fields: `rope_parameters`, or its part for one kind of layer.
     init(parameters fields: JSONFields, theta: Float, positions: Int) throws {
         self.init(
             theta: try fields.number("rope_theta", in: Self.thetas, default: theta),
             scaling: try Self.scaling(fields, positions: positions))
     }
 
-    /// As transformers 4 writes it: the scaling in an object beside the angle's base.
+    /// Reads the form of transformers 4, which has the scaling in an object beside the base of the
+    /// angles.
     init(
         _ fields: JSONFields, theta name: String = "rope_theta", default theta: Float,
         positions: Int, isScaled: Bool = true
@@ -68,7 +69,7 @@ extension Rotation {
     }
 
     private static func scaling(_ fields: JSONFields, positions: Int) throws -> Scaling {
-        // `type` is what old files call it.
+        // Old files call it `type`.
         let name = fields.has("rope_type") ? "rope_type" : "type"
         switch try fields.text(name, oneOf: ["default", "linear", "llama3"], default: "default") {
         case "linear":

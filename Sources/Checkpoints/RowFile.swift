@@ -1,18 +1,20 @@
 import FoundationEssentials
 import Glibc
 
-/// Rows of equal width in BF16 in one file, mapped: what is too large for memory and computed once.
+/// A mapped file of rows of equal width in BF16, for what is too large for memory and computed
+/// once.
 package struct RowFile: Sendable {
     private let file: FileMapping
     package let width: Int
     package let rows: Int
 
-    /// Before the rows: what the file is, its key, and the width as eight bytes.
+    /// The header before the rows: `magic`, the key, and the width as eight bytes.
     fileprivate static let headerBytes = 64
     fileprivate static let magic = "l2s rows of BF16, 1\n"
 
-    /// - Parameter key: at most 32 bytes; tells the contents from others.
-    /// - Throws: `CheckpointError` for a file that cannot be read, or is another one's or damaged.
+    /// - Parameter key: at most 32 bytes that tell the contents from others.
+    /// - Throws: `CheckpointError` for a file that cannot be read, is damaged, or has another key
+    ///   or width.
     package init(path: String, key: String, width: Int) throws {
         file = try FileMapping(path: path)
         self.width = width
@@ -31,7 +33,7 @@ package struct RowFile: Sendable {
 
     /// Copies some rows, converted to Float32; every conversion is exact.
     ///
-    /// - Precondition: `range` lies within the rows, and `destination` has room for just them.
+    /// - Precondition: `range` lies within the rows, and `destination` has exactly their size.
     package func read(_ range: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= rows
@@ -56,7 +58,7 @@ package struct RowFile: Sendable {
     }
 }
 
-/// Writes a `RowFile` from its first row to its last, in as many runs as it takes.
+/// Writes a `RowFile` from its first row to its last. A later run continues where one stopped.
 ///
 /// Not thread-safe: one thread at a time.
 package final class RowFileWriter {
@@ -68,7 +70,7 @@ package final class RowFileWriter {
 
     private var unfinished: String { path + ".unfinished" }
 
-    /// Opens what an earlier run left unfinished, or begins.
+    /// Opens the file that an earlier run left unfinished, or begins a new one.
     ///
     /// - Throws: `CheckpointError`, also where another process is writing the same file.
     package init(path: String, key: String, width: Int) throws {
@@ -82,7 +84,7 @@ package final class RowFileWriter {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw CheckpointError(
                 path: unfinished,
-                problem: .malformed("expected to write it alone, another process does; wait for it")
+                problem: .malformed("expected to write it alone, found another process at it; wait")
             )
         }
         var found = [UInt8](repeating: 0, count: RowFile.headerBytes)
@@ -99,14 +101,14 @@ package final class RowFileWriter {
     }
 
     deinit {
-        // As FileLock: a child that is being started must not keep the lock.
+        // As in `FileLock`: a child process that is being started must not keep the lock.
         flock(descriptor, LOCK_UN)
         close(descriptor)
     }
 
     /// Drops the rows after the first `count`.
     ///
-    /// - Precondition: there are as many.
+    /// - Precondition: there are at least `count` rows.
     package func keep(_ count: Int) throws {
         precondition(count <= rows, "\(count) of \(rows) rows")
         let size = RowFile.headerBytes + count * width * 2
@@ -128,7 +130,7 @@ package final class RowFileWriter {
         rows += values.count / width
     }
 
-    /// Waits until the disk has it, then gives the file its name.
+    /// Waits until the disk has all rows, then gives the file its name.
     package func finish() throws {
         guard fsync(descriptor) == 0 else { throw failure(unfinished, "write it to the disk") }
         guard rename(unfinished, path) == 0 else { throw failure(path, "create it") }

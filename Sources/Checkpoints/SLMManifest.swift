@@ -1,18 +1,19 @@
 import FoundationEssentials
 
-/// l2s.json: how a small model hangs on to a large one.
+/// l2s.json: how a small model is connected to a large one.
 package struct SLMManifest: Sendable, Equatable {
     /// Where the projected encoder output enters the small model.
     package enum Fusion: String, Sendable, CaseIterable {
         case add
         case replace
         case crossAttention = "cross_attention"
-        /// Nothing is projected: the small model is some of the large one's layers, trained further,
-        /// and goes on from the keys and values that the reading left in those.
+        /// Nothing is projected. The small model consists of some of the large model's layers,
+        /// trained further, and continues from the keys and values that reading the prompt left in
+        /// them.
         case layers
     }
 
-    /// Whose embedding the prompt's ids are looked up in.
+    /// The model whose embedding makes vectors of the prompt's ids.
     package enum PromptEmbedding: String, Sendable, CaseIterable {
         case slm
         case llm
@@ -24,14 +25,14 @@ package struct SLMManifest: Sendable, Equatable {
     package let llm: String
     package let fusion: Fusion
     package let promptEmbedding: PromptEmbedding
-    /// The layer of a decoder-only LLM after which its states are taken, counted from 1, without the
-    /// final norm unless it is the last; nil for the last.
+    /// The layer of a decoder-only LLM after which its states are taken, counted from 1; nil for
+    /// the last. Only after the last layer is the final norm applied.
     package let llmLayer: Int?
-    /// With the fusion `layers`: those that the small model is made of, counted from 0, ascending.
-    /// Else empty.
+    /// The LLM's layers that the small model consists of, counted from 0, ascending. Empty unless
+    /// the fusion is `layers`.
     package let layers: [Int]
-    /// The fingerprint of the large model that the small one was trained with; nil in folders that do
-    /// not have it.
+    /// The fingerprint of the large model that the small one was trained with; nil in folders that
+    /// do not have it.
     package let llmFingerprint: String?
 
     /// The large model's folder, as it can be opened.
@@ -46,13 +47,13 @@ package struct SLMManifest: Sendable, Equatable {
     }
 
     package static let fileName = "l2s.json"
-    /// What in it names layers.
+    /// The fields of the manifest that name layers, for messages.
     package static let layerFields = "llm_layer and layers"
 
-    /// Layers of the LLM that its reading goes through; nil for all.
+    /// How many layers of the LLM read a prompt; nil for all.
     package var llmDepth: Int? { layers.last.map { $0 + 1 } ?? llmLayer }
 
-    /// Whether a folder is that of a small model: one with a manifest.
+    /// Whether a folder holds a manifest, which makes it the folder of a small model.
     package static func exists(in folder: String) -> Bool {
         FileMapping.exists(folder + "/" + fileName)
     }

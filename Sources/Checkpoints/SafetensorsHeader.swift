@@ -41,7 +41,7 @@ struct SafetensorsHeader {
             throw CheckpointError(
                 path: file.path, problem: .truncated(expected: start, found: size))
         }
-        // Also keeps the decoder from guessing at UTF-16 and UTF-32.
+        // This check also keeps the decoder from guessing at UTF-16 and UTF-32.
         guard file.bytes[8] == UInt8(ascii: "{"), file.bytes[9] != 0 else {
             throw fail("expected the safetensors header to be a JSON object")
         }
@@ -102,7 +102,7 @@ struct SafetensorsHeader {
 extension SafetensorsHeader {
     static func blockKey(_ name: String) -> String { "l2s.blocks." + name }
 
-    /// The entries, with those that hold blocks as what they are.
+    /// The entries, in which tensors of blocks have the format and shape that the metadata name.
     func entries(withBlocksOf file: FileMapping) throws -> [String: Entry] {
         var entries = entries
         let prefix = Self.blockKey("")
@@ -140,7 +140,7 @@ private struct RawHeader: Decodable {
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: AnyKey.self)
         let ownKey = AnyKey(stringValue: SafetensorsHeader.metadataName)
-        // Nothing of other programs' metadata is needed, so nothing of it is refused.
+        // Metadata of other programs are not needed, so no form of them is refused.
         metadata = (try? container.decode([String: String].self, forKey: ownKey)) ?? [:]
         for key in container.allKeys where key.stringValue != ownKey.stringValue {
             do {

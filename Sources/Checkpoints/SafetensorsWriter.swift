@@ -1,14 +1,15 @@
 import FoundationEssentials
 import Glibc
 
-/// Writes safetensors files whose tensors begin on 64 bytes for as long as those before them are
-/// multiples of that long.
+/// Writes safetensors files. The first tensor begins at a multiple of 64 bytes, and so does every
+/// other tensor that has only multiples of 64 bytes before it.
 package enum SafetensorsWriter {
     private static let alignment = 64
 
     /// Writes a file and waits until it is on the disk. The same tensors give the same bytes.
     ///
-    /// - Parameter wrote: is told the tensors' bytes written so far; what it throws stops the work.
+    /// - Parameter wrote: called with the tensors' bytes written so far. An error that it throws
+    ///   stops the work.
     /// - Throws: `CheckpointError`; the file may then be there in part.
     package static func write(
         _ tensors: [TensorBytes], metadata: [String: String], to path: String,
@@ -30,14 +31,14 @@ package enum SafetensorsWriter {
         try file.finish()
     }
 
-    /// Puts a new file in the place of another: whole, or the other one stays.
+    /// Replaces a file by a new one. Where that fails, the old file stays.
     ///
     /// - Throws: `CheckpointError`, for a full disk for instance.
     package static func replace(
         _ tensors: [TensorBytes], metadata: [String: String], at path: String
     ) throws {
         let temporary = path + ".unfinished"
-        // What a process that was killed has left.
+        // A process that was killed may have left one.
         unlink(temporary)
         do {
             try write(tensors, metadata: metadata, to: temporary)

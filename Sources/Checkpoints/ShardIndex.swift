@@ -25,7 +25,8 @@ struct ShardIndex {
         }
     }
 
-    /// In the order of their names, so that the same damage always gives the same error.
+    /// Files and tensors in the order of their names, so that the same damage always gives the same
+    /// error.
     var tensorsOfFile: [(file: String, tensors: [String])] {
         Dictionary(grouping: fileOfTensor.keys.sorted()) { fileOfTensor[$0] ?? "" }
             .sorted { $0.key < $1.key }

@@ -7,17 +7,18 @@ package struct StoredTensor: Sendable {
     let file: FileMapping
     /// Position in `file`, checked against its size and `shape` when the header was read.
     let bytes: Range<Int>
-    /// What the elements are besides those that are stored.
+    /// How the elements differ from those in the file.
     var change = Change()
 
     /// How the elements of a tensor follow from those in the file.
     struct Change: Sendable {
-        /// Rows are stored in another order: those of a head with the two halves of its channels
-        /// in turn, as GGUF files of the Llama family have queries and keys. Nil for their order.
+        /// The number of heads, where the file interleaves each head's rows: one of the first half
+        /// of its channels, one of the second, and so on. GGUF files of the Llama family store
+        /// queries and keys like this. Nil for rows in their own order.
         var interleavedHeads: Int?
-        /// Is added to every element.
+        /// A number that is added to every element.
         var offset: Float = 0
-        /// Is added too, where an adapter changes this matrix.
+        /// What an adapter adds to this matrix; nil where none does.
         var delta: LowRankDelta?
 
         var isNone: Bool { interleavedHeads == nil && offset == 0 && delta == nil }
@@ -35,8 +36,8 @@ package struct StoredTensor: Sendable {
     /// Whether the elements are those in the file, in a format that safetensors has too.
     package var isPlain: Bool { change.isNone && !format.hasBlocks }
 
-    /// Copies all elements, converted to Float32; every conversion is exact, or in the order of
-    /// operations that the format's own reference has.
+    /// Copies all elements, converted to Float32. The conversion is exact; block formats are
+    /// expanded in the order of operations of their reference code.
     ///
     /// - Precondition: `destination` has `count` elements.
     package func read(into destination: UnsafeMutableBufferPointer<Float>) {
@@ -65,7 +66,7 @@ package struct StoredTensor: Sendable {
         change.delta?.add(elements, of: shape, to: destination)
     }
 
-    /// Row by row, each from where it is stored.
+    /// Reads row by row, each from the place where it is stored.
     private func readRows(
         of elements: Range<Int>, heads: Int, into destination: UnsafeMutableBufferPointer<Float>
     ) {
@@ -108,7 +109,8 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// Whole blocks go where they belong, those at the ends by way of a copy.
+    /// Expands whole blocks into the target, and a block of which only a part is needed into a
+    /// buffer.
     private func readBlocks(
         _ elements: Range<Int>, from source: UnsafeRawPointer,
         into target: UnsafeMutablePointer<Float>
@@ -133,7 +135,7 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// Whether both hold the same bytes in the same format and shape.
+    /// Whether both hold the same bytes in the same format and shape, and nothing changes them.
     package func hasSameElements(as other: StoredTensor) -> Bool {
         guard shape == other.shape, format == other.format, change.isNone, other.change.isNone
         else { return false }
@@ -142,7 +144,8 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// Lends the mapped elements without a copy: nil unless they are Float32 and aligned.
+    /// Lends the mapped elements to `body` without a copy. It gets nil unless they are Float32,
+    /// unchanged and aligned.
     package func withMappedFloats<R>(
         _ body: (UnsafeBufferPointer<Float>?) throws -> R
     ) rethrows -> R {

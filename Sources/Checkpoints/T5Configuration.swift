@@ -1,7 +1,7 @@
 /// T5 v1.0 and v1.1, mT5, umT5 and what is built like them (FLAN-T5, MADLAD-400).
 ///
-/// What the weights say better is left to them: the vocabulary's rows, gating, and whether the
-/// output head is the model's own (published configurations contradict their weights there).
+/// The vocabulary's rows, gating, and whether the output head is the model's own are read from the
+/// weights, because published configurations contradict their weights there.
 package struct T5Configuration: Sendable, Equatable {
     /// t5, mt5 or umt5.
     package let modelType: String
@@ -34,7 +34,8 @@ package struct T5Configuration: Sendable, Equatable {
     package var hasBiasPerBlock: Bool { modelType == "umt5" }
 
     static let modelTypes = ["t5", "mt5", "umt5"]
-    /// Ungated is relu and gated is gelu in every published T5; others would run and be wrong.
+    /// In every published T5, ungated layers use relu and gated ones gelu. Others would run with
+    /// wrong results.
     static let activations = ["relu", "gated-gelu", "gated-gelu_new"]
 
     init(fields: JSONFields) throws {
@@ -46,7 +47,8 @@ package struct T5Configuration: Sendable, Equatable {
         decoderLayers = try fields.whole(
             "num_decoder_layers", in: SizeLimit.layers, default: encoderLayers)
         heads = try fields.whole("num_heads", in: SizeLimit.heads)
-        // Half of the buckets are for exact distances and, in an encoder, half of all for each side.
+        // An encoder has half of the buckets for each direction. Of these, half are for exact
+        // distances.
         relativeBuckets = try fields.whole(
             "relative_attention_num_buckets", in: 4...4_096, default: 32)
         relativeMaximumDistance = try fields.whole(

@@ -3,7 +3,7 @@
 package struct T5GemmaConfiguration: Sendable, Equatable {
     static let modelType = "t5gemma"
 
-    /// Its layers see both ways: a window reaches as far to either side.
+    /// Its layers attend in both directions; a window reaches equally far to either side.
     package let encoder: RotaryConfiguration
     /// Its layers attend to the encoder's states, too.
     package let decoder: RotaryConfiguration
@@ -22,7 +22,7 @@ package struct T5GemmaConfiguration: Sendable, Equatable {
         }
         encoder = try half("encoder")
         decoder = try half("decoder")
-        // Written nowhere: it is the token that begins a sequence.
+        // Published files do not have the field. It is the token that begins a sequence.
         startID = try fields.id(
             "decoder_start_token_id", default: fields.id("bos_token_id", default: 2))
         endIDs = try fields.endIDs(generation, default: 1)

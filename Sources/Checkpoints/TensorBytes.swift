@@ -1,16 +1,16 @@
-/// A tensor's bytes, to be written to a file or as they lie in a mapped one.
+/// A tensor's bytes: some that are to be written to a file, or some of a mapped file.
 ///
 /// `@unchecked Sendable`: the bytes never change once this is made, and `owner` keeps them alive.
 package struct TensorBytes: @unchecked Sendable {
     package let name: String
-    /// As safetensors calls it, such as `I8`.
+    /// The format's name in safetensors, such as `I8`.
     package let format: String
     package let shape: [Int]
     package let bytes: UnsafeRawBufferPointer
     package let owner: AnyObject
 
-    /// - Precondition: `owner` keeps `bytes` alive and unchanged, and there are as many of them as
-    ///   `format` and `shape` say.
+    /// - Precondition: `owner` keeps `bytes` alive and unchanged, and their number follows from
+    ///   `format` and `shape`.
     package init(
         name: String, format: String, shape: [Int], bytes: UnsafeRawBufferPointer, owner: AnyObject
     ) {
@@ -23,8 +23,8 @@ package struct TensorBytes: @unchecked Sendable {
 }
 
 extension StoredTensor {
-    /// The elements as safetensors holds them: in the file's own format where it is one of
-    /// safetensors and nothing is changed, blocks as bytes, all else in Float32.
+    /// The elements as safetensors holds them. Unchanged elements keep the file's format, with
+    /// blocks as bytes. Changed elements become Float32.
     package var stored: TensorBytes {
         guard change.isNone else { return inFloat32 }
         guard format.hasBlocks else {
@@ -35,7 +35,8 @@ extension StoredTensor {
         return mapped(format: "U8", shape: shape.dropLast() + [rowBytes])
     }
 
-    /// What the metadata of a safetensors file must say for its bytes to be read as blocks again.
+    /// The metadata with which a safetensors file's bytes are read as blocks again. Empty for a
+    /// tensor without blocks.
     package var blockMetadata: [String: String] {
         guard change.isNone, format.hasBlocks else { return [:] }
         return [SafetensorsHeader.blockKey(name): format.rawValue]
@@ -55,7 +56,7 @@ extension StoredTensor {
     }
 }
 
-/// The elements of a tensor in memory of their own.
+/// A copy of a tensor's elements in Float32.
 private final class FloatCopy {
     let floats: UnsafeMutableBufferPointer<Float>
 

@@ -33,7 +33,7 @@ package struct WeightFile: Sendable {
 
     /// The tensors of a GGUF file under the names and in the layout of Hugging Face.
     ///
-    /// - Throws: `CheckpointError` for a family that is not read.
+    /// - Throws: `CheckpointError` for a model family that l2s does not read.
     package init(_ gguf: GGUFFile) throws {
         path = gguf.path
         places = try gguf.places
@@ -67,12 +67,12 @@ package struct WeightFile: Sendable {
     /// Sorted. Includes tensors in formats that `tensor(_:)` refuses.
     package var names: [String] { places.keys.sorted() }
 
-    /// Size of all tensors.
+    /// The bytes of all tensors.
     package var byteCount: Int { places.values.reduce(0) { $0 + $1.entry.bytes.count } }
 
     package func contains(_ name: String) -> Bool { places[name] != nil }
 
-    /// - Throws: `CheckpointError` when the tensor is missing or holds no weights.
+    /// - Throws: `CheckpointError` when the tensor is missing or its format cannot be read.
     package func tensor(_ name: String) throws -> StoredTensor {
         guard let place = places[name] else {
             throw CheckpointError(
@@ -137,8 +137,8 @@ package struct WeightFile: Sendable {
     }
 }
 
-/// Up to three names that share the longest beginning and end with the one looked for: for a
-/// checkpoint these differ in a layer's number, a prefix or the last part.
+/// Up to three names whose beginning and end have most in common with `name`. The names of a
+/// checkpoint differ from it in a layer's number, a prefix or the last part.
 func nearestNames(to name: String, among names: some Collection<String>) -> [String] {
     let wanted = Array(name.utf8)
     func likeness(_ other: String) -> Int {

@@ -23,8 +23,8 @@ extension GGUFFile {
 
     /// The text of a config.json.
     ///
-    /// - Throws: `CheckpointError` for a family that is not read, or metadata that are missing or
-    ///   of another type.
+    /// - Throws: `CheckpointError` for a model family that l2s does not read, or metadata that
+    ///   are missing or of another type.
     package var configuration: Data {
         get throws {
             let architecture = try architecture
@@ -42,7 +42,7 @@ extension GGUFFile {
     }
 }
 
-/// Collects fields.
+/// Collects the fields of a config.json from the metadata.
 private struct GGUFFields {
     let file: GGUFFile
     let prefix: String
@@ -106,14 +106,14 @@ private struct GGUFFields {
 }
 
 extension GGUFFields {
-    /// Begin, end and padding; of several ends all count.
+    /// Adds the ids of the begin, end and padding tokens. Any of several end tokens ends an output.
     fileprivate mutating func addTokens() throws {
         func id(_ name: String) throws -> Int? {
             try file.metadata.whole("tokenizer.ggml.\(name)_token_id")
         }
         set("bos_token_id", try id("bos").map(Value.whole))
         set("pad_token_id", try id("padding").map(Value.whole))
-        // An answer of a chat ends with the end of a turn, where that is another token.
+        // A chat model ends its answer with the end-of-turn token, which may differ from `eos`.
         var ends: [Int] = []
         for end in [try id("eos"), try id("eot")].compactMap(\.self) where !ends.contains(end) {
             ends.append(end)
@@ -158,7 +158,7 @@ extension GGUFFields {
         if architecture == .qwen3 { set("attention_bias", .flag(has("blk.0.attn_q.bias"))) }
     }
 
-    /// Positions beyond those a model was first trained with.
+    /// Adds how a model reads positions beyond those that it was first trained with.
     private mutating func addScaling() throws {
         if file.tensors["rope_freqs.weight"] != nil {
             return set("rope_scaling", .named(try llama3Scaling()))
@@ -172,8 +172,9 @@ extension GGUFFields {
         set("rope_scaling", .named(scaling))
     }
 
-    /// Files of Llama 3.1 and later hold what each frequency is divided by, Hugging Face the four
-    /// numbers that this follows from. Published models differ in one of them.
+    /// GGUF files of Llama 3.1 and later hold the divisor of each frequency. Hugging Face's
+    /// configuration holds four numbers from which the divisors follow. Published models differ
+    /// only in one of them, the factor.
     private func llama3Scaling() throws -> [String: Value] {
         let name = "rope_freqs.weight"
         let found = try WeightFile(file).tensor(name)
@@ -221,8 +222,8 @@ extension GGUFFields {
         set("head_dim", .whole(headWidth))
         set("hidden_activation", .text("gelu_pytorch_tanh"))
         guard architecture != .gemma else { return }
-        // The scores' scale is in no file: llama.cpp knows the two models, by their layers, whose
-        // scale is not that of a head's width.
+        // No GGUF file holds the scale of attention scores. It follows from the head's width,
+        // except in two models, which llama.cpp recognizes by their number of layers.
         let hasOtherScale = layers == (architecture == .gemma2 ? 46 : 62) && heads > 0
         set("query_pre_attn_scalar", .whole(hasOtherScale ? width / heads : headWidth))
         try setWhole("sliding_window", "attention.sliding_window")
@@ -237,7 +238,7 @@ extension GGUFFields {
         }
     }
 
-    /// Every so many layers, one without a window.
+    /// One in this many layers has no window.
     private func pattern() throws -> Int {
         let key = prefix + "attention.sliding_window_pattern"
         guard file.metadata.has(key) else { return 6 }

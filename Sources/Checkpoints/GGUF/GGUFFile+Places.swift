@@ -2,9 +2,9 @@ extension GGUFFile {
     /// Whether the feed-forward part of a T5 has a gate.
     var isGated: Bool { tensors.keys.contains { $0.hasSuffix(".ffn_gate.weight") } }
 
-    /// The tensors where Hugging Face's models have them.
+    /// The tensors by the names that Hugging Face's models give them.
     ///
-    /// - Throws: `CheckpointError` for a family that is not read.
+    /// - Throws: `CheckpointError` for a model family that l2s does not read.
     var places: [String: WeightFile.Place] {
         get throws {
             let architecture = try architecture

@@ -3,22 +3,22 @@
 package struct GGUFFile: Sendable {
     package let path: String
     package let metadata: GGUFMetadata
-    /// As the file names them.
+    /// By the names that the file gives them.
     let tensors: [String: Tensor]
     let file: FileMapping
-    /// Bytes of the header that the metadata take, after magic, version and the two counts.
+    /// Where the metadata lie in the header, after magic, version and the two counts.
     private let metadataBytes: Range<Int>
 
     struct Tensor: Sendable {
         let format: NumberFormat
-        /// Row-major, so the other way round than in the file.
+        /// In row-major order. The file lists the dimensions the other way round.
         let shape: [Int]
         let bytes: Range<Int>
     }
 
     package static let suffix = ".gguf"
     private static let versions: ClosedRange<UInt32> = 2...3
-    /// Magic, version, two counts.
+    /// The bytes of magic, version and the two counts.
     private static let headerStart = 24
 
     /// - Throws: `CheckpointError`.
@@ -81,7 +81,7 @@ package struct GGUFFile: Sendable {
         return names.first.map { path + "/" + $0 }
     }
 
-    /// The file without its tensors: what is left tells a tokenizer from others.
+    /// Writes a copy of the file without its tensors. It still holds the tokenizer.
     ///
     /// - Throws: `CheckpointError` where it cannot be written.
     package func writeMetadata(to path: String) throws {
@@ -172,7 +172,7 @@ extension FileCursor {
                     + "quantize the model again, as Q4_K_M or Q8_0 for instance")
         }
         let offset = try number(UInt64.self)
-        // Far from overflow when the file's length is added.
+        // The limit leaves room to add the file's length without overflow.
         guard let offset = Int(exactly: offset), offset < 1 << 60, offset % alignment == 0 else {
             throw fail("expected an offset on \(alignment) bytes, got \(offset)")
         }
@@ -181,7 +181,7 @@ extension FileCursor {
 }
 
 extension NumberFormat {
-    /// By the number that GGML gives a type; nil for those that are not read.
+    /// The format that has this number in GGML; nil for a format that is not read.
     init?(ggml number: UInt32) {
         guard let name = Self.typesOfGGML[number], let format = Self(rawValue: name) else {
             return nil
@@ -197,7 +197,7 @@ extension NumberFormat {
         allCases.map(\.rawValue).joined(separator: ", ")
     }
 
-    /// Those in use, also by files that are refused. Source: ggml.h, `enum ggml_type`.
+    /// The types in use, those of refused files included. Source: ggml.h, `enum ggml_type`.
     private static let typesOfGGML: [UInt32: String] = [
         0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1",
         10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS",

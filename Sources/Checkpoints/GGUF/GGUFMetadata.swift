@@ -10,7 +10,7 @@ package struct GGUFMetadata: Sendable {
         case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64
         case float64
 
-        /// Bytes; of a text the least.
+        /// The bytes of a value; for a text or a list, the fewest.
         var size: Int {
             switch self {
             case .uint8, .int8, .bool: 1
@@ -24,7 +24,7 @@ package struct GGUFMetadata: Sendable {
 
     enum Value: Sendable {
         case whole(Int), number(Double), flag(Bool), text(String)
-        /// The items begin at a position of the file, checked.
+        /// The items begin at `position` of the file and were checked to lie within it.
         case list(ValueType, count: Int, position: Int)
 
         /// As it may appear in a message.
@@ -39,7 +39,7 @@ package struct GGUFMetadata: Sendable {
         }
     }
 
-    /// - Parameter cursor: at the first pair; at the end of the last one afterwards.
+    /// - Parameter cursor: stands at the first pair, and afterwards at the end of the last one.
     init(_ cursor: inout FileCursor, pairs: Int) throws {
         path = cursor.file.path
         file = cursor.file
@@ -68,7 +68,7 @@ package struct GGUFMetadata: Sendable {
     }
 
     /// - Returns: nil where the file has no such key.
-    /// - Throws: `CheckpointError` for a value of another type; so do all that follow.
+    /// - Throws: `CheckpointError` for a value of another type, as all functions below do.
     package func whole(_ key: String) throws -> Int? {
         guard let value = values[key] else { return nil }
         guard case .whole(let whole) = value else { throw refuse(key, "a whole number") }
@@ -189,7 +189,7 @@ extension FileCursor {
         case .float32: .number(Double(Float(bitPattern: try number(UInt32.self))))
         case .bool: .flag(try number(UInt8.self) != 0)
         case .string: .text(try text("the metadata \(quoted(key))"))
-        // Nothing here counts that far: a number that does not fit is as good as the largest.
+        // Nothing here counts that far, so a number that does not fit may become the largest.
         case .uint64: .whole(Int(clamping: try number(UInt64.self)))
         case .int64: .whole(Int(try number(Int64.self)))
         case .float64: .number(Double(bitPattern: try number(UInt64.self)))

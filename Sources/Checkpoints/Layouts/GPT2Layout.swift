@@ -1,10 +1,10 @@
-/// The tensors of a GPT-2, by the names and in the shapes of its checkpoints. What loads, trains or makes
-/// a GPT-2 takes them from here.
+/// The tensors of a GPT-2, with the names and shapes that its checkpoints have. All code that
+/// loads, trains or makes a GPT-2 takes them from here.
 package struct GPT2Layout: Sendable {
     package let configuration: GPT2Configuration
     /// Rows of the embedding.
     package let vocabularyRows: Int
-    /// What all names begin with: files come with and without `transformer.`.
+    /// The beginning of all names. Some files have `transformer.` there, others nothing.
     package let prefix: String
 
     package init(_ configuration: GPT2Configuration, vocabularyRows: Int) {
@@ -27,14 +27,14 @@ package struct GPT2Layout: Sendable {
         self.prefix = prefix
     }
 
-    /// The same by the names that training gives its tensors, which have no prefix.
+    /// The same layout with the names that training uses, which have no prefix.
     package var canonical: GPT2Layout {
         GPT2Layout(configuration, vocabularyRows: vocabularyRows)
     }
 
     private static let embedding = "wte.weight"
 
-    /// The embedding, which is the head, too.
+    /// The embedding, which is also the head.
     package var tokens: LayoutTensor {
         LayoutTensor(
             prefix + Self.embedding, [vocabularyRows, configuration.width], .embedding)
@@ -59,7 +59,7 @@ package struct GPT2Layout: Sendable {
         }
     }
 
-    /// After the last block.
+    /// The norm after the last block.
     package var norm: Layer { norm(prefix + "ln_f") }
 
     private func norm(_ name: String) -> Layer {
@@ -69,7 +69,7 @@ package struct GPT2Layout: Sendable {
             bias: LayoutTensor(name + ".bias", [width], .bias))
     }
 
-    /// Its weights are stored [inner, columns], unlike those of every other model here.
+    /// A linear layer. Its weights are stored [inner, columns], unlike in every other model here.
     private func linear(
         _ name: String, from inner: Int, to columns: Int, _ role: LayoutTensor.Role = .matrix
     ) -> Layer {

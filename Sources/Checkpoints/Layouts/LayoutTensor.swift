@@ -5,8 +5,8 @@ package struct LayoutTensor: Sendable, Equatable {
         case embedding
         /// The weights of a linear layer.
         case matrix
-        /// The weights of a linear layer whose outputs are queries, where scores are not divided by the
-        /// root of the head width.
+        /// The weights of a linear layer whose outputs are queries, in a model that does not divide
+        /// attention scores by the root of the head width.
         case unscaledQuery
         /// The weights of a linear layer whose outputs are added to its block's inputs.
         case residual

@@ -1,4 +1,4 @@
-/// The names of tensors beside those within layers, in decoder-only models with rotary positions.
+/// The names of the tensors outside the layers, in decoder-only models with rotary positions.
 package enum RotaryNames {
     package static let embedding = "model.embed_tokens.weight"
     package static let norm = "model.norm.weight"

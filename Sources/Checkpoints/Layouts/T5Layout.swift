@@ -1,5 +1,5 @@
-/// The tensors of a T5, by the names and in the shapes of its checkpoints. What loads, trains or makes a
-/// T5 takes them from here.
+/// The tensors of a T5, with the names and shapes that its checkpoints have. All code that loads,
+/// trains or makes a T5 takes them from here.
 package struct T5Layout: Sendable {
     package let configuration: T5Configuration
     /// The token vectors, which both halves share, under the name that the weights give them.
@@ -7,18 +7,19 @@ package struct T5Layout: Sendable {
     /// Whether the feed-forward layers have a gate.
     package let isGated: Bool
 
-    /// - Parameter vocabularyRows: of the embedding.
+    /// - Parameter vocabularyRows: rows of the embedding.
     package init(_ configuration: T5Configuration, vocabularyRows: Int, isGated: Bool) {
         self.init(
             configuration, embedding: Self.embeddingNames[0], rows: vocabularyRows,
             isGated: isGated)
     }
 
-    /// Reads the layout from the weights: published configurations contradict theirs.
+    /// Reads the layout from the weights, because published configurations contradict their
+    /// weights.
     ///
-    /// - Parameter packed: tensors that lie in the file in another form.
-    /// - Throws: `CheckpointError` for an embedding that is missing or of another width, and for two that
-    ///   differ: both halves read one, and which of them was meant nobody can tell.
+    /// - Parameter packed: names of the tensors that the file holds in packed form.
+    /// - Throws: `CheckpointError` for an embedding that is missing or of another width, and for
+    ///   two embeddings that differ: both halves share one, and nothing says which was meant.
     package init(
         _ configuration: T5Configuration, in weights: WeightFile, packed: Set<String> = []
     ) throws {
@@ -45,7 +46,7 @@ package struct T5Layout: Sendable {
         self.isGated = isGated
     }
 
-    /// The same by the names that training gives its tensors.
+    /// The same layout with the names that training uses.
     package var canonical: T5Layout {
         T5Layout(configuration, vocabularyRows: embedding.shape[0], isGated: isGated)
     }
@@ -71,7 +72,7 @@ package struct T5Layout: Sendable {
 // MARK: The head
 
 extension T5Layout {
-    /// What makes logits of the decoder's states.
+    /// The matrix that turns the decoder's states into logits.
     package struct Head: Sendable {
         package let tensor: LayoutTensor
         /// Whether it is another matrix than the embedding.
@@ -80,7 +81,8 @@ extension T5Layout {
         package let scale: Float
     }
 
-    /// A head of the model's own is never scaled, a tied one where the configuration says so.
+    /// A head of the model's own is never scaled. A tied head is scaled where the configuration
+    /// says so.
     package func head(isOwn: Bool) -> Head {
         let width = Float(configuration.modelWidth)
         return Head(
@@ -90,10 +92,11 @@ extension T5Layout {
             scale: configuration.scalesLogits && !isOwn ? 1 / width.squareRoot() : 1)
     }
 
-    /// A head that the weights have is the model's own whatever the configuration says of tying, unless
-    /// it is the embedding once more.
+    /// The head that the weights hold. It is the model's own, whatever the configuration says about
+    /// tying, unless it is missing or a copy of the embedding.
     ///
-    /// - Parameter packed: tensors that lie in the file in another form, which are no copies.
+    /// - Parameter packed: names of the tensors that the file holds in packed form. These are no
+    ///   copies.
     package func head(in weights: WeightFile, packed: Set<String> = []) throws -> Head {
         let own = head(isOwn: true)
         let name = own.tensor.name
@@ -122,7 +125,7 @@ extension T5Layout {
             return (0..<count).map { Block(layout: layout, half: half, index: $0) }
         }
 
-        /// After the last block.
+        /// The norm after the last block.
         package var norm: LayoutTensor {
             LayoutTensor(
                 "\(half.rawValue).final_layer_norm.weight", [layout.configuration.modelWidth], .norm
@@ -178,7 +181,7 @@ extension T5Layout {
                 outer: LayoutTensor(part + "wo.weight", [width, wide], .residual))
         }
 
-        /// Nil where the block shares the first one's.
+        /// Nil where the block uses those of the first block.
         package var distanceBiases: LayoutTensor? {
             guard index == 0 || configuration.hasBiasPerBlock else { return nil }
             return LayoutTensor(
@@ -208,7 +211,7 @@ extension T5Layout {
 
     package struct FeedForward: Sendable {
         package let norm: LayoutTensor
-        /// The gate, where there is one, and what it multiplies.
+        /// The gate, where there is one, then the layer whose outputs it multiplies.
         package let inner: [LayoutTensor]
         package let outer: LayoutTensor
     }

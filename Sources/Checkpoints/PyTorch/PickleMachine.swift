@@ -8,12 +8,12 @@ struct PickleMachine {
 
     private static let mostSteps = 50_000_000
     private static let deepestStack = 1_000_000
-    /// The deepest nesting of values in values: what lies deeper is freed deeper.
+    /// The deepest nesting of values. Freeing a value recurses into the values that it holds.
     private static let deepestNesting = 16
 
     init(_ cursor: FileCursor) { self.cursor = cursor }
 
-    /// The value, and what follows it in the file.
+    /// Reads one value, and moves the cursor to its end.
     static func read(_ cursor: inout FileCursor) throws -> PickleValue {
         var machine = PickleMachine(cursor)
         let value = try machine.run()
@@ -40,7 +40,7 @@ struct PickleMachine {
         return top
     }
 
-    /// The items above the last mark, which goes too.
+    /// Removes the last mark and all items above it, and returns the items.
     private mutating func popToMark() throws -> [PickleValue] {
         let place = stack.lastIndex { if case .mark = $0 { true } else { false } }
         guard let place else { throw fail("expected a mark before items, found none") }
@@ -85,13 +85,13 @@ struct PickleMachine {
         case UInt8(ascii: "R"):
             let parts = try pop(2)
             stack.append(try call(parts[0], parts[1]))
-        // What an OrderedDict or a tensor is besides its items says nothing of weights.
+        // The attributes of an OrderedDict or a tensor say nothing about weights.
         case UInt8(ascii: "b"): _ = try pop()
         default: if try !number(code), try !memory(code) { try refuse(code) }
         }
     }
 
-    /// Numbers and texts.
+    /// Runs an operation that reads a number or a text; false for any other operation.
     private mutating func number(_ code: UInt8) throws -> Bool {
         switch code {
         case UInt8(ascii: "J"): stack.append(.whole(Int(try cursor.number(Int32.self))))
@@ -112,7 +112,7 @@ struct PickleMachine {
         return true
     }
 
-    /// What is remembered, and brought back.
+    /// Runs an operation that stores or recalls a value; false for any other operation.
     private mutating func memory(_ code: UInt8) throws -> Bool {
         func top() throws -> PickleValue {
             guard let top = stack.last else { throw fail("expected a value, found none") }
@@ -140,7 +140,7 @@ struct PickleMachine {
                 + "save_pretrained(folder, safe_serialization=True)")
     }
 
-    /// A whole number of up to 8 bytes counts; longer ones stand in for the largest.
+    /// A whole number of up to 8 bytes. A longer one becomes the largest `Int`.
     private mutating func long(count: Int) throws -> PickleValue {
         let start = cursor.position
         try cursor.skip(count)
@@ -181,7 +181,7 @@ struct PickleMachine {
         return text
     }
 
-    /// How deep a value is that holds these.
+    /// The depth of the deepest of the items, which are sealed.
     private func depth(holding items: [PickleValue]) throws -> Int {
         var depth = 0
         for item in items {
@@ -229,9 +229,9 @@ struct PickleMachine {
     }
 }
 
-/// Tensors and what they are parts of.
+/// Tensors and their storages.
 extension PickleMachine {
-    /// `('storage', type, key, device, elements)`, in files of old with a view that must be none.
+    /// `('storage', type, key, device, elements)`. Old files add a view, which must be none.
     private mutating func storage(_ identity: PickleValue) throws {
         guard case .tuple(let parts, _) = identity, parts.count == 5 || parts.count == 6,
             case .text("storage") = parts[0], case .function(let type) = parts[1],

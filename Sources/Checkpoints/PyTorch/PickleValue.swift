@@ -1,8 +1,8 @@
-/// What a pickled state dict is made of. Nothing is ever called: of the functions that a pickle
-/// names, those that rebuild tensors are known by name, and what they would do is done here.
+/// What a pickled state dict is made of. No function of a pickle is ever called. Those that rebuild
+/// tensors are known by name, and this module does their work itself.
 indirect enum PickleValue {
     case none, flag(Bool), whole(Int), number(Double), text(String), bytes
-    /// With how deep its items are.
+    /// `depth` is one more than the depth of the deepest item.
     case tuple([PickleValue], depth: Int)
     case list(PickleList)
     case dictionary(PickleDictionary)
@@ -34,9 +34,10 @@ indirect enum PickleValue {
 
 /// Lists and dictionaries are filled after they are remembered, so they are shared.
 class PickleContainer {
-    /// How deep the items are.
+    /// The depth of the deepest item.
     var depth = 0
-    /// Whether it lies in another one: from then on it is full, or depths would be wrong.
+    /// Whether another value holds it. From then on nothing may be added, because the depth of the
+    /// other value would become wrong.
     var isSealed = false
 }
 
@@ -86,7 +87,7 @@ enum PickleFunction: String {
     case byte = "torch.ByteStorage"
     case bool = "torch.BoolStorage"
 
-    /// How safetensors calls the elements of a storage; nil for what is none.
+    /// What safetensors calls the format of a storage's elements; nil for what is no storage.
     var format: String? {
         switch self {
         case .double: "F64"
@@ -104,12 +105,12 @@ enum PickleFunction: String {
     }
 }
 
-/// Numbers that tensors are parts of.
+/// An array of numbers, of which a tensor is a part.
 struct PickleStorage {
     let key: String
-    /// As safetensors calls it.
+    /// The format of its elements, as safetensors calls it.
     let format: String
-    /// Elements.
+    /// The number of elements.
     let count: Int
 
     var elementBytes: Int { (bitsOfFormat[format] ?? 8) / 8 }
@@ -117,7 +118,7 @@ struct PickleStorage {
 
 struct PickleTensor {
     let storage: PickleStorage
-    /// Elements of the storage before it.
+    /// The number of the storage's elements before the tensor.
     let offset: Int
     let shape: [Int]
     let strides: [Int]

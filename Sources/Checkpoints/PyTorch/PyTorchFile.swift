@@ -1,5 +1,6 @@
 /// The tensors of a pytorch_model.bin: the zip archive that torch.save has written since 1.6, or
-/// the pickles one after the other of the versions before. Mapped; no code of it is ever run.
+/// the pickles one after the other of earlier versions. The file is mapped, and no code in it is
+/// ever run.
 struct PyTorchFile {
     let entries: [String: SafetensorsHeader.Entry]
 
@@ -96,12 +97,13 @@ struct PyTorchFile {
         return (root, storages)
     }
 
-    /// Magic number, version, a description of the machine, the state dict, the keys of the
-    /// storages, and these one after the other, each after its number of elements.
+    /// Reads a file of the versions before 1.6: magic number, version, a description of the
+    /// machine, the state dict, the keys of the storages, then the storages, each after its number
+    /// of elements.
     private static func legacy(
         _ file: FileMapping
     ) throws -> (PickleValue, [String: Range<Int>]) {
-        // The number is pickled as the first thing: protocol 2, ten bytes, end.
+        // The pickled magic number: protocol 2, a number of ten bytes, end.
         let start: [UInt8] = [0x80, 2, 0x8A, 10] + magic + [UInt8(ascii: ".")]
         guard file.bytes.starts(with: start) else {
             throw CheckpointError(

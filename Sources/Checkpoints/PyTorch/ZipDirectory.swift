@@ -117,7 +117,7 @@ extension FileCursor {
         guard let offset = Int(exactly: local), let count = Int(exactly: size) else {
             throw fail("expected \(quoted(name)) within the archive, got byte \(local)")
         }
-        // The copy of the entry before the file's bytes has lengths of its own.
+        // A copy of the entry lies before the file's bytes, with lengths of its own.
         guard offset <= file.bytes.count else {
             throw fail("expected \(quoted(name)) within the archive, got byte \(local)")
         }
@@ -135,7 +135,8 @@ extension FileCursor {
         return (name, begin..<begin + count)
     }
 
-    /// Sizes and places over 4 GB are in a field of their own, those that do not fit in their order.
+    /// Sizes and places over 4 GB lie in an extra field. It holds only those that do not fit into
+    /// the entry, in the order of the parameters.
     private func readLargeSizes(
         _ range: Range<Int>, _ size: inout UInt64, _ stored: inout UInt64, _ local: inout UInt64
     ) throws {

@@ -3,8 +3,8 @@ internal import FoundationEssentials
 internal import Inference
 internal import Settings
 
-/// The folder that the training of an adapter makes: as PEFT writes and reads it, and where the
-/// adapter is that of a small model cut from the LLM, with the manifest that says so.
+/// The folder that the training of an adapter makes, in PEFT's format. The adapter of a small model
+/// that consists of the LLM's layers comes with a shortlist and a manifest.
 enum AdapterFolder {
     /// Writes the folder whole or not at all.
     ///

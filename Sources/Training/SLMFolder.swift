@@ -3,7 +3,7 @@ internal import FoundationEssentials
 internal import Inference
 package import Settings
 
-/// The folder that training makes: what transformers loads as a model, and the worker as an SLM.
+/// The folder that training makes. transformers loads it as a model, and the worker as an SLM.
 package enum SLMFolder {
     static let projectorFile = "projector.safetensors"
     /// For the `shortlist` of a job file.
@@ -14,8 +14,8 @@ package enum SLMFolder {
     /// - Parameters:
     ///   - start: what was trained.
     ///   - trained: its weights as they are now, under the names of `start`.
-    ///   - fingerprint: of the LLM; nil for a model that reads by itself.
-    ///   - outputTokens: those that it was shown in outputs.
+    ///   - fingerprint: the LLM's; nil for a model that reads the prompt itself.
+    ///   - outputTokens: the tokens of the outputs that it was trained on.
     ///   - path: a new or empty folder.
     /// - Throws: `CheckpointError` where it cannot be written, or something lies there.
     package static func write(
@@ -65,7 +65,7 @@ package enum SLMFolder {
         let llm_fingerprint: String
     }
 
-    /// Both are inside the models folder.
+    /// The path from one folder to another. Both are given relative to the models folder.
     static func relativePath(from folder: String, to target: String) -> String {
         folder.split(separator: "/").map { _ in "../" }.joined() + target
     }

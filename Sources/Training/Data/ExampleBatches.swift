@@ -1,7 +1,7 @@
 internal import Foundation
 
-/// Which examples make which batch, by seed and epoch alone: a position is an epoch and a number,
-/// and any run may start from any position.
+/// Decides which examples make which batch, from the seed and the epoch alone. A position in the
+/// training is an epoch and the number of a batch, so a run may start from any position.
 package struct ExampleBatches: Sendable {
     private let tokens: [Int]
     private let targets: [Int]
@@ -10,14 +10,15 @@ package struct ExampleBatches: Sendable {
     /// For each task, its examples, and how many of them a pass takes.
     private let tasks: [(examples: [Int], taken: Int)]
 
-    /// Batches whose examples are sorted by length together: enough that lengths agree, few enough
-    /// that an epoch is still in random order.
+    /// How many batches have their examples sorted by length together. With fewer, the lengths
+    /// within a batch differ more; with more, an epoch is less random.
     private static let batchesPerBucket = 64
 
     /// - Parameters:
     ///   - tokensPerBatch: source and target tokens; a longer example is a batch alone.
-    ///   - shares: of each task in a pass. A pass is as long as it can be without taking an example
-    ///     twice; what it leaves out, the next ones take. Nil: all examples of all tasks.
+    ///   - shares: the share of each task in a pass. A pass is as long as it can be without taking
+    ///     an example twice, and the next passes take what it leaves out. With nil, a pass takes
+    ///     all examples of all tasks.
     package init(
         _ examples: [TrainingExample], tokensPerBatch: Int, seed: UInt64, shares: [Double]? = nil
     ) {
@@ -55,8 +56,8 @@ package struct ExampleBatches: Sendable {
         return batches.shuffled(using: &random)
     }
 
-    /// The examples of a pass: as many of each task as its share says, from an endless row of
-    /// shuffled rounds.
+    /// The examples of a pass. Each task gives as many as its share says, in an order that is
+    /// shuffled anew for each round through its examples.
     private func examples(epoch: Int) -> [Int] {
         tasks.enumerated().flatMap { number, task -> [Int] in
             let count = task.examples.count
@@ -68,7 +69,8 @@ package struct ExampleBatches: Sendable {
             }
             let first = epoch * task.taken
             let start = round(first / count).dropFirst(first % count).prefix(task.taken)
-            // Where the round ends within the pass, those of the next one that it has not had.
+            // If the round ends within the pass, the next round gives the rest, without examples
+            // that the pass already has.
             guard start.count < task.taken else { return Array(start) }
             let had = Set(start)
             let next = round(first / count + 1).lazy.filter { !had.contains($0) }

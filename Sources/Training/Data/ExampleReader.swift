@@ -25,7 +25,7 @@ package struct ExampleReader: Sendable {
     private let outputTokenizer: any Tokenizer
     private let endID: Int32
 
-    /// Errors of a file that are told; the rest is a number.
+    /// The most errors of a file that are shown. Further ones are only counted.
     private static let errorsShown = 10
 
     /// - Parameter endID: the decoder's end token.
@@ -39,17 +39,17 @@ package struct ExampleReader: Sendable {
         self.endID = endID
     }
 
-    /// Reads a file of JSON Lines; empty lines count for nothing. Other fields than source and
+    /// Reads a file of JSON Lines, of which empty lines are skipped. Fields other than source and
     /// target may hold anything.
     ///
-    /// - Throws: `Refusals` that name each line that is no pair, and nothing of its text.
+    /// - Throws: `Refusals` that name each line that is not a pair, without any of its text.
     package func read(_ path: String) throws -> Examples {
         try read(path, task: 0, cue: [])
     }
 
-    /// The pairs of all tasks, one task's after the other's.
+    /// Reads the pairs of all tasks, one task after the other.
     ///
-    /// - Parameter file: of a task's pairs.
+    /// - Parameter file: gives the path of a task's pairs.
     package func read(_ file: (TrainingRecipe.Task) -> String) throws -> Examples {
         var all = Examples()
         for (number, task) in recipe.data.tasks.enumerated() {
@@ -74,7 +74,7 @@ package struct ExampleReader: Sendable {
         var refusals: [Refusal] = []
         let suffix = promptTokenizer.encode(
             recipe.prompt.stretchesAfterDocument().map(PromptSegment.init), ends: .closing)
-        // Some editors put a byte order mark in front of a file; it is no text.
+        // Some editors put a byte order mark in front of a file. It is not part of the text.
         var start = bytes.startIndex + (bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)
         var line = 0
         while start < bytes.endIndex {
@@ -116,7 +116,7 @@ package struct ExampleReader: Sendable {
         }
         var source = promptTokenizer.encode(
             recipe.prompt.stretches(for: pair.source).map(PromptSegment.init), ends: .both)
-        // As a worker cuts: what follows the document is kept.
+        // As in a worker, the end of the prompt, after the document, is kept.
         let limit = max(recipe.data.sourceTokens, suffix.count + 1)
         if source.count > limit {
             source = Array(source.prefix(limit - suffix.count)) + suffix

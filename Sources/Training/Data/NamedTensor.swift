@@ -17,7 +17,7 @@ package struct NamedTensor: Sendable {
 }
 
 extension NamedTensor {
-    /// All tensors of a file; GPT-2's without the prefix that some files have.
+    /// All tensors of a file. The prefix of names that some files of GPT-2 have is removed.
     ///
     /// - Throws: `CheckpointError` for one that holds no weights.
     package static func all(in file: WeightFile) throws -> [NamedTensor] {

@@ -1,11 +1,11 @@
 internal import Jobs
 
-/// Which labels are good enough to learn from. The words of a pair decide, never the run: the same
-/// pairs are kept whoever asks.
+/// Decides which labels are good enough to learn from. Only the pair itself counts, so every run
+/// keeps the same pairs.
 package struct PairFilter: Sendable {
-    /// Characters of the target for each of the source.
+    /// The allowed number of the target's characters for each character of the source.
     package var lengthRatio: ClosedRange<Double> = 0.01...3
-    /// The largest share of word pairs that stood in the target before.
+    /// The largest share of pairs of neighbouring words that repeat an earlier pair of the target.
     package var maximumRepetition = 0.3
 
     package init() {}
@@ -13,7 +13,7 @@ package struct PairFilter: Sendable {
     package enum Reason: String, Sendable, CaseIterable {
         case empty = "empty"
         case sourceCutOff = "source cut off"
-        /// A worker would hand the parts to the small model, never the whole.
+        /// A worker would give the small model the parts, never the whole text.
         case sourceSplit = "source split into parts"
         case outputCutOff = "output cut off"
         case tooShort = "output too short for its source"
@@ -33,7 +33,7 @@ package struct PairFilter: Sendable {
         }
     }
 
-    /// A label with what is known of how it was made.
+    /// A label, with what is known about how it was made.
     package struct Candidate: Sendable {
         package let source: String
         package let target: String
@@ -79,7 +79,7 @@ package struct PairFilter: Sendable {
     }
 }
 
-/// What was kept, and what was not and why.
+/// Counts the pairs that were kept, and by reason those that were not.
 package struct PairTally: Sendable {
     package private(set) var kept = 0
     package private(set) var dropped: [PairFilter.Reason: Int] = [:]
@@ -89,7 +89,7 @@ package struct PairTally: Sendable {
     package mutating func keep() { kept += 1 }
     package mutating func drop(_ reason: PairFilter.Reason) { dropped[reason, default: 0] += 1 }
 
-    /// A line each, the most frequent reason first.
+    /// One line for each count, the most frequent reason first.
     package var lines: [String] {
         let reasons = PairFilter.Reason.allCases.filter { dropped[$0] != nil }
             .sorted { dropped[$0, default: 0] > dropped[$1, default: 0] }

@@ -2,7 +2,8 @@ internal import Checkpoints
 internal import Foundation
 internal import Glibc
 
-/// Filters labels into files of pairs as `l2s train` reads them, which appear whole or not at all.
+/// Filters labels and writes them to files of pairs, as `l2s train` reads them. A file appears
+/// whole or not at all.
 ///
 /// Not thread-safe: one thread at a time.
 package final class PairWriter {
@@ -13,12 +14,13 @@ package final class PairWriter {
     package private(set) var tally = PairTally()
     package private(set) var validationPairs = 0
 
-    /// One pair in so many is for validation.
+    /// One pair in this many is for validation.
     package static let validationShare: UInt64 = 50
 
     /// - Parameters:
-    ///   - path: what is written.
-    ///   - validation: where one pair in 50 goes instead, by its source alone; nil for none.
+    ///   - path: the file of the pairs to train on.
+    ///   - validation: the file that one pair in 50 goes to instead, chosen by its source alone;
+    ///     nil for none.
     /// - Throws: `PairFileError`.
     package init(path: String, validation: String?, filter: PairFilter) throws {
         self.filter = filter
@@ -43,14 +45,14 @@ package final class PairWriter {
         }
     }
 
-    /// Gives the files their names.
+    /// Completes the files and gives them their names.
     package func finish() throws {
         try validation?.finish()
         try train.finish()
     }
 }
 
-/// A file of lines under a name of its own until it is whole.
+/// A file of lines that has another name until it is whole.
 private final class NewTextFile {
     private let path: String
     private let unfinished: String

@@ -3,8 +3,8 @@ internal import Foundation
 package import Inference
 internal import Synchronization
 
-/// What the frozen LLM makes of every prompt, computed once and kept on disk in BF16: [tokens,
-/// width] of each prompt, mapped, so that training needs no memory for it.
+/// The states that the frozen LLM makes of every prompt, [tokens, width] each. They are computed
+/// once and kept on disk in BF16, in a mapped file, so that training needs no memory for them.
 package struct StateCache: Sendable {
     /// d_llm.
     package let width: Int
@@ -17,14 +17,15 @@ package struct StateCache: Sendable {
     /// Tokens that one thread reads in one pass.
     private static let passTokens = 4096
 
-    /// Opens the states of `prompts` in `folder`, computing what is not there. A run that was
-    /// killed is taken up where it was; a full disk leaves what was written to a later run.
+    /// Opens the states of `prompts` in `folder`, and computes what is not there. If a run was
+    /// killed or the disk was full, the next run continues with what was written.
     ///
     /// - Parameters:
-    ///   - fingerprint: of the LLM, see `ModelFolder.fingerprint`.
-    ///   - progress: called with tokens read and all tokens; what it throws stops the work.
+    ///   - fingerprint: the LLM's, see `ModelFolder.fingerprint`.
+    ///   - progress: called with the tokens read and all tokens. An error that it throws stops the
+    ///     work.
     /// - Throws: `CheckpointError`, `NoRoom`.
-    /// - Precondition: as `Encoder.encode`.
+    /// - Precondition: that of `Encoder.encode`.
     package init(
         _ prompts: [[Int32]], llm encoder: Encoder, fingerprint: String, folder: String,
         threads: Int, progress: (Int, Int) throws -> Void = { _, _ in }
@@ -66,7 +67,7 @@ package struct StateCache: Sendable {
         buffer.withFloats(offset..<offset + rows.count * width) { file.read(rows, into: $0) }
     }
 
-    /// Room on the disk that `tokens` rows take.
+    /// The bytes on the disk that the states of `tokens` take.
     package static func bytes(tokens: Int, width: Int) -> Int { tokens * width * 2 }
 
     private static func key(_ prompts: [[Int32]], fingerprint: String) -> String {
@@ -120,7 +121,7 @@ package struct StateCache: Sendable {
         return first..<next
     }
 
-    /// Says so before hours of work, not after.
+    /// Refuses a disk that is too small before hours of work, not after.
     private static func checkRoom(_ needed: Int, folder: String) throws {
         let attributes = try? FileManager.default.attributesOfFileSystem(forPath: folder)
         guard let free = (attributes?[.systemFreeSize] as? NSNumber)?.intValue else { return }

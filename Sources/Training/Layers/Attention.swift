@@ -6,8 +6,8 @@ struct Attention {
     let heads: Int
     let headWidth: Int
     var scale: Float = 1
-    /// A query sees as many keys as stand before the last queries and its own: with keys of its
-    /// document's prompt before them, all of those.
+    /// Whether a query attends only to keys up to its own. The queries belong to the last keys of
+    /// their document; keys before those, of a prompt, are attended to by all queries.
     var isCausal = false
     /// Neighbouring heads of queries that share a head of keys and values.
     var group = 1
@@ -91,7 +91,7 @@ struct Attention {
         let queries: Range<Int>
         let keys: Range<Int>
         let head: Int
-        /// Its channels among those of queries, and of keys and values.
+        /// The head's columns in the queries; `shared` are its columns in keys and values.
         let columns: Range<Int>
         let shared: Range<Int>
         /// Where its probabilities begin.

@@ -24,7 +24,7 @@ struct Embedding {
 }
 
 extension Variable {
-    /// Dropout in place. What came before it must be through with the value.
+    /// Applies dropout in place. The backward pass of earlier operations must not need the value.
     func drop(_ tape: Tape) {
         guard tape.dropout.isActive else { return }
         let place = tape.dropout.place()

@@ -17,7 +17,7 @@ struct Linear {
         self.isTransposed = isTransposed
     }
 
-    /// The same matrix under another adapter.
+    /// The same matrix with another adapter.
     func with(_ delta: LowRank?) -> Linear {
         Linear(weight, bias: bias, isTransposed: isTransposed, delta: delta)
     }
@@ -32,7 +32,8 @@ struct Linear {
         delta?.forward(x, addingTo: y, tape)
     }
 
-    /// - Parameter dx: written, or added to with `accumulate`; nil where nothing before it learns.
+    /// - Parameter dx: the gradient of x, written or, with `accumulate`, added to; nil where no
+    ///   earlier layer learns.
     func backward(
         _ x: Rows, from dy: Rows, into dx: Rows?, accumulate: Bool = false, _ tape: Tape
     ) {

@@ -1,7 +1,7 @@
 internal import Inference
 
-/// y += scale · B · A · x: a low-rank adapter of one product (Hu et al. 2021, arXiv 2106.09685), or
-/// of several matrices below each other that one product serves.
+/// y += scale · B · A · x: a low-rank adapter of one matrix (Hu et al. 2021, arXiv 2106.09685), or
+/// of several matrices that lie below each other for one product.
 struct LowRank {
     /// The adapter of one of the matrices.
     struct Part {

@@ -23,7 +23,7 @@ struct Norm {
             weight: tape.gradient(weight), bias: bias.map(tape.gradient))
     }
 
-    /// The last norm of a stack, dropped out like every output of a layer in T5.
+    /// Applies the last norm of a stack. In T5, dropout follows it, as it follows every layer.
     func apply(to x: Variable, drops: Bool, _ tape: Tape) -> Variable {
         let output = tape.variable(x.value.count, x.value.width)
         forward(x.value, into: output.value, tape)
@@ -41,8 +41,8 @@ struct Norm {
 struct Residual {
     let norm: Norm
 
-    /// - Parameter layer: writes its output for the normed x, and returns what writes the gradient
-    ///   of the normed x, given that of its output.
+    /// - Parameter layer: writes its output for the normed x, and returns the function that writes
+    ///   the gradient of the normed x, given the gradient of its output.
     func apply(
         to x: Variable, _ tape: Tape, _ layer: (_ normed: Rows, _ output: Rows) -> Backward
     ) {

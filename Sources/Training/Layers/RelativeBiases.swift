@@ -1,7 +1,7 @@
 internal import Inference
 
-/// T5's biases on scores of one pass: per head a value and a gradient for each key − query, which
-/// all layers that share a table share.
+/// T5's biases on attention scores in one pass: for each head, a value and a gradient for each
+/// distance key − query. Layers with the same table share them.
 struct RelativeBiases {
     /// [heads, 2 · longest − 1], centred on key = query.
     private let variable: Variable

@@ -1,24 +1,24 @@
 internal import Inference
 
-/// The head and the cross-entropy of its logits, taken together over some rows at a time: the
-/// logits of a batch, rows · vocabulary, never exist as a whole.
+/// The head and the cross-entropy of its logits. Both are computed for some rows at a time, so that
+/// the logits of a whole batch, [rows, vocabulary], never take memory at once.
 struct ResponseLoss {
     let weight: Weight
     /// The factor of the logits: a tied head of T5 v1.0 scales them.
     let scale: Float
-    /// At most so many logits at a time: 16 MB, while a product still has rows enough.
+    /// The most logits at a time. They take 16 MB, and a product still has enough rows.
     private static let logits = 4_194_304
 
     struct Settings {
         let labelSmoothing: Float
-        /// How much of the wanted distribution is the teacher's.
+        /// The teacher's share of the distribution that is learned.
         var distillation: Float = 0
-        /// The factor of the loss: one over the number of tokens that it is the mean of.
+        /// The factor of the loss: one over the number of tokens, where the loss is their mean.
         let scale: Float
     }
 
-    /// The sum of the losses, unscaled. The gradient of the scaled sum is added to the head's and
-    /// to that of `hidden` at once.
+    /// Returns the unscaled sum of the losses, and adds the gradient of the scaled sum to the
+    /// gradients of the head and of `hidden`.
     ///
     /// - Parameter teacher: the states from which another model predicts the same targets.
     func add(

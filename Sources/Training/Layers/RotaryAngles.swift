@@ -2,8 +2,8 @@ internal import Checkpoints
 internal import Glibc
 internal import Inference
 
-/// The turns of queries and keys by their positions (RoFormer, arXiv 2104.09864), for the tokens of
-/// one pass.
+/// The rotations of queries and keys by their positions (RoFormer, arXiv 2104.09864), for the
+/// tokens of one pass.
 struct RotaryAngles {
     /// The position of each token.
     private let positions: [Int]
@@ -24,8 +24,8 @@ struct RotaryAngles {
         }
     }
 
-    /// In place: turns every head of each row; with `isBack`, as far back, which is what takes
-    /// gradients through it.
+    /// Turns every head of each row in place. With `isBack`, it turns them back, which is the
+    /// backward pass for gradients.
     func turn(_ rows: Rows, isBack: Bool = false) {
         let half = cosines.width
         let direction: Float = isBack ? -1 : 1

@@ -9,7 +9,7 @@ struct RotaryAttention {
     let output: Linear
     let attention: Attention
 
-    /// Keys, turned, and values of prompts that were read before, with each document's rows.
+    /// Rotated keys and values of prompts that were read before, and each document's rows.
     struct Memory {
         let keys: Rows
         let values: Rows
@@ -21,7 +21,7 @@ struct RotaryAttention {
 
     /// - Parameters:
     ///   - memory: what stands before each document; it gets no gradient.
-    ///   - kept: gets the keys, turned, and the values of x.
+    ///   - kept: receives the rotated keys and the values of x.
     func apply(
         to x: Variable, documents: [Range<Int>], angles: RotaryAngles, memory: Memory? = nil,
         keeping kept: Memory? = nil, _ tape: Tape
@@ -68,7 +68,7 @@ struct RotaryAttention {
         }
     }
 
-    /// Each document's keys and values behind those of its prompt.
+    /// Puts each document's keys and values behind those of its prompt.
     private func join(
         _ own: Attention.Operands, _ documents: [Range<Int>], _ memory: Memory, _ tape: Tape
     ) -> (operands: Attention.Operands, documents: [Range<Int>]) {

@@ -1,7 +1,7 @@
 package import Checkpoints
 internal import Inference
 
-/// What is trained: its parts and their sizes.
+/// The model that is trained: its parts and their sizes.
 package struct Design: Sendable {
     package enum Decoder: Sendable {
         case t5(T5Shape)
@@ -9,8 +9,9 @@ package struct Design: Sendable {
         case rotary(RotaryShape)
     }
 
-    /// The way from the frozen LLM to the decoder.
+    /// The projector between the frozen LLM and the decoder.
     package struct Projection: Sendable {
+        /// What is added to the projected states.
         package enum Addend: Sendable {
             case none
             /// The decoder's own embedding of the prompt.
@@ -33,7 +34,7 @@ package struct Design: Sendable {
     package let decoder: Decoder
     /// Nil where the model reads its prompts' tokens itself.
     package let projection: Projection?
-    /// Learned vectors before every prompt's own.
+    /// The number of learned vectors before every prompt.
     package let softPrompt: Int
     /// Whether the soft prompt alone is trained.
     package let isDecoderFrozen: Bool
@@ -63,12 +64,12 @@ package struct Design: Sendable {
 package struct T5Shape: Sendable {
     package let layout: T5Layout
     package let hasOwnHead: Bool
-    /// Without one, the decoder attends to the projected states.
+    /// Without an encoder, the decoder attends to the projected states.
     package let hasEncoder: Bool
 }
 
 extension Design {
-    /// As an SLM folder has it.
+    /// The design of the model in an SLM folder.
     ///
     /// - Throws: `CheckpointError` for tensors that are missing.
     package init(slm folder: ModelFolder, manifest: SLMManifest, projector: WeightFile) throws {
@@ -86,7 +87,7 @@ extension Design {
 }
 
 extension Design.Decoder {
-    /// As the weights of a checkpoint have it.
+    /// The decoder whose weights a model folder holds.
     ///
     /// - Throws: `CheckpointError` for tensors that are missing.
     package init(_ folder: ModelFolder, hasEncoder: Bool) throws {

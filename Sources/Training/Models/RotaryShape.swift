@@ -5,12 +5,13 @@ package struct RotaryShape: Sendable {
     package let configuration: RotaryConfiguration
     package let vocabularyRows: Int
     package let hasOwnHead: Bool
-    /// The model stays as it is and a low-rank adapter of it is trained; nil: all weights are.
+    /// The low-rank adapter that is trained while the model's own weights stay as they are. Nil
+    /// where all weights are trained.
     package let adapter: AdapterShape?
-    /// A part of the model is trained to write upon what the whole of it read; nil: all of it reads
-    /// and writes.
+    /// The layers that are trained to write, from what the whole model read. Nil where the whole
+    /// model reads and writes.
     package let writingLayers: [Int]?
-    /// Whether the model reads with an adapter of its own, which those layers do without.
+    /// Whether the model reads with an adapter of its own, which the writing layers do not have.
     package let readsAdapted: Bool
 
     package init(
@@ -25,7 +26,7 @@ package struct RotaryShape: Sendable {
         self.readsAdapted = readsAdapted && writingLayers != nil
     }
 
-    /// As the weights of a checkpoint have it.
+    /// The shape of the model in a folder.
     ///
     /// - Throws: `CheckpointError` for tensors that are missing; `UntrainableModel`.
     package init(
@@ -57,7 +58,7 @@ package struct AdapterShape: Sendable, Equatable {
     package let rank: Int
     /// What the product B · A · x is multiplied by.
     package let scale: Float
-    /// The matrices that have one, by the last part of their names but one: `q_proj`.
+    /// The matrices that it changes, by the last part of their modules' names, such as `q_proj`.
     package let targets: Set<String>
 
     package init(rank: Int, scale: Float, targets: Set<String>) {
@@ -67,7 +68,7 @@ package struct AdapterShape: Sendable, Equatable {
     }
 }
 
-/// A model that can be run here and not trained.
+/// A model that l2s can run but not train.
 package struct UntrainableModel: Error, CustomStringConvertible {
     package let path: String
     package let what: String
@@ -78,7 +79,7 @@ package struct UntrainableModel: Error, CustomStringConvertible {
 }
 
 extension RotaryConfiguration {
-    /// The first thing about it that training does not know; nil for none.
+    /// The first feature of the model that training does not have, in words; nil for none.
     fileprivate var untrained: String? {
         if normsAddOne || hasOutputNorms { return "norms as Gemma has them" }
         if hasHeadNorms { return "norms of queries and keys" }
@@ -92,8 +93,8 @@ extension RotaryConfiguration {
 
 // Names of tensors in adapters, and of the base weights beside them.
 extension RotaryNames {
-    /// Before the names of base weights that are those of the model's own file, beside the same with
-    /// the adapter merged that the model reads with.
+    /// Begins the names of base weights as the model's own file has them. The same weights with the
+    /// merged adapter, which the model reads with, have the plain names.
     static let unadapted = "unadapted "
 
     /// - Parameter module: such as `model.layers.0.self_attn.q_proj`.

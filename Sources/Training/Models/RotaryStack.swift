@@ -1,8 +1,8 @@
 internal import Checkpoints
 internal import Inference
 
-/// The blocks of a decoder-only model with rotary positions, and its tables; or some of its blocks,
-/// under an adapter of their own.
+/// The blocks of a decoder-only model with rotary positions, with its token vectors, final norm and
+/// head. It may have only some of the model's blocks, with an adapter of their own.
 struct RotaryStack {
     private struct Block {
         /// Its number in the whole model.
@@ -41,8 +41,8 @@ struct RotaryStack {
             : tokens.table
     }
 
-    /// The same with some blocks as they are in the model's own file, without the adapter that it
-    /// reads with.
+    /// The same stack, but the blocks of `layers` are as in the model's own file, without the
+    /// adapter that the model reads with.
     func unadapted(_ layers: [Int], in layout: ParameterLayout) -> RotaryStack {
         layout.placesInBase = true
         defer { layout.placesInBase = false }
@@ -88,7 +88,7 @@ struct RotaryStack {
     ) {
         let angles = angles(documents, after: memory?.documents, tape)
         for block in blocks {
-            // Without a way back, what a block computes is not needed once it is through.
+            // Without a backward pass, nothing but x is needed after a block.
             inScope(!tape.isTraining, tape) {
                 block.attention.apply(
                     to: x, documents: documents, angles: angles[block.rotation]!,
@@ -98,8 +98,8 @@ struct RotaryStack {
         }
     }
 
-    /// What the blocks of `layers` keep of documents: no gradient passes through it. Blocks behind them
-    /// do not run, and the token vectors `x` are lost.
+    /// Returns the keys and values that the blocks of `layers` make of documents. No gradient
+    /// passes through them. Later blocks do not run, and the token vectors `x` are overwritten.
     func read(
         _ x: Variable, documents: [Range<Int>], keeping layers: [Int], _ tape: Tape
     ) -> Memory {
@@ -110,8 +110,8 @@ struct RotaryStack {
         return memory
     }
 
-    /// What the blocks of `layers` keep of the first tokens of each document. All blocks run: the token
-    /// vectors `x` become their states, without the final norm.
+    /// Returns the keys and values that the blocks of `layers` make of each document's prompt. All
+    /// blocks run, and the token vectors `x` become their states, without the final norm.
     func readThrough(
         _ x: Variable, documents: [Range<Int>], remembering prompts: [Range<Int>],
         keeping layers: [Int], _ tape: Tape
@@ -172,7 +172,7 @@ struct RotaryStack {
     }
 }
 
-/// The layers under their names.
+/// Makes layers from the names of their tensors.
 private struct RotaryParts {
     let configuration: RotaryConfiguration
     let layout: ParameterLayout
@@ -239,7 +239,8 @@ private struct RotaryParts {
             activation: layer.activation, width: layer.width, dropsInner: layer.dropsInner)
     }
 
-    /// The deltas that the adapter has of these matrices, which lie below each other; nil for none.
+    /// The adapter's deltas of these matrices, which lie below each other; nil where it changes
+    /// none of them.
     private func delta(
         _ prefix: String, _ matrices: [(name: String, rows: Int)], _ inner: Int,
         _ adapter: AdapterShape

@@ -7,7 +7,7 @@ struct T5Stack {
         let selfAttention: SelfAttention
         let crossAttention: CrossAttention?
         let feedForward: FeedForward
-        /// Nil where the block shares the first one's.
+        /// Nil where the block uses those of the first block.
         let bias: Weight?
     }
 

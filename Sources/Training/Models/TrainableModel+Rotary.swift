@@ -4,10 +4,10 @@ extension TrainableModel {
     /// The normed states from which a model with rotary positions predicts the targets.
     ///
     /// - Parameters:
-    ///   - cut: the layers that write upon what `stack` read; nil where `stack` reads the source, is
-    ///     given the cue and writes.
-    ///   - isTaught: whether the same states of the whole `stack` are wanted, too, for a cut to learn
-    ///     from.
+    ///   - cut: the layers that write from what `stack` read; nil where `stack` itself reads the
+    ///     source and the cue and writes.
+    ///   - isTaught: whether to return also the states of the whole `stack`, from which a cut
+    ///     learns.
     func rotaryStates(
         _ input: Input, _ stack: RotaryStack, cut: RotaryStack?, isTaught: Bool, _ tape: Tape
     ) -> (written: Variable, teacher: Rows?) {
@@ -16,7 +16,7 @@ extension TrainableModel {
             let tokens = zip(input.sources, given).map { $0 + $1 }
             return (states(of: tokens, in: stack, after: nil, input.targets, tape), nil)
         }
-        // The prompt's last token is the first that the cut takes, as when it writes for a worker.
+        // The cut's first input is the prompt's last token, as it is in a worker.
         let tokens = zip(input.sources, given).map { Array($0.suffix(1)) + $1 }
         let read = zip(input.sources, given).map { isTaught ? $0 + $1 : $0.dropLast() }
         let documents = read.map(\.count).consecutiveRanges

@@ -1,13 +1,13 @@
 internal import Checkpoints
 package import Inference
 
-/// An SLM with its projector, or a model that reads by itself: its tensors, and the loss of a batch
-/// with the gradients by all of them.
+/// The model that is trained: an SLM with its projector, or a model that reads the prompt itself.
+/// It lays out its tensors, and computes the loss of a batch and its gradients.
 package final class TrainableModel {
     private enum Decoder {
         case t5(embedding: Embedding, encoder: T5Stack?, decoder: T5Stack, startID: Int32)
         case gpt2(GPT2Stack)
-        /// The first reads alone; where there is no second, it writes too.
+        /// The first reads. Where there is no second, it also writes.
         case rotary(RotaryStack, cut: RotaryStack?)
     }
 
@@ -72,7 +72,8 @@ package final class TrainableModel {
         package let targets: [[Int32]]
         /// The frozen LLM's states of the sources [tokens, encoderWidth]; nil without a projector.
         package let states: Rows?
-        /// Its token vectors of the sources, likewise, for an adapter.
+        /// The LLM's token vectors of the sources [tokens, encoderWidth], where the projector adds
+        /// them; else nil.
         package let embeddings: Rows?
 
         package init(
@@ -87,11 +88,11 @@ package final class TrainableModel {
         }
     }
 
-    /// The sum of the response tokens' losses. Where the pass is for training, it can be taken
-    /// back, for the gradient of this sum times `scale`.
+    /// The sum of the response tokens' losses. In a pass for training, the tape can then run
+    /// backward, which gives the gradient of this sum times `scale`.
     ///
-    /// - Parameter distillation: how much of what is learned is the distribution of the model that a cut
-    ///   is part of, in place of the label. The loss that is returned stays that of the labels.
+    /// - Parameter distillation: the share of the whole model's distribution in what a cut learns;
+    ///   the rest is the label. The loss that is returned is that of the labels alone.
     /// - Precondition: no source and no target is empty; tokens are in the vocabulary.
     package func loss(
         _ input: Input, labelSmoothing: Float = 0, distillation: Float = 0, scale: Float,

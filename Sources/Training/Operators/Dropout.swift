@@ -1,8 +1,8 @@
 internal import CKernels
 internal import Inference
 
-/// Which elements are dropped is a function of the key, the place in the model and the element
-/// alone: the backward pass computes it once more, and a run that is resumed drops the same.
+/// Dropout that chooses elements by the key, the place in the model and the element's number alone.
+/// So the backward pass computes the choice again, and a resumed run drops the same elements.
 package final class Dropout {
     private let rate: Float
     private let key: UInt64
@@ -12,7 +12,7 @@ package final class Dropout {
 
     /// - Parameters:
     ///   - rate: 0 ..< 1
-    ///   - key: of the seed, the step and the part of the batch.
+    ///   - key: a hash of the seed, the step and the part of the batch.
     package init(rate: Float, key: UInt64) {
         precondition(rate >= 0 && rate < 1, "dropout of \(rate)")
         self.rate = rate
@@ -21,7 +21,7 @@ package final class Dropout {
 
     var isActive: Bool { rate > 0 }
 
-    /// A key of one place in one pass: to be asked for in the order of the layers.
+    /// The key of the next place in this pass. Layers must ask for theirs in their order.
     func place() -> UInt64 {
         guard isActive else { return 0 }
         places += 1

@@ -39,8 +39,9 @@ enum Gradients {
         }
     }
 
-    /// In place: softmax(scores · scale + bias), where `bias` points at the value for key = query
-    /// of a row of them by key − query. Causal: the last query sees all keys, each before it one less.
+    /// Turns scores into softmax(scores · scale + bias). `bias` points into a row of biases by
+    /// key − query, at the value for key = query. With `isCausal`, the last query attends to all
+    /// keys, and each query before it to one key less.
     static func softmax(
         _ scores: Rows, scale: Float, bias: FloatPointer?, isCausal: Bool
     ) {
@@ -57,7 +58,7 @@ enum Gradients {
         }
     }
 
-    /// In place: the gradient of the probabilities becomes that of the scores before `scale`.
+    /// Turns the gradient of the probabilities into the gradient of the scores before `scale`.
     static func softmaxBackward(_ probabilities: Rows, _ gradient: Rows, scale: Float) {
         kernels.softmax_backward(
             probabilities.base, gradient.base, gradient.count, gradient.width, scale)
@@ -93,7 +94,7 @@ enum Gradients {
         }
     }
 
-    /// Logits become gradients, times `scale`; returns the sum of the losses before it.
+    /// Turns logits into their gradients, times `scale`. Returns the sum of the unscaled losses.
     static func crossEntropy(
         _ logits: Rows, targets: ArraySlice<Int32>, smoothing: Float, scale: Float,
         losses: Rows
@@ -111,8 +112,8 @@ enum Gradients {
         return (0..<logits.count).reduce(0.0) { $0 + Double(losses.base[$1]) }
     }
 
-    /// Word-level distillation (Kim and Rush 2016): turns the gradient that `crossEntropy` left into the
-    /// one for a mixture of the label and a teacher's distribution.
+    /// Word-level distillation (Kim and Rush 2016): turns the gradient that `crossEntropy` left
+    /// into the one for a mixture of the label and a teacher's distribution.
     ///
     /// - Parameters:
     ///   - teacher: its logits [tokens, vocabulary], which are overwritten.

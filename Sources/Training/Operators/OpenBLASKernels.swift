@@ -4,13 +4,14 @@ internal import Inference
 
 /// Which kernels OpenBLAS multiplies with.
 package enum OpenBLASKernels {
-    /// OpenBLAS chooses while it is loaded, and takes those of the year 2004 for a processor that is
-    /// newer than itself: Debian 12's 0.3.21 makes 30 GFLOP/s on a core of Intel's Emerald Rapids,
-    /// and 145 with those for AVX-512. Then the program starts over, with a better choice named.
+    /// OpenBLAS chooses its kernels while it is loaded. For a processor that is newer than itself
+    /// it takes those of the year 2004: Debian 12's 0.3.21 makes 30 GFLOP/s on a core of Intel's
+    /// Emerald Rapids, and 145 with the kernels for AVX-512. In that case, this starts the program
+    /// again, with a better choice in the environment.
     package static func chooseAnew() {
         guard String(cString: openblas_get_corename()) == "Prescott",
             let better = name(for: KernelLevel.best),
-            // Somebody's own choice stands; and it is ours once we have started over.
+            // A choice that is already in the environment stays.
             setenv("OPENBLAS_CORETYPE", better, 0) == 0,
             String(cString: getenv("OPENBLAS_CORETYPE")) == better
         else { return }

@@ -4,8 +4,8 @@ internal import Inference
 /// What the operands of products are rounded to; sums and all else are float32.
 package enum Precision: Sendable { case float32, bfloat16 }
 
-/// Matrix products by OpenBLAS: unlike at inference, every matrix changes with each step, so
-/// packing ahead does not pay, and both operands come transposed as often as not.
+/// Matrix products by OpenBLAS. Packing matrices ahead, as for inference, does not pay here: every
+/// matrix changes with each step, and either operand may be transposed.
 enum Products {
     enum Form {
         case plain, transposed
@@ -16,7 +16,8 @@ enum Products {
     /// Threads each compute a part of the batch; a product must not start threads of its own.
     static func useOneThread() { openblas_set_num_threads(1) }
 
-    /// c (+)= scale · a · b, either of them transposed.
+    /// c = scale · a · b, or c += scale · a · b with `accumulate`. Either operand may be
+    /// transposed.
     static func multiply(
         _ a: Rows, _ aForm: Form = .plain, _ b: Rows, _ bForm: Form = .plain, into c: Rows,
         scale: Float = 1, accumulate: Bool = false, _ precision: Precision, _ workspace: Workspace

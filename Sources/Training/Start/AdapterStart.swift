@@ -3,17 +3,17 @@ internal import Inference
 internal import Settings
 internal import Tokenizers
 
-/// What the training of a low-rank adapter starts from: a model that stays as it is.
+/// What the training of a low-rank adapter starts from: a model whose weights stay as they are.
 struct AdapterStart {
-    /// With the adapter that it reads with merged into its weights, where the recipe names one.
+    /// The model. Where the recipe names an adapter to read with, it is merged into the weights.
     let folder: ModelFolder
-    /// Without it.
+    /// The model without that adapter.
     private let unadapted: ModelFolder
     let shape: RotaryShape
     let tokenizer: any Tokenizer
     let endID: Int32
     private let seed: UInt64
-    /// The adapter that training goes on from; nil for a new one, which changes nothing.
+    /// The adapter that training continues from; nil for a new one, which changes nothing yet.
     private let beginning: LoRAAdapter?
 
     /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`, `UntrainableModel`.
@@ -54,9 +54,10 @@ struct AdapterStart {
         }
     }
 
-    /// A new adapter changes nothing: A is random and B is zero. Otherwise training goes on from the adapter
-    /// that the recipe names or, for a cut of a model that reads with an adapter, from that one where the
-    /// rank is large enough.
+    /// The adapter that training starts with. It is the one that the recipe names. Without such a
+    /// name, a cut of a model that reads with an adapter starts with that adapter, where the rank
+    /// is large enough. Otherwise the adapter is new and changes nothing: A is random and B is
+    /// zero.
     func adapter(_ layout: ParameterLayout) -> [NamedTensor] {
         var random = SplitMix64(seed: seed)
         return layout.parameters.map { parameter in
@@ -73,7 +74,7 @@ struct AdapterStart {
         }
     }
 
-    /// Copies the first rows of A, or columns of B, from the adapter that training goes on from.
+    /// Copies the first rows of A, or columns of B, from the adapter that training continues from.
     private func copyBeginning(
         _ parameter: Parameter, isDown: Bool, into values: FloatBuffer
     ) {
@@ -104,7 +105,7 @@ struct AdapterStart {
         }
     }
 
-    /// Refuses what the model has no positions or no vectors for.
+    /// Refuses examples for which the model has too few positions or no token vectors.
     func check(_ examples: [TrainingExample]) throws {
         let longest = examples.map(\.tokens).max() ?? 0
         guard longest - 1 <= shape.configuration.positions else {

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Foundation
 internal import Settings
 
-/// config.json of the model to be trained, as transformers and the worker read it.
+/// The config.json of the model to be trained, as transformers and the worker read it.
 enum ConfigurationText {
     /// The configuration of new weights with the recipe's sizes.
     ///
@@ -51,12 +51,12 @@ enum ConfigurationText {
         return bytes.setting([
             ("num_decoder_layers", "\(decoderLayers ?? t5.decoderLayers)"),
             ("num_layers", "\(keepsEncoder ? t5.encoderLayers : 0)"),
-            // What old configurations leave to be told by the model's type.
+            // Old configurations do not have it; it follows from the model's type there.
             ("scale_decoder_outputs", "\(t5.scalesLogits)"),
         ])
     }
 
-    /// The same text, naming the format that the weights are stored in.
+    /// The same text with the format that the weights are stored in.
     static func naming(_ format: NumberFormat, in text: Data) -> Data {
         let name = format == .bfloat16 ? "bfloat16" : "float32"
         return text.setting([(text.has("torch_dtype") ? "torch_dtype" : "dtype", "\"\(name)\"")])
@@ -68,7 +68,7 @@ enum ConfigurationText {
     }
 }
 
-/// A configuration is changed as text: read and written by Foundation, 1.0 would become 1, which
+/// A configuration is changed as text. If Foundation read and wrote it, 1.0 would become 1, which
 /// transformers refuses for a field of type float.
 extension Data {
     fileprivate func setting(_ fields: [(name: String, value: String)]) -> Data {
@@ -88,7 +88,7 @@ extension Data {
         Self.field(name, in: String(decoding: self, as: UTF8.self)) != nil
     }
 
-    /// From the name's quotation mark to the end of its value, which holds no comma.
+    /// The field from its name's quotation mark to the end of its value, which must hold no comma.
     private static func field(_ name: String, in text: String) -> Range<String.Index>? {
         text.range(of: "\"\(name)\"").map { key in
             let rest = text[key.upperBound...]

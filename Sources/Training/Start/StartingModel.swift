@@ -4,30 +4,32 @@ internal import Inference
 package import Settings
 package import Tokenizers
 
-/// What a recipe starts from: the model with every weight, and what it is given beside them.
+/// The model that a recipe starts from, with every weight, a projector or a soft prompt, and the
+/// tokenizer.
 package struct StartingModel: Sendable {
     package let configuration: ModelConfiguration
-    /// Its tensors and what they make together.
+    /// The decoder that the tensors make.
     let decoder: Design.Decoder
-    /// config.json.
+    /// The text of its config.json.
     package let configurationText: Data
-    /// In the names of Hugging Face's checkpoints; GPT-2's without `transformer.`. A T5 whose head
-    /// is its embedding has no `lm_head.weight`.
+    /// By the names of Hugging Face's checkpoints; a GPT-2's have no `transformer.`. A T5 whose
+    /// head is its embedding has no `lm_head.weight`.
     package let tensors: [NamedTensor]
-    /// Behind an LLM `projector.in`, `projector.out` and, where the LLM's embedding of the prompt is
-    /// added, `prompt_adapter`: weight and bias each. Otherwise the soft prompt, if there is one.
+    /// For a model behind an LLM: weight and bias of `projector.in`, of `projector.out` and, where
+    /// the LLM's embedding of the prompt is added, of `prompt_adapter`. For any other model: the
+    /// soft prompt, if there is one.
     package let additions: [NamedTensor]
-    /// What transformers misses in a T5 without an encoder, whose norm it keeps.
+    /// A T5 without an encoder still has the encoder's norm in transformers, so the norm is stored.
     let untrained: [NamedTensor]
     /// The tokenizer of the outputs.
     package let tokenizer: any Tokenizer
     let tokenizerFolder: String
 
     /// - Parameters:
-    ///   - llm: the large model's folder; nil for a model that reads by itself.
-    ///   - modelsFolder: where the recipe's folders are.
-    /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError`: a folder that is missing,
-    ///   lacks tensors or does not fit the LLM.
+    ///   - llm: the large model's folder; nil for a model that reads the prompt itself.
+    ///   - modelsFolder: the folder that the recipe's paths start from.
+    /// - Throws: `CheckpointError`, `InferenceError`, `TokenizerError` for a folder that is
+    ///   missing, lacks tensors or does not fit the LLM.
     package init(_ recipe: TrainingRecipe, llm: ModelFolder?, modelsFolder: String) throws {
         func path(_ folder: String) -> String { modelsFolder + "/" + folder }
         var checkpoint: ModelFolder?
@@ -81,7 +83,7 @@ package struct StartingModel: Sendable {
         }
     }
 
-    /// Where the SLM's embedding of the LLM's tokens is added, it needs a row for each.
+    /// The rows of a new embedding. Where the SLM embeds the LLM's tokens, it needs a row for each.
     private static func vocabulary(
         _ recipe: TrainingRecipe, tokenizer: any Tokenizer, llm: ModelFolder?
     ) throws -> Int {
@@ -128,8 +130,9 @@ package struct StartingModel: Sendable {
         return plan(hidden: hidden).tensors.map { $0.new(random: &random) }
     }
 
-    /// The checkpoint's, or rows of the embedding: Lester et al. found that they learn better from
-    /// the vectors of frequent tokens, which vocabularies begin with, than from noise.
+    /// The soft prompt of the checkpoint, or rows of the embedding. Lester et al. found that soft
+    /// prompts learn better from the vectors of frequent tokens than from noise, and vocabularies
+    /// begin with frequent tokens.
     private static func softPrompt(
         _ recipe: TrainingRecipe, embedding: NamedTensor, checkpoint: String?,
         random: inout SplitMix64
@@ -173,8 +176,9 @@ extension NamedTensor {
         return NamedTensor(tensor.name, tensor.shape, values)
     }
 
-    /// out(relu(in(h))) = relu(h) − relu(−h) = h, through a hidden layer of twice the width: a
-    /// decoder cut from the LLM's starts with the states that it was trained on.
+    /// A projector that changes nothing: out(relu(in(h))) = relu(h) − relu(−h) = h, with a hidden
+    /// layer of twice the width. With it, a decoder cut from the LLM's starts with the states that
+    /// it was trained on.
     static func identityProjector(width: Int) -> [NamedTensor] {
         let (inner, outer) = (
             FloatBuffer(count: 2 * width * width), FloatBuffer(count: 2 * width * width)

@@ -4,16 +4,16 @@ internal import Inference
 internal import Settings
 internal import Tokenizers
 
-/// Where the weights of a model come from: nowhere, a folder, or some layers of a folder.
+/// The weights that a model starts with: new ones, those of a folder, or some layers of a folder.
 struct StartingWeights {
     let configuration: ModelConfiguration
-    /// config.json.
+    /// The text of its config.json.
     let text: Data
     let decoder: Design.Decoder
     private let plan: TensorPlan
     /// Nil for new weights.
     private let stored: WeightFile?
-    /// What the file calls a tensor.
+    /// The name of a tensor in the file.
     private let storedName: (String) -> String
 }
 
@@ -59,7 +59,7 @@ extension StartingWeights {
         }
     }
 
-    /// - Parameter decoderLayers: those of a T5's that are kept; nil for all.
+    /// - Parameter decoderLayers: the layers of a T5's decoder that are kept; nil for all.
     /// - Throws: `CheckpointError`; `InferenceError` for a packed folder or another architecture.
     static func stored(
         in folder: ModelFolder, architecture: TrainingRecipe.Architecture,
@@ -108,7 +108,7 @@ extension StartingWeights {
             part, vocabularyRows: whole.embedding.shape[0], isGated: whole.isGated)
         var names = [layout.embedding.name: whole.embedding.name]
         for (block, layer) in zip(layout.decoder.blocks, layers ?? []) {
-            // Where layers share the table of biases, the first one has it, whichever is cut out.
+            // Where layers share the table of biases, it is in the first one, whichever are kept.
             for tensor in block.tensors where tensor.role != .distanceBiases || t5.hasBiasPerBlock {
                 names[tensor.name] =
                     whole.decoder.blocks[layer].prefix + tensor.name.dropFirst(block.prefix.count)

@@ -1,9 +1,9 @@
 internal import Checkpoints
 
-/// A tensor that a model has, and what it holds before anything was learned.
+/// A tensor that a model has, and its values before training.
 struct PlannedTensor {
     enum NewValues {
-        /// Normal, around zero.
+        /// Normally distributed around zero.
         case random(deviation: Float)
         case constant(Float)
     }
@@ -13,7 +13,7 @@ struct PlannedTensor {
     let newValues: NewValues
 }
 
-/// The tensors of a model, in the names and shapes of its checkpoints. New values are those of
+/// The tensors of a model, with the names and shapes of its checkpoints. New values are those of
 /// transformers: `_init_weights` of T5 with factor 1, and of GPT-2.
 struct TensorPlan {
     private(set) var tensors: [PlannedTensor] = []
@@ -39,7 +39,7 @@ extension TensorPlan {
             switch tensor.role {
             case .embedding: add(tensor, deviation: 1)
             case .matrix, .residual: add(tensor, deviation: inverseRoot(tensor.shape[1]))
-            // Scores are not divided by the root of the head width: queries start smaller by it.
+            // Scores are not divided by the root of the head width, so queries start smaller by it.
             case .unscaledQuery:
                 add(tensor, deviation: inverseRoot(tensor.shape[1] * configuration.headWidth))
             case .distanceBiases:
@@ -56,7 +56,7 @@ extension TensorPlan {
             switch tensor.role {
             case .embedding, .matrix, .unscaledQuery, .distanceBiases:
                 add(tensor, deviation: deviation)
-            // So that the sum of all layers does not grow with their number.
+            // Smaller, so that the sum of all layers does not grow with their number.
             case .residual:
                 add(tensor, deviation: deviation * inverseRoot(2 * layout.configuration.layers))
             case .norm: add(tensor, constant: 1)
@@ -84,7 +84,7 @@ extension TensorPlan {
         if hasAdapter { addLinear("prompt_adapter", from: llm, to: slm) }
     }
 
-    /// y = W · x + b of inputs of unit size to outputs of about unit size.
+    /// y = W · x + b. For inputs of unit size, the outputs are of about unit size.
     private mutating func addLinear(_ name: String, from inner: Int, to columns: Int) {
         add(name + ".weight", [columns, inner], deviation: inverseRoot(inner))
         add(name + ".bias", [columns], constant: 0)

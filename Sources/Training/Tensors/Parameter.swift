@@ -6,9 +6,10 @@ package struct Parameter: Sendable {
     package let shape: [Int]
     /// Its place in the flat arrays of values, gradients and moments.
     package let range: Range<Int>
-    /// Matrices decay; norms, biases and tables of biases do not.
+    /// Whether weight decay applies: it does to matrices, but not to norms, biases and tables of
+    /// biases.
     package let decays: Bool
-    /// The optimizer leaves it as it is.
+    /// Whether the optimizer leaves it as it is.
     package let isFrozen: Bool
 }
 
@@ -17,9 +18,9 @@ package struct Weight: Sendable {
     let range: Range<Int>
     let rows: Int
     let columns: Int
-    /// Nobody reads its gradient.
+    /// Whether nothing reads its gradient.
     let isFrozen: Bool
-    /// It lies among the base weights, which are held once and have no gradients or moments.
+    /// Whether it lies among the base weights, which have no gradients or moments.
     var isBase = false
 }
 
@@ -31,7 +32,7 @@ package final class ParameterLayout {
     /// The weights of a model that adapters are trained for, in a flat array of their own.
     package private(set) var baseParameters: [Parameter] = []
     package private(set) var baseCount = 0
-    /// Whether tensors that are placed from now on stay as they are.
+    /// Whether tensors that are placed from now on are frozen.
     var freezes: Bool
     /// Whether tensors that are placed from now on lie among the base weights.
     var placesInBase = false
@@ -81,7 +82,7 @@ package final class ParameterLayout {
             isFrozen: freezes || placesInBase, isBase: placesInBase)
     }
 
-    /// Where the next one begins: on a cache line.
+    /// Where the next tensor begins: on a cache line.
     private func place() -> Int {
         if placesInBase {
             baseCount = (baseCount + 15) / 16 * 16

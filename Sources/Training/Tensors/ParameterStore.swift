@@ -1,8 +1,8 @@
 internal import Checkpoints
 package import Inference
 
-/// The values of all trained tensors, and the optimizer's moments of each: flat arrays of one
-/// order, so that what treats every element alike is one loop.
+/// The values of all trained tensors, and the optimizer's moments of each. They are flat arrays in
+/// the same order, so that one loop can treat all elements.
 ///
 /// `@unchecked Sendable`: written by the optimizer between passes, read by all threads during them.
 package final class ParameterStore: @unchecked Sendable {
@@ -14,9 +14,9 @@ package final class ParameterStore: @unchecked Sendable {
     package let base: FloatBuffer
 
     /// - Parameters:
-    ///   - base: fills the base weights, each once; nil where the layout has none.
-    ///   - tensors: what to start with; those that the model does not train are ignored.
-    ///   - path: of where they come from, for errors.
+    ///   - base: fills one of the base weights; nil where the layout has none.
+    ///   - tensors: the values to start with. Tensors that the model does not train are ignored.
+    ///   - path: where they come from, for errors.
     /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
     package init(
         _ layout: ParameterLayout, tensors: [NamedTensor], path: String,
@@ -55,7 +55,7 @@ package final class ParameterStore: @unchecked Sendable {
     /// Elements that are trained.
     package var count: Int { parts(of: 0..<values.count).reduce(0) { $0 + $1.range.count } }
 
-    /// Everything that a later run goes on from.
+    /// Everything that a later run continues from.
     var arrays: [(name: String, buffer: FloatBuffer)] {
         [("values", values), ("mean", mean), ("square", square)]
     }
@@ -80,7 +80,7 @@ package final class ParameterStore: @unchecked Sendable {
 }
 
 extension FloatBuffer {
-    /// A part, as one row.
+    /// A part of the buffer as one row.
     func rows(_ range: Range<Int>) -> Rows {
         Rows(
             base: base + range.lowerBound, count: 1, width: range.count, stride: range.count)

@@ -11,7 +11,7 @@ extension Rows {
         for row in 0..<count { self[row].update(repeating: 0, count: width) }
     }
 
-    /// Adds one row to each.
+    /// Adds one row to each of these rows.
     func add(toEach addend: Rows) {
         let source = addend.base
         for row in 0..<count {
@@ -20,7 +20,7 @@ extension Rows {
         }
     }
 
-    /// Adds the sum of all rows of `source` to this one.
+    /// Adds the sum of all rows of `source` to this row.
     func addSum(of source: Rows) {
         for row in 0..<source.count {
             let addend = source[row]
@@ -48,12 +48,12 @@ extension Rows {
         for index in 0..<elements { base[index] = max(base[index], 0) }
     }
 
-    /// Clears what is not positive in `output`.
+    /// Clears the elements that are not positive in `output`.
     func maskRelu(_ output: Rows) {
         let mask = output.base
         for index in 0..<elements { base[index] = mask[index] > 0 ? base[index] : 0 }
     }
 }
 
-/// A place in memory that the owner of some rows lends.
+/// A pointer into memory that the owner of some rows lends.
 typealias FloatPointer = UnsafeMutablePointer<Float>

@@ -1,10 +1,10 @@
 package import Inference
 
-/// One part of a batch on its way forward and back, on one thread: what the layers saved, in the
-/// order in which they ran.
+/// The forward and backward pass of one part of a batch, on one thread.
 ///
-/// A layer computes its output at once and leaves behind what takes gradients back through it.
-/// Memory comes from the workspace's current scope.
+/// A layer computes its output at once and leaves a closure that computes its backward pass. The
+/// tape keeps the closures in the order in which the layers ran. Memory comes from the workspace's
+/// current scope.
 package final class Tape {
     private let values: FloatBuffer
     private let gradients: FloatBuffer
@@ -12,14 +12,14 @@ package final class Tape {
     private let precision: Precision
     let workspace: Workspace
     let dropout: Dropout
-    /// Whether gradients will be asked for; without, nothing is kept.
+    /// Whether a backward pass will follow. Otherwise nothing is kept for it.
     let isTraining: Bool
     private var steps: [() -> Void] = []
 
     /// - Parameters:
-    ///   - gradients: added to; as many floats as `values`.
+    ///   - gradients: what the backward pass adds to; as many floats as `values`.
     ///   - base: the base weights, where the model has some.
-    ///   - precision: of products.
+    ///   - precision: that of products.
     package init(
         values: FloatBuffer, gradients: FloatBuffer, base: FloatBuffer? = nil,
         workspace: Workspace, dropout: Dropout = Dropout.none, isTraining: Bool = true,
@@ -36,7 +36,8 @@ package final class Tape {
 
     func value(_ weight: Weight) -> Rows { view(weight.isBase ? base : values, weight) }
 
-    /// Base weights have none: what is added to theirs goes to memory of the current scope.
+    /// Base weights have no gradients. For them, this is memory of the current scope that nothing
+    /// reads.
     func gradient(_ weight: Weight) -> Rows {
         guard weight.isBase else { return view(gradients, weight) }
         let unread = rows(weight.rows, weight.columns)
@@ -50,7 +51,8 @@ package final class Tape {
             width: weight.columns, stride: weight.columns)
     }
 
-    /// c (+)= scale · a · b, either of them transposed, in the tape's precision.
+    /// c = scale · a · b, or c += scale · a · b with `accumulate`, in the tape's precision. Either
+    /// operand may be transposed.
     func multiply(
         _ a: Rows, _ aForm: Products.Form = .plain, _ b: Rows, _ bForm: Products.Form = .plain,
         into c: Rows, scale: Float = 1, accumulate: Bool = false
@@ -60,7 +62,7 @@ package final class Tape {
             precision, workspace)
     }
 
-    /// The same without a way back and without dropout, for what is only read.
+    /// The same tape without a backward pass and without dropout, for layers that only read.
     var silent: Tape {
         Tape(
             values: values, gradients: gradients, base: base, workspace: workspace,
@@ -82,12 +84,12 @@ package final class Tape {
         return copy
     }
 
-    /// Leaves behind how gradients pass back; memory that `step` takes is free again after it.
+    /// Adds a step of the backward pass. The memory that `step` takes is free again after it.
     func onBackward(_ step: @escaping () -> Void) {
         if isTraining { steps.append(step) }
     }
 
-    /// Takes the gradients back through everything that ran.
+    /// Runs the backward pass through everything that ran forward.
     package func backward() {
         while let step = steps.popLast() { workspace.scope(step) }
     }

@@ -1,7 +1,7 @@
 package import Inference
 
-/// Token vectors on their way through a model, [tokens, width], and the gradient of the loss by
-/// them, which the backward pass adds up.
+/// Token vectors on their way through a model, [tokens, width], and the gradient of the loss with
+/// respect to them, to which the backward pass adds.
 package struct Variable {
     package let value: Rows
     package let gradient: Rows
@@ -14,7 +14,7 @@ extension Variable {
             gradient: gradient.count == 0 ? gradient : gradient.rows(range))
     }
 
-    /// Adds `source` to this, and the gradient of this to that of `source`.
+    /// Adds `source` to this variable. The backward pass adds this gradient to that of `source`.
     func add(_ source: Variable, _ tape: Tape) {
         value.add(source.value)
         tape.onBackward { source.gradient.add(gradient) }

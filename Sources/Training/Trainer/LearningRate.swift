@@ -5,14 +5,14 @@ package import Settings
 package struct LearningRate: Sendable {
     private let optimizer: TrainingRecipe.Optimizer
 
-    /// What is left of the rate at the end of a cosine.
+    /// The share of the rate that is left at the end of a cosine.
     private static let floor = 0.02
 
     package init(_ optimizer: TrainingRecipe.Optimizer) { self.optimizer = optimizer }
 
     /// - Parameters:
     ///   - step: counted from 1.
-    ///   - fraction: of the training that is done, 0 … 1.
+    ///   - fraction: the part of the training that is done, 0 … 1.
     package func rate(step: Int, fraction: Double) -> Double {
         let warmup = Double(optimizer.warmupSteps)
         let step = Double(step)

@@ -1,13 +1,13 @@
 package import Inference
 
-/// Where a model that is trained gets what its frozen LLM makes of prompts.
+/// Where a model in training gets its frozen LLM's states of prompts.
 package enum StateSource: Sendable {
-    /// Nothing is frozen: the model takes the tokens.
+    /// There is no frozen LLM. The model reads the tokens itself.
     case tokens
-    /// Computed each time.
+    /// The encoder computes them each time.
     case encoder(Encoder)
     case cache(StateCache, Encoder)
-    /// In memory.
+    /// They lie in memory.
     case states([PromptStates], Encoder)
 }
 
@@ -23,7 +23,8 @@ package struct IndexedExample: Sendable {
 }
 
 extension [IndexedExample] {
-    /// The longest first, each to whoever has least: parts that take about the same time.
+    /// Parts that take about the same time: the longest examples come first, and each goes to the
+    /// part with the fewest tokens so far.
     func dealt(to threads: Int) -> [[IndexedExample]] {
         var parts = [[IndexedExample]](repeating: [], count: threads)
         var loads = [Int](repeating: 0, count: threads)
@@ -39,7 +40,7 @@ extension [IndexedExample] {
     }
 }
 
-/// What a part of a batch is read into; it grows to the largest part seen.
+/// The memory for the states of a part of a batch. It grows to the largest part.
 struct PromptBuffers {
     private var states = FloatBuffer(count: 0)
 

@@ -3,11 +3,12 @@ internal import Foundation
 internal import Inference
 internal import Synchronization
 
-/// Computes steps: a batch is dealt to threads, each takes its part forward and back, and their
-/// gradients are added up in one order, so that the same batches give the same bits.
+/// Computes steps. A batch is dealt to threads, and each computes the forward and backward pass of
+/// its part. The gradients of threads are always added in the same order, so that the same batches
+/// give the same bits.
 ///
-/// `@unchecked Sendable`: during a pass each thread has scratch memory of its own; between passes one
-/// thread works.
+/// `@unchecked Sendable`: during a pass each thread has scratch memory of its own; between passes
+/// one thread works.
 package final class StepEngine: @unchecked Sendable {
     private let model: TrainableModel
     private let store: ParameterStore
@@ -40,7 +41,7 @@ package final class StepEngine: @unchecked Sendable {
     private let settings: Settings
     /// Added to the root of the second moment, as PyTorch's default.
     private static let epsilon: Float = 1e-8
-    /// Floats that one thread takes at a time, where threads share the flat arrays.
+    /// How many floats one thread takes at a time, where threads share the flat arrays.
     private static let slice = 1 << 16
 
     package init(
@@ -55,7 +56,7 @@ package final class StepEngine: @unchecked Sendable {
         scratches = (0..<threads).map { _ in ThreadScratch(count: store.values.count) }
     }
 
-    /// What a step came to.
+    /// The results of a step.
     package struct Outcome: Sendable {
         /// Mean over the response tokens.
         package let loss: Double
@@ -66,7 +67,7 @@ package final class StepEngine: @unchecked Sendable {
     /// One step of the optimizer.
     ///
     /// - Parameters:
-    ///   - batches: whose gradients are added up.
+    ///   - batches: the batches whose gradients are added up.
     ///   - step: counted from 1.
     package func step(_ batches: [[IndexedExample]], step: Int, rate: Double) -> Outcome {
         let targets = batches.joined().reduce(0) { $0 + $1.example.target.count }
@@ -83,7 +84,7 @@ package final class StepEngine: @unchecked Sendable {
         }
         let norm = addUpGradients()
         let loss = sums.reduce(0, +) / Double(max(targets, 1))
-        // A step from what is no number would ruin every weight.
+        // A step with a loss or norm that is not finite would ruin every weight.
         if loss.isFinite, norm.isFinite { update(step: step, rate: rate, norm: norm) }
         clearGradients()
         return Outcome(
@@ -105,7 +106,7 @@ package final class StepEngine: @unchecked Sendable {
         return losses.withLock { $0.reduce(0, +) } / Double(max(tokens, 1))
     }
 
-    /// - Parameter dropout: nil where nothing is to be learned.
+    /// - Parameter dropout: nil for validation, which learns nothing.
     private func loss(
         _ examples: [IndexedExample], _ scratch: ThreadScratch, scale: Float, dropout: Dropout?
     ) -> Double {
@@ -139,7 +140,7 @@ package final class StepEngine: @unchecked Sendable {
 
     // MARK: The optimizer
 
-    /// Slices of the flat arrays, each wholly of one thread.
+    /// Runs `work` for slices of the flat arrays, each of them on one thread.
     private func eachSlice(_ work: @escaping @Sendable (Range<Int>) -> Void) {
         let count = store.values.count
         let slices = (count + Self.slice - 1) / Self.slice
@@ -150,7 +151,8 @@ package final class StepEngine: @unchecked Sendable {
         }
     }
 
-    /// Adds all threads' gradients to the first one's; returns the norm of those that are trained.
+    /// Adds the gradients of all threads to those of the first. Returns the norm of the gradients
+    /// that are trained with.
     private func addUpGradients() -> Double {
         let sums = Mutex([Int: Double]())
         eachSlice { [self] range in

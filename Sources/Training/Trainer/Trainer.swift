@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Settings
 
-/// Trains by a recipe until it is done: steps, validations, checkpoints to go on from.
+/// Trains by a recipe until it is done: steps, validations, and checkpoints to resume from.
 struct Trainer {
     private let recipe: TrainingRecipe
     private let engine: StepEngine
@@ -35,9 +35,11 @@ struct Trainer {
     /// Points of the curve between two validations.
     private static let pointsPerInterval = 10
 
-    /// From the last checkpoint, if there is one, to the end; leaves the best weights in the store.
+    /// Trains from the last checkpoint, if there is one, to the end. Leaves the best weights in the
+    /// store.
     ///
-    /// - Parameter report: what it throws ends the run after a checkpoint.
+    /// - Parameter report: called with what happens. An error that it throws ends the run after a
+    ///   checkpoint.
     /// - Throws: `TrainingError`, `CheckpointError`, what `report` throws.
     func run(_ report: (TrainingEvent) throws -> Void) throws -> TrainingPosition {
         var position = try folder.restore(store) ?? TrainingPosition()
@@ -136,7 +138,7 @@ struct Trainer {
         try report(.validated(step: position.step, loss: loss, isBest: isBetter))
     }
 
-    /// How much of the training is done: by whichever limit is nearest.
+    /// How much of the training is done, by the limit that is nearest.
     private func fraction(_ position: TrainingPosition, of batches: Int) -> Double {
         var fractions: [Double] = []
         if let steps = recipe.length.steps {
@@ -153,7 +155,7 @@ struct Trainer {
     }
 }
 
-/// What a training tells while it runs.
+/// What a training reports while it runs.
 package enum TrainingEvent: Sendable {
     package struct Opening: Sendable {
         package let pairs: Int
@@ -161,7 +163,7 @@ package enum TrainingEvent: Sendable {
         /// Pairs whose prompt was cut off, and pairs left out for their long target.
         package let truncated: Int
         package let leftOut: Int
-        /// Weights that are trained.
+        /// The number of weights that are trained.
         package let trained: Int
     }
 
@@ -177,12 +179,12 @@ package enum TrainingEvent: Sendable {
     }
 
     case opened(Opening)
-    /// Tokens of the LLM's states that are there, of all.
+    /// The LLM's states of so many tokens are computed, of so many in all.
     case states(tokens: Int, of: Int)
-    /// After so many steps of earlier runs, and how much of the training they are.
+    /// The steps of earlier runs, and how much of the training they are.
     case started(step: Int, fraction: Double)
     case stepped(Step)
-    /// As in the curve's file.
+    /// A point as the curve's file has it.
     case point(CurvePoint)
     case validated(step: Int, loss: Double, isBest: Bool)
 }

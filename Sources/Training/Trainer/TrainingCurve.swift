@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Plots
 
-/// A point of a training's curve, as a line of JSON has it.
+/// A point of a training's curve, which is a line of JSON in the file.
 package struct CurvePoint: Codable, Sendable, Equatable {
     package var step: Int
     package var epoch: Int
@@ -19,7 +19,7 @@ package struct CurvePoint: Codable, Sendable, Equatable {
 struct TrainingCurve {
     let path: String
 
-    /// Drops what was written after the position that a training resumes at.
+    /// Removes the points after the step at which a training resumes.
     func cut(after step: Int) throws {
         let kept = try points().filter { $0.step <= step }
         try Data(kept.map { try line($0) }.joined()).write(

@@ -4,7 +4,7 @@ internal import Inference
 package import Settings
 internal import Tokenizers
 
-/// All of `l2s train`: a recipe in, a model folder out.
+/// All of `l2s train`. It takes a recipe and makes a model folder.
 package struct TrainingRun {
     private let recipe: TrainingRecipe
     private let output: String
@@ -60,7 +60,7 @@ package struct TrainingRun {
         return (try reader.read(\.train), try reader.read(\.validation))
     }
 
-    /// Refuses what the models have no positions or no vectors for.
+    /// Refuses examples for which the models have too few positions or no token vectors.
     private func check(_ start: StartingModel) throws {
         let tokens = (train.examples + validation.examples).lazy.flatMap(\.source)
         if let llm, let token = tokens.max(), Int(token) >= llm.encoder.vocabularyRows {
@@ -88,12 +88,13 @@ package struct TrainingRun {
 
     /// Trains, from where an earlier run stopped if there was one, and writes the folder.
     ///
-    /// - Parameter report: what it throws ends the run after a checkpoint.
+    /// - Parameter report: called with what happens. An error that it throws ends the run after a
+    ///   checkpoint.
     package func run(_ report: (TrainingEvent) throws -> Void) throws -> Summary {
         let threads = recipe.threads ?? Processors.available.usable
         let lock = try folder.make()
         defer { withExtendedLifetime(lock) {} }
-        // Another process may have had it until now, and be done.
+        // Another process may have held the lock until now and have written the folder.
         try NewFolder.checkFree(output)
         let store =
             switch start {
@@ -149,7 +150,7 @@ package struct TrainingRun {
         return .cache(cache, llm.encoder)
     }
 
-    /// A model whose states another one can learn from.
+    /// Opens a model whose states another one can learn from.
     private static func open(_ path: String) throws -> (folder: ModelFolder, encoder: Encoder) {
         let folder = try ModelFolder(path: path)
         func refuse(_ expected: String, _ found: String) -> InferenceError {

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Foundation
 internal import Inference
 
-/// How far a training is: with the weights and moments, all that the next step depends on.
+/// How far a training is. The next step depends on nothing but this, the weights and the moments.
 struct TrainingPosition: Codable, Equatable {
     /// Steps done.
     var step = 0
@@ -13,15 +13,15 @@ struct TrainingPosition: Codable, Equatable {
     var seconds = 0.0
     var bestLoss: Double?
     var bestStep = 0
-    /// Validations since.
+    /// The number of validations since then.
     var validationsWithoutBetter = 0
     var isDone = false
 }
 
-/// The folder beside the output that a training lives in until it is done.
+/// The folder beside the output that holds a training until it is done.
 struct TrainingFolder {
     let path: String
-    /// A hash of the recipe and the model: another one's state is refused.
+    /// A hash of the recipe, the model and the examples. The state of another training is refused.
     let identity: String
 
     private var state: String { path + "/state.safetensors" }
@@ -32,7 +32,7 @@ struct TrainingFolder {
 
     private static let version = "1"
 
-    /// Nil where nothing was saved yet.
+    /// Reads the saved state into the store; nil where nothing was saved yet.
     ///
     /// - Throws: `CheckpointError` for a file that is damaged, or of another recipe.
     func restore(_ store: ParameterStore) throws -> TrainingPosition? {
@@ -59,7 +59,7 @@ struct TrainingFolder {
         return position
     }
 
-    /// Whole or not at all: until the new state is on the disk, the one before stays.
+    /// Saves the state. The state before it stays until the new one is on the disk.
     func save(_ store: ParameterStore, _ position: TrainingPosition) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
@@ -84,6 +84,8 @@ struct TrainingFolder {
         store.values.withFloats { tensor.read(into: $0) }
     }
 
+    /// Creates the folder and locks it.
+    ///
     /// - Throws: `CheckpointError` where another process trains in it.
     func make() throws -> FileLock {
         try FileManager.default.createDirectory(

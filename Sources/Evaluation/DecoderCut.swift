@@ -1,10 +1,10 @@
 package import Checkpoints
 internal import Foundation
 
-/// A T5 with a part of its decoder's layers: what is often done to a large model instead of giving
-/// it a small decoder (To Asymmetry and Beyond, arXiv 2304.02721, without its training).
+/// A T5 with only some of its decoder's layers: a common alternative to a small decoder behind a
+/// large encoder (To Asymmetry and Beyond, arXiv 2304.02721, here without further training).
 package enum DecoderCut {
-    /// As far apart as can be, the first and the last among them.
+    /// The layers to keep: the first, the last, and others evenly between them.
     static func layers(keeping count: Int, of all: Int) -> [Int] {
         guard count > 1 else { return [0] }
         return (0..<count).map { ($0 * (all - 1) + (count - 1) / 2) / (count - 1) }

@@ -2,9 +2,9 @@ internal import Foundation
 internal import Plots
 
 extension EvaluationReport {
-    /// Writes README.md, evaluation.json's pictures and nothing else into `folder`.
+    /// Writes README.md, evaluation.json and the pictures into `folder`.
     ///
-    /// - Parameter command: what made it, for whoever wants to make it again.
+    /// - Parameter command: the command that made the report, so that it can be made again.
     package func write(to folder: String, json: String, command: String) throws {
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true)
@@ -147,7 +147,7 @@ extension EvaluationReport {
             series: rows.map { row in
                 let sorted = row.alone.sorted { $0[0] < $1[0] }
                 let size = max(1, (sorted.count + 5) / 6)
-                // Those that end at the limit have one length: they are one group.
+                // Outputs that end at the limit all have the same length, so they are one group.
                 let groups = stride(from: 0, to: sorted.count, by: size).map {
                     Array(sorted[$0..<min($0 + size, sorted.count)])
                 }.reduce(into: [[[Double]]]()) { groups, group in
@@ -178,7 +178,7 @@ extension EvaluationReport {
 }
 
 extension EvaluationReport.Row {
-    /// What is particular to the variant.
+    /// What is special about the variant; often empty.
     package var remark: String {
         if let acceptance { return "\((100 * acceptance).text(0)) % of proposals taken" }
         if let fallbackShare, let fallbackThreshold {

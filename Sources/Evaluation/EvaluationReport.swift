@@ -4,7 +4,7 @@ package import Scoring
 
 /// What an evaluation found, for JSON, tables and pages.
 package struct EvaluationReport: Sendable, Encodable {
-    /// A score with the middle 95 % of what other documents of the kind would give.
+    /// A score, and the interval that holds the middle 95 % of its bootstrap resamples.
     package struct Interval: Sendable, Encodable {
         package let score: Double
         package let low: Double
@@ -15,9 +15,9 @@ package struct EvaluationReport: Sendable, Encodable {
         package let variant: String
         package let kind: Variant.Kind
         package let scores: [Scores.Kind: Interval]
-        /// Against the first row, on the same draws of documents.
+        /// The differences to the first row, on the same draws of documents.
         package let differences: [Scores.Kind: Interval]
-        /// Outputs that are those of the first row.
+        /// The share of outputs that equal the first row's.
         package let equalOutputs: Double
         package let failures: Int
         package let tokensIn: Int
@@ -28,20 +28,22 @@ package struct EvaluationReport: Sendable, Encodable {
         package let decodeMsPerDocument: Double
         package let documentsPerS: Double
         package let tokensPerS: Double
-        /// Decoding time per token of the first row over this one's; nil where nothing was written.
+        /// The first row's decoding time per token, divided by this row's; nil where nothing was
+        /// written.
         package let decodeSpeed: Double?
-        /// One document at a time: median milliseconds.
+        /// Median milliseconds of a document that is processed alone.
         package let aloneMs: Double?
         /// Multiplications and additions of a decoder per token written.
         package let operationsPerToken: Double
-        /// Read by a decoder per token written, when one document is written at a time.
+        /// Bytes that a decoder reads per token written, when one document is written at a time.
         package let bytesPerToken: Double
-        /// Proposed tokens that were taken.
+        /// The share of proposed tokens that were taken.
         package let acceptance: Double?
-        /// Documents that the LLM wrote because the SLM was unsure, and below what.
+        /// The share of documents that the LLM wrote because the SLM was unsure, and the confidence
+        /// below which the SLM is.
         package let fallbackShare: Double?
         package let fallbackThreshold: Double?
-        /// One document at a time: tokens written and milliseconds.
+        /// Tokens written and milliseconds of each document that was processed alone.
         package let alone: [[Double]]
     }
 
@@ -55,7 +57,7 @@ package struct EvaluationReport: Sendable, Encodable {
     package let resamples: Int
     package let rows: [Row]
     package let fallback: [FallbackCurve]
-    /// Variants that these models do not have, with why.
+    /// Variants that these models do not allow, each with its reason.
     package let leftOut: [String]
 
     package init(
@@ -81,7 +83,7 @@ package struct EvaluationReport: Sendable, Encodable {
 extension EvaluationReport.Row {
     /// - Parameters:
     ///   - baseline: the first row's run and scores.
-    ///   - cost: of a token by the decoder and by the second model, if there is one.
+    ///   - cost: the cost of a token for the decoder and, if there is one, for the second model.
     package init(
         _ run: VariantRun, scores: Scores, baseline: (run: VariantRun, scores: Scores),
         cost: (decoder: StepCost, second: StepCost?), bootstrap: Bootstrap
@@ -134,7 +136,7 @@ extension EvaluationReport.Row {
         var bytes = cost.decoder.bytes
         if let second = cost.second {
             if kind == .speculative {
-                // A pass per token that was not proposed; it takes the proposals with it.
+                // Each token that was not proposed takes a pass, which also checks the proposals.
                 let passes = tokens - accepted
                 operations =
                     (operations * (passes + drafted) + second.operations * drafted) / tokens

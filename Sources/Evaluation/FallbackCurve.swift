@@ -1,5 +1,5 @@
-/// What falling back would give at every threshold: the hybrid's outputs, with those that it was
-/// least sure of replaced by the LLM's. Made of two runs, without running again.
+/// What falling back to the LLM would give at every threshold. It is computed from two runs: of the
+/// hybrid's outputs, those that it was least sure of are replaced by the LLM's.
 package struct FallbackCurve: Sendable, Encodable {
     package struct Point: Sendable, Encodable {
         /// The share of documents that the LLM writes.
@@ -9,11 +9,11 @@ package struct FallbackCurve: Sendable, Encodable {
         package let score: Double
     }
 
-    /// What it goes by, such as the mean log probability.
+    /// The measure of confidence, such as the mean log probability.
     package let measure: String
     package let points: [Point]
-    /// Points over the score of as many documents chosen at random, on average over all shares: 0
-    /// says that the measure separates nothing.
+    /// How far the scores lie above those with as many documents chosen at random, on average over
+    /// all shares. At 0, the measure separates nothing.
     package let gain: Double
 
     package init(

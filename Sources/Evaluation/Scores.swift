@@ -34,7 +34,7 @@ package struct Scores: Sendable {
         self.chrf = chrf
     }
 
-    /// These scores, with those of `other` in place of `documents`.
+    /// These scores, but with those of `other` for `documents`.
     package func replacing(_ documents: Set<Int>, by other: Scores) -> Scores {
         func mixed<Value>(_ own: [Value], _ others: [Value]) -> [Value] {
             own.indices.map { documents.contains($0) ? others[$0] : own[$0] }

@@ -4,11 +4,11 @@ package import Jobs
 package struct Variant: Sendable {
     package enum Kind: String, Sendable, CaseIterable, Codable {
         case llm, hybrid, slm, speculative, fallback
-        /// A small model with a soft prompt, by itself.
+        /// A small model with a soft prompt and without an LLM.
         case promptTuned = "prompt-tuned"
         case llmInt8 = "llm-int8"
         case hybridInt8 = "hybrid-int8"
-        /// The LLM with a part of its decoder's layers.
+        /// The LLM with only some of its decoder's layers.
         case cut
     }
 
@@ -40,7 +40,7 @@ extension JobType {
     ///   - slmReads: whether the SLM can read documents itself.
     ///   - baselines: folders of other small models that read documents themselves; whether they
     ///     are prompt-tuned.
-    ///   - cuts: folders of the LLM with fewer decoder layers, with what to call them.
+    ///   - cuts: folders of the LLM with fewer decoder layers, and the names of these variants.
     package func variants(
         slmReads: Bool, baselines: [(folder: String, isPromptTuned: Bool)],
         cuts: [(name: String, folder: String)]

@@ -9,9 +9,9 @@ package struct VariantRun: Sendable {
     package var outputs: [String?] = []
     package var failures: [String] = []
     package var measurements: [Measurements] = []
-    /// From the first document handed over to the last one back, over all rounds.
+    /// Seconds from the first document's start to the last one's end, summed over all chunks.
     package var seconds = 0.0
-    /// Time of all lanes together.
+    /// Seconds of all lanes together, by stage.
     package var prepare = 0.0
     package var encode = 0.0
     package var decode = 0.0
@@ -24,8 +24,8 @@ package struct VariantRun: Sendable {
     package var tokensOut: Int { measurements.reduce(0) { $0 + $1.tokensOut } }
 }
 
-/// Puts the same documents through all variants, in turn: chunk by chunk, so that whatever else the
-/// machine does meets them all.
+/// Puts the same documents through all variants, chunk by chunk in turn, so that other work of the
+/// machine affects all of them alike.
 package final class EvaluationRun {
     private let pipeline: Pipeline
     private let pairs: [Pair]
@@ -35,8 +35,8 @@ package final class EvaluationRun {
     private var finished = 0
 
     /// - Parameters:
-    ///   - fields: of the metadata of each document.
-    ///   - chunk: documents at a time.
+    ///   - fields: the metadata fields of each document.
+    ///   - chunk: how many documents one variant gets at a time.
     package init(
         pipeline: Pipeline, pairs: [Pair], fields: [String: String] = [:], chunk: Int,
         progress: @escaping (Int) -> Void
@@ -48,7 +48,7 @@ package final class EvaluationRun {
         self.progress = progress
     }
 
-    /// Touches memory and wakes lanes, so that the first variant does not pay for all.
+    /// Touches memory and wakes lanes, so that this does not slow down the first variant alone.
     package func warmUp(_ variants: [Variant]) async {
         for variant in variants { _ = await process(pairs.prefix(8), variant) }
         finished = 0
@@ -84,7 +84,7 @@ package final class EvaluationRun {
         }
     }
 
-    /// The first `count` documents, each alone.
+    /// Processes the first `count` documents, each alone.
     package func runAlone(_ runs: inout [VariantRun], count: Int) async {
         for pair in pairs.prefix(count).indices {
             for index in runs.indices {
@@ -98,14 +98,14 @@ package final class EvaluationRun {
         }
     }
 
-    /// In their order.
+    /// Processes documents, and returns them in their order.
     private func process(_ part: ArraySlice<Pair>, _ variant: Variant) async -> [FinishedDocument] {
         let (stream, continuation) = AsyncStream.makeStream(of: FinishedDocument.self)
         let documents = part.indices.map {
             SourceDocument(
                 id: Int64($0), jobType: variant.jobType.name, text: part[$0].source, fields: fields)
         }
-        // Handed over as there is room, taken back as they come.
+        // Documents are handed over as there is room, and taken back as they finish.
         let pipeline = pipeline
         async let submitted: Void = {
             var rest = documents[...]

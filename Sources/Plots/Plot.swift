@@ -1,18 +1,18 @@
 internal import Foundation
 
-/// Measured points of several series on axes from zero or from near the least value, as SVG.
+/// A plot of several series of measured points, as SVG. Axes start at zero or near the least value.
 package struct Plot: Sendable {
     package struct Series: Sendable {
         package enum Style: Sendable {
             case points, line
-            /// What is not measured.
+            /// For values that are not measured.
             case dashes
         }
 
         let name: String
         let points: [(x: Double, y: Double)]
         let style: Style
-        /// How sure the heights are: none, or one for each point.
+        /// The confidence intervals of the heights: none, or one for each point.
         let intervals: [ClosedRange<Double>]
 
         package init(
@@ -33,7 +33,8 @@ package struct Plot: Sendable {
     private let across: Axis
     private let up: Axis
 
-    /// - Parameter startsAtZero: whether the vertical axis does; the horizontal one always does.
+    /// - Parameter startsAtZero: whether the vertical axis starts at zero. The horizontal one
+    ///   always does.
     package init(
         title: String, horizontal: String, vertical: String, series: [Series],
         startsAtZero: Bool = true
@@ -55,9 +56,9 @@ package struct Plot: Sendable {
     private static let (breadth, depth) = (460.0, 322.0)
     private static let end = left + breadth
     private static let floor = top + depth
-    /// Beyond so many points, marks would hide the line.
+    /// With more points than this, marks would hide the line.
     private static let marked = 40
-    /// Told apart by people who see colours differently (Okabe and Ito).
+    /// Colours that colour-blind people can tell apart (Okabe and Ito).
     private static let colours = [
         "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933",
         "#882255", "#777777",
@@ -79,7 +80,7 @@ package struct Plot: Sendable {
             """
     }
 
-    /// With room for the names at the right.
+    /// The width with room for the names at the right.
     private var width: Double {
         let longest = series.map(\.name.count).max() ?? 0
         return Self.end + (longest == 0 ? 24 : 28 + 7 * Double(longest))
@@ -113,8 +114,8 @@ package struct Plot: Sendable {
             + "text-anchor=\"middle\">\(vertical.escaped)</text>\n"
     }
 
-    /// The names at the right margin, each joined to the last point of its series; behind all
-    /// points.
+    /// The names at the right margin, each with a line to the last point of its series. They are
+    /// drawn behind all points.
     private var leaders: String {
         zip(series.indices, labelHeights).map { index, height in
             guard let last = series[index].points.last.map(place), !series[index].name.isEmpty
@@ -153,7 +154,7 @@ package struct Plot: Sendable {
         return body
     }
 
-    /// As near to their points' heights as leaves none on another.
+    /// The heights of the names, as near to their points' heights as is possible without overlap.
     private var labelHeights: [Double] {
         let step = 17.0
         let wanted = series.map { ($0.points.last.map { place($0).y } ?? Self.top) + 4 }
@@ -164,7 +165,7 @@ package struct Plot: Sendable {
             heights[index] = max(wanted[index], free)
             free = heights[index] + step
         }
-        // Too low ones push those above them up.
+        // Names that are too low move up, and push up those above them.
         var limit = Self.floor
         for index in order.reversed() {
             heights[index] = min(heights[index], limit)
@@ -189,7 +190,7 @@ package struct Plot: Sendable {
     }
 }
 
-/// Round steps of 1, 2 or 5 around the values.
+/// An axis around the values, with steps of 1, 2 or 5 times a power of ten.
 private struct Axis {
     let start: Double
     let step: Double

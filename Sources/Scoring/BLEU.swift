@@ -1,7 +1,8 @@
 internal import Glibc
 
-/// What BLEU (Papineni et al. 2002) counts; counts add up over a corpus. As PyPI's sacreBLEU 2.6.0
-/// computes it with its default 13a tokenizer and exponential smoothing, for one reference.
+/// The counts of BLEU (Papineni et al. 2002), which add up over a corpus. They and the score are
+/// those of PyPI's sacreBLEU 2.6.0 with its default 13a tokenizer and exponential smoothing, for
+/// one reference.
 package struct BLEU: Sendable, Equatable {
     package static let orders = 4
 
@@ -39,7 +40,7 @@ package struct BLEU: Sendable, Equatable {
 
     /// 0 to 100, of a corpus.
     package var score: Double { score(withEffectiveOrder: false) }
-    /// 0 to 100, of one segment: orders that it is too short for do not count.
+    /// 0 to 100, of one segment. Orders for which the segment is too short do not count.
     package var sentenceScore: Double { score(withEffectiveOrder: true) }
 
     private func score(withEffectiveOrder isEffective: Bool) -> Double {
@@ -64,7 +65,7 @@ package struct BLEU: Sendable, Equatable {
         return brevity * exp(logarithms.prefix(counted).reduce(0, +) / Double(counted))
     }
 
-    /// mteval-v13a's tokenizer, in sacreBLEU's words.
+    /// Splits a text like mteval-v13a's tokenizer, as sacreBLEU implements it.
     static func tokens(_ text: String) -> [String] {
         var scalars = Array(text.unicodeScalars)
         while scalars.last?.isPythonSpace == true { scalars.removeLast() }
@@ -97,7 +98,7 @@ package struct BLEU: Sendable, Equatable {
 }
 
 extension Unicode.Scalar {
-    /// ASCII's symbols but ' , - and . ; the space is one of them.
+    /// ASCII's symbols except ' , - and . ; the space counts as a symbol.
     fileprivate var isSymbolOf13a: Bool {
         switch value {
         case 0x20...0x26, 0x28...0x2B, 0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: true

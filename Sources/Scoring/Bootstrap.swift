@@ -1,11 +1,11 @@
-/// How sure a score is: documents are drawn with replacement, as many as there are, again and again
-/// (Efron 1979; for translation scores Koehn 2004).
+/// Tells how certain a score is. Documents are drawn with replacement, as many as there are, many
+/// times over (Efron 1979; for translation scores Koehn 2004).
 package struct Bootstrap: Sendable {
     /// The documents of each draw, by index. Scores of several systems on the same draws can be
     /// subtracted: a paired test.
     package let draws: [[Int]]
 
-    /// The same numbers for the same seed.
+    /// The same seed gives the same draws.
     package init(documents: Int, resamples: Int = 1_000, seed: UInt64 = 1) {
         var state = seed
         draws = (0..<resamples).map { _ in
@@ -17,7 +17,7 @@ package struct Bootstrap: Sendable {
         }
     }
 
-    /// Holds the middle 95 % of the scores of the draws.
+    /// The interval that holds the middle 95 % of the scores of all draws.
     package func interval(_ score: ([Int]) -> Double) -> ClosedRange<Double> {
         let scores = draws.map(score).sorted()
         precondition(!scores.isEmpty, "no draws")

@@ -1,5 +1,5 @@
-/// What chrF (Popović 2015) counts: runs of one to six characters; counts add up over a corpus. As
-/// PyPI's sacreBLEU 2.6.0 computes chrF2, for one reference.
+/// The counts of chrF (Popović 2015), of runs of one to six characters, which add up over a corpus.
+/// They and the score are those of chrF2 in PyPI's sacreBLEU 2.6.0, for one reference.
 package struct CharacterF: Sendable, Equatable {
     private static let orders = 6
     /// The weight of recall against precision.

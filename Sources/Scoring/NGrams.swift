@@ -1,9 +1,9 @@
-/// Runs of so many neighbours in a sequence, with how often each occurs.
+/// The runs of `order` neighbours in a sequence, and how often each occurs.
 struct NGrams {
     private(set) var counts: [UInt128: Int] = [:]
     let total: Int
 
-    /// - Parameter bits: of one element; `order` of them fit into 128.
+    /// - Parameter bits: the bits of one element; `order` elements fit into 128 bits.
     init(_ elements: [UInt32], order: Int, bits: Int) {
         precondition(order * bits <= 128, "\(order) elements of \(bits) bits")
         total = max(0, elements.count - order + 1)
@@ -15,15 +15,15 @@ struct NGrams {
         }
     }
 
-    /// Occurrences that both have.
+    /// How many occurrences both have.
     func matches(_ other: NGrams) -> Int {
         counts.reduce(0) { $0 + min($1.value, other.counts[$1.key] ?? 0) }
     }
 }
 
-/// Words as numbers, so that they are compared once.
+/// Gives each word a number, so that numbers can be compared in place of words.
 struct Vocabulary {
-    /// By bytes: to Swift, but not to Python, texts are equal that only look so.
+    /// By bytes, as in Python. For Swift, texts of different code points can be equal.
     private var numbers: [[UInt8]: UInt32] = [:]
 
     mutating func numbers(of words: [String]) -> [UInt32] {

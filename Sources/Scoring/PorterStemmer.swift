@@ -119,7 +119,7 @@ enum PorterStemmer {
         return condition(stem) ? stem + rule.replacement.utf8 : word
     }
 
-    /// By letter: y is a consonant at the start and after a vowel.
+    /// For each letter, whether it is a consonant. A y is one at the start and after a vowel.
     private static func consonants(_ word: Word) -> [Bool] {
         word.reduce(into: []) { flags, letter in
             if letter == UInt8(ascii: "y") {
@@ -130,7 +130,7 @@ enum PorterStemmer {
         }
     }
 
-    /// Vowels followed by a consonant.
+    /// How many vowels are followed by a consonant: Porter's m.
     private static func measure(_ stem: Word) -> Int {
         let flags = consonants(stem)
         return zip(flags, flags.dropFirst()).count { !$0 && $1 }

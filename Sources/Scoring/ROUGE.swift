@@ -22,8 +22,8 @@ package enum ROUGE {
         package let longest: Score
     }
 
-    /// - Parameter stems: words count by their English stem. Off as in rouge-score: targets may be
-    ///   of any language.
+    /// - Parameter stems: whether words are compared by their English stems. They are not by
+    ///   default, as in rouge-score, because targets may be in any language.
     package static func scores(
         target: String, prediction: String, stems: Bool = false
     ) -> Scores {
@@ -34,8 +34,8 @@ package enum ROUGE {
             longest: longest(target, prediction))
     }
 
-    /// ROUGE-L between two outputs of any language, 0 to 1: words are runs of letters, marks and
-    /// digits of every script, where rouge-score knows a–z only; each ideograph is a word.
+    /// ROUGE-L between two outputs in any language, 0 to 1. Words are runs of letters, marks and
+    /// digits of every script, and each ideograph is a word. rouge-score knows only a–z.
     package static func agreement(_ output: String, _ other: String) -> Double {
         guard output != other else { return 1 }
         let (left, right) = numbers(
@@ -59,7 +59,7 @@ package enum ROUGE {
     }
 
     private static func longest(_ target: [UInt32], _ prediction: [UInt32]) -> Score {
-        // The row above, of the table of longest common subsequences of all prefixes.
+        // The last row of the table of longest common subsequences of all prefixes.
         var row = [Int](repeating: 0, count: prediction.count + 1)
         for word in target {
             var diagonal = 0

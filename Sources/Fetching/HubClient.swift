@@ -1,11 +1,11 @@
 import Foundation
 
-/// Asks a hub with curl, which has the machine's proxies, certificates and protocols, and goes on
-/// with a file where it was broken off.
+/// Asks a hub with curl, which knows the machine's proxies, certificates and protocols, and
+/// continues a download that was interrupted.
 struct HubClient {
     /// Without a slash at its end.
     let endpoint: String
-    /// Sent to the endpoint alone: curl keeps it from the servers that files are redirected to.
+    /// Sent to the endpoint alone. curl does not send it to servers that files are redirected to.
     let token: String?
     let curl: String
     /// The environment that curl gets: it names proxies and certificates.
@@ -19,7 +19,7 @@ struct HubClient {
         case transfer(code: Int32)
     }
 
-    /// The answer's text, by way of a file.
+    /// The text of an answer, which curl writes to `file` first.
     func text(_ path: String, via file: String) throws -> Data {
         try? FileManager.default.removeItem(atPath: file)
         try run(path, ["--output", file, "--silent"], showsProgress: false)
@@ -27,7 +27,7 @@ struct HubClient {
         return try Data(contentsOf: URL(fileURLWithPath: file))
     }
 
-    /// Writes a file, from where it ends on.
+    /// Downloads to a file. Where a part of it is there, the download continues after it.
     func download(_ path: String, to file: String) throws {
         try run(
             path, ["--continue-at", "-", "--output", file, "--progress-bar"], showsProgress: true)
@@ -38,7 +38,7 @@ struct HubClient {
     ) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        // What it is told on its standard input does not appear in lists of processes.
+        // curl gets the token on its standard input: arguments appear in lists of processes.
         process.environment = environment
         process.arguments =
             [
@@ -63,7 +63,7 @@ struct HubClient {
         switch process.terminationStatus {
         case 0: return
         case 127: throw Failure.missingProgram
-        // Nothing was left to get: whether the file is right is seen by its hash.
+        // Nothing was left to download. The hash will tell whether the file is right.
         case 22 where status == 416: return
         case 22: throw Failure.status(status)
         case let code: throw Failure.transfer(code: code)

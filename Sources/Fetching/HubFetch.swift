@@ -1,19 +1,19 @@
 import Checkpoints
 import Foundation
 
-/// Fetches a model from a Hugging Face hub into the cache folder: the files that l2s reads, of the
-/// revision that was found first, each checked against the hub's own hash.
+/// Fetches a model from a Hugging Face hub into the cache folder. It takes the files that l2s
+/// reads, all from the same commit, and checks each against the hub's own hash.
 package struct HubFetch {
     private let reference: HubReference
     private let cache: String
     private let client: HubClient
-    /// Is told what happens, a line at a time.
+    /// Called with what happens, a line at a time.
     private let note: (String) -> Void
 
     package static let standardEndpoint = "https://huggingface.co"
 
-    /// - Parameter environment: `HF_ENDPOINT` names another hub, `HF_TOKEN` says who asks, as for
-    ///   Hugging Face's own tools. curl has it too.
+    /// - Parameter environment: `HF_ENDPOINT` names another hub and `HF_TOKEN` the account, as for
+    ///   Hugging Face's own tools. curl gets the environment, too.
     package init(
         _ reference: HubReference, cache: String, environment: [String: String],
         curl: String = "curl", note: @escaping (String) -> Void
@@ -27,13 +27,13 @@ package struct HubFetch {
         let endpoint = given("HF_ENDPOINT") ?? Self.standardEndpoint
         client = HubClient(
             endpoint: endpoint.hasSuffix("/") ? String(endpoint.dropLast()) : endpoint,
-            // Quotes and line ends would be commands to curl.
+            // curl would read what follows a quote or a line end as options.
             token: given("HF_TOKEN").flatMap { token in
                 token.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 } ? token : nil
             }, curl: curl, environment: environment)
     }
 
-    /// What is kept beside the files.
+    /// Where a model came from. This is kept beside its files.
     private struct Source: Codable {
         let endpoint, repository, revision: String
     }
@@ -56,7 +56,7 @@ package struct HubFetch {
         let found = try? JSONDecoder().decode(
             Source.self,
             from: Data(contentsOf: URL(fileURLWithPath: target + "/" + Self.sourceFile)))
-        // A commit never changes: no network is needed to know that it is there.
+        // A commit never changes, so one that is in the cache needs no network.
         if let found, found.revision == reference.revision {
             return (target, found.revision, false)
         }
@@ -94,7 +94,7 @@ package struct HubFetch {
         }
     }
 
-    /// The new folder takes the place of an older one.
+    /// Puts the new folder in its place, where it replaces an older one.
     private func publish(_ folder: String) throws {
         let old = folder + ".old"
         do {
@@ -120,7 +120,7 @@ package struct HubFetch {
     private func fetch(_ file: HubListing.File, of revision: String, to folder: String) throws {
         let name = file.rfilename
         guard HubReference.isPath(name), !name.contains("/") else {
-            throw fail("found a file of a name that cannot be, \(name.debugDescription)")
+            throw fail("found a file with a name that is not allowed, \(name.debugDescription)")
         }
         let whole = folder + "/" + name
         let part = whole + ".part"
@@ -132,7 +132,7 @@ package struct HubFetch {
                 try client.download(
                     "\(reference.repository)/resolve/\(revision)/\(name)", to: part)
             }
-            // Of an empty file nothing is written.
+            // curl writes nothing for an empty file.
             if !files.fileExists(atPath: part) { _ = files.createFile(atPath: part, contents: nil) }
             if try isRight(part, file) { break }
             try files.removeItem(atPath: part)
@@ -163,7 +163,7 @@ package struct HubFetch {
         return SHA1.ofGitBlob(Array(try handle.readToEnd() ?? Data())) == blob
     }
 
-    /// With what went wrong in words.
+    /// Does the work, and puts into words what went wrong.
     private func asking<Answer>(_ work: () throws -> Answer) throws -> Answer {
         do {
             return try work()

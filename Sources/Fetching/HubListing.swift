@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a hub says of one revision of a model.
+/// What a hub says about one revision of a model.
 struct HubListing: Decodable {
     struct File: Decodable {
         struct Large: Decodable {
@@ -21,7 +21,7 @@ struct HubListing: Decodable {
     let sha: String
     let siblings: [File]
 
-    /// Configuration, tokenizer and licence, by whatever kinds of models.
+    /// Configuration, tokenizer and licence of all kinds of models.
     private static let small: Set = [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
         "special_tokens_map.json", "added_tokens.json", "spiece.model", "tokenizer.model",
@@ -29,8 +29,8 @@ struct HubListing: Decodable {
         "adapter_config.json", "adapter_model.safetensors", "LICENSE", "LICENSE.txt",
     ]
 
-    /// Those that l2s reads, and no others: of several kinds of weights the one that is read
-    /// first. Nil where there are no weights that it reads.
+    /// The files that l2s reads. Where there are several formats of weights, this has the one that
+    /// l2s prefers. Nil where there are no weights that it reads, or several GGUF files.
     var needed: [File]? {
         let top = siblings.filter { !$0.rfilename.contains("/") }
         let names = Set(top.map(\.rfilename))
@@ -57,7 +57,7 @@ struct HubListing: Decodable {
             .sorted { $0.rfilename < $1.rfilename }
     }
 
-    /// The files of weights in formats of which one must be chosen by hand.
+    /// The GGUF files. Where there are several, the user must choose one.
     var choices: [String] {
         siblings.map(\.rfilename).filter { $0.hasSuffix(".gguf") }.sorted()
     }

@@ -22,7 +22,8 @@ package struct HubReference: Sendable, Equatable, CustomStringConvertible {
         revision = parts.count == 2 ? String(parts[1]) : "main"
     }
 
-    /// Whether a text is names of harmless characters with slashes between.
+    /// Whether a text is made of names with slashes between them, and the names of harmless
+    /// characters.
     static func isPath(_ text: some StringProtocol) -> Bool {
         text.utf8.count <= 200
             && text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { name in

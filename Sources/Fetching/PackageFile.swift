@@ -1,13 +1,13 @@
 import Checkpoints
 
-/// A model's file that is published inside a Python package: the registries of packages can be had
-/// where model hubs cannot, through the proxies and mirrors that pip already knows.
+/// A model's file that is published inside a Python package. Where a model hub cannot be reached, a
+/// registry of packages often can, through the proxies and mirrors that pip already knows.
 package struct PackageFile: Sendable, Equatable {
     /// The folder's name, in the cache and in job files.
     package let model: String
     package let package: String
     package let version: String
-    /// In the wheel, which is a zip archive.
+    /// The file's path in the wheel, which is a zip archive.
     package let member: String
     package let bytes: Int
     package let sha256: String
@@ -39,7 +39,7 @@ package struct PackageFile: Sendable, Equatable {
     package func path(in cache: String) -> String { "\(cache)/\(model)/\(fileName)" }
 }
 
-/// Why a model could not be had, and what to do by hand.
+/// Why a model could not be fetched, and what to do by hand.
 package struct FetchError: Error, Equatable, Sendable, CustomStringConvertible {
     package let description: String
 

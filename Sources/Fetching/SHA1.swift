@@ -1,6 +1,5 @@
-/// The hash by which git, and so a hub, names files. Tells damaged ones from whole ones; not for
-/// security.
-/// Source: FIPS 180-4.
+/// The hash by which git, and so a hub, names files. It finds damaged files and is not for
+/// security. Source: FIPS 180-4.
 struct SHA1 {
     private var state: [UInt32] = [
         0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0,

@@ -1,4 +1,4 @@
-/// The hash by which fetched files are told from damaged ones.
+/// The hash that fetched files are checked with.
 /// Source: FIPS 180-4.
 package struct SHA256 {
     private var state: [UInt32] = [

@@ -2,7 +2,7 @@ internal import Foundation
 package import Inference
 internal import Synchronization
 
-/// Times one model on random token ids: what `l2s bench engine` prints.
+/// Times one model on random token ids, for `l2s bench engine`.
 ///
 /// A batch is dealt evenly to the threads, as the pipeline's lanes take it: each reads its part
 /// and then writes it, so nothing waits at a barrier. Threads without a document help the others.
@@ -55,7 +55,8 @@ package struct EngineBenchmark: Sendable {
         batchSize * (settings.sourceLength + settings.newTokens) * (settings.repetitions + 1)
     }
 
-    /// Weights, keys and values that a step reads of one document, half way through its response.
+    /// The bytes of weights, keys and values that a step reads for one document, halfway through
+    /// its response.
     package var stepBytes: Double {
         decoder.stepCost(
             sourceTokens: settings.sourceLength, position: settings.newTokens / 2,
@@ -67,9 +68,10 @@ package struct EngineBenchmark: Sendable {
         Self.run([self], batchSize: batchSize, progress: progress)[0]
     }
 
-    /// Runs several of the same settings in turn, so that a slow moment of the machine meets all.
+    /// Runs several benchmarks with the same settings in turn, so that a slow moment of the machine
+    /// affects all of them.
     ///
-    /// - Parameter progress: is told the tokens of the runs so far.
+    /// - Parameter progress: called with the tokens of the runs so far.
     package static func run(
         _ benchmarks: [EngineBenchmark], batchSize: Int, progress: (Int) -> Void = { _ in }
     ) -> [Result] {
@@ -101,7 +103,7 @@ package struct EngineBenchmark: Sendable {
                 * encoder.operations(tokens: settings.sourceLength) / encode / 1e6)
     }
 
-    /// Milliseconds until the last thread had read its part, and until it had written it.
+    /// Milliseconds until the last thread had read its part, and until the last had written it.
     private func once(batchSize: Int) -> (encode: Double, total: Double) {
         let lanes = min(settings.threads, batchSize)
         let crews = (0..<lanes).map { _ in Crew() }
@@ -134,7 +136,7 @@ package struct EngineBenchmark: Sendable {
 
     private func encode(count: Int, lane: Int, crew: Crew) -> [PromptStates] {
         workspaces.all[lane].crew = crew
-        // Any ids do, as long as they differ: the work does not depend on them.
+        // The work does not depend on the ids; they only have to differ.
         let prompts = (0..<count).map { document in
             (0..<settings.sourceLength).map { position in
                 Int32((lane * 7_919 + document * 104_729 + position * 31) % encoder.vocabularyRows)
@@ -162,7 +164,8 @@ private final class Workspaces: @unchecked Sendable {
     init(count: Int) { all = (0..<count).map { _ in Workspace() } }
 }
 
-/// The latest ends of one run's lanes. `@unchecked Sendable`: all access is under the lock.
+/// When the last lane of a run had read, and when the last had written. `@unchecked Sendable`: all
+/// access is under the lock.
 private final class Ends: @unchecked Sendable {
     private let lock = NSLock()
     private var latest = (encode: 0.0, total: 0.0)

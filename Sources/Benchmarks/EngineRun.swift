@@ -24,9 +24,9 @@ package final class EngineRun: Sendable {
 
     deinit { pipeline.stop() }
 
-    /// What a run came to.
+    /// The results of a run.
     package struct Run {
-        /// From the first document that is handed over to the last that is done.
+        /// Measured from when the first document is handed over until the last is done.
         package var documentsPerSecond = 0.0
         package var tokens = Tokens()
         /// Time of all threads in the encoder and in decoders.

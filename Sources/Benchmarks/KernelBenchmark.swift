@@ -3,8 +3,8 @@ internal import COpenBLAS
 internal import Foundation
 internal import Inference
 
-/// Matrix products of the shapes that T5 decodes and encodes with, on one core, beside what
-/// OpenBLAS makes of the same product and what reading the weights once from memory would take.
+/// Times matrix products in the shapes that T5 encodes and decodes with, on one core. They stand
+/// beside the rate of OpenBLAS for the same product, and the rate at which a core reads memory.
 package enum KernelBenchmark {
     package struct Result: Sendable, Codable {
         package let level: String
@@ -17,12 +17,12 @@ package enum KernelBenchmark {
         package let openBLAS: Double
         /// Gigabytes of weights per second.
         package let gigabytes: Double
-        /// The share of what one core makes of the format beside its first-level cache.
+        /// The share of one core's peak rate for the format.
         package let share: Double
     }
 
-    /// 10⁹ multiplications and additions per second of one core: of float32 in its registers, of the
-    /// others beside its first-level cache.
+    /// The peak rates of one core, in 10⁹ multiplications and additions per second: for float32
+    /// with operands in registers, for the other formats with operands in the first-level cache.
     package struct Peaks: Sendable, Codable {
         package let float32: Double
         package let bfloat16: Double
@@ -39,7 +39,7 @@ package enum KernelBenchmark {
     ]
     static let rowCounts = [1, 4, 8, 32, 256, 2_048]
 
-    /// - Parameter report: called with each result as it is there.
+    /// - Parameter report: called with each result as soon as it is there.
     package static func run(repetitions: Int, peaks: Peaks, report: (Result) -> Void) {
         openblas_set_num_threads(1)
         for (inner, columns) in shapes {
@@ -48,7 +48,7 @@ package enum KernelBenchmark {
                 let input = weights.input(rows: rows)
                 var output = [Float](repeating: 0, count: rows * columns)
                 var times: [String: [Double]] = [:]
-                // In turn, so that a slow moment of the machine meets all of them.
+                // In turn, so that a slow moment of the machine affects all of them.
                 for _ in 0..<repetitions {
                     times["openblas", default: []].append(
                         seconds(rows, inner, columns) {
@@ -80,7 +80,7 @@ package enum KernelBenchmark {
         }
     }
 
-    /// The time of one call, measured over enough calls to last some milliseconds.
+    /// The time of one call, measured over enough calls to take some milliseconds.
     private static func seconds(
         _ rows: Int, _ inner: Int, _ columns: Int, _ body: () -> Void
     ) -> Double {
@@ -90,7 +90,7 @@ package enum KernelBenchmark {
         return time / .seconds(1) / Double(calls)
     }
 
-    /// What OpenBLAS reaches on a product of 2048³, in GFLOP/s: the floor that encoding is held to.
+    /// The rate of OpenBLAS for a product of 2048³, in GFLOP/s. Encoding must be at least as fast.
     package static func openBLASPeak(threads: Int, repetitions: Int) -> Double {
         let size = 2_048
         openblas_set_num_threads(Int32(threads))

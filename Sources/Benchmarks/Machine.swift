@@ -1,13 +1,13 @@
 internal import Foundation
 internal import Inference
 
-/// What a figure was measured on: the head of every report.
+/// The machine that figures were measured on, which every report names first.
 package struct Machine: Sendable, Codable {
     package let processor: String
     package let cores: Int
     /// The instruction set that the kernels use.
     package let kernels: String
-    /// The load average of the minute before the benchmark: other work makes figures worthless.
+    /// The load average of the minute before the benchmark. Other work makes figures worthless.
     package let load: Double
 
     /// This machine, now.
@@ -32,7 +32,7 @@ package struct Machine: Sendable, Codable {
         peakMemory(of: ProcessInfo.processInfo.processIdentifier)
     }
 
-    /// The same of another process of this machine.
+    /// The most memory that another process of this machine had, in MiB.
     package static func peakMemory(of process: Int32) -> Double {
         let status =
             (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""

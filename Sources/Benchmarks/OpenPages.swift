@@ -2,13 +2,13 @@ internal import Foundation
 internal import Glibc
 internal import Synchronization
 
-/// Pages that stay open, as a browser keeps them: connections that read a worker's events and do
-/// nothing with them, all on one thread.
+/// Pages that stay open, as a browser keeps them. They are connections that read a worker's events
+/// and do nothing with them, all on one thread.
 package final class OpenPages: Sendable {
     private let counts: Mutex<(isOver: Bool, bytes: Int, served: [Bool])>
     private let ended = DispatchSemaphore(value: 0)
 
-    /// - Parameter port: of the worker, on 127.0.0.1.
+    /// - Parameter port: the worker's port on 127.0.0.1.
     /// - Throws: `OpenPagesError` when one of them is not served.
     package init(_ count: Int, port: UInt16) throws {
         var sockets: [Int32] = []
@@ -27,7 +27,7 @@ package final class OpenPages: Sendable {
         }
     }
 
-    /// Returns once each has got something.
+    /// Waits until each page has received something.
     ///
     /// - Throws: `OpenPagesError` after ten seconds.
     package func waitUntilServed() async throws {
@@ -40,9 +40,9 @@ package final class OpenPages: Sendable {
         }
     }
 
-    /// Closes them.
+    /// Closes the pages.
     ///
-    /// - Returns: the bytes that all of them got.
+    /// - Returns: the bytes that all of them received.
     package func close() -> Int {
         counts.withLock { $0.isOver = true }
         ended.wait()
@@ -78,7 +78,7 @@ package final class OpenPages: Sendable {
             guard poll(&polls, nfds_t(polls.count), 100) > 0 else { continue }
             for index in polls.indices where polls[index].revents != 0 {
                 let count = recv(polls[index].fd, &buffer, buffer.count, 0)
-                // One that ended is not looked at again.
+                // A connection that has ended is not polled again.
                 if count <= 0 { polls[index].fd = -1 }
                 counts.withLock {
                     $0.bytes += max(0, count)
@@ -94,7 +94,7 @@ package struct OpenPagesError: Error, CustomStringConvertible {
 
     init(description: String) { self.description = description }
 
-    /// The reason is the system's of the last call.
+    /// The reason is the error of the last system call.
     init(_ attempt: String) {
         description = "cannot \(attempt): \(String(cString: strerror(errno)))"
     }

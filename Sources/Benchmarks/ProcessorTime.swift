@@ -1,9 +1,9 @@
 internal import Foundation
 internal import Glibc
 
-/// What a process of this machine has computed, user and system together.
+/// The processor time of a process of this machine, user and system together.
 package enum ProcessorTime {
-    /// - Throws: `ProcessorTimeError` when there is no such process, or no longer.
+    /// - Throws: `ProcessorTimeError` when there is no such process, or it has ended.
     package static func of(_ process: Int32) throws -> Duration {
         var clock = clockid_t()
         var time = timespec()
@@ -13,8 +13,8 @@ package enum ProcessorTime {
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
-    /// The processor time of the threads whose names begin with `prefix`. New threads may come, but
-    /// none may end between two looks.
+    /// The processor time of the threads whose names begin with `prefix`. Between two calls whose
+    /// difference counts, new threads may start, but none may end.
     package static func ofThreads(named prefix: String, of process: Int32) throws -> Duration {
         let folder = "/proc/\(process)/task"
         guard let threads = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
@@ -22,7 +22,7 @@ package enum ProcessorTime {
         }
         return threads.reduce(.zero) { sum, thread in
             guard text("\(folder)/\(thread)/comm").hasPrefix(prefix) else { return sum }
-            // Its first number: nanoseconds on a processor.
+            // The first number is the nanoseconds on a processor.
             let numbers = text("\(folder)/\(thread)/schedstat").split(separator: " ")
             return sum + .nanoseconds(numbers.first.flatMap { Int64($0) } ?? 0)
         }

@@ -2,8 +2,8 @@ internal import Checkpoints
 internal import Inference
 internal import Training
 
-/// Times steps of training an SLM on random tokens of fixed lengths, which a peer takes too: the
-/// work does not depend on the tokens.
+/// Times training steps of an SLM on made-up tokens, in sequences of fixed lengths. A peer uses the
+/// same ones. The work does not depend on the tokens.
 package struct TrainingBenchmark {
     package struct Settings: Sendable {
         package var examples = 64
@@ -30,7 +30,7 @@ package struct TrainingBenchmark {
     private let engine: StepEngine
     private let batch: [IndexedExample]
 
-    /// - Parameter readsEachTime: whether the LLM reads the prompts in every step, or did so once.
+    /// - Parameter readsEachTime: whether the LLM reads the prompts in every step, not just once.
     /// - Throws: `CheckpointError`, `InferenceError`.
     package init(slm path: String, readsEachTime: Bool, settings: Settings) throws {
         self.settings = settings

@@ -2,9 +2,9 @@
 
     llms.py --l2s .build/release/l2s --cache FOLDER
 
-Real package descriptions as prompts, 40 new tokens each, whatever is written. At one document at a time
-and at 32. Needs ctranslate2, torch, transformers, gguf, accelerate, llama-cpp-python (built here, so for this
-machine) and openvino-genai.
+The prompts are real package descriptions, and each output has 40 tokens, whatever they are. Documents run one
+at a time and 32 at a time. Needs ctranslate2, torch, transformers, gguf, accelerate, llama-cpp-python (built
+on this machine, and so for it) and openvino-genai.
 """
 
 import argparse
@@ -44,7 +44,7 @@ texts = {1: sources[: options.documents // 4], 32: sources[: options.documents]}
 
 
 def l2s_run(batch, dtype):
-    """Seconds of all documents, without those of loading the model: a run of one is taken off."""
+    """Documents/s without the time to load the model: that of a run of one document is taken off."""
 
     def seconds(documents, new):
         lines = "".join(json.dumps({"document": text}) + "\n" for text in documents)
@@ -60,7 +60,7 @@ def l2s_run(batch, dtype):
 
 
 def l2s_engine(dtype):
-    """One document at a time, as long as the texts are in the mean."""
+    """Documents/s one at a time, with prompts of the texts' mean length."""
     length = round(sum(map(len, ids[1])) / len(ids[1]))
     out = subprocess.run(
         [options.l2s, "bench", "engine", "--model", os.path.dirname(model_file), "--dtype", dtype,
@@ -101,7 +101,7 @@ class Llama:
         return list(buffer[:count])
 
     def run(self, prompts, batch):
-        """Greedy continuations of all prompts, `batch` sequences together."""
+        """Documents/s of greedy continuations of all prompts, `batch` sequences together."""
         longest = max(map(len, prompts)) + NEW
         settings = llama_cpp.llama_context_default_params()
         settings.n_ctx = settings.n_batch = batch * longest

@@ -1,7 +1,7 @@
 """What fewer bits cost: ROUGE-L, chrF and BLEU of the default models by number type, on the
 validation pairs in valid.jsonl.xz (Debian package descriptions; their licences are those of the
-packages). Beside each difference from float32 stands what 95 % of 1,000 paired resamplings of the
-documents lie between: a difference is one only where 0 is outside.
+packages). Each difference from float32 comes with the interval that holds 95 % of 1,000 paired
+resamples of the documents. A difference counts only where 0 lies outside this interval.
 
     quality.py --l2s .build/release/l2s --models models [--documents 1000]
 """
@@ -56,7 +56,7 @@ def scores(measured, chosen):
 
 
 def difference(measured, whole):
-    """Of ROUGE-L and of chrF: difference, and its 95 % interval."""
+    """The differences in ROUGE-L and in chrF, each with its 95 % interval."""
     count = len(measured[0])
     generator = numpy.random.default_rng(1)
     samples = [generator.integers(0, count, count) for _ in range(1000)]

@@ -1,10 +1,10 @@
-"""procrastinate and pgqueuer on one database: empty tasks from a filled queue until it is empty.
+"""procrastinate and pgqueuer on one database: workers take empty tasks until a filled queue is empty.
 
     queues.py DATABASE_URL WORKERS DOCUMENTS
 
 Run by `l2s bench queue --peers`. Prints JSON. Each worker is a process of its own (both are bound by
 Python's one running thread), with the configuration that its documentation and source name as the
-fastest; from when all of them are connected until all have ended.
+fastest. Time is measured from when all workers are connected until all have ended.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ CONCURRENCY = 64  # tasks in flight of a procrastinate worker
 BATCHES = [64, 256]  # jobs of a pgqueuer fetch and of its buffer of finished ones
 
 
-# procrastinate fetches one job per statement; concurrency overlaps them, and jobs that are deleted
-# when they succeed spare an update of a table that grows.
+# procrastinate fetches one job per statement, and concurrency lets statements overlap. Deleting jobs
+# that succeed saves updates of a growing table.
 def procrastinate_app():
     import procrastinate
 
@@ -131,7 +131,7 @@ if __name__ == "__main__":
     documents = int(sys.argv[3])
     multiprocessing.set_start_method("fork")
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
-    # procrastinate is some ten times slower: fewer documents take as long.
+    # procrastinate is about ten times slower, so it gets a tenth of the documents.
     rates = [measure(
         f"procrastinate {version('procrastinate')}", documents // 10, procrastinate_fill,
         procrastinate_worker, (), "procrastinate_jobs",

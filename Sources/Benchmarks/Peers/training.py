@@ -1,7 +1,7 @@
 """Tokens per second of training an SLM on a frozen LLM's states: l2s and PyTorch in turn.
 
-The same folders, tokens, lengths and threads; the same losses, which are compared first. Sources and
-targets have one length each, so that PyTorch pads nothing. `l2s bench training` is what is compared.
+Both use the same folders, tokens, lengths and threads, and their losses are compared first. All sources
+have one length and all targets have one, so that PyTorch pads nothing. l2s runs `l2s bench training`.
 """
 import argparse
 import json

@@ -17,7 +17,7 @@ SIZES = {
     "distilbart-cnn-12-6": ("bart", 1024, 4096, 12, 6, 16, 50264, 1024, "gelu"),
     "nllb-600M": ("m2m_100", 1024, 4096, 12, 12, 16, 256206, 1024, "relu"),
 }
-# What of it each kind has.
+# Which kinds have which of these parts.
 NORMS_FIRST = {"m2m_100"}
 NORM_ON_EMBEDDING = {"bart"}
 SCALES_EMBEDDING = {"marian", "m2m_100"}
@@ -89,7 +89,7 @@ def save_hugging_face(size, tensors, folder):
 
 
 def sines(kind, positions, d):
-    """As Marian has them, and as fairseq has them, whose positions begin with 2."""
+    """Sinusoidal positions as in Marian, or as in fairseq, where they begin with 2."""
     first, steps = (2, d // 2 - 1) if kind == "m2m_100" else (0, d / 2)
     angles = np.arange(first, positions + first)[:, None] / 10000 ** (np.arange(d // 2) / steps)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
@@ -126,7 +126,7 @@ def save_ctranslate2(size, tensors, folder):
     words = [f"t{i}" for i in range(vocabulary)]
     end = "t0" if kind == "marian" else "t2"
     if kind == "marian":
-        # The token of padding, which only starts outputs, is no token to CTranslate2.
+        # CTranslate2 has no token for padding, which here only starts outputs.
         embedding, bias, words = embedding[:-1], bias[:, :-1], words[:-1]
         spec.decoder.start_from_zero_embedding = True
     for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):

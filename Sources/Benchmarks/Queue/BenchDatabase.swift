@@ -35,8 +35,8 @@ package struct BenchDatabase: Sendable {
                 options.isEmpty ? url : url + "&options=" + encoded, applicationName: "l2s bench"))
     }
 
-    /// Puts `waiting` documents of one byte into the queue, behind all that are there: one by
-    /// `l2s.enqueue`, the others as copies of its row, because a million shall take seconds.
+    /// Puts `waiting` documents of one byte into the queue, behind all that are there. The first
+    /// comes from `l2s.enqueue`, the others are copies of its row, so that a million take seconds.
     func fill(waiting: Int) async throws {
         let first: Int = try await sql.query("SELECT l2s.enqueue('echo', 'x')").single()
         guard waiting > 1 else { return }
@@ -64,7 +64,7 @@ package struct BenchDatabase: Sendable {
             """, [.int(first), .int(waiting)])
     }
 
-    /// Documents of the past with their results.
+    /// Adds documents that are finished, with their results.
     func fill(finished: Int) async throws {
         try await sql.query(
             """
@@ -84,9 +84,9 @@ package struct BenchDatabase: Sendable {
             """, [.int(finished)])
     }
 
-    /// As after so many days of history.
+    /// Adds partitions, as `count` days of history would.
     ///
-    /// - Parameter ids: of each.
+    /// - Parameter ids: how many ids each partition is for.
     func addPartitions(_ count: Int, ids: Int = 1_000_000) async throws {
         try await sql.query(
             """
@@ -97,13 +97,13 @@ package struct BenchDatabase: Sendable {
             """, [.int(count), .int(ids)])
     }
 
-    /// What autovacuum and a checkpoint would have done after a while.
+    /// Does what autovacuum and a checkpoint would do after a while.
     func settle() async throws {
         try await sql.query("VACUUM ANALYZE")
         try await sql.query("CHECKPOINT")
     }
 
-    /// Since the last reset of pg_stat_statements.
+    /// The time of all statements since the last reset of pg_stat_statements.
     func microsecondsOfStatements() async throws -> Double {
         try await sql.query(
             """

@@ -16,20 +16,20 @@ package struct BenchServer: Sendable {
 
     private let server: PrivateServer
 
-    /// - Parameter folder: is made, and deleted by `remove`.
+    /// - Parameter folder: made here, and deleted by `remove`.
     package init(folder: String) throws {
         server = try PrivateServer.start(folder: folder, settings: Self.settings)
     }
 
     package func remove() throws { try server.remove() }
 
-    /// What the server has logged so far, a line each.
+    /// The lines that the server has logged so far.
     func log() throws -> [Substring] {
         try String(contentsOfFile: server.folder + "/server.log", encoding: .utf8)
             .split(separator: "\n")
     }
 
-    /// A new database; with schema `l2s` unless it is for somebody else's queue.
+    /// A new database. It has the schema `l2s`, unless it is for another queue.
     package func database(_ name: String, migrated: Bool = true) async throws -> BenchDatabase {
         let admin = try await connection(to: "postgres")
         try await admin.query("DROP DATABASE IF EXISTS \(name)")

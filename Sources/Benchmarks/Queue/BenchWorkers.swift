@@ -3,10 +3,10 @@ internal import Logging
 internal import PostgresJobs
 internal import Worker
 
-/// Workers as l2s-worker has them, in this process, around engines that do nothing.
+/// Workers like those of l2s-worker, but in this process and with engines that do nothing.
 struct BenchWorkers: Sendable {
     let count: Int
-    /// Documents of a claim at most.
+    /// The most documents of a claim.
     let batch: Int
     var leaseDuration = Duration.seconds(30)
     var pollInterval = Duration.milliseconds(250)
@@ -75,7 +75,7 @@ struct BenchWorkers: Sendable {
     }
 }
 
-/// Looks again and again until `condition` holds.
+/// Checks every 5 ms until `condition` holds.
 func eventually(_ condition: () async throws -> Bool) async throws {
     while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
 }

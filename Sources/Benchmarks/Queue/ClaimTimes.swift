@@ -2,7 +2,7 @@ internal import Jobs
 internal import Postgres
 internal import PostgresJobs
 
-/// How long the moves of a batch take, by what else lies in the tables.
+/// How long it takes to claim and to finish a batch, for what else lies in the tables.
 package struct ClaimTimes: Sendable, Encodable {
     package let waiting: Int
     package let finished: Int
@@ -10,7 +10,8 @@ package struct ClaimTimes: Sendable, Encodable {
     package let claim: Percentiles
     package let finish: Percentiles
 
-    /// `waiting` documents stay waiting: what a claim takes is filled up behind them.
+    /// Measures with `waiting` documents in the queue. What a claim takes is added again behind
+    /// them.
     package static func atDepth(
         _ server: BenchServer, waiting: Int, finished: Int, batch: Int, claims: Int,
         partitions: Int
@@ -34,7 +35,8 @@ package struct ClaimTimes: Sendable, Encodable {
     }
 }
 
-/// What a snapshot costs that is held while documents pass: vacuum cannot remove what it may see.
+/// The cost of a snapshot that is held while documents pass. Vacuum cannot remove what the snapshot
+/// may see.
 package struct SnapshotCost: Sendable, Encodable {
     package let free: ClaimTimes
     package let held: ClaimTimes
@@ -62,7 +64,7 @@ package struct SnapshotCost: Sendable, Encodable {
     }
 }
 
-/// Claims and finishes batches, one after the other, and takes the times.
+/// Claims and finishes batches, one after the other, and measures the times.
 struct BatchTimer {
     struct Times {
         var claim: [Double] = []
@@ -73,7 +75,7 @@ struct BatchTimer {
     private let store: PostgresJobStore
     private let request: ClaimRequest
 
-    /// - Parameter options: of the worker's connections, see libpq.
+    /// - Parameter options: libpq's options of the worker's connections.
     init(
         _ database: BenchDatabase, batch: Int, leaseDuration: Duration = .seconds(30),
         options: String = ""

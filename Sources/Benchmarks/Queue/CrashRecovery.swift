@@ -2,7 +2,7 @@ internal import Jobs
 internal import Postgres
 internal import PostgresJobs
 
-/// How long the documents of a worker that died lie there before another has them.
+/// How long it takes until another worker has the documents of a worker that died.
 package struct CrashRecovery: Sendable, Encodable {
     package let leaseSeconds: Double
     /// From the dead worker's last sign of life to the claim by another.
@@ -13,7 +13,7 @@ package struct CrashRecovery: Sendable, Encodable {
         var seconds: [Double] = []
         for crash in 1...crashes {
             try await database.fill(waiting: 1)
-            // The one that dies: it claims and is never heard of again.
+            // This worker dies: it claims and does nothing more.
             let timer = try await BatchTimer(database, batch: 1, leaseDuration: leaseDuration)
             guard let claim = try await timer.claim() else { break }
             try await BenchWorkers(count: 1, batch: 256).during(database) {

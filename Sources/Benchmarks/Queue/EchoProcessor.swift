@@ -4,7 +4,7 @@ internal import Jobs
 /// An engine that does nothing: each document comes back at once as its own output. What is left is
 /// the cost of the queue and of the worker around the engine.
 struct EchoProcessor: DocumentProcessor {
-    /// Documents of a claim at most.
+    /// The most documents of a claim.
     private let batch: Int
     /// Deliveries come from a thread of the engine's own, as from the real one.
     private let thread = DispatchQueue(label: "echo")
@@ -12,7 +12,7 @@ struct EchoProcessor: DocumentProcessor {
     init(batch: Int) { self.batch = batch }
 
     func waitForRoom() async -> Int {
-        // Behind what was submitted before: no engine has room until it has delivered.
+        // This waits behind what was submitted: no engine has room until it has delivered.
         await withCheckedContinuation { continuation in
             thread.async { continuation.resume(returning: batch) }
         }

@@ -1,13 +1,14 @@
 internal import Postgres
 
-/// How fast producers get documents in, one `l2s.enqueue` and one durable commit each.
+/// How many documents per second producers enqueue, with an `l2s.enqueue` and a durable commit for
+/// each.
 package struct EnqueueRate: Sendable, Encodable {
     package let clients: Int
-    /// Nobody waits for work.
+    /// No worker waits for work.
     package let withoutWorker: Double
-    /// One worker takes documents as they come, told by NOTIFY when it has run out of them.
+    /// One worker takes documents as they come. When it has none, NOTIFY wakes it.
     package let withWorker: Double
-    /// The same worker, told by nobody: `l2s.wake` does nothing.
+    /// The same worker without NOTIFY: `l2s.wake` does nothing.
     package let withoutWake: Double
 
     package var wakeRatio: Double { withWorker / withoutWake }
@@ -23,7 +24,7 @@ package struct EnqueueRate: Sendable, Encodable {
         func rate() async throws -> Double {
             try await Self.rate(database, clients: clients, duration: duration)
         }
-        // In turn, so that what else the machine does falls on all.
+        // In turn, so that other work of the machine affects all of them.
         for _ in 0..<rounds {
             alone.append(try await rate())
             try await worker.empty(database)
@@ -75,7 +76,7 @@ package struct EnqueueRate: Sendable, Encodable {
 }
 
 extension BenchDatabase {
-    /// Runs `body` while `l2s.wake` tells nobody anything.
+    /// Runs `body` while `l2s.wake` does nothing.
     func withoutWake(_ body: () async throws -> Void) async throws {
         let wake: String = try await sql.query(
             "SELECT pg_get_functiondef('l2s.wake()'::regprocedure)"

@@ -10,7 +10,7 @@ package struct FullQueue {
 
     private static let depth = 4000
 
-    /// - Parameter texts: of its documents, again and again in this order.
+    /// - Parameter texts: the texts of its documents, used again and again in this order.
     package init(_ connection: DatabaseConnection, jobType: String, texts: [String]) {
         self.connection = connection
         self.jobType = jobType
@@ -23,7 +23,7 @@ package struct FullQueue {
         try await fill()
     }
 
-    /// Up to the same depth before each measurement.
+    /// Fills the queue up to the same depth, which is done before each measurement.
     package func fill() async throws {
         try await connection.query(
             """
@@ -36,9 +36,9 @@ package struct FullQueue {
         while try await finished(since: 0) < 64 { try await Task.sleep(for: .milliseconds(100)) }
     }
 
-    /// What comes of the worker from now on.
+    /// Measures a worker from now on, for `duration`.
     ///
-    /// - Parameter worker: its process.
+    /// - Parameter worker: the worker's process.
     package func turn(of worker: Int32, over duration: Duration) async throws -> WorkerTurn {
         let (start, before) = (try await time(), try await computed(worker))
         try await Task.sleep(for: duration)
@@ -51,7 +51,8 @@ package struct FullQueue {
             databaseMsPerS: perSecond(after.database - before.database))
     }
 
-    /// A worker finds that a page is gone when it writes to it next.
+    /// Waits until the worker reads nothing more for pages. It finds that a page is gone when it
+    /// writes to it next.
     package func waitUntilUnwatched() async throws {
         while try await connection.query(
             """
@@ -93,6 +94,6 @@ package struct WorkerTurn: Encodable {
     package let documentsPerS: Double
     /// Processor time of its threads without its lanes.
     package let workerMsPerS: Double
-    /// Processor time of the connection that its page looks through.
+    /// Processor time of the database connection that its page reads through.
     package let databaseMsPerS: Double
 }

@@ -1,11 +1,11 @@
 internal import Postgres
 
-/// How soon an idle worker has a document that becomes ready, in milliseconds.
+/// How soon an idle worker claims a document that becomes ready, in milliseconds.
 package struct PickUp: Sendable, Encodable {
     package let documents: Int
-    /// Told by NOTIFY.
+    /// NOTIFY wakes the worker.
     package let notified: Percentiles
-    /// Found by polling, every 250 ms at most.
+    /// The worker finds the document by polling every 250 ms.
     package let polled: Percentiles
 
     package init(_ server: BenchServer, documents: Int) async throws {
@@ -16,8 +16,8 @@ package struct PickUp: Sendable, Encodable {
             try await worker.during(database) {
                 for number in 1...documents {
                     try await database.sql.query("SELECT l2s.enqueue('echo', 'a document')")
-                    // Until the worker has finished it and fallen idle again, and a moment of
-                    // chance, so that polls are met at any moment between two.
+                    // The next document comes when the worker is idle again, and after a random
+                    // time, so that documents come at any moment between two polls.
                     try await eventually { try await database.count("l2s.result") == number }
                     try await Task.sleep(for: .milliseconds(Int.random(in: 100...350)))
                 }

@@ -3,17 +3,17 @@ internal import Postgres
 /// What the queue costs per document, from claim to result.
 package struct QueueCost: Sendable, Encodable {
     package let workers: Int
-    /// Documents of a claim at most.
+    /// The most documents of a claim.
     package let batch: Int
     package let documents: Int
-    /// From the first claim to the last result.
+    /// Measured from the first claim to the last result.
     package let documentsPerSecond: Double
-    /// Execution time of all statements over all documents, by pg_stat_statements.
+    /// Execution time of all statements per document, by pg_stat_statements.
     package let databaseMicroseconds: Double
-    /// Write-ahead log over all documents, checkpoints' page images included.
+    /// Write-ahead log per document, with the page images that checkpoints cause.
     package let walBytes: Double
 
-    /// Workers around engines that do nothing empty a queue that is filled before.
+    /// Fills a queue, and lets workers with engines that do nothing empty it.
     package init(
         _ server: BenchServer, workers: Int, batch: Int, documents: Int, partitions: Int
     ) async throws {

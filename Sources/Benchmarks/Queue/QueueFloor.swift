@@ -1,14 +1,15 @@
 internal import Postgres
 
-/// The least that a durable queue in PostgreSQL can cost: of three plain tables, a claim deletes a
-/// batch and returns its texts, a completion inserts its outputs. No lease, so a worker that dies takes
-/// its batch along; no order but by id, no attempts, times, groups or cancelling.
+/// The least that a durable queue in PostgreSQL can cost. It has three plain tables: a claim
+/// deletes a batch and returns its texts, and a completion inserts the outputs. There is no lease,
+/// so the batch of a worker that dies is lost, and no order but by id, no attempts, times, groups
+/// or cancelling.
 package struct QueueFloor: Sendable, Encodable {
     package let workers: Int
     package let batch: Int
     package let documents: Int
     package let documentsPerSecond: Double
-    /// Execution time of all statements over all documents, by pg_stat_statements.
+    /// Execution time of all statements per document, by pg_stat_statements.
     package let databaseMicroseconds: Double
 
     package init(

@@ -8,7 +8,7 @@ package enum QueuePeers {
         package let workers: Int
         package let documents: Int
         package let documentsPerSecond: Double
-        /// What it was told to be fast.
+        /// The settings that make it fast.
         package let configuration: String
     }
 

@@ -1,19 +1,20 @@
 internal import Foundation
 internal import Postgres
 
-/// A batch's moves when the planner knows nothing, or what is wrong, or plans otherwise.
+/// How long it takes to claim and to finish a batch when the planner has no statistics or wrong
+/// ones, or plans in another way.
 package struct QueuePlans: Sendable, Encodable {
     package let circumstance: String
     package let claim: Percentiles
     package let finish: Percentiles
     /// Scans of a whole table among queue, document and result: there must be none.
     package let fullScans: [String]
-    /// As auto_explain prints them: every statement inside one claim and one finish.
+    /// The plan of every statement inside one claim and one finish, as auto_explain prints it.
     package let plans: [String]
 
     private struct Circumstance {
         let name: String
-        /// Run once before.
+        /// A statement that is run once before.
         var statistics = "SELECT"
         /// libpq's `options` of the worker's connections.
         var options = ""
@@ -31,7 +32,7 @@ package struct QueuePlans: Sendable, Encodable {
         _ server: BenchServer, waiting: Int, finished: Int, batch: Int, claims: Int
     ) async throws -> [QueuePlans] {
         let database = try await server.database("plans")
-        // Statistics change when this says so, not when autovacuum does.
+        // Only this benchmark changes the statistics, not autovacuum.
         try await database.sql.script(
             """
             ALTER TABLE l2s.queue SET (autovacuum_enabled = off);

@@ -2,13 +2,13 @@ internal import Jobs
 internal import Postgres
 internal import PostgresJobs
 
-/// How long it takes to read what was done, with results of twelve weeks in weekly partitions.
+/// How long it takes to read results, with those of twelve weeks in weekly partitions.
 package struct ResultReads: Sendable, Encodable {
     package struct Reading: Sendable, Encodable {
         package let question: String
-        /// Milliseconds, when it is asked for the first time.
+        /// Milliseconds of the first time.
         package let first: Double
-        /// The median of the five times after the first.
+        /// The median milliseconds of the five times after the first.
         package let median: Double
         /// Rows that PostgreSQL read from the tables of the queue to answer it.
         package let rows: Int
@@ -103,7 +103,7 @@ package struct ResultReads: Sendable, Encodable {
                 rows: rows))
     }
 
-    /// By the transaction that is open.
+    /// The rows that the open transaction has read.
     private static func rowsRead(_ sql: DatabaseConnection) async throws -> Int {
         try await sql.query(
             """
@@ -115,8 +115,9 @@ package struct ResultReads: Sendable, Encodable {
 }
 
 extension BenchDatabase {
-    /// Weeks that ended now, a partition each, in batches of 64 whose results a transaction each
-    /// wrote: a quarter of a week's documents is of a group, one in 500 failed, one was cancelled.
+    /// Adds the documents of weeks that end now, with a partition for each week. Results lie in
+    /// batches of 64, each with a transaction's id of its own. A quarter of a week's documents are
+    /// in a group; of 500, one failed and one was cancelled.
     ///
     /// - Returns: a key of `l2s.completed` in the middle.
     func fill(weeks: Int, weekly: Int) async throws -> String {
@@ -161,8 +162,9 @@ extension BenchDatabase {
         return "\(first + batches / 2)-0"
     }
 
-    /// - Parameter table: one of two whose rows belong together; $1 the week's number, $2 its
-    ///   documents, $3 its group, $4 all weeks, $5 the transaction of its first batch.
+    /// - Parameter table: `document` or `result`, whose rows belong together. $1 is the week's
+    ///   number, $2 its documents, $3 its group, $4 all weeks, $5 the transaction of its first
+    ///   batch.
     private static func past(_ table: String) -> String {
         let rows = """
             (SELECT

@@ -1,8 +1,8 @@
 internal import Postgres
 internal import Synchronization
 
-/// What documents that come and go at a steady rate notice of retention, which deletes the keys of an old
-/// part and drops it.
+/// How far retention slows down documents that come and go at a steady rate. It deletes the keys of
+/// an old part and drops the part.
 package struct RetentionCost: Sendable, Encodable {
     /// Milliseconds, as clients on the same machine see them.
     package struct Times: Sendable, Encodable {
@@ -14,16 +14,18 @@ package struct RetentionCost: Sendable, Encodable {
     package let keys: Int
     /// Documents per second.
     package let rate: Int
+    /// Without retention.
     package let alone: Times
+    /// While retention works.
     package let beside: Times
-    /// Calls of `l2s.maintain` until nothing was left to do.
+    /// Milliseconds of each call of `l2s.maintain`, until nothing was left to do.
     package let pieces: Percentiles
     /// How long all calls took together.
     package let seconds: Double
 
     /// - Parameters:
-    ///   - keys: of documents of an old part, one each.
-    ///   - duration: of the measurement without retention.
+    ///   - keys: how many documents of the old part have a key.
+    ///   - duration: the time of the measurement without retention.
     package init(
         _ server: BenchServer, keys: Int, rate: Int, duration: Duration
     ) async throws {
@@ -53,7 +55,8 @@ package struct RetentionCost: Sendable, Encodable {
         try await server.drop("retention")
     }
 
-    /// A part that was closed three hours ago, with some documents and the keys of many, and the next one.
+    /// Makes a part that was closed three hours ago, with some documents and the keys of many, and
+    /// the part after it.
     private static func fill(_ database: BenchDatabase, keys: Int) async throws {
         try await database.fill(finished: 100_000)
         try await database.sql.query("SELECT l2s.maintain(true)")
@@ -74,7 +77,7 @@ package struct RetentionCost: Sendable, Encodable {
     }
 }
 
-/// Producers of documents with keys, and a worker that takes them as they come.
+/// A producer of documents with keys, and a worker that takes them as they come.
 private struct RetentionLoad {
     private let database: BenchDatabase
     private let rate: Int
@@ -106,7 +109,7 @@ private struct RetentionLoad {
         var times: [Double] = []
         let start = ContinuousClock.now
         while !end.isOver.load(ordering: .relaxed) {
-            // One that was late is followed by the next at once.
+            // After a document that was late, the next follows at once.
             try await Task.sleep(until: start + .seconds(1) / rate * times.count)
             let begun = ContinuousClock.now
             try await producer.query(
@@ -131,7 +134,7 @@ private struct RetentionLoad {
         return times
     }
 
-    /// Written when what is measured is over.
+    /// Set when the measurement is over.
     private final class End: Sendable {
         let isOver = Atomic(false)
     }

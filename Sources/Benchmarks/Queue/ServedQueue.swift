@@ -15,7 +15,7 @@ package struct ServedQueue {
 
     /// - Parameters:
     ///   - documents: each with the names of the job types whose jobs it gets.
-    ///   - check: called now and then; throws when nobody serves the queue any longer.
+    ///   - check: called now and then; throws when no worker serves the queue any longer.
     /// - Returns: jobs per second, from the first claim to the last result.
     /// - Throws: `FailedDocuments` when one fails.
     package func run(

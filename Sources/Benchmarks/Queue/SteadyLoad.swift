@@ -17,7 +17,7 @@ package struct SteadyLoad: Sendable, Encodable {
     package let rate: Int
     package let samples: [Sample]
 
-    /// - Parameter tell: is told each sample as it is taken.
+    /// - Parameter tell: called with each sample as soon as it is taken.
     package init(
         _ server: BenchServer, rate: Int, duration: Duration, every interval: Duration,
         workers: Int, tell: @escaping @Sendable (Sample) -> Void
@@ -31,8 +31,8 @@ package struct SteadyLoad: Sendable, Encodable {
             let start = ContinuousClock.now
             var asked = 0
             while start.duration(to: .now) < duration {
-                // What is due by now, in statements as a producer's: some documents each. What was
-                // not asked for within a second, because the machine stood still, is left out.
+                // One statement enqueues all that is due by now, as a producer's would. If the
+                // machine stood still, all but the documents of one second are left out.
                 let due = Int(start.duration(to: .now) / .seconds(1) * Double(rate)) - asked
                 if due > 0 {
                     asked += due

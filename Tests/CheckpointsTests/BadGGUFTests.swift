@@ -2,7 +2,7 @@ import Checkpoints
 import TestSupport
 import Testing
 
-/// What damaged GGUF files say.
+/// The errors of damaged GGUF files.
 @Suite struct BadGGUFTests {
     private let folder: ScratchFolder
     private var intact = GGUFBuilder()

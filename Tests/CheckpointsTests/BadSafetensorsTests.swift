@@ -2,7 +2,7 @@ import Checkpoints
 import TestSupport
 import Testing
 
-/// What damaged safetensors files say.
+/// The errors of damaged safetensors files.
 @Suite struct BadSafetensorsTests {
     private let folder: ScratchFolder
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Checkpoints
 
-/// config.json of Marian, BART and their kin, and what generation_config.json forces.
+/// config.json of Marian, BART and similar models, and what generation_config.json forces.
 @Suite struct ClassicConfigurationTests {
     private let folder: ScratchFolder
 
@@ -89,7 +89,7 @@ import Testing
         #expect(found.beams == 4 && found.lengthPenalty == 2 && found.earlyStopping == .yes)
         #expect(found.noRepeatNgram == 3 && found.minimumNewTokens == 55)
         #expect(found.newTokens == 141)
-        // Fields that say what holds without them are not worth a word.
+        // Fields that only repeat a default are not reported.
         #expect(found.unused == [])
         let other = try defaults(
             #"{"early_stopping": "never", "min_new_tokens": 5, "min_length": 9, "max_new_tokens": 7, "#
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// As transformers reads them: config.json speaks only where there is no generation_config.json.
+    /// As in transformers, config.json counts only where there is no generation_config.json.
     @Test func whatIsForcedComesFromOneFile() throws {
         let old: [String: String?] = [
             "forced_eos_token_id": "2", "bos_token_id": "7", "bad_words_ids": "[[5], [2], [8, 9]]",

@@ -90,11 +90,11 @@ import Testing
         #expect(try t5(["eos_token_id": "[1, 7]"]).endIDs == [1, 7])
         #expect(try t5(["model_type": "\"umt5\""]).hasBiasPerBlock)
         #expect(try t5(["pad_token_id": "3"]).startID == 3)
-        // Fields of no concern may be anything.
+        // Fields that l2s does not use may hold anything.
         #expect(throws: Never.self) {
             try t5(["task_specific_params": "{\"a\": {\"b\": [[1], {}]}}", "dropout_rate": "1e400"])
         }
-        // Contradicts itself, as published files do; the weights decide.
+        // These fields contradict each other, as in published files. The weights decide.
         #expect(throws: Never.self) {
             try t5(["feed_forward_proj": "\"relu\"", "is_gated_act": "true"])
         }

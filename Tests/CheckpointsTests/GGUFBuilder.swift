@@ -11,13 +11,13 @@ struct GGUFBuilder {
         /// GGML's number of the format.
         var type: UInt32
         var bytes: [UInt8]
-        /// Where the bytes are said to begin. Nil for behind those of the tensor before.
+        /// Where the file says that the bytes begin. Nil for directly behind the tensor before.
         var offset: UInt64?
     }
 
     var magic = Array("GGUF".utf8)
     var version: UInt32 = 3
-    /// Nil for the true ones.
+    /// The counts that the file states; nil for the true ones.
     var tensorCount: UInt64?
     var pairCount: UInt64?
     var pairs: [(key: String, type: UInt32, bytes: [UInt8])] = []

@@ -57,7 +57,7 @@ import Testing
         #expect(try configuration(builder) == expected)
     }
 
-    /// What each frequency is divided by, as llama.cpp's converter computes it.
+    /// The divisor of each frequency, as llama.cpp's converter computes it.
     private func divisors(factor: Float, channels: Int) -> [Float] {
         (0..<channels).map { index in
             let wave = 2 * Double.pi * pow(500_000, Double(index) / Double(channels))

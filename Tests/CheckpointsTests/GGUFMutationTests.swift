@@ -13,7 +13,7 @@ import Testing
         var random = SeededRandom(seed: seed)
         let folder = try ScratchFolder()
         let intact = try Data(contentsOf: URL(filePath: Fixtures.path("gguf/blocks.gguf")))
-        // The header, and so much of the tensors that they can be cut.
+        // The bytes of the header, and some of the tensors, so that these can be cut.
         let header = 2_000
         var (refused, read) = (0, 0)
         for mutation in 0..<Self.mutations {
@@ -58,7 +58,7 @@ import Testing
 
     private func readAll(_ file: GGUFFile) throws {
         for key in file.metadata.keys {
-            // Of another type than asked for is an answer too.
+            // For a value of another type, an error is right, too.
             _ = try? file.metadata.texts(key)
             _ = try? file.metadata.numbers(key)
             _ = try? file.metadata.wholes(key)

@@ -3,7 +3,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// GGUF files hold what the reference of the format reads from them: see Fixtures/gguf/generate.py.
+/// GGUF files are read as the format's reference code reads them: see Fixtures/gguf/generate.py.
 @Suite struct GGUFTests {
     private static let formats = [
         "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
@@ -77,7 +77,7 @@ import Testing
     @Test func rowsOfQueriesAndKeysAreInOrderAgain() throws {
         var builder = GGUFBuilder()
         builder.add("llama.attention.head_count_kv", 1)
-        // Two heads of four channels: the halves of a head in turn.
+        // Two heads of four channels, with rows of the two halves of a head in turn.
         let stored = [0, 2, 1, 3, 4, 6, 5, 7]
         builder.add("blk.0.attn_q.weight", [8, 2], stored.flatMap { [Float($0), Float(-$0)] })
         builder.add("blk.0.attn_q.bias", [8], stored.map(Float.init))

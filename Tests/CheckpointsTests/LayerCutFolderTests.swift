@@ -100,7 +100,7 @@ import Testing
         let lost = try CutFolder(.gguf)
         try FileManager.default.removeItem(atPath: lost.llm)
         #expect(refusal(lost).contains("no such folder"))
-        // Not even itself, which would have no end.
+        // A folder may not name itself as its large model, which would have no end.
         let circle = try CutFolder(.folder)
         try circle.scratch.write(
             "slm/l2s.json",

@@ -2,7 +2,8 @@ import Checkpoints
 import TestSupport
 import Testing
 
-/// The layouts list what checkpoints of transformers hold: every tensor, in its shape, and no other.
+/// The layouts list what checkpoints of transformers hold: every tensor, in its shape, and no
+/// other.
 @Suite struct LayoutTests {
     @Test(arguments: Fixtures.goldens)
     func listsTheTensorsOfAT5(golden: String) throws {
@@ -22,7 +23,7 @@ import Testing
         try compare(layout.tensors, folder.weights)
     }
 
-    /// A copy of the embedding or of the head may lie in the file besides.
+    /// The file may also hold a copy of the embedding or of the head.
     private func compare(_ tensors: [LayoutTensor], _ weights: WeightFile) throws {
         #expect(Set(tensors.map(\.name)).count == tensors.count)
         for tensor in tensors {

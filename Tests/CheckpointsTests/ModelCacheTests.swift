@@ -32,7 +32,7 @@ import Testing
         #expect(found("both") == "/models/both")
         #expect(found("fetched") == "/cache/fetched")
         #expect(found("neither") == "/models/neither")
-        // As the manifest of a small model leads to its large one.
+        // Such a path comes from the manifest of a small model.
         #expect(found(scratch.path + "/models/small/../fetched") == "/cache/fetched")
         #expect(found(scratch.path + "/models/small/../neither").hasSuffix("small/../neither"))
     }

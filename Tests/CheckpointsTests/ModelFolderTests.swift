@@ -3,7 +3,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// What incomplete model folders and sharded ones say.
+/// The errors of incomplete model folders, and folders with shards.
 @Suite struct ModelFolderTests {
     private let folder: ScratchFolder
 

@@ -29,7 +29,7 @@ import Testing
     func everyVersionIsRead(file: String) throws {
         let weights = try WeightFile(pytorch: Self.folder + file)
         try expectTheTensors(of: weights)
-        // One storage, under two names and in part.
+        // One storage has two names, and another tensor is a part of it.
         let shared = try weights.tensor("model.shared.weight")
         #expect(try shared.hasSameElements(as: weights.tensor("lm_head.weight")))
         #expect(try shared.floats(in: 8..<20) == weights.tensor("model.rows.weight").floats)
@@ -69,7 +69,7 @@ import Testing
         #expect(reason(Self.folder + "strided.bin").contains("strides [1, 2] for [2, 3]"))
     }
 
-    /// A pickle of protocol 2 in the old format's place.
+    /// A file of the old format, with these pickle operations as its state dict.
     private func pickled(_ operations: [UInt8]) throws -> String {
         var bytes: [UInt8] = [0x80, 2, 0x8A, 10]
         bytes += [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]

@@ -36,7 +36,7 @@ enum SafetensorsBuilder {
     }
 }
 
-/// What opening or reading says; records an issue when it says nothing or something else.
+/// The problem that `work` throws. Records an issue when it throws nothing or another error.
 func problem(
     sourceLocation: SourceLocation = #_sourceLocation, _ work: () throws -> Void
 ) -> CheckpointError.Problem? {

@@ -46,7 +46,7 @@ import Testing
         withExtendedLifetime(folder) {}
     }
 
-    /// Zeros in the place of one, as a published LongT5 has them, are another table, too.
+    /// A table of zeros, as in a published LongT5, is another table, too.
     @Test(
         arguments: [
             [(shared, 3), (decoder, 4)], [(shared, 3), (encoder, 0)], [(encoder, 1), (decoder, 2)],

@@ -15,10 +15,11 @@ import Testing
         hub = try Hub(log: scratch.path + "/requests")
     }
 
-    /// A server for as long as the object lives.
+    /// A server that runs for as long as the object lives.
     private final class Hub {
         private let process = Process()
-        /// Closed with this object, or with the tests, however they end: the server ends then.
+        /// The server ends when this is closed: with this object, or with the tests, however they
+        /// end.
         private let input = Pipe()
         let endpoint: String
 
@@ -64,7 +65,7 @@ import Testing
     }
 
     @Test func theFilesThatAreNeededArePinnedAndChecked() throws {
-        // The large file breaks off in its middle: what is there is kept.
+        // The large file's transfer breaks off in its middle. What is there is kept.
         let first = failure("hf:me/tiny")
         if !first.isEmpty { #expect(first.contains("go on where it stopped"), "\(first)") }
         let model = try first.isEmpty ? fetch("hf:me/tiny@\(Self.commit)") : fetch("hf:me/tiny")
@@ -89,7 +90,7 @@ import Testing
         _ = try fetch("hf:me/tiny")
         let count = requests.count
         #expect(try !fetch("hf:me/tiny").isNew)
-        // A branch is asked for once more, its commit is not.
+        // The hub is asked again for a branch, but not for a commit.
         #expect(requests.count == count + 1)
         #expect(try !fetch("hf:me/tiny@\(Self.commit)").isNew)
         #expect(requests.count == count + 1)

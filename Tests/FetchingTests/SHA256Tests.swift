@@ -22,7 +22,7 @@ import Testing
                 == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
-    /// Wherever the text is cut, and for every length around those of blocks.
+    /// The hash is the same wherever the text is cut, for lengths around those of blocks.
     @Test func partsAddUp() {
         for count in [1, 54, 55, 56, 57, 63, 64, 65, 119, 120, 128, 200] {
             let text = (0..<count).map { UInt8(truncatingIfNeeded: $0) }

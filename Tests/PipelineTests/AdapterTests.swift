@@ -6,7 +6,7 @@ import Testing
 
 @testable import Pipeline
 
-/// A large model with an adapter is another model, for which nothing but the job type is told.
+/// A large model with an adapter is another model. Only the job type names the adapter.
 @Suite struct AdapterTests {
     private let scratch: ScratchFolder
     private let adapted = "decoder.block.0.layer.1.EncDecAttention.q"
@@ -122,7 +122,8 @@ import Testing
         }
     }
 
-    /// What the large model reads with, and what the small one is made of it with, are two adapters.
+    /// The large model reads with one adapter, and the small model is made of its layers with
+    /// another.
     @Test func layersStoredAsAnAdapterWriteUponWhatAnotherReads() async throws {
         let cut = try CutFolder(.gguf)
         let reading = try CutFolder(.gguf, adapted: [0, 1, 2], rank: 3)

@@ -5,13 +5,13 @@ import Testing
 
 @testable import Pipeline
 
-/// What a job type says of decoding, through the whole pipeline.
+/// A job type's settings of decoding, through the whole pipeline.
 @Suite struct DecodingTests {
     @Test(arguments: PipelineTests.settings, ["t5-v1.0"] + Fixtures.classic)
     func beamsAreThoseOfTheGoldens(settings: PipelineSettings, name: String) async throws {
         var type = try goldenType(name)
         type.decoding.beams = 4
-        // What spells a special token is text here, and was that token for transformers.
+        // Text that spells a special token is plain text here, but was that token for transformers.
         let golden = try Golden.load(name).cases.filter {
             !$0.document.allSatisfy(\.isWhitespace) && !$0.document.contains("<")
         }
@@ -60,7 +60,7 @@ import Testing
         type.decoderPrompt = PromptTemplate(decoder: "one two")
         let route = try route(type)
         let opening = route.generator.decoderPrompt
-        // The end token of a text is not among them: the output would be over.
+        // The end token of a text is not among them, because it would end the output.
         #expect(!opening.isEmpty && !opening.contains { route.generator.head.endIDs.contains($0) })
         #expect(
             route.options(for: [1], part: 0, by: route.generator, isFirstChoice: true)

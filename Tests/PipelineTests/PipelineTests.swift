@@ -5,7 +5,7 @@ import Tokenizers
 
 @testable import Pipeline
 
-/// Texts in, texts out, against what transformers wrote for the golden models.
+/// Outputs of the whole pipeline, compared with what transformers wrote for the golden models.
 @Suite struct PipelineTests {
     static let settings = [
         PipelineSettings(
@@ -19,8 +19,8 @@ import Tokenizers
             promptCacheBytes: 64_000_000),
     ]
 
-    /// Every golden model as a job type of one library; each document several times, in a seeded
-    /// order, at once.
+    /// Every golden model is a job type of one library. Each document is submitted several times,
+    /// all at once, in a seeded order.
     @Test(arguments: settings)
     func agreesWithTheGoldensWhateverTheBatches(settings: PipelineSettings) async throws {
         let names = Fixtures.goldens + Fixtures.rotary + Fixtures.classic
@@ -31,7 +31,8 @@ import Tokenizers
         let seed = SeededRandom.newSeed()
         var random = SeededRandom(seed: seed)
         let cases = try names.flatMap { name in
-            // What spells a special token is text here, and was that token for transformers.
+            // Text that spells a special token is plain text here, but was that token for
+            // transformers.
             try Golden.load(name).cases.filter { !$0.document.contains("<") }.map { (name, $0) }
         }
         let order = (0..<2 * cases.count).shuffled(using: &random)
@@ -105,7 +106,7 @@ import Tokenizers
         #expect((split.tokens?.count ?? 0) > (truncated.tokens?.count ?? .max))
     }
 
-    /// The outputs of the parts are a document, whose output is that of the whole.
+    /// The outputs of the parts become a document, and its output is that of the whole.
     @Test func reducesWhatIsTooLong() async throws {
         let text = (1...12).map { "Sentence number \($0) describes a package." }
             .joined(separator: " ")
@@ -175,7 +176,7 @@ import Tokenizers
         #expect(await pipeline.waitForRoom() >= 2)
     }
 
-    /// What a document spends in the engine is in one of its stages, waiting included.
+    /// All time that a document spends in the engine is in one of its stages, waiting included.
     @Test func stagesSumToTheTimeInTheEngine() async throws {
         let type = try goldenType("t5-v1.0")
         let pipeline = Pipeline(
@@ -218,7 +219,7 @@ import Tokenizers
         let waiter = Task { await pipeline.waitForRoom() }
         waiter.cancel()
         #expect(await waiter.value == 0)
-        // No lane has taken any: all come back.
+        // No lane has taken any document, so each of them comes back.
         #expect(pipeline.withdraw([3, 5, 77]) == [3, 5])
         pipeline.stop()
     }
@@ -270,7 +271,7 @@ import Tokenizers
             ["\(before) \(signs) \(after)", before, signs].enumerated().map {
                 SourceDocument(id: Int64($0), jobType: type.name, text: $1)
             })
-        // What is all signs is text, too.
+        // A document of such signs alone is text, too.
         #expect((0..<3).map { finished[$0]?.measurements.unknownTokens } == [3, 0, 3])
         #expect(finished[2]?.tokens?.isEmpty == false)
     }

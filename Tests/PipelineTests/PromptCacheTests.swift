@@ -21,7 +21,7 @@ import Testing
     @Test(arguments: ["hybrid-t5-add"] + Fixtures.classic)
     func aPromptSeenAgainIsNotReadAgain(name: String) async throws {
         let type = try goldenType(name)
-        // What spells a special token is text here, and was that token for transformers.
+        // Text that spells a special token is plain text here, but was that token for transformers.
         let golden = try Golden.load(name).cases.filter {
             !$0.document.allSatisfy(\.isWhitespace) && !$0.document.contains("<")
         }
@@ -87,7 +87,7 @@ import Testing
         #expect(cache.count == 1 && cache.cost == 10 && cache.use("a") == 5)
     }
 
-    /// Against a list that is searched and shifted.
+    /// The twin is a list that is searched and shifted.
     @Test func agreesWithItsNaiveTwin() {
         let seed = SeededRandom.newSeed()
         var random = SeededRandom(seed: seed)

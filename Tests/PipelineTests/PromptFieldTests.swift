@@ -54,7 +54,7 @@ import Testing
         #expect(readings == 2)
     }
 
-    /// Prompts are compared, not what they are made of.
+    /// Whole prompts are compared, not the texts that they are made of.
     @Test func otherFieldsWithTheSamePromptShareAReading() async throws {
         let named = try type("t5-v1.0", "named", "{metadata.one} {metadata.two} {document}")
         let fields = [

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Pipeline
 
-/// What a free lane does next, decided about plain numbers: no model is needed.
+/// What a free lane does next, decided on plain numbers without a model.
 @Suite struct ScheduleTests {
     private struct Submitted: SubmittedWork, Equatable {
         let source: SourceDocument
@@ -123,7 +123,7 @@ import Testing
         var schedule = schedule()
         schedule.prepared(parts([1, 2, 3], length: 10, tokens: 25, wait: .seconds(1)))
         #expect(next(&schedule) == "encode 0 [0, 1]")
-        // One prompt goes, however long it is.
+        // A single prompt is encoded, however long it is.
         var long = self.schedule()
         long.prepared(parts([1, 2], length: 100, tokens: 25, wait: .seconds(1)))
         #expect(next(&long) == "encode 0 [0]")
@@ -155,7 +155,7 @@ import Testing
         #expect(next(&schedule) == "rest")
         let joined = schedule.readingEnded(Prompt(encoder: 0, tokens: [1]))
         #expect(joined.map(\.name) == [0])
-        // Shared in vain: it waits for a reading of its own, before all others.
+        // It could not share that reading, so it waits for one of its own, before all others.
         schedule.prepared(parts([3]))
         schedule.unread(joined)
         #expect(next(&schedule) == "encode 0 [0, 0]")
@@ -209,7 +209,7 @@ import Testing
         handOver(&schedule, 12)
         #expect(next(&schedule) == "decode 0 [0, 1, 2, 3, 4, 5]")
         #expect(next(&schedule) == "decode 1 [6, 7, 8, 9, 10, 11]")
-        // A step carries four rows at the price of one.
+        // A step of four rows costs as much as a step of one.
         handOver(&schedule, 3)
         schedule.decoded(replica: 0, rows: 0)
         schedule.decoded(replica: 1, rows: 0)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Pipeline
 
-/// One reading of a prompt for all that is written from it.
+/// A prompt is read once for all outputs that are written from it.
 @Suite struct SharedReadingTests {
     private let name = "hybrid-t5-cross"
     private let scratch: ScratchFolder
@@ -25,8 +25,8 @@ import Testing
         return type
     }
 
-    /// A large model; two small ones with projectors of their own; one that the large one's output
-    /// is compared with; and proposals.
+    /// A job type of the large model, two of small models with projectors of their own, one that is
+    /// compared with the large model's output, and one in which the small model proposes tokens.
     private func types() throws -> [JobType] {
         try scratch.copy(fixture: "golden/\(name)/slm", as: "other")
         try scratch.copy(fixture: "golden/\(name)/llm")
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// What each document came to is what it comes to alone, and each is counted once.
+    /// Checks that each document has the output that it has alone, and is counted once.
     private func check(
         _ finished: [Int64: FinishedDocument], of types: [JobType], _ statistics: PipelineStatistics
     ) {
@@ -88,7 +88,7 @@ import Testing
         #expect(statistics.sharedReadings == golden.count * (types.count - 1))
     }
 
-    /// In any order, from any number of producers: less is shared, but nothing is mixed up.
+    /// If documents come in any order, less is shared, but nothing is mixed up.
     @Test(arguments: PipelineTests.settings)
     func whatIsNotSubmittedTogetherIsWrittenTheSame(settings: PipelineSettings) async throws {
         let types = try types()
@@ -124,7 +124,7 @@ import Testing
         for index in golden.indices {
             let outputs = types.indices.map { finished[Int64(100 * index + $0)]?.tokens }
             #expect(outputs[1] == golden[index].greedyIds)
-            // Plain and prompted alike: what proposes, or is not sure enough, changes nothing.
+            // With a decoder prompt and without, proposals and falling back change nothing.
             for first in [0, 4] {
                 #expect(outputs[first] != nil)
                 #expect(outputs[first + 2] == outputs[first])
@@ -174,7 +174,7 @@ import Testing
             return
         }
         #expect(parts.count == 1)
-        // The same prompt once more with the same projector and once with another, and a new one.
+        // The same prompt again with the same projector and with another, and a new prompt.
         let late = [try part("small", [1, 2]), try part("other", [1, 2]), try part("small", [3])]
         schedule.prepared(late)
         guard case .encode(_, let others) = schedule.next(now: now) else {

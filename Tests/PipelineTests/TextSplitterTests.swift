@@ -12,7 +12,7 @@ import Testing
         split(text, budget).parts.map(\.text)
     }
 
-    /// What comes of a text whose parts are written as they are.
+    /// The joined text, where each part is written as it is.
     private func copied(_ text: String, _ budget: Int) -> String {
         let split = split(text, budget)
         return split.joined(split.parts.map(\.text))

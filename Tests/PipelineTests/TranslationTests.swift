@@ -5,7 +5,7 @@ import Testing
 
 @testable import Pipeline
 
-/// Languages by name, and what a translator's makers chose, as transformers has them.
+/// Languages by name, and the settings of a translator's makers, as in transformers.
 @Suite struct TranslationTests {
     /// See families/generate_classic.py.
     private struct Expected: Decodable {
@@ -71,7 +71,8 @@ import Testing
         }
     }
 
-    /// One job type serves documents of all languages, and says of which it does not.
+    /// One job type serves documents of all languages, and refuses those that the model does not
+    /// have.
     @Test(arguments: PipelineTests.settings)
     func languagesAreThoseThatDocumentsName(settings: PipelineSettings) async throws {
         let all = try expected()
@@ -107,7 +108,7 @@ import Testing
         }
     }
 
-    /// A decoder writes those together that have one head.
+    /// A decoder writes documents together that have the same head.
     @Test func documentsOfALanguageShareItsHead() throws {
         var type = try translator("any", folder: Fixtures.model("m2m_100") + "/llm")
         type.targetLanguage = .field("to")
@@ -169,7 +170,8 @@ import Testing
     }
 
     @Test func whatTheFileDoesNotSayIsTakenFromTheFolder() throws {
-        // Its generation_config.json says 4 beams and 142 positions, and nothing else of a search.
+        // Its generation_config.json sets 4 beams and 142 positions, and nothing else of the
+        // search.
         var asked = try translator("left", folder: Fixtures.path("golden/bart/llm"))
         asked.leftToModel = .all
         func run(_ type: JobType) throws -> JobType? {
@@ -189,7 +191,7 @@ import Testing
         #expect(try decoding(other)?.beams == 1)
     }
 
-    /// No output is longer than the positions, and the least length is no longer than the most.
+    /// No output is longer than the positions, and the least length is at most the greatest.
     @Test func lengthsOfTheFolderAreFittedToTheModel() throws {
         let scratch = try ScratchFolder()
         try scratch.copy(fixture: "families/m2m_100/llm")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Pipeline
 
-/// Modes in which two models have a part in a document.
+/// Modes in which two models work on a document.
 @Suite struct TwoModelTests {
     private let name = "hybrid-t5-cross"
 
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    /// With shortlists, rules and parts, in any batch.
+    /// This holds with shortlists, rules and parts, in any batch.
     @Test(arguments: PipelineTests.settings)
     func speculativeIsTheLargeModel(settings: PipelineSettings) async throws {
         var types: [JobType] = []
@@ -134,7 +134,7 @@ import Testing
         let sampled = (outputs["rarely"] ?? []).map { $0?.measurements.agreement != nil }
         #expect(sampled.contains(true) && sampled.contains(false))
         #expect(statistics.shadowParts > 0)
-        // The same documents, whoever asks.
+        // Every run compares the same documents.
         let again = try await process(
             types, texts, settings: PipelineTests.settings[0]
         ).0["rarely"]

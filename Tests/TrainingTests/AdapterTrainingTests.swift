@@ -7,8 +7,8 @@ import Testing
 
 @testable import Training
 
-/// Low-rank adapters, and cuts of an LLM's layers, from a recipe to the folder that PEFT and a worker
-/// read.
+/// Low-rank adapters, and cuts of an LLM's layers, from a recipe to the folder that PEFT and a
+/// worker read.
 @Suite struct AdapterTrainingTests {
     private let scratch: ScratchFolder
 
@@ -69,7 +69,7 @@ import Testing
         #expect(try merged.fingerprint != plain.fingerprint)
     }
 
-    /// Whose layers are those of the adapter's LLM, under their own numbers.
+    /// The layers of the cut are those of the adapter's LLM, with their own numbers.
     @Test func aCutOfTheLLMLearnsAndSaysWhatItIs() throws {
         _ = try losses(recipe("architecture: adapter\nadapter: {rank: 2}"))
         let losses = try losses(
@@ -93,12 +93,12 @@ import Testing
         let weights = try WeightFile(path: scratch.path + "/cut/" + LoRAAdapter.weightsFile)
         #expect(weights.names.contains { $0.contains("layers.2.mlp.down_proj.lora_B") })
         #expect(!weights.names.contains { $0.contains("layers.1.") })
-        // As a worker opens it.
+        // A worker opens it like this.
         let cut = try ModelFolder(path: scratch.path + "/cut")
         #expect(cut.adapter?.rank == 4)
     }
 
-    /// What the layers would be with the adapter that the model reads with.
+    /// A cut starts with the layers that the model has with the adapter that it reads with.
     @Test func aCutBeginsAsTheAdaptedModelsLayers() throws {
         let recipe = try recipe(
             """
@@ -143,8 +143,8 @@ import Testing
         }
     }
 
-    /// The first loss is the last one of the adapter that training goes on from, up to the rounding of
-    /// what is stored; the rank may grow.
+    /// The first loss is the last one of the adapter that training continues from, up to the
+    /// rounding of what is stored. The rank may grow.
     @Test func anAdapterIsTrainedFurther() throws {
         let shape = "architecture: adapter\nadapter: {rank: 4, alpha: 8}"
         let first = try losses(recipe(shape, output: "first"))
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    /// What is learned from the LLM and what is learned from the label differ, and either is learned.
+    /// Learning from the LLM differs from learning from the label, and either lowers the loss.
     @Test func aCutLearnsFromTheWholeModel() throws {
         let cut = """
             architecture: llm_layers

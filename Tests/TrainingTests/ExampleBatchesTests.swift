@@ -48,7 +48,7 @@ import Testing
         #expect(mean < 4, "targets of a batch differ by \(mean) tokens of 1 to 40")
     }
 
-    /// Passes are made by the shares, and in the long run leave nothing out.
+    /// Each pass follows the shares, and over many passes no example is left out.
     @Test func tasksHaveTheirShares() {
         let examples = (0..<130).map {
             TrainingExample(source: [1, 2], target: [Int32($0)], task: $0 < 100 ? 0 : 1)

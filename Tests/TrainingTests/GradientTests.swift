@@ -54,7 +54,7 @@ struct GoldenGradients: Decodable {
         }
     }
 
-    /// With the sixteen vectors of signs that generate.py describes.
+    /// The products with the sixteen vectors of signs that generate.py describes.
     private static func products(_ values: [Float]) -> [Double] {
         var sums = [Double](repeating: 0, count: 16)
         for (index, value) in values.enumerated() {
@@ -67,7 +67,7 @@ struct GoldenGradients: Decodable {
     }
 }
 
-/// A golden model as it is trained, and the batch that generate.py takes.
+/// A golden model in training, and the batch that generate.py takes.
 struct GoldenTrainee {
     let model: TrainableModel
     let store: ParameterStore
@@ -78,7 +78,7 @@ struct GoldenTrainee {
     private let states: FloatBuffer?
     private let embeddings: FloatBuffer?
 
-    /// - Parameter golden: one of the goldens, or with what is changed about it behind a `+`.
+    /// - Parameter golden: the name of a golden, and behind a `+` what is changed about it.
     init(_ golden: String) throws {
         let parts = golden.split(separator: "+").map(String.init)
         distillation = parts.contains("teacher") ? 0.4 : 0
@@ -137,7 +137,7 @@ struct GoldenTrainee {
         embeddings = vectors
     }
 
-    /// Whole, under the adapter of lora/plain, or two of its layers under that.
+    /// The whole model, the model with the adapter of lora/plain, or two of its layers with that.
     private static func rotary(
         _ folder: ModelFolder, _ change: String?, reading: ModelFolder
     ) throws -> (TrainableModel, ParameterStore) {
@@ -172,7 +172,7 @@ struct GoldenTrainee {
         _ model: TrainableModel, in files: [WeightFile], and more: NamedTensor? = nil
     ) throws -> ParameterStore {
         let tensors = try files.flatMap(NamedTensor.all) + [more].compactMap(\.self)
-        // See generate.py.
+        // As generate.py does.
         for tensor in tensors where tensor.name.hasSuffix(".q.weight") {
             tensor.values.withFloats { for index in $0.indices { $0[index] *= 0.25 } }
         }
@@ -200,7 +200,7 @@ struct GoldenTrainee {
     }
 }
 
-/// The soft prompts of generate.py, and what transformers writes behind them.
+/// The soft prompts of generate.py, and what transformers writes with them.
 enum SoftPromptGolden {
     static func vectors(_ folder: ModelFolder) throws -> NamedTensor {
         let tokens: [Int32] = [30, 700, 41]
@@ -227,7 +227,7 @@ enum SoftPromptGolden {
 }
 
 extension String {
-    /// GPT-2's names come with and without it.
+    /// Some files of GPT-2 have the prefix, others do not.
     fileprivate var withoutPrefix: String {
         hasPrefix("transformer.") ? String(dropFirst("transformer.".count)) : self
     }

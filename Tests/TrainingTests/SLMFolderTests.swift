@@ -30,7 +30,7 @@ import Testing
         #expect(try library(folder).warnings.isEmpty)
     }
 
-    /// Training moves every weight; here those of the last tensors are others.
+    /// Training changes every weight. Here, only those of the last tensors are changed.
     @Test func anotherLLMIsRefused() throws {
         let folder = try written()
         let path = folder.path + "/llm/model.safetensors"

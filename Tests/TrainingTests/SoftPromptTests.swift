@@ -9,7 +9,8 @@ import Testing
 @testable import Training
 
 @Suite struct SoftPromptTests {
-    /// The model of `golden` that reads by itself, with generate.py's vectors, as folder `alone`.
+    /// The model of `golden` that reads prompts itself, with generate.py's vectors, as folder
+    /// `alone`.
     private func folder(_ golden: String) throws -> TinyModels {
         let folder = try TinyModels(golden)
         try FileManager.default.moveItem(
@@ -108,7 +109,7 @@ import Testing
         } throws: { "\($0)".contains("expected sizes.soft_prompt: 4") }
     }
 
-    /// Prompt tuning as such: the model behind the vectors stays as it is, to the bit.
+    /// In prompt tuning, every bit of the model behind the vectors stays as it is.
     @Test func frozenWeightsStay() throws {
         let trainee = try GoldenTrainee("t5-v1.1+soft-prompt")
         let before = trainee.store.tensors
@@ -139,7 +140,8 @@ import Testing
                 isDecoderFrozen: true))
     }
 
-    /// No product is spent on a gradient that nobody reads; the soft prompt's own is the same.
+    /// No product is spent on a gradient that nothing reads, and the soft prompt's gradient stays
+    /// the same.
     @Test(arguments: ["t5-v1.1", "t5-v1.0", "hybrid-gpt2-add"])
     func frozenMatricesGetNoGradient(golden: String) throws {
         let trainee = try GoldenTrainee(golden + "+soft-prompt")
@@ -147,7 +149,7 @@ import Testing
         let few = gradients(of: frozen(trainee), trainee)
         for parameter in trainee.store.parameters {
             if parameter.name == SoftPrompt.tensorName {
-                // Sums may be taken in another order where memory lies otherwise.
+                // Sums may be taken in another order where memory is aligned differently.
                 for (left, right) in zip(few[parameter.range], all[parameter.range]) {
                     #expect(abs(left - right) <= 1e-4 * max(abs(left), 1), "\(parameter.name)")
                 }

@@ -47,7 +47,8 @@ import Testing
                 of: "decoder.block.\(last).layer.0.SelfAttention.q.weight"))
         let bias = "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         #expect(try isCopy(bias, of: bias))
-        // transformers takes no whole number for this field, and misses the norm of no encoder.
+        // transformers refuses a whole number for this field, and expects the norm of an encoder
+        // even where there is no encoder.
         let text = String(decoding: start.configurationText, as: UTF8.self)
         #expect(text.contains("\"initializer_factor\": 1.0"))
         try folder.write(start, recipe)
@@ -122,7 +123,7 @@ import Testing
 
     @Test func aMissingTensorIsNamed() throws {
         let folder = try TinyModels("hybrid-t5-cross")
-        // The decoder of the SLM says that it has another layer.
+        // The SLM's configuration says that its decoder has more layers.
         let path = folder.path + "/slm/config.json"
         let text = try String(contentsOfFile: path, encoding: .utf8)
         let layers = try #require(text.firstMatch(of: /"num_decoder_layers": (\d+)/))

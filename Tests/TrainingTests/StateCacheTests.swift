@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// Killed after some passes: the next run goes on there, and the file is the same.
+    /// A run ends after some passes. The next run continues there, and the file is the same.
     @Test func anInterruptedRunIsTakenUp() throws {
         struct Stop: Error {}
         let whole = try open(prompts, threads: 1)

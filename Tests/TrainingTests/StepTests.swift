@@ -9,8 +9,8 @@ import Testing
 @Suite struct StepTests {
     private static let seed = SeededRandom.newSeed()
 
-    /// Each tensor's slope along a random direction, by the loss on both sides of where it is, with
-    /// the same elements dropped out.
+    /// For each tensor, the gradient's slope along a direction is that between the losses on both
+    /// sides. The same elements are dropped out.
     @Test(arguments: [
         "hybrid-t5-cross", "hybrid-t5-add", "hybrid-gpt2-add", "t5-v1.1", "llama", "llama+adapter",
         "llama+layers", "llama+layers+reading",
@@ -25,7 +25,8 @@ import Testing
         for parameter in model.store.parameters {
             let gradient = gradients.withFloats { Array($0[parameter.range]) }
             let norm = gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
-            // Along the gradient the slope is its norm; a random part turns up what is missing.
+            // Along the gradient, the slope is its norm. A random part of the direction finds what
+            // the gradient lacks.
             let direction = gradient.map { slope in
                 slope / max(norm, 1e-12)
                     + Float.random(in: -1...1, using: &random) / Float(gradient.count).squareRoot()
@@ -40,7 +41,8 @@ import Testing
                 }
                 return model.loss(gradients: unused, dropout: dropout())
             }
-            // As far as changes the loss by 2 %, or rounding drowns it, or curvature does.
+            // The step changes the loss by 2 %. With a smaller one, rounding would hide the slope,
+            // with a larger one curvature.
             let step = Float(min(1e-2, 0.02 / max(abs(slope), 1e-6)))
             let difference = (loss(at: step) - loss(at: -step)) / Double(2 * step)
             _ = loss(at: 0)
@@ -63,7 +65,8 @@ import Testing
         #expect(weights[0].allSatisfy { $0.isFinite })
     }
 
-    /// As one batch or as two whose gradients are added up, on one thread or three.
+    /// Losses are the same with one batch or with several whose gradients are added up, on one
+    /// thread or three.
     @Test func partsOfABatchAddUp() throws {
         let losses = try [(1, false), (3, false), (2, true)].map { threads, isSplit in
             let trainee = try GoldenTrainee("t5-v1.1")

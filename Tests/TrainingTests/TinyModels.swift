@@ -12,7 +12,7 @@ import Testing
 struct TinyModels {
     let scratch: ScratchFolder
 
-    /// - Parameter golden: whose LLM (and SLM) it holds.
+    /// - Parameter golden: the golden whose LLM (and SLM) it holds.
     init(_ golden: String) throws {
         scratch = try ScratchFolder()
         try scratch.copy(fixture: "golden/\(golden)/llm")
@@ -60,7 +60,7 @@ struct TinyModels {
                 maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero), timeout: .seconds(60))
     }
 
-    /// What a worker would write, in the order of the documents.
+    /// The tokens that a worker would write, in the order of the documents.
     func outputs(of jobType: JobType, _ documents: [String]) async throws -> [[Int32]] {
         let pipeline = Pipeline(
             library: try ModelLibrary(jobTypes: [jobType], modelsFolder: path),

@@ -1,4 +1,4 @@
-"""Builds the corpus of the default models from texts that Debian distributes, by package name.
+"""Builds the corpus of the default models from texts that Debian distributes.
 
     python3 jobs/recipes/corpus.py FOLDER [--descriptions-only]
 
@@ -13,15 +13,15 @@ Sources, each free software under the licence of its package:
     debian-handbook             paragraphs of pages that have as many in both languages.
                                 GPL-2+ or CC-BY-SA-3.0.
 
-Packages whose names share a stem, and all of a page, stay in one split. Nothing is twice in the corpus:
-a source that two texts share goes to the split that comes first of test, valid and train.
+All packages whose names share a stem stay in one split, and so do all texts of a page. No pair is twice in
+the corpus, and a source that several texts share goes to the first of the splits test, valid and train.
 
 Writes FOLDER/summarize.* and FOLDER/translate-en-<it|fr|de>.*, each with
 
     documents.jsonl   {"document": …} for `l2s distill documents`
     train.jsonl       {"source": …, "target": …}: what people wrote
     valid.jsonl       the same, of other packages and pages
-    test.jsonl        likewise; nothing is ever trained or chosen by it
+    test.jsonl        the same, of still others; nothing is ever trained or chosen by it
 
 and FOLDER/README.md with the counts.
 """
@@ -93,13 +93,13 @@ def split_of(stem):
 
 
 def unpack(package, folder):
-    """Downloads and unpacks a package; returns where its files are, or nothing if it cannot be had."""
+    """Downloads and unpacks a package; returns where its files are, or None if apt does not have it."""
     target = os.path.join(folder, package)
     done = subprocess.run(
         ["apt-get", "-q", "download", package], cwd=folder, capture_output=True, text=True)
     files = glob.glob(f"{folder}/{package}_*.deb")
     if done.returncode != 0 or not files:
-        print(f"corpus.py: {package} cannot be had: {done.stderr.strip()[-200:]}", file=sys.stderr)
+        print(f"corpus.py: cannot download {package}: {done.stderr.strip()[-200:]}", file=sys.stderr)
         return None
     subprocess.run(["dpkg-deb", "-x", files[0], target], check=True)
     return target
@@ -110,7 +110,7 @@ def plain(markup):
 
 
 def is_pair(source, target):
-    """Whether the two may say the same: long enough, of lengths that agree, and not the same text."""
+    """Whether the two may say the same: they are long enough, alike in length, and not the same text."""
     if source == target or min(len(source), len(target)) < 3:
         return False
     return len(source) <= 25 or 0.5 < len(target) / len(source) < 2.2
@@ -132,7 +132,7 @@ def help_translations(english, other):
     for page, paragraphs in english.items():
         for key, source in paragraphs.items():
             target = other.get(page, {}).get(key, "")
-            # Shorter ones are names of buttons.
+            # Shorter texts are names of buttons.
             if len(source.split()) >= 4 and is_pair(source, target):
                 yield split_of("libreoffice/" + page), source, target
 
@@ -182,7 +182,7 @@ def translations(english, other):
 
 
 def write(folder, task, origins):
-    """Writes the files of a task; returns the lines that tell of it."""
+    """Writes the files of a task; returns its lines of the table in README.md."""
     pairs = [(origin, *pair) for origin, found in origins.items() for pair in found]
     rows, splits, counts = collections.defaultdict(list), {}, collections.Counter()
     for _, name, source, _ in pairs:
@@ -217,12 +217,12 @@ def main():
     os.makedirs(folder, exist_ok=True)
     lines = ["| task | from | test | valid | train |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as lists:
-        # apt reads as a user of its own.
+        # apt reads the folder as another user.
         os.chmod(lists, 0o755)
         fetch(lists)
         english = load(lists, "en")
         if not english:
-            sys.exit("corpus.py: apt brought no Translation-en index; is this Debian?")
+            sys.exit("corpus.py: apt downloaded no Translation-en index; is this Debian?")
         lines += write(folder, "summarize", {"descriptions": summaries(english)})
         handbook = pages = None
         if len(arguments) == len(sys.argv) - 1:

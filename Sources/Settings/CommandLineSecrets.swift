@@ -1,23 +1,24 @@
 import Glibc
 
-/// Anybody on the machine can read a process's command line, and nobody else's environment.
+/// Everyone on the machine can read the command line of a process. Only its user and root can read
+/// its environment.
 package enum CommandLineSecrets {
-    /// Where the command line holds a password, begins this process anew with the address in its
-    /// environment instead. To be called first.
+    /// If the command line holds a password, executes this program anew, with the address in its
+    /// environment instead. Call this first.
     package static func moveToEnvironment() {
         let (kept, moved) = split(CommandLine.arguments)
         guard !moved.isEmpty else { return }
         for (name, address) in moved { setenv(name.variable, address, 1) }
-        // The runtime's threads block signals, and what is executed would, too.
+        // The runtime's threads block signals, and the executed program would inherit that.
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
         var words = kept.map { strdup($0) } + [nil]
         execv("/proc/self/exe", &words)
-        // Not possible here: then as it was given.
+        // `execv` returns only when it failed. Then the program runs with the arguments as given.
     }
 
-    /// The command line without addresses that hold a password, and these.
+    /// The command line without the addresses that hold a password, and those addresses.
     static func split(
         _ arguments: [String]
     ) -> (kept: [String], moved: [(name: SettingName, address: String)]) {

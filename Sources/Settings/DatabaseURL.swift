@@ -43,7 +43,7 @@ extension DatabaseURL: CustomStringConvertible, CustomDebugStringConvertible, Cu
 
     private static let schemes = ["postgresql://", "postgres://"]
 
-    /// What may be shown; anything else that a connection string holds is taken for a secret.
+    /// Keys whose values may be shown. All other values of a connection string count as secrets.
     private static let harmless: Set<String> = [
         "host", "hostaddr", "port", "dbname", "user", "sslmode", "application_name",
         "connect_timeout", "target_session_attrs",
@@ -60,7 +60,7 @@ extension DatabaseURL: CustomStringConvertible, CustomDebugStringConvertible, Cu
         }.joined(separator: " ")
     }
 
-    /// Generous on purpose: a password may hold any of `:/?#` unescaped, so it ends at the last `@`.
+    /// A password may hold any of `:/?#` unescaped, so it is taken to end at the last `@`.
     private static func redacted(address: Substring) -> String {
         var shown = ""
         var rest = address

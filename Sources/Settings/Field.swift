@@ -1,11 +1,11 @@
-/// A field of a YAML file, or a setting of the programs, described for people. Texts are read by the same
-/// description, so what is documented is what is accepted.
+/// The description of a field of a YAML file, or of a setting of the programs, for people. Texts are
+/// read by the same description, so what is documented is what is accepted.
 package struct FieldDescription: Sendable {
     /// Such as `limits.new_tokens`.
     package let name: String
     /// Completes "expected <name> to be …".
     package let expected: String
-    /// Nil for a field without a default, or with one that is worked out.
+    /// Nil for a field without a default, or with a default that is computed.
     package let defaultText: String?
     package let meaning: String
 }
@@ -14,7 +14,7 @@ package struct FieldDescription: Sendable {
 package struct Field<Value: Sendable>: Sendable {
     package let about: FieldDescription
     let quantity: Quantity<Value>
-    /// Nil for a field that must be given, or left out.
+    /// Nil for a field that must be given, and for one that has no value unless it is given.
     package let defaultValue: Value?
 
     /// `text` of the default is read by the same rules as a user's, so it cannot be out of range.
@@ -36,7 +36,7 @@ package struct Field<Value: Sendable>: Sendable {
         return defaultValue
     }
 
-    /// Whether a text may stand there.
+    /// Whether the field takes this text.
     package func accepts(_ text: String) -> Bool { quantity.read(text) != nil }
 }
 

@@ -3,12 +3,13 @@ import Yams
 /// The fields of one YAML file as text, and the refusals met so far.
 struct FieldReader {
     let file: String
-    /// All fields that there are.
+    /// All fields that the file may hold.
     let fields: [FieldDescription]
     private(set) var refusals: [Refusal] = []
     /// By full name: `limits.new_tokens`.
     private var found: [String: (text: String, line: Int?)] = [:]
-    /// The fields that were met in a form that has no text, so that they are not refused twice.
+    /// The fields that held a list or a group in place of a text. They are refused already, so that
+    /// they are not refused again as missing.
     private var unreadable: Set<String> = []
 
     init(file: String, fields: [FieldDescription]) {
@@ -63,7 +64,7 @@ struct FieldReader {
     func text(of field: Field<some Any>) -> String? { found[field.about.name]?.text }
     func line(of field: Field<some Any>) -> Int? { found[field.about.name]?.line }
 
-    /// The value given, or the default. Nil, and a refusal, for a wrong one or a missing one.
+    /// The value given, or the default. Nil, with a refusal, if it is wrong or missing.
     mutating func value<Value>(_ field: Field<Value>) -> Value? {
         guard let text = text(of: field) else {
             if let standard = field.defaultValue { return standard }
@@ -101,7 +102,7 @@ struct FieldReader {
 }
 
 extension Node {
-    /// What stands there, for a person.
+    /// What a refusal says that it found.
     fileprivate var kind: String {
         switch self {
         case .scalar(let scalar): scalar.string.isEmpty ? "nothing" : Refusal.quoted(scalar.string)

@@ -5,8 +5,8 @@ package struct HTTPAddress: Sendable, Equatable, CustomStringConvertible {
     /// 0 lets the system choose one.
     package var port: Int
 
-    /// Loopback: nothing on the page asks who is looking. The port is the one that Prometheus
-    /// exporters of applications use.
+    /// The loopback address, because the page asks nobody for a password. The port is the one that
+    /// Prometheus exporters of applications use.
     package static let standard = HTTPAddress(host: "127.0.0.1", port: 9464)
 
     package var description: String {

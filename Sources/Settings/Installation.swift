@@ -27,9 +27,9 @@ package struct Installation: Sendable, Equatable {
         }
     }
 
-    /// The folder of the models alone, for whom job definitions are none of their business.
+    /// The models folder alone, for commands that read no job definitions.
     ///
-    /// - Throws: as `init`; not for want of a jobs folder where the models' is given.
+    /// - Throws: as `init`, except that no jobs folder is needed when the models folder is given.
     package static func modelsFolder(_ raw: RawSettings) throws(Refusals) -> String {
         guard let models = raw.text(of: .models) else { return try Self(raw).modelsFolder }
         try refuseMissing([models])
@@ -51,7 +51,7 @@ package struct Installation: Sendable, Equatable {
         func holdsBoth(_ folder: String) -> Bool {
             isFolder("\(folder)/jobs") && isFolder("\(folder)/models")
         }
-        // A home that is named and wrong is a mistake, not a reason to run with other models.
+        // A wrong L2S_HOME is a mistake of the user, not a reason to run with other models.
         if let home, !home.isEmpty {
             if holdsBoth(home) { return home }
             throw Refusals([
@@ -66,7 +66,7 @@ package struct Installation: Sendable, Equatable {
             path = path[..<slash]
             candidates.append(String(path))
         }
-        // Where `make install` puts them beside its bin.
+        // `make install` puts them into this folder beside its bin.
         let shared = ["/usr/local/share/l2s", "/usr/share/l2s"]
         if let bin = candidates.first, bin.hasSuffix("/bin") {
             let beside = String(bin.dropLast("bin".count)) + "share/l2s"
@@ -84,7 +84,7 @@ package struct Installation: Sendable, Equatable {
         ])
     }
 
-    /// Empty where the system does not tell.
+    /// The real path of this program; empty if the system does not say.
     package static var runningProgram: String {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     }

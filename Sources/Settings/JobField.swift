@@ -23,13 +23,13 @@ package struct JobFields: Sendable {
     )
     let prompt = Field(
         "prompt", .prompt,
-        "The text that the models read; `{document}` is the document, `{metadata.language}` that text "
-            + "of its metadata.")
+        "The text that the models read; `{document}` stands for the document, `{metadata.language}` for "
+            + "that text of its metadata.")
     let decoderPrompt = Field(
         "decoder_prompt", .decoderPrompt,
-        "What the decoder is given before it writes, special tokens included; no part of the output. "
-            + "Documents that differ in it alone share a reading. May hold `{metadata.NAME}`, too. "
-            + "Absent: nothing.")
+        "What the decoder is given before it writes, special tokens included; it is no part of the "
+            + "output. Documents that differ only in this text share a reading. It may hold "
+            + "`{metadata.NAME}`, too. Absent: nothing.")
     let sourceLanguage = Field(
         "source_language", .language,
         "What documents are written in, as the model's tokenizer calls it: `en_XX` (mBART), `eng_Latn` "
@@ -45,7 +45,8 @@ package struct JobFields: Sendable {
             + "tokenizer. Absent: all.")
     let timeout = Field(
         "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), default: "5m",
-        "From hand-over to the engine until the output; past it the attempt fails and is retried.")
+        "The longest time from hand-over to the engine until the output; after it the attempt fails and "
+            + "is retried.")
 
     let fallback = Field(
         "fallback", .number(0...1),
@@ -70,12 +71,12 @@ package struct JobFields: Sendable {
         "The output does not end before this many tokens.")
     let overflow = Field(
         "limits.overflow", Quantity<JobType.Overflow>.choice(), default: "fail",
-        "A document with more tokens fails, is cut off, is split by sentence and joined again, or is "
-            + "split and its outputs are read again until they are one.")
+        "What becomes of a document with more tokens: it fails, is cut off, is split by sentence and "
+            + "joined again, or is split and its outputs are read again until they are one.")
 
     let concurrentDocuments = Field(
         "limits.concurrent_documents", .wholeNumber(1...1_000_000),
-        "Documents that all workers together have at a time. Absent: any number.")
+        "Documents that all workers together may hold at a time. Absent: any number.")
 
     package let beams = Field(
         "decoding.beams", .wholeNumber(1...64), default: "1",
@@ -88,8 +89,9 @@ package struct JobFields: Sendable {
         "No run of this many tokens occurs twice in an output; 0 allows all.")
     let earlyStopping = Field(
         "decoding.early_stopping", Quantity<JobType.EarlyStopping>.choice(), default: "false",
-        "Whether a search ends as soon as `decoding.beams` outputs are complete. `false`: when the best "
-            + "of the others is worse at its present length; `never`: at any length.")
+        "When a search with `decoding.beams` complete outputs ends. `true`: at once; `false`: when the "
+            + "best of the others is worse at its present length; `never`: when it is worse at any "
+            + "length.")
     let temperature = Field(
         "decoding.temperature", .temperature, default: "0",
         "Tokens are drawn from the logits divided by this; 0 takes the most likely one.")
@@ -98,22 +100,24 @@ package struct JobFields: Sendable {
         "Only this many most likely tokens are drawn from; 0 for all. Needs a temperature.")
     let topP = Field(
         "decoding.top_p", .number(0.001...1), default: "1",
-        "Only the most likely tokens that reach this probability together. Needs a temperature.")
+        "Only the most likely tokens that together reach this probability are drawn from. Needs a "
+            + "temperature.")
     let seed = Field(
         "decoding.seed", .wholeNumber(0...Int(UInt32.max)), default: "0",
         "The same document gets the same draws for the same seed. Needs a temperature.")
 
     let draftTokens = Field(
         "decoding.draft_tokens", .wholeNumber(1...32), default: "4",
-        "Tokens that the SLM proposes at a time in `speculative` mode, at most: one more than were "
-            + "right last time.")
+        "The most tokens that the SLM proposes at a time in `speculative` mode. It proposes one more "
+            + "than were right last time.")
 
     package let documents = Field(
         "batch.documents", .wholeNumber(1...1024), default: "32",
         "Documents in one pass of the encoder.")
     let paddedTokens = Field(
         "batch.padded_tokens", .wholeNumber(1...1_048_576), default: "8192",
-        "Documents of a pass times its longest document; at least `limits.source_tokens`.")
+        "Documents of a pass times the tokens of its longest document; at least "
+            + "`limits.source_tokens`.")
     let wait = Field(
         "batch.wait", .duration(.zero...(.seconds(60))), default: "20ms",
         "How long a batch that is not full waits for more documents.")

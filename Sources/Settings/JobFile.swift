@@ -3,7 +3,7 @@ package import Jobs
 /// A file of `jobs/`: YAML text → one job type.
 package struct JobFile: Sendable {
     package let jobType: JobType
-    /// Where the name stands, for a refusal of a second file with the same name.
+    /// The line of the name, for the refusal of a second file with the same name.
     let nameLine: Int?
 
     /// Reads `text`; `file` is only what refusals call it.
@@ -20,7 +20,7 @@ package struct JobFile: Sendable {
         let (llm, slm) = reader.models(mode: mode)
         let adapter = reader.optional(jobFields.adapter)
         if mode == .slm {
-            reader.refuseIfGiven(jobFields.adapter, unless: "mode is another than slm")
+            reader.refuseIfGiven(jobFields.adapter, unless: "mode is other than slm")
         }
         let dtype = reader.value(jobFields.dtype)
         let prompt = reader.value(jobFields.prompt)
@@ -54,7 +54,8 @@ package struct JobFile: Sendable {
 }
 
 extension FieldReader {
-    /// The two folders. Which of them a file must and may not name is decided by its mode.
+    /// The folders of both models. The mode says which of them a file must name, and which it must
+    /// not.
     fileprivate mutating func models(mode: JobType.Mode?) -> (llm: String?, slm: String?) {
         let rules = [
             (jobFields.llm, required: mode != nil && mode != .slm, unwanted: mode == .slm),
@@ -106,8 +107,8 @@ extension FieldReader {
             concurrentDocuments: concurrentDocuments)
     }
 
-    /// Beams search for the one best output, sampling draws any: a file that asks for both, or
-    /// tunes what it does not ask for, would not get what it says.
+    /// Beams search for the best output, and sampling draws any. A file that asks for both, or tunes
+    /// what it does not ask for, would not get what it says, so it is refused.
     fileprivate mutating func decoding(mode: JobType.Mode?) -> JobType.Decoding? {
         let beams = value(jobFields.beams)
         let lengthPenalty = value(jobFields.lengthPenalty)
@@ -149,8 +150,8 @@ extension FieldReader {
                 : nil, draftTokens: draftTokens)
     }
 
-    /// Both take the most likely token, one by one: there is none in a search, and what is drawn
-    /// says nothing of confidence.
+    /// Speculative mode and a fallback need the most likely token of each step. A beam search follows
+    /// several tokens, and the probability of a token drawn at random says nothing about confidence.
     private mutating func refuseUnlessGreedy(
         _ place: String, beams: Int, temperature: Double
     ) {

@@ -28,7 +28,7 @@ extension Quantity<String> {
 }
 
 extension Quantity<Double> {
-    /// So cold that it is no sampling any more would be a mistake.
+    /// A temperature between 0 and 0.01 is refused as a mistake: it would take the most likely token.
     static let temperature = Quantity(expected: "0, or a number from 0.01 to 10") { text in
         number(0...10).read(text).flatMap { $0 == 0 || $0 >= 0.01 ? $0 : nil }
     }
@@ -41,7 +41,7 @@ extension Quantity<PromptTemplate> {
             + "the document's metadata"
     ) { PromptTemplate($0) }
 
-    /// What a recipe says: its pairs have no metadata.
+    /// The prompt of a recipe. Training pairs have no metadata.
     static let promptOfPairs = Quantity(
         expected: "a text that holds \(PromptTemplate.placeholder) once, and no {metadata.NAME}"
     ) { PromptTemplate($0).flatMap { $0.fields.isEmpty ? $0 : nil } }

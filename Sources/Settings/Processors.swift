@@ -7,8 +7,8 @@ package struct Processors: Sendable, Equatable {
     /// The processor time that its control groups allow, in cores; nil where they set no limit.
     package let quota: Double?
 
-    /// What computes by default: a thread for each core, and no more than the quota keeps busy.
-    /// With more, all of them are stopped for the rest of each period once the quota is used up.
+    /// The default number of threads: one for each core, and no more than the quota keeps busy. With
+    /// more threads, all would be stopped for the rest of each period once the quota is used up.
     package var usable: Int { max(1, min(cores, quota.map { Int($0) } ?? cores)) }
 
     package static let available = Processors(
@@ -38,7 +38,8 @@ package struct Processors: Sendable, Equatable {
             if let limit = fields[1].isEmpty ? second(folder) : first(folder) {
                 found.append(limit)
             }
-            // A container may see the path of its host, which is not there: the mount counts.
+            // A container may see a path of its host that does not exist here. Then the folders above
+            // count, up to the mount.
             guard let slash = path.lastIndex(of: "/"), path != "/" else { return found }
             path = slash == path.startIndex ? "/" : path[..<slash]
         }
@@ -51,7 +52,7 @@ package struct Processors: Sendable, Equatable {
         return share(quota: words[0], period: words[1])
     }
 
-    /// Version 1: a file for each; a quota of -1 is none.
+    /// Version 1: quota and period have a file each; a quota of -1 means no limit.
     private static func first(_ folder: String) -> Double? {
         guard let quota = text("\(folder)/cpu.cfs_quota_us"),
             let period = text("\(folder)/cpu.cfs_period_us")

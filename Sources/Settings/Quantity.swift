@@ -1,4 +1,4 @@
-/// How the words of a setting become a value: what is expected, and the reading of it.
+/// How the text of a setting becomes a value: what is expected, and how it is read.
 struct Quantity<Value: Sendable>: Sendable {
     /// Completes "expected <name> to be …".
     let expected: String
@@ -86,7 +86,7 @@ func words(size bytes: Int) -> String {
     return "\(bytes)B"
 }
 
-/// The number and the unit of `30s`. Nil unless digits come first and letters follow.
+/// The number and the unit of `30s`; the unit of `30` is empty. Nil unless digits come first.
 private func measured(_ text: String) -> (Int, String)? {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
     guard let number = Int(digits) else { return nil }

@@ -4,14 +4,15 @@ import Jobs
 struct RecipeFields: Sendable {
     let llm = Field(
         "llm", .modelFolder,
-        "The frozen large model that reads. Required, but for `whole_t5` and `whole_gpt2`, which have "
-            + "none. Of the Llama type for `adapter` and `llm_layers`."
+        "The frozen large model that reads. Required, except for `whole_t5` and `whole_gpt2`, which "
+            + "have none. It must be of the Llama type for `adapter` and `llm_layers`."
     )
     let output = Field(
         "output", .modelFolder,
-        "What is written: a folder of its own, put in place when training ends.")
+        "The new folder of what is trained; it appears when training ends.")
     let prompt = Field(
-        "prompt", .promptOfPairs, "What the LLM reads of a source: that of the job types to come.")
+        "prompt", .promptOfPairs,
+        "What the LLM reads of a source: the prompt of the job types that will use the model.")
     let architecture = Field(
         "architecture", Quantity<TrainingRecipe.Architecture>.choice(), default: "t5_decoder",
         "A T5 decoder that attends to the projected states, a T5 or GPT-2 that reads them as its "
@@ -29,7 +30,8 @@ struct RecipeFields: Sendable {
         "How the weights of the output are written; training itself is in float32.")
     let seed = Field(
         "seed", .wholeNumber(0...Int(UInt32.max)), default: "0",
-        "Of new weights, the order of batches and dropout: the same seed gives the same model.")
+        "The seed of new weights, the order of batches and dropout: the same seed gives the same model."
+    )
     let threads = Field(
         "threads", .wholeNumber(1...1024), "Threads that compute. Default: the machine's cores.")
     let precision = Field(
@@ -41,13 +43,13 @@ struct RecipeFields: Sendable {
         "For `adapter` and `llm_layers`: rows of the low-rank matrices.")
     let alpha = Field(
         "adapter.alpha", .number(0.001...10_000), default: "16",
-        "What the adapter is multiplied by, divided by the rank or its root.")
+        "The adapter is multiplied by this, divided by the rank or its root.")
     let rankStabilized = Field(
         "adapter.rank_stabilized", .flag, default: "true",
-        "Whether alpha is divided by the root of the rank in place of the rank.")
+        "Whether alpha is divided by the root of the rank instead of the rank.")
     let targets = Field(
         "adapter.targets", .targets, default: TrainingRecipe.Adapter.all.joined(separator: ", "),
-        "The matrices of each layer that the adapter has.")
+        "The matrices of each layer that the adapter changes.")
     let llmAdapter = Field(
         "start.llm_adapter", .modelFolder,
         "For `llm_layers`: the adapter that the LLM reads with, as `architecture: adapter` writes it."
@@ -55,11 +57,11 @@ struct RecipeFields: Sendable {
     let startAdapter = Field(
         "start.adapter", .modelFolder,
         "For `adapter` and `llm_layers`: go on from this adapter, whose rank is at most "
-            + "`adapter.rank`, in place of one that changes nothing.")
+            + "`adapter.rank`, instead of from a new one, which changes nothing.")
 
     let checkpoint = Field(
         "start.checkpoint", .modelFolder,
-        "Start from the weights of this folder; its projector too, if it has one.")
+        "Start from the weights of this folder, and from its projector, if it has one.")
     let frozen = Field(
         "start.frozen", .flag, default: "false",
         "The checkpoint stays as it is: only the soft prompt is trained (prompt tuning).")
@@ -69,7 +71,8 @@ struct RecipeFields: Sendable {
             + "Required for `llm_layers`.")
     let tokenizer = Field(
         "start.tokenizer", .modelFolder,
-        "Folder whose tokenizer the outputs have. Default: the checkpoint's, else the LLM's.")
+        "The folder whose tokenizer the outputs have. Default: the checkpoint's, otherwise the LLM's."
+    )
 
     let width = Field(
         "sizes.width", .wholeNumber(8...65_536), default: "128", "d_model of new weights.")
@@ -105,9 +108,9 @@ struct RecipeFields: Sendable {
     let validation = Field(
         "data.validation", .dataFile, "Pairs like these that are not trained on.")
     let sourceField = Field(
-        "data.source_field", .fieldName, default: "source", "What a line calls its source.")
+        "data.source_field", .fieldName, default: "source", "The JSON field of the source.")
     let targetField = Field(
-        "data.target_field", .fieldName, default: "target", "What a line calls its target.")
+        "data.target_field", .fieldName, default: "target", "The JSON field of the target.")
     let sourceTokens = Field(
         "data.source_tokens", .wholeNumber(2...32_768), default: "512",
         "A longer prompt is cut off, as by a job type with `overflow: truncate`.")
@@ -127,9 +130,9 @@ struct RecipeFields: Sendable {
         "Batches whose gradients make one step.")
 
     let steps = Field(
-        "length.steps", .wholeNumber(1...100_000_000), "Stop after so many steps.")
+        "length.steps", .wholeNumber(1...100_000_000), "Stop after this many steps.")
     let epochs = Field(
-        "length.epochs", .wholeNumber(1...100_000), "Stop after so many passes over the data.")
+        "length.epochs", .wholeNumber(1...100_000), "Stop after this many passes over the data.")
     let time = Field(
         "length.time", .duration(.seconds(1)...(.seconds(30 * 86_400))),
         "Stop after this time of training. One of the three is required; the first one met counts.")
@@ -138,35 +141,36 @@ struct RecipeFields: Sendable {
         "optimizer.learning_rate", .number(1e-8...1), default: "0.001", "The highest rate.")
     let schedule = Field(
         "optimizer.schedule", Quantity<TrainingRecipe.Schedule>.choice(), default: "cosine",
-        "Fall after the warm-up: cosine to 2 % at the end, or by the inverse square root of the step."
+        "How the rate falls after the warm-up: as a cosine to 2 % at the end, or by the inverse square "
+            + "root of the step."
     )
     let warmup = Field(
         "optimizer.warmup_steps", .wholeNumber(0...10_000_000), default: "200",
         "Steps over which the rate rises from 0.")
     let weightDecay = Field(
         "optimizer.weight_decay", .number(0...1), default: "0.01",
-        "AdamW's, of matrices only.")
-    let beta1 = Field("optimizer.beta1", .number(0...0.9999), default: "0.9", "AdamW's.")
-    let beta2 = Field("optimizer.beta2", .number(0...0.999999), default: "0.98", "AdamW's.")
+        "The weight decay of AdamW, of matrices only.")
+    let beta1 = Field("optimizer.beta1", .number(0...0.9999), default: "0.9", "β₁ of AdamW.")
+    let beta2 = Field("optimizer.beta2", .number(0...0.999999), default: "0.98", "β₂ of AdamW.")
     let clipping = Field(
         "optimizer.clipping", .number(0...1_000_000), default: "1",
         "The largest norm of a step's gradient; 0 for any.")
     let labelSmoothing = Field(
         "regularization.label_smoothing", .number(0...0.9), default: "0",
-        "Probability spread over all tokens in place of the label's.")
+        "The share of the label's probability that is spread over all tokens.")
     let distillation = Field(
         "regularization.distillation", .number(0...1), default: "0",
-        "For `llm_layers`: how much of the wanted distribution of the next token is the LLM's own, in "
-            + "place of the label.")
+        "For `llm_layers`: the share of the LLM's own distribution in the wanted distribution of the "
+            + "next token; the rest is the label.")
     let dropout = Field(
         "regularization.dropout", .number(0...0.9), default: "0", "The share of units left out.")
 
     let interval = Field(
         "validation.interval", .wholeNumber(1...10_000_000), default: "500",
-        "Steps between two validations; each writes a checkpoint to go on from.")
+        "Steps between two validations. Each writes a checkpoint that training can go on from.")
     let patience = Field(
         "validation.patience", .wholeNumber(1...100_000),
-        "Stop after so many validations without a better loss. Default: never.")
+        "Stop after this many validations without a better loss. Default: never.")
 }
 
 /// What a training recipe may say.

@@ -8,10 +8,12 @@ private struct TaskFields: Sendable {
         "validation", .dataFile, "Pairs like these that are not trained on.")
     let share = Field(
         "share", .number(0.001...1000), default: "1",
-        "Of the pairs of a pass over the data, in proportion to the other tasks'.")
+        "The share of this task's pairs in a pass over the data, in proportion to the other tasks'."
+    )
     let decoderPrompt = Field(
         "decoder_prompt", .cue,
-        "What the decoder is given before it writes: that of the job type to come.")
+        "What the decoder is given before it writes: `decoder_prompt` of the job type that will use it."
+    )
 }
 
 extension Quantity<String> {
@@ -98,7 +100,7 @@ extension FieldReader {
             rank: rank, alpha: alpha, isRankStabilized: isRankStabilized, targets: targets)
     }
 
-    /// Fields that only some architectures go with.
+    /// Refuses the fields that the architecture has no use for, and what `tasks` rule out.
     mutating func refuseWhatAdaptersLack(
         _ architecture: TrainingRecipe.Architecture?, hasTasks: Bool, start: TrainingRecipe.Start?
     ) {
@@ -120,7 +122,7 @@ extension FieldReader {
             refuse(recipeFields.llmLayers, expected: "given for llm_layers", found: nil)
         }
         guard let architecture, architecture.isAdapter else { return }
-        let rule = "architecture is another than \(architecture.rawValue)"
+        let rule = "architecture is other than \(architecture.rawValue)"
         refuseIfGiven(recipeFields.checkpoint, unless: rule)
         refuseIfGiven(recipeFields.tokenizer, unless: rule)
         refuseIfGiven(recipeFields.projector, unless: rule)

@@ -1,4 +1,4 @@
-/// One value from outside that cannot be used, and what would have been.
+/// One value from outside that cannot be used, and what was expected instead.
 package struct Refusal: Sendable, Equatable, CustomStringConvertible {
     /// The file that holds the value, as the caller named it. Nil for flags and variables.
     package var file: String?
@@ -6,6 +6,7 @@ package struct Refusal: Sendable, Equatable, CustomStringConvertible {
     package var line: Int?
     /// Such as `limits.new_tokens`, `--threads` or `L2S_THREADS`.
     package var field: String
+    /// Completes "expected <field> to be …".
     package var expected: String
     /// Quoted already, and free of passwords.
     package var found: String
@@ -35,7 +36,7 @@ package struct Refusals: Error, Sendable, Equatable, CustomStringConvertible {
         self.all = all
     }
 
-    /// A line each.
+    /// One line for each refusal.
     package var description: String {
         all.map(\.description).joined(separator: "\n")
     }

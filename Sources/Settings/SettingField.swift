@@ -4,7 +4,7 @@ import Jobs
 struct Setting<Value: Sendable>: Sendable {
     let name: SettingName
     let field: Field<Value>
-    /// Words for a default that is worked out.
+    /// Describes a default that is computed.
     private let otherwise: String?
 
     init(
@@ -32,14 +32,14 @@ extension Setting: DescribedSetting {
     }
 }
 
-/// What the programs are told by flags and variables.
+/// The settings that the programs take as flags and variables.
 struct SettingFields: Sendable {
     let databaseURL = Setting(
         .databaseURL, .databaseURL, "The database that holds the queue.")
     let listenURL = Setting(
         .listenURL, .databaseURL, otherwise: "none, the queue is asked every --poll-interval",
         "A direct way to the same database where --database-url leads through a pooler such as "
-            + "pgbouncer: for notifications, which a pooler does not pass on.")
+            + "pgbouncer. Notifications need it, since a pooler does not pass them on.")
     let schema = Setting(
         .schema, .schemaName, default: "\(SchemaName.standard)",
         "The schema of the queue in that database.")
@@ -52,8 +52,8 @@ struct SettingFields: Sendable {
         "Threads that compute, encoder and decoders together.")
     let pin = Setting(
         .pin, Quantity<Switch>.choice(), default: "off",
-        "Whether each of them stays on a core of its own: for a machine that one worker has for "
-            + "itself.")
+        "Whether each computing thread stays on a core of its own: for a machine that runs one worker "
+            + "and nothing else.")
     let decoders = Setting(
         .decoders, .wholeNumber(1...256), otherwise: "as many as threads",
         "Decoders that write at the same time, a batch each.")
@@ -71,7 +71,8 @@ struct SettingFields: Sendable {
         "How often the queue is asked while no notification comes.")
     let lease = Setting(
         .lease, .duration(.seconds(1)...(.seconds(3600))), default: "30s",
-        "How long a batch stays claimed without a renewal; renewed at a third.")
+        "How long a batch stays claimed without a renewal. Leases are renewed after a third of this."
+    )
     let drainTimeout = Setting(
         .drainTimeout, .duration(.zero...(.seconds(3600))), default: "30s",
         "How long running documents may take to finish after SIGTERM.")
@@ -93,7 +94,8 @@ enum Switch: String, CaseIterable, Sendable {
 }
 
 extension Quantity<DatabaseURL> {
-    /// `DatabaseURL` itself reads a setting: a refusal must not show a password.
+    /// Only describes the setting. `DatabaseURL` itself reads it, since a refusal must not show a
+    /// password.
     static let databaseURL = Quantity(expected: DatabaseURL.expected) { DatabaseURL($0) }
 }
 
@@ -103,7 +105,7 @@ extension Quantity<String> {
     }
 }
 
-/// Defaults of a worker that commands without one work by, too.
+/// Defaults of a worker that commands without a worker use, too.
 package enum WorkerDefaults {
     package static let decoderRows = settingFields.decoderRows.field.standard
     package static let handoffCapacity = settingFields.handoffCapacity.field.standard

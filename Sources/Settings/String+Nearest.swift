@@ -6,7 +6,7 @@ extension String {
         return best.distance <= max(1, best.name.count / 3) ? best.name : nil
     }
 
-    /// Levenshtein's distance; the first 64 letters decide, as a key can be a megabyte.
+    /// Levenshtein's distance of the first 64 letters, because a key can be a megabyte.
     private func editDistance(to other: String) -> Int {
         let (own, other) = (Array(prefix(64)), Array(other.prefix(64)))
         var row = Array(0...other.count)

@@ -69,7 +69,7 @@ extension TrainingRecipe {
 }
 
 extension FieldReader {
-    private static let hasLLM = "architecture is another than whole_t5 and whole_gpt2"
+    private static let hasLLM = "architecture is other than whole_t5 and whole_gpt2"
 
     fileprivate mutating func llm(_ architecture: TrainingRecipe.Architecture?) -> String? {
         guard architecture?.readsByItself == true else { return value(recipeFields.llm) }
@@ -137,7 +137,7 @@ extension FieldReader {
             return .checkpoint(checkpoint)
         }
         if architecture == .adapter {
-            refuseSizes(unless: "architecture is another than adapter")
+            refuseSizes(unless: "architecture is other than adapter")
         }
         if let architecture, architecture.readsByItself, text(of: recipeFields.tokenizer) == nil {
             refuse(
@@ -170,7 +170,7 @@ extension FieldReader {
             layers: layers, encoderLayers: encoderLayers, positions: positions)
     }
 
-    /// Sizes that would not be kept to.
+    /// Refuses sizes, which have no effect on weights that exist already.
     private mutating func refuseSizes(unless rule: String) {
         for field in [
             recipeFields.width, recipeFields.headWidth, recipeFields.heads,
@@ -223,7 +223,7 @@ extension FieldReader {
         else { return nil }
         if sourceField == targetField {
             refuse(
-                recipeFields.targetField, expected: "another than data.source_field",
+                recipeFields.targetField, expected: "other than data.source_field",
                 found: targetField)
         }
         return TrainingRecipe.Data(

@@ -1,14 +1,15 @@
 package import Jobs
 
-/// What `l2s train` makes, of what, and how: YAML text → one checked value.
+/// What `l2s train` makes, from what, and how: YAML text → one checked value.
 package struct TrainingRecipe: Sendable, Equatable {
     /// Relative to the models folder. Nil for models that read by themselves.
     package let llm: String?
     /// Relative to the models folder.
     package let output: String
+    /// What the LLM reads of a source, or a model that reads by itself.
     package let prompt: PromptTemplate
     package let architecture: Architecture
-    /// Nil likewise.
+    /// How the projected states enter. Nil where no states are projected.
     package let fusion: Fusion?
     package let promptEmbedding: PromptEmbedding
     package let start: Start
@@ -17,7 +18,7 @@ package struct TrainingRecipe: Sendable, Equatable {
     /// Folder of the outputs' tokenizer, relative to the models folder. Nil: the checkpoint's, or
     /// the LLM's.
     package let tokenizer: String?
-    /// Hidden width of a new projector. Nil: by the starting point.
+    /// Hidden width of a new projector. Nil: what `sizes.projector` describes as the default.
     package let projectorWidth: Int?
     /// Learned vectors before every prompt of a model that reads by itself; 0 for none.
     package let softPrompt: Int
@@ -33,12 +34,15 @@ package struct TrainingRecipe: Sendable, Equatable {
     package let data: Data
     /// Source and target tokens of a batch.
     package let batchTokens: Int
+    /// Batches whose gradients make one step.
     package let accumulation: Int
     package let length: Length
     package let optimizer: Optimizer
+    /// The share of the label's probability that is spread over all tokens, from 0 to 0.9.
     package let labelSmoothing: Double
-    /// How much of what `llmLayers` learn is the LLM's own distribution, in place of the label.
+    /// For `llmLayers`: the share of the LLM's own distribution in the wanted one, from 0 to 1.
     package let distillation: Double
+    /// The share of units left out, from 0 to 0.9.
     package let dropout: Double
     package let seed: UInt64
     /// Steps between validations.
@@ -72,13 +76,14 @@ extension TrainingRecipe {
         package var isGPT2: Bool { self == .gpt2 || self == .wholeGPT2 }
     }
 
-    /// Spelled as in l2s.json.
+    /// How projected states enter the small model. The names are those of l2s.json.
     package enum Fusion: String, Sendable, CaseIterable {
         case add
         case replace
         case crossAttention = "cross_attention"
     }
 
+    /// Whose embedding of the prompt a GPT-2 adds to the states.
     package enum PromptEmbedding: String, Sendable, CaseIterable {
         case slm
         case llm
@@ -89,6 +94,7 @@ extension TrainingRecipe {
         case bfloat16
     }
 
+    /// What training starts from.
     package enum Start: Sendable, Equatable {
         /// New weights of these sizes.
         case scratch(Sizes)
@@ -119,20 +125,25 @@ extension TrainingRecipe {
         case bfloat16
     }
 
+    /// The sizes of new weights.
     package struct Sizes: Sendable, Equatable {
+        /// d_model.
         package let width: Int
+        /// d_kv of a T5. A GPT-2 divides its width among its heads.
         package let headWidth: Int
         package let heads: Int
+        /// d_ff of a T5, n_inner of a GPT-2.
         package let feedForward: Int
         /// Layers of the decoder.
         package let layers: Int
         package let encoderLayers: Int
+        /// The longest prompt and output together of a GPT-2, in tokens.
         package let positions: Int
     }
 
     /// JSON Lines of pairs. Paths are from the working folder.
     package struct Data: Sendable, Equatable {
-        /// Not empty; one without a cue unless the recipe has `tasks`.
+        /// Never empty. A recipe without `tasks` has one task, without a decoder prompt.
         package let tasks: [Task]
         package let sourceField: String
         package let targetField: String
@@ -155,7 +166,8 @@ extension TrainingRecipe {
         package let validation: String
         /// The share of a pass that this task's pairs make, in proportion to the other tasks'.
         package let share: Double
-        /// What the decoder is given before it writes: the `decoder_prompt` of the job types to come.
+        /// What the decoder is given before it writes: `decoder_prompt` of the job type that will use
+        /// the model.
         package let decoderPrompt: String?
     }
 
@@ -166,6 +178,7 @@ extension TrainingRecipe {
         package let time: Duration?
     }
 
+    /// How the learning rate falls after the warm-up.
     package enum Schedule: String, Sendable, CaseIterable {
         case cosine
         case inverseSquareRoot = "inverse_sqrt"
@@ -173,6 +186,7 @@ extension TrainingRecipe {
 
     /// AdamW (Loshchilov and Hutter, arXiv 1711.05101).
     package struct Optimizer: Sendable, Equatable {
+        /// The highest rate, at the end of the warm-up.
         package let learningRate: Double
         package let schedule: Schedule
         package let warmupSteps: Int

@@ -1,6 +1,6 @@
 package import Jobs
 
-/// Everything that a worker is told from outside. Ranges and defaults are those of `SettingFields`.
+/// All settings of a worker, checked. Ranges and defaults are those of `SettingFields`.
 package struct WorkerSettings: Sendable, Equatable {
     package var databaseURL: DatabaseURL
     /// A direct way to the same database, past a pooler.
@@ -28,7 +28,7 @@ package struct WorkerSettings: Sendable, Equatable {
     package var drainTimeout: Duration
     /// For `/metrics` and the page; nil serves neither.
     package var httpAddress: HTTPAddress?
-    /// Whether anybody asked for that address: then the worker does not do without.
+    /// Whether the user named that address. Then the worker ends if it cannot serve there.
     package var isHTTPAddressGiven: Bool
     package var logLevel: LogLevel
     package var logFormat: LogFormat
@@ -43,7 +43,7 @@ package struct WorkerSettings: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - cores: what the machine has.
+    ///   - cores: how many threads the machine can run at a time; the default of `threads`.
     ///   - program: the real path of the running program, which the folders are found from.
     /// - Throws: everything that is missing or wrong.
     package init(

@@ -2,9 +2,10 @@ import FoundationEssentials
 import Jobs
 import Yams
 
-/// The tree of a YAML text. Yams' errors carry the whole text; only what and where is passed on.
+/// The tree of a YAML text. Errors of Yams hold the whole text, so only the problem and its line are
+/// passed on.
 ///
-/// - Parameter content: what the file is expected to hold, for one that is empty.
+/// - Parameter content: what the file is expected to hold, for the refusal of an empty file.
 func composeYAML(
     _ text: String, file: String, of content: String
 ) throws(Refusals) -> Node {
@@ -36,7 +37,7 @@ func composeYAML(
     throw refusal(content, "an empty file")
 }
 
-/// No file of settings is near this; a model or a dump named `.yaml` by mistake is past it.
+/// In bytes. Files of settings are far smaller; a model or a dump named `.yaml` by mistake is larger.
 private let largestFile = 65_536
 
 /// The whole of a small text file.
@@ -45,7 +46,7 @@ func text(ofFile path: String) throws(Refusals) -> String {
         Refusals([Refusal(file: path, field: "the file", expected: expected, found: found)])
     }
     guard FileManager.default.fileExists(atPath: path) else {
-        throw refusal("one that is there", "none")
+        throw refusal("one that exists", "none")
     }
     guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
         let isThere = FileManager.default.fileExists(atPath: path)

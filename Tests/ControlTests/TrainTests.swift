@@ -228,7 +228,7 @@ import Testing
         #expect(nothing.status == 64)
         #expect(
             nothing.remarks.contains(
-                "none.yaml: expected the file to be one that is there, got none"))
+                "none.yaml: expected the file to be one that exists, got none"))
         // Another recipe's training lies where this one would.
         try await killAfterCheckpoint(recipe(steps: 1_000_000))
         let other = try await program.run(arguments(try recipe(steps: 101)))

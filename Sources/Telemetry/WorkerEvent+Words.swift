@@ -107,7 +107,7 @@ private func number(_ value: some FixedWidthInteger & Sendable) -> Logger.Metada
     .stringConvertible(value)
 }
 
-/// Tenths of a millisecond are what a stage can be told apart by.
+/// In milliseconds, rounded to tenths: the shortest stages last less than one.
 private func time(_ duration: Duration) -> Logger.MetadataValue {
     .stringConvertible((duration / .milliseconds(1) * 10).rounded() / 10)
 }

@@ -1,11 +1,11 @@
 package import Logging
 
-/// Everything that a worker tells about itself. No case has room for a document's text.
+/// Everything that a worker logs. No case has room for a document's text.
 package enum WorkerEvent: Sendable, Equatable {
     case workerStarted(worker: Int64, jobTypes: [String], threads: Int, decoders: Int)
     /// More threads than cores only wait for each other.
     case threadsShareCores(threads: Int, cores: Int)
-    /// A model that works and may be the wrong one.
+    /// A model that can be used, but may be the wrong one.
     case modelUnchecked(reason: String)
     /// `documents`: finished since the start.
     case workerStopped(worker: Int64, documents: Int)
@@ -17,22 +17,23 @@ package enum WorkerEvent: Sendable, Equatable {
         id: Int64, jobType: String, attempt: Int, reason: String, willRetry: Bool)
     /// Another worker may have these documents by now; what this one makes of them is dropped.
     case leaseLost(lease: Int64, documents: Int)
-    /// Not renewed in time, because the store does not answer: of its `documents` those that have
-    /// not begun go back. The store decides later whether it takes the results of the others.
+    /// A lease was not renewed in time, because the store does not answer. Those of its `documents`
+    /// that have not begun go back; the store decides later whether it takes the others' results.
     case leaseOverdue(lease: Int64, documents: Int)
     /// Results that came after their lease was gone. The store took none of them.
     case staleWritesRefused(lease: Int64, documents: Int)
     /// Batches of workers that died, taken back.
     case leasesRescued(leases: Int, documents: Int)
-    /// Each of its last documents crashed its worker: nobody takes more of it until it is resumed.
+    /// Each of the type's last documents crashed its worker. No worker claims more of the type until
+    /// it is resumed.
     case jobTypePaused(jobType: String)
     /// Documents that `--until-empty` left behind: scheduled for later, or of a paused job type.
     case leftForLater(scheduled: Int, paused: Int)
-    /// Something that one worker does for all did not work; it is tried again.
+    /// Work that one worker does for all of them failed; it is tried again.
     case choreFailed(chore: String, reason: String)
     /// Partitions begun or dropped, in the store's words.
     case maintained(what: String)
-    /// A pooler stands between: documents are found by asking for them.
+    /// A pooler stands before the database, and passes no notifications on, so the worker polls.
     case pollsOnly
     case storeUnavailable(doing: String, reason: String)
     case reconnected(outage: Duration)
@@ -42,7 +43,7 @@ package enum WorkerEvent: Sendable, Equatable {
     case drained(released: Int)
     /// `/metrics` and the page are at this address.
     case dashboardServed(address: String)
-    /// Not worth a stop: the worker goes on without.
+    /// The page cannot be served there. The worker goes on without it.
     case dashboardUnavailable(address: String, reason: String)
     /// A second signal: running documents are left to the expiry of their leases.
     case stoppedAtOnce(running: Int)

@@ -4,7 +4,7 @@ package import Jobs
 package struct ClaimedDocument: Sendable {
     package let jobType: String
     package let attempt: Int
-    /// As its enqueuer wrote it: unread.
+    /// As the enqueuer wrote it; not checked yet.
     package let traceparent: String?
     /// From when the worker asked until it got the batch.
     package let claim: Range<ContinuousClock.Instant>
@@ -36,7 +36,7 @@ package struct DocumentRecord: Sendable {
     package let finished: FinishedDocument
     /// When the engine was done with it.
     package let delivered: ContinuousClock.Instant
-    /// What the store made of an attempt that failed.
+    /// Whether the store will have a failed attempt tried again.
     package var willRetry = false
 
     package init(
@@ -67,7 +67,7 @@ package struct DocumentRecord: Sendable {
         }
     }
 
-    /// The stages that it came to.
+    /// The stages that it went through.
     var stages: [(name: String, time: Duration)] {
         measurements.stages.all.filter { $0.time > .zero }
     }

@@ -1,11 +1,12 @@
 /// How often durations fell below each of some bounds.
 struct Histogram: Sendable {
-    /// In seconds: from a tokenizer's turn to a long document on a slow machine.
+    /// In seconds: from tokenizing one document to decoding a long one on a slow machine.
     static let bounds = [
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
     ]
 
-    /// Per bound, what lies between it and the one before; the last is for all that is above.
+    /// For each bound, how many durations lie between it and the bound before; the last count is of
+    /// those above all bounds.
     private var counts = Array(repeating: 0, count: bounds.count + 1)
     private var sum = 0.0
 

@@ -53,7 +53,7 @@ package struct MetricFamily: Sendable, Equatable {
 package enum Exposition: Sendable {
     /// <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>
     case openMetrics
-    /// Prometheus's own older form, for whoever did not ask for the other.
+    /// Prometheus's own older form, for clients that do not ask for OpenMetrics.
     case plain
 
     package var contentType: String {
@@ -63,6 +63,7 @@ package enum Exposition: Sendable {
         }
     }
 
+    /// The text of an answer to `/metrics`.
     package func page(_ families: [MetricFamily]) -> String {
         let page = families.map(text).joined()
         return self == .openMetrics ? page + "# EOF\n" : page

@@ -6,7 +6,7 @@ package enum ProcessMetrics {
         guard let stat = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8),
             let end = stat.lastIndex(of: ")")
         else { return [] }
-        // After the name, which may hold spaces: fields 3 and on of proc(5).
+        // Fields 3 and on of proc(5). They follow the name, which may hold spaces.
         let fields = stat[end...].split(separator: " ").dropFirst().map { Double($0) ?? 0 }
         guard fields.count > 21 else { return [] }
         let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))

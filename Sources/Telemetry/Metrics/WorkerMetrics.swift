@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// What a worker has done since its start, counted for Prometheus.
 ///
-/// Written by the worker's loops, read by whoever asks for the page. Its names and labels are part
-/// of the interface: dashboards and alerts under `deploy/` use them.
+/// The worker's loops write it, and requests for the page read it. Its names and labels are part of
+/// the interface: dashboards and alerts under `deploy/` use them.
 package final class WorkerMetrics: Sendable {
     private struct Work {
         var outcomes = Dictionary(
@@ -52,6 +52,7 @@ package final class WorkerMetrics: Sendable {
         state.withLock { $0.isRegistered && $0.isStoreUp && !$0.isDraining }
     }
 
+    /// Counts what `event` says. Events without a metric change nothing.
     package func observe(_ event: WorkerEvent) {
         state.withLock { state in
             switch event {
@@ -84,11 +85,11 @@ package final class WorkerMetrics: Sendable {
         state.withLock { $0.doesWorkWait = workWaits }
     }
 
-    /// - Parameter completion: of the one call that recorded them all.
+    /// - Parameter completion: the time of the one call that recorded all `documents`.
     package func recorded(_ documents: [DocumentRecord], completion: Duration) {
         state.withLock { state in
             state.completion.observe(completion)
-            // A type that is not known adds nothing: labels stay bounded.
+            // A job type that is not known adds nothing, so that labels stay bounded.
             for document in documents {
                 guard var work = state.work.removeValue(forKey: document.claimed.jobType) else {
                     continue
@@ -108,6 +109,7 @@ package final class WorkerMetrics: Sendable {
         }
     }
 
+    /// All counts up to now, as `/metrics` shows them.
     package var families: [MetricFamily] {
         let state = state.withLock(\.self)
         let work = state.work.sorted { $0.key < $1.key }

@@ -1,16 +1,16 @@
 internal import Jobs
 internal import Tracing
 
-/// What a tracer is told of attempts that ended: a span each, within it one for the claim, for
-/// every stage in the engine and for the completion.
+/// Spans of attempts that ended. Each attempt is a span; within it the claim, every stage in the
+/// engine, and the completion are spans, too.
 ///
-/// They are made afterwards, of times that are measured anyway: the lanes know nothing of tracing,
-/// and without a tracer it costs one look per completion. Names and attributes follow OpenTelemetry's
-/// conventions for messaging and generative AI; none holds a text.
+/// Spans are made afterwards, from times that are measured anyway. So the lanes know nothing of
+/// tracing, and without a tracer a completion costs one check. Names and attributes follow
+/// OpenTelemetry's conventions for messaging and generative AI; none holds a text.
 package enum DocumentSpans {
-    /// Emits them where a tracer is bootstrapped.
+    /// Emits the spans if a tracer is bootstrapped.
     ///
-    /// - Parameter completion: of the one call that recorded all these documents.
+    /// - Parameter completion: start and end of the one call that recorded all `documents`.
     package static func emit(
         _ documents: [DocumentRecord], completion: Range<ContinuousClock.Instant>
     ) {
@@ -69,8 +69,8 @@ package enum DocumentSpans {
 }
 
 extension DocumentRecord {
-    /// The stages as they lie on the clock. They are known by length, so they are placed backwards
-    /// from when the engine was done; the whole batch wait lies between tokenizing and encoding.
+    /// The stages with start and end. Only their lengths are known, so they are placed backwards from
+    /// when the engine was done; the whole batch wait lies between tokenizing and encoding.
     fileprivate var placedStages: [(String, Range<ContinuousClock.Instant>)] {
         var end = delivered
         return stages.reversed().map { name, duration in
@@ -84,7 +84,7 @@ private struct DictionaryExtractor: Extractor {
     func extract(key: String, from carrier: [String: String]) -> String? { carrier[key] }
 }
 
-/// Turns times that were measured into those of the calendar.
+/// Turns instants of the continuous clock into calendar times.
 private struct WallClock {
     private let measured = ContinuousClock.now
     private let calendar = Duration.nanoseconds(

@@ -7,7 +7,7 @@ struct TraceParent: Equatable {
     let spanID: Substring
     let isSampled: Bool
 
-    /// Nil for anything else. Of a later version, what this one knows is read.
+    /// Nil for anything else. A later version is read as far as its fields are those of version 00.
     init?(_ text: String) {
         let bytes = text.utf8
         guard bytes.count >= Self.length, bytes.count == Self.length || !text.hasPrefix("00"),
@@ -27,7 +27,7 @@ struct TraceParent: Equatable {
         isSampled = flags & 1 == 1
     }
 
-    /// In version 00, whatever it was read from.
+    /// In version 00, whatever version was read.
     var text: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
 
     private static let length = 55

@@ -1,13 +1,13 @@
 internal import Foundation
 internal import Hummingbird
 
-/// The name that a browser asked for.
+/// The name of this server in a browser's request.
 ///
-/// A page of somebody else can have its own name lead to this machine (DNS rebinding) and then read
-/// what is served here. Such a name is one of the public DNS: addresses, names without a dot, those that
-/// never leave a local network and the machine's own name are let through.
+/// A foreign page can make its own DNS name point to this machine (DNS rebinding), and then read what
+/// is served here. It needs a name of the public DNS for that. So addresses, names without a dot, names
+/// that never leave a local network, and the machine's own name are accepted, and no others.
 enum HostName {
-    /// - Parameter authority: the header `Host`; nil where there is none, which no browser leaves out.
+    /// - Parameter authority: the header `Host`. Nil if there is none; every browser sends one.
     static func isOurs(_ authority: String?) -> Bool {
         guard let authority, !authority.isEmpty else { return true }
         // An IPv6 address.

@@ -3,7 +3,7 @@ internal import NIOCore
 
 /// Looks at the queue for all open pages together, and only while one is open.
 package actor LiveFeed {
-    /// More would cost the worker more than they show.
+    /// Pages that may be open at a time, since each costs the worker a connection.
     static let maximumPages = 100
     private static let interval = Duration.seconds(2)
 
@@ -12,15 +12,15 @@ package actor LiveFeed {
     private var pages: [UUID: AsyncStream<ByteBuffer>.Continuation] = [:]
     private var last: (text: String, event: ByteBuffer, at: ContinuousClock.Instant)?
     private var task: Task<Void, Never>?
-    /// The look under way: whoever asks meanwhile shares it.
+    /// The look under way. Everyone who asks meanwhile shares it.
     private var looking: Task<(text: String, event: ByteBuffer), Never>?
 
-    /// - Parameter look: one line of JSON; failures are said in it.
+    /// - Parameter look: returns one line of JSON, which reports failures, too.
     package init(look: @escaping @Sendable () async -> String) {
         self.look = look
     }
 
-    /// What is seen now, or was a moment ago.
+    /// One line of JSON that is at most twice the interval old.
     func latest() async -> String {
         if let last, last.at.duration(to: clock.now) < Self.interval * 2 { return last.text }
         return await seeing().text
@@ -40,12 +40,11 @@ package actor LiveFeed {
         return seen
     }
 
-    /// What is seen from now on as server-sent events, the latest first. Nil when too many look
-    /// already.
+    /// Server-sent events from now on, beginning with the latest one. Nil when too many pages are open.
     func subscribe() -> AsyncStream<ByteBuffer>? {
         guard pages.count < Self.maximumPages else { return nil }
         let id = UUID()
-        // A page that is slow to read misses some, and holds nothing up.
+        // A page that is slow to read misses some events, and delays nobody.
         let (stream, page) = AsyncStream.makeStream(
             of: ByteBuffer.self, bufferingPolicy: .bufferingNewest(1))
         page.onTermination = { [weak self] _ in
@@ -71,7 +70,7 @@ package actor LiveFeed {
             let seen = await seeing()
             guard !Task.isCancelled else { return }
             for page in pages.values { page.yield(seen.event) }
-            // A long queue takes long to count: at most a tenth of the time goes into that.
+            // Counting a long queue takes long; this spends at most a tenth of the time on it.
             let pause = max(Self.interval, start.duration(to: clock.now) * 9)
             try? await clock.sleep(for: pause)
         }

@@ -22,13 +22,14 @@ package final class WatchServer: Service {
         }
     }
 
-    /// Open pages and some for whoever asks once.
+    /// One for each open page, and some for single requests.
     private static let maximumConnections = LiveFeed.maximumPages + 50
     private static let idleTimeout = TimeAmount.seconds(10)
 
     private let host: String
     private let port: Int
-    /// Whether to fail where the address cannot be had. Otherwise the worker goes on without.
+    /// Whether `run` fails if it cannot listen at the address. Otherwise the worker goes on without a
+    /// page.
     private let isRequired: Bool
     private let answers: Answers
     private let feed: LiveFeed
@@ -55,8 +56,8 @@ package final class WatchServer: Service {
         quiet.logLevel = .critical
         let application = Application(
             router: router(),
-            // Whoever reaches the port must not take the worker's descriptors: connections are few,
-            // and one that asks for nothing, or never ends its question, is closed.
+            // Clients must not use up the worker's file descriptors. So connections are few, and one
+            // that sends no request, or never ends it, is closed.
             server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
@@ -112,12 +113,12 @@ package final class WatchServer: Service {
     private static func page(first: String) -> Response {
         let parts = String(decoding: PackageResources.page_html, as: UTF8.self)
             .split(separator: ">null<", maxSplits: 1)
-        // As JSON writes it, so that no text can end the element that it stands in.
+        // JSON's escape for `<`, so that no text can end the element that it stands in.
         let data = first.split(separator: "<", omittingEmptySubsequences: false)
             .joined(separator: "\\u003c")
         var response = Response.text(
             parts.joined(separator: ">\(data)<"), type: "text/html; charset=utf-8")
-        // Nothing from anywhere else, whatever finds its way into the page.
+        // The browser loads nothing from elsewhere, whatever gets into the page.
         response.headers[.contentSecurityPolicy] =
             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
             + "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -130,7 +131,7 @@ package final class WatchServer: Service {
             headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
             body: ResponseBody { writer in
                 try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
-                // A worker that stops does not wait for its readers.
+                // A worker that stops does not wait for open pages.
                 for await event in events.cancelOnGracefulShutdown() {
                     try await writer.write(event)
                 }
@@ -153,7 +154,7 @@ extension Response {
     }
 }
 
-/// The address cannot be had.
+/// The server cannot listen at its address.
 package struct WatchFailure: Error, CustomStringConvertible {
     package let address: String
     package let reason: String

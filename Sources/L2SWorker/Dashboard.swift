@@ -6,11 +6,11 @@ internal import PostgresJobs
 struct Dashboard: Sendable {
     private let watch: QueueWatch
 
-    /// Over a connection of its own.
+    /// The page has a connection of its own.
     init(_ settings: ConnectionSettings) {
         var settings = settings
         settings.applicationName += " page"
-        // The page may say that it is too slow; it must not keep the server busy.
+        // A page that reports a timeout is better than one that keeps the server busy.
         settings.statementTimeout = .seconds(5)
         watch = QueueWatch(DatabaseConnection(settings))
     }
@@ -19,10 +19,10 @@ struct Dashboard: Sendable {
         do {
             return try json(await watch.look())
         } catch DatabaseError.unreachable {
-            // Where and as whom it connects concerns no reader of the page.
+            // Readers of the page need not see the server's address and the user's name.
             return error("cannot connect to PostgreSQL; l2s doctor says why")
         } catch {
-            // Of the database: what it was asked and why it did not answer, never a text.
+            // Names what the database was asked and why it failed, never a document's text.
             return self.error("\(error)")
         }
     }

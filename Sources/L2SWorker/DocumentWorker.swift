@@ -29,8 +29,9 @@ public final class DocumentWorker: Service {
     /// Reads the job files and opens all models, which takes seconds.
     ///
     /// - Parameters:
-    ///   - settings: by the variables that `l2s-worker --help` lists, with its defaults. `L2S_LOG_…`
-    ///     are not looked at. Those of the process are not read: pass them, if they are meant.
+    ///   - settings: the values of the variables that `l2s-worker --help` lists; what is left out has
+    ///     the default given there. `L2S_LOG_…` are ignored. The environment of the process is not
+    ///     read: pass it, if it shall count.
     ///   - logger: gets the worker's events; no document's text is in them.
     /// - Throws: what is wrong with settings, job files and models, in words.
     public convenience init(
@@ -43,7 +44,7 @@ public final class DocumentWorker: Service {
     }
 
     /// - Parameter stopsWhenEmpty: whether `run` returns once nothing waits, runs or is to be tried
-    ///   again; what is of a later time or paused is left.
+    ///   again. Documents scheduled for later and those of paused job types are left.
     package init(
         _ settings: WorkerSettings, stopsWhenEmpty: Bool = false, logger: Logger
     ) throws {
@@ -103,9 +104,9 @@ public final class DocumentWorker: Service {
         self.logger = logger
     }
 
-    /// Works until a graceful shutdown, which drains it. To be called once.
+    /// Works until a graceful shutdown, which drains the worker. Call this once.
     ///
-    /// - Throws: why it cannot start or go on, in words.
+    /// - Throws: an error whose description says why the worker cannot start or go on.
     public func run() async throws {
         do {
             try await group.run()
@@ -114,13 +115,13 @@ public final class DocumentWorker: Service {
             throw error
         }
         await store.close()
-        // Lanes must not compute any longer when the process tears down what they use.
+        // Lanes must have stopped before the process tears down what they use.
         pipeline.stop()
     }
 
     /// Begins to drain.
     package func drain() async { await group.triggerGracefulShutdown() }
 
-    /// The last word of a process that is about to end without draining.
+    /// Logs how many documents run in a process that is about to end without draining.
     package func leave() { logger.emit(.stoppedAtOnce(running: worker.runningDocuments)) }
 }

@@ -2,7 +2,7 @@ internal import Jobs
 internal import Pipeline
 internal import Synchronization
 
-/// Turns what the pipeline did since its start into what it did since the last look.
+/// Turns what the pipeline did since its start into what it did since the last `read`.
 final class LoadMeter: Sendable {
     private let pipeline: Pipeline
     private let last: Mutex<(time: ContinuousClock.Instant, seen: PipelineStatistics)>
@@ -22,7 +22,7 @@ final class LoadMeter: Sendable {
         load.lanes = seen.lanes
         let lanesTime = start.duration(to: now) * seen.lanes
         if lanesTime > .zero {
-            // A pass counts once it is over: a share may come late, and then exceed the whole.
+            // A pass is counted when it ends, so a long one can exceed the time since the last read.
             load.lanesBusy = min((seen.busy - before.busy) / lanesTime, 1)
         }
         load.documents = seen.documents

@@ -1,18 +1,18 @@
 internal import Pipeline
 internal import Telemetry
 
-/// What the pipeline says of itself, for Prometheus.
+/// The counters and gauges of the pipeline, for Prometheus.
 func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
     [
         MetricFamily(
             .gauge, "l2s_pipeline_documents", "Documents of the worker that are not finished.",
             Double(statistics.documents)),
         MetricFamily(
-            .gauge, "l2s_pipeline_capacity_documents", "At most so many are accepted.",
+            .gauge, "l2s_pipeline_capacity_documents", "The most documents that are accepted.",
             Double(statistics.capacity)),
         MetricFamily(
             .gauge, "l2s_pipeline_parts",
-            "Parts of documents by place; one that is not split has one.",
+            "Parts of documents by place; a document that is not split has one part.",
             [
                 ([("place", "untokenized")], Double(statistics.waiting)),
                 ([("place", "prepared")], Double(statistics.prepared)),
@@ -20,18 +20,19 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
                 ([("place", "decoding")], Double(statistics.decoding)),
             ]),
         MetricFamily(
-            .gauge, "l2s_handoff_capacity_parts", "Encoding stops at so many in the hand-off.",
+            .gauge, "l2s_handoff_capacity_parts",
+            "The most parts that the hand-off holds; encoding stops there.",
             Double(statistics.handoffCapacity)),
         MetricFamily(
             .counter, "l2s_encoder_passes", "Passes of the encoder.",
             Double(statistics.encoderPasses)),
         MetricFamily(
             .counter, "l2s_encoded_parts",
-            "Parts read by all passes; by pass, it is the batch fill.",
+            "Parts read by all passes; divided by the passes, this is the batch fill.",
             Double(statistics.encodedParts)),
         MetricFamily(
             .counter, "l2s_shared_readings",
-            "Parts written from what was read for another part with the same prompt at that time.",
+            "Parts that shared the reading of another part with the same prompt.",
             Double(statistics.sharedReadings)),
         MetricFamily(
             .counter, "l2s_prompt_cache_lookups", "Prompts looked up in the prompt cache.",
@@ -54,14 +55,14 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
             ]),
         MetricFamily(
             .counter, "l2s_llm_parts",
-            "Parts of hybrid documents that the LLM wrote, by why: the SLM was unsure, or to compare.",
+            "Parts of hybrid documents that the LLM wrote: the SLM was unsure, or to compare.",
             [
                 ([("reason", "fallback")], Double(statistics.fallbackParts)),
                 ([("reason", "shadow")], Double(statistics.shadowParts)),
             ]),
         MetricFamily(.gauge, "l2s_lanes", "Threads that compute.", Double(statistics.lanes)),
         MetricFamily(
-            .counter, "l2s_lane_busy_seconds", "Time in which those threads worked, by what at.",
+            .counter, "l2s_lane_busy_seconds", "Time in which lanes worked, by kind of work.",
             [
                 ([("work", "prepare")], statistics.preparing / .seconds(1)),
                 ([("work", "encode")], statistics.encoding / .seconds(1)),

@@ -3,8 +3,9 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// SIGTERM, SIGINT and SIGHUP, which a terminal sends when it closes; the first told from those after
-/// it. swift-service-lifecycle's own handling would ignore the second one while it drains.
+/// Handles SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it closes. The first signal and
+/// the later ones have different handlers: swift-service-lifecycle alone would ignore the later ones
+/// while it drains.
 final class Signals {
     private let sources: [any DispatchSourceSignal]
 
@@ -30,7 +31,7 @@ final class Signals {
         }
     }
 
-    /// Under nohup SIGHUP is ignored, and is to be.
+    /// nohup starts a program with SIGHUP ignored, and then it stays ignored.
     private static var heeded: [Int32] {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let ignored =

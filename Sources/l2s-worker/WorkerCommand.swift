@@ -12,18 +12,19 @@ import Telemetry
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "l2s-worker",
-        abstract: "Puts the documents that wait in PostgreSQL through their models.",
+        abstract: "Runs the documents that wait in PostgreSQL through their models.",
         discussion: """
             Claims documents in batches, has a large model read and a small one write, and writes \
             the outputs back. Any number of workers may share a database: each document gets \
-            exactly one result, whatever dies when. Run l2s migrate once before.
+            exactly one result, even if workers or the server die. Run l2s migrate once before.
 
-            A flag goes before its variable: --database-url before L2S_DATABASE_URL, and so on.
+            A flag overrides its variable: --database-url overrides L2S_DATABASE_URL, and so on.
 
-            SIGTERM or SIGINT drains: no new claims; documents that have not begun go back to the \
-            queue at once, running ones when --drain-timeout is over, nothing is charged to them. \
-            A second signal stops at once; other workers take the documents over when their \
-            leases run out.
+            SIGTERM, SIGINT or SIGHUP drains the worker: it claims nothing more, and documents that \
+            have not begun go back to the queue at once. Running documents may finish until \
+            --drain-timeout is over, then they go back, too. Going back costs a document no \
+            attempt. A second signal stops the worker at once; other workers take its documents \
+            over when their leases run out.
 
             \(ExitStatus.table)
             """,
@@ -48,8 +49,8 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: SettingName.logFormat.argumentHelp) var logFormat: String?
     @Flag(
         help: """
-            Stop once no document of the job types waits, runs or is to be tried again. Those \
-            enqueued for a later time or paused are left, and counted in the log.
+            Stop once no document of the job types waits, runs or is to be tried again. Documents \
+            scheduled for later and those of paused job types are left; the log counts them.
             """)
     var untilEmpty = false
 
@@ -78,7 +79,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 first: { Task { await worker.drain() } },
                 second: { signal in
                     worker.leave()
-                    // Not exit: lanes are still computing with what its handlers would destroy.
+                    // Not exit(): its handlers would destroy what lanes still compute with.
                     _exit(128 + signal)
                 })
             defer { signals.cancel() }

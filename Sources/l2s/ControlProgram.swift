@@ -36,7 +36,7 @@ struct ControlProgram: AsyncParsableCommand {
                 try command.run()
             }
         } catch  where exitCode(for: error) == .failure && !(error is ExitCode) {
-            // Not of the parser: the work itself could not be done.
+            // Not an error of the parser: the work itself failed.
             Console.note("l2s: \(words(for: error))")
             exit(withError: ExitCode(ExitStatus(for: error).rawValue))
         } catch {
@@ -44,7 +44,8 @@ struct ControlProgram: AsyncParsableCommand {
         }
     }
 
-    /// Times are the only text of a command line that PostgreSQL itself reads.
+    /// What to say about `error`. Of a command line, PostgreSQL itself reads only the times, so only
+    /// its refusal of a time needs an explanation.
     private static func words(for error: any Error) -> String {
         guard let refusal = (error as? DatabaseError)?.refusal,
             ["22007", "22008"].contains(refusal.sqlState)

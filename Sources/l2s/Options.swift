@@ -35,14 +35,14 @@ struct DatabaseOptions: ParsableArguments {
         return databaseURL != nil || !variable.isEmpty
     }
 
-    /// Open, and of a schema that this program knows.
+    /// Opens a connection, and checks that this program knows the version of the schema.
     func open() async throws -> DatabaseConnection {
         let connection = try await openUnchecked()
         try await SchemaMigrator().check(connection)
         return connection
     }
 
-    /// Open, whatever it holds. Statements may take any time.
+    /// Opens a connection without a look at the schema. Statements may take any time.
     func openUnchecked() async throws -> DatabaseConnection {
         try await connect(to: DatabaseURL(raw), schema: SchemaName(raw))
     }
@@ -82,7 +82,7 @@ struct FolderOptions: ParsableArguments {
             environment: ProcessInfo.processInfo.environment)
     }
 
-    /// A model that was named as a folder, or as one of the models folder.
+    /// The path of a model that was named by its folder, or by its name in the models folder.
     func path(ofModel model: String) throws -> String {
         if FileManager.default.fileExists(atPath: model) || model.contains("/") { return model }
         let named = try ModelCache.locate(model, in: modelsFolder)

@@ -62,7 +62,7 @@ import Testing
         try await sql.query("SELECT l2s.enqueue('summarize', 'text')")
         try await sql.query("UPDATE l2s.chore SET at = now() - interval '3 hours'")
         let alone = try await finding("maintenance", on: url)
-        #expect(alone.verdict == "noted" && alone.words.contains("after 3 hours ago"))
+        #expect(alone.verdict == "noted" && alone.words.contains("last maintained 3 hours ago"))
         try await sql.query("INSERT INTO l2s.worker (host, pid, version) VALUES ('a', 1, '0')")
         #expect(try await finding("maintenance", on: url).verdict == "failed")
         try await sql.query("SELECT l2s.maintain(true)")

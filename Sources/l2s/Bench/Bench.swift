@@ -11,13 +11,13 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure the engine and a worker on this machine.",
         discussion: """
-            Figures are medians; the machine is named on top. Quote ratios taken in one run, not \
-            single figures: other work on the machine changes them all. \(KernelLevel.variable) in \
-            the environment names another instruction set than the best one here, which is one of \
+            Figures are medians; the first line names the machine. Quote ratios of one run, not \
+            single figures: other work on the machine changes all of them. The environment variable \
+            \(KernelLevel.variable) names another instruction set than the best one; this machine has \
             \(KernelLevel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")).
 
-            What maintainers measure is there, too: modes, kernels, growth, training, queue and \
-            pages; `l2s bench queue --help` and so on say more.
+            The list leaves out what maintainers measure: modes, kernels, growth, training, queue and \
+            pages. `l2s bench queue --help` and so on say more.
             """,
         subcommands: [
             EngineBench.self, ModesBench.self, KernelBench.self, GrowthBench.self,
@@ -51,7 +51,7 @@ struct BenchModel: ParsableArguments {
     func validate() throws {
         guard mode != .speculative else {
             throw ValidationError(
-                "expected --mode to be llm, hybrid or slm: what speculative decoding takes depends "
+                "expected --mode to be llm, hybrid or slm: the time of speculative decoding depends "
                     + "on the text, which is random here; use `l2s eval`")
         }
         for (name, value) in [("--threads", threads ?? 1), ("--repetitions", repetitions)]
@@ -109,7 +109,7 @@ struct BenchLoad: ParsableArguments {
     @Option(help: "Tokens written for each document.")
     var newTokens = 64
 
-    @Option(help: "Documents at a time, several with commas.")
+    @Option(help: "Documents at a time; several numbers separated by commas.")
     var batchSizes = "1,8,32"
 
     @OptionGroup var output: BenchOutput
@@ -127,7 +127,7 @@ struct BenchLoad: ParsableArguments {
         }
     }
 
-    /// Empty where they are not what was expected.
+    /// Empty if one of `batchSizes` is no number from 1 to 1024.
     var sizes: [Int] {
         let sizes = batchSizes.split(separator: ",").map { Int($0) }
         return sizes.allSatisfy { $0.map((1...1_024).contains) ?? false }
@@ -165,7 +165,7 @@ struct BenchOutput: ParsableArguments {
     }
 }
 
-/// As many as cores unless it is given; more than those draw a warning.
+/// `given`, or as many as cores. More threads than cores draw a warning.
 func threadCount(_ given: Int?) -> Int {
     let cores = Processors.available.usable
     let threads = given ?? cores

@@ -11,8 +11,8 @@ struct EngineBench: AsyncParsableCommand {
         commandName: "engine",
         abstract: "Time a model on random token ids, by batch size.",
         discussion: """
-            A batch is dealt evenly to the threads. encode: until all documents are read; step: one \
-            token for every document of the batch.
+            A batch is divided evenly among the threads. encode is the time until all documents are \
+            read; a step writes one token for every document of the batch.
             """)
 
     @OptionGroup var model: BenchModel
@@ -37,7 +37,7 @@ struct EngineBench: AsyncParsableCommand {
         let sourceLength: Int
         let newTokens: Int
         let beams: Int
-        /// On a product of 2048³ with as many threads.
+        /// The speed of OpenBLAS on a product of 2048³ with as many threads, in GFLOP/s.
         let openblasGigaOperations: Double
         let results: [EngineBenchmark.Result]
         let peakMemoryMiB: Double

@@ -55,7 +55,7 @@ struct GrowthBench: AsyncParsableCommand {
         let progress = Progress("measuring", unit: "sizes")
         defer { progress.end() }
         let (lengths, batches) = ([32, 64, 128, 256, 512, 1_024], [1, 2, 4, 8, 16, 32, 64])
-        // Of about the same cost for each token that is read or written.
+        // Each token that is read or written costs about the same.
         let encodeCosts = lengths.map { Double(8 * $0) }
         let stepCosts = batches.map { Double($0 * 288) }
         let all = (encodeCosts + stepCosts).reduce(0, +)

@@ -2,14 +2,14 @@ import Foundation
 import Jobs
 import Settings
 
-/// Job types that do the same under other names, for runs with several outputs of each document.
+/// Copies of job types under other names, for runs with several outputs of each document.
 struct JobTypeCopies {
     let installation: Installation
     let jobTypes: [JobType]
 
     /// - Parameters:
     ///   - folder: gets the job files of the installation, and copies of those in `names`.
-    ///   - count: of each type together with its copies.
+    ///   - count: how many job types each of `names` becomes, itself included.
     init(
         of names: Set<String>, count: Int, in folder: String, _ installation: Installation
     ) throws {
@@ -36,7 +36,7 @@ struct JobTypeCopies {
         jobTypes = try loadJobTypes(folder: folder)
     }
 
-    /// The `number`th of the types that do what `name` does, itself the first.
+    /// The name of copy `number` of job type `name`; number 1 is the job type itself.
     static func name(_ name: String, _ number: Int) -> String {
         number == 1 ? name : "\(name)-\(number)"
     }

@@ -19,7 +19,7 @@ struct ModesBench: AsyncParsableCommand {
 
     private struct Row: Encodable {
         let mode: String
-        /// What a step of `llm` takes, as a multiple of a step of this mode.
+        /// The time of a step of `llm`, as a multiple of that of a step of this mode.
         let fasterSteps: Double
         let result: EngineBenchmark.Result
     }

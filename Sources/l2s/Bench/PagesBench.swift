@@ -10,12 +10,11 @@ struct PagesBench: AsyncParsableCommand {
         commandName: "pages",
         abstract: "Measure what a worker's open pages cost it.",
         discussion: """
-            A worker with a full queue, on a private server in a temporary folder, is watched by \
-            nobody and by that many pages in turn. Throughput is that of the rows written, and a \
-            cost of one part in a hundred drowns in its noise. So processor time is told besides: \
-            of the worker's threads without its lanes, which compute whatever time there is, and of \
-            the database connection that the page looks through. What the readers of the pages take, \
-            which are this program, is not the worker's cost.
+            Runs a worker with a full queue on a private server in a temporary folder. In turn, \
+            nobody watches it, and --pages pages do. Throughput counts the rows written; its noise \
+            hides a cost of 1 %. So processor time is measured, too: that of the worker's threads \
+            other than its lanes, which compute whenever they can, and that of the page's database \
+            connection. This program reads the pages; its own time is not the worker's cost.
             """, shouldDisplay: false)
 
     @Option(help: "Pages that are open at a time, 1 to 100.")
@@ -46,7 +45,7 @@ struct PagesBench: AsyncParsableCommand {
             jobsFolder: installation.jobsFolder,
             jobTypes: loadJobTypes(folder: installation.jobsFolder))
         let interruption = Interruption()
-        // A Unix socket's path has little room.
+        // The path of a Unix socket must be short.
         let folder = "/tmp/l2s-bench-\(ProcessInfo.processInfo.processIdentifier)"
         let server = try await blocking { try PrivateServer.start(folder: folder) }
         defer { try? server.remove() }
@@ -69,7 +68,7 @@ struct PagesBench: AsyncParsableCommand {
         var bytes = 0
         for round in 0..<rounds {
             var turns: [Bool: WorkerTurn] = [:]
-            // Each goes first as often as the other.
+            // Either of them goes first in every second round.
             for isWatched in round % 2 == 0 ? [false, true] : [true, false] {
                 try interruption.check()
                 try await queue.fill()
@@ -102,7 +101,7 @@ final class BenchWorker {
     ) throws {
         process = try WorkerProcess.make(
             url, installation, log: log,
-            // No prompt is known twice here, though its text comes again.
+            // Texts are repeated here, and a prompt cache would spare the worker to read them again.
             ["--http-address", "127.0.0.1:0", "--prompt-cache", "0"] + arguments)
         self.log = log
         try process.run()
@@ -121,7 +120,7 @@ final class BenchWorker {
         process.waitUntilExit()
     }
 
-    /// Where it serves, once it does.
+    /// The port of its page. Waits until the page is served.
     func port() async throws -> UInt16 {
         while process.isRunning {
             let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""

@@ -9,7 +9,7 @@ struct PagesReport: Encodable {
         let watched: WorkerTurn
     }
 
-    /// A mean, and what holds it in 95 of 100 cases.
+    /// A mean, and its 95 % bootstrap interval.
     struct Estimate: Encodable {
         let mean: Double
         let low: Double
@@ -33,12 +33,12 @@ struct PagesReport: Encodable {
     let machine: Machine
     let pages: Int
     let rounds: [Round]
-    /// Documents per second of watched to unwatched.
+    /// Documents per second when watched, divided by those when unwatched.
     let throughputRatio: Estimate
-    /// Processor time that the pages took, of all that the machine has, in percent: of the worker
-    /// and of its database connection.
+    /// Processor time that the pages cost the worker and its database connection, in percent of that
+    /// of all cores.
     let workerPercent, databasePercent: Estimate
-    /// What each page got per second.
+    /// Bytes that each page got per second.
     let bytesPerPage: Double
 
     init(machine: Machine, pages: Int, rounds: [Round], bytesPerPage: Double) {
@@ -76,9 +76,9 @@ struct PagesReport: Encodable {
             ([machine.line, ""] + table.lines + [
                 "",
                 "\(pages) pages, each of which got \(bytesPerPage.rounded(digits: 0)) bytes a second:",
-                "documents/s, watched to unwatched: \(throughputRatio.words(digits: 3))",
+                "documents/s, watched over unwatched: \(throughputRatio.words(digits: 3))",
                 "worker: \(workerPercent.words(digits: 2)) % of the machine's \(machine.cores) cores, "
-                    + "its lanes apart",
+                    + "without its lanes",
                 "database: \(databasePercent.words(digits: 2)) % of them",
             ]).joined(separator: "\n")
     }

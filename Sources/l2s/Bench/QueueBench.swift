@@ -8,8 +8,8 @@ struct QueueBench: AsyncParsableCommand {
         commandName: "queue",
         abstract: "Measure the queue: workers around an engine that does nothing.",
         discussion: """
-            On a PostgreSQL of its own that is deleted afterwards, with fsync and synchronous_commit \
-            on, on the disk of --folder. Sections: \
+            Runs on a private PostgreSQL in --folder, with fsync and synchronous_commit on, which is \
+            deleted afterwards. Sections: \
             \(Section.allCases.map(\.rawValue).joined(separator: ", ")).
             """, shouldDisplay: false)
 
@@ -21,16 +21,16 @@ struct QueueBench: AsyncParsableCommand {
 
     @Option(
         parsing: .upToNextOption,
-        help: "What to measure, several with spaces. Default: all but peers and steady.")
+        help: "Sections to measure, separated by spaces. Default: all but peers and steady.")
     var sections = Section.allCases.filter { $0 != .peers && $0 != .steady }
 
-    @Option(help: "The server's folder, new. Default: one in the system's temporary folder.")
+    @Option(help: "A new folder for the server. Default: one in the system's temporary folder.")
     var folder: String?
 
     @Option(help: "Also write everything, the query plans too, to this JSON file.")
     var report: String?
 
-    @Option(help: "A part of every count of documents: 0.1 for a quick look.")
+    @Option(help: "A factor for every count of documents: 0.1 for a quick look.")
     var scale = 1.0
 
     @Option(parsing: .upToNextOption, help: "Workers of section throughput.")
@@ -39,11 +39,12 @@ struct QueueBench: AsyncParsableCommand {
     @Option(parsing: .upToNextOption, help: "Documents of a claim in section throughput.")
     var batches = [1, 16, 64, 256]
 
-    @Option(help: "Partitions beside the first of sections throughput and depth: days of history.")
+    @Option(help: "Partitions of history, a day each, in sections throughput and depth.")
     var partitions = 90
 
     @Option(
-        parsing: .upToNextOption, help: "Waiting documents, and as many finished ones, of depth.")
+        parsing: .upToNextOption,
+        help: "Waiting documents of section depth, which has as many finished ones, too.")
     var depths = [10_000, 100_000, 1_000_000]
 
     @Option(help: "Documents that pass while the snapshot of section snapshot is held.")
@@ -55,7 +56,7 @@ struct QueueBench: AsyncParsableCommand {
     @Option(help: "Dedupe keys that section retention deletes.")
     var keys = 1_000_000
 
-    @Option(help: "Seconds of section retention without retention.")
+    @Option(help: "Seconds that section retention measures without retention.")
     var retentionSeconds = 60
 
     @Option(help: "Seconds of section steady.")
@@ -134,7 +135,7 @@ struct QueueBench: AsyncParsableCommand {
                     bench.costs.append(
                         try await QueueCost(
                             server, workers: count, batch: batch,
-                            // Seconds of work each.
+                            // Enough for seconds of work.
                             documents: scaled(min(80_000, 1_000 * batch + 1_000)),
                             partitions: partitions))
                 }

@@ -12,13 +12,14 @@ struct WorkerBench: AsyncParsableCommand {
         commandName: "worker",
         abstract: "Documents per second through queue and worker, beside the engine alone.",
         discussion: """
-            The same documents in turn: put through the engine in this program, and enqueued on a \
-            private PostgreSQL in a temporary folder, with every commit durable, for a worker \
-            beside it; from the first claim to the last result. Neither keeps prompts.
+            Runs the same documents in turn through the engine in this program, and through a worker. \
+            For the worker they are enqueued on a private PostgreSQL in a temporary folder, with every \
+            commit durable, and timed from the first claim to the last result. Neither has a prompt \
+            cache.
 
-            With --outputs 1,2,4 each document gets so many jobs, of its job type and of copies of \
-            it, which are enqueued in one call and share one reading. Beside what that comes to is \
-            what reading once and writing so many times would, by the times of one output.
+            With --outputs 1,2,4 each document gets that many jobs, of its job type and of copies of \
+            it, which are enqueued in one call and share one reading. The last table compares this with \
+            what reading once and writing that often would reach, by the times of one output.
             """)
 
     @Option(
@@ -27,7 +28,7 @@ struct WorkerBench: AsyncParsableCommand {
                 + "the samples of the jobs folder.", valueName: "file"))
     var data: String?
 
-    @Option(help: "Documents of a run; they come again where there are fewer.")
+    @Option(help: "Documents of a run; the input is repeated if it has fewer.")
     var documents = 1_000
 
     @Option(help: "Runs of each, of which the median is taken, after one to warm up.")
@@ -36,7 +37,7 @@ struct WorkerBench: AsyncParsableCommand {
     @Option(help: "Outputs of each document, a run for each number; at most 8.")
     var outputs = "1"
 
-    @Option(help: "Of the engine and of the worker. Default: the machine's cores.")
+    @Option(help: "Threads of the engine and of the worker. Default: the machine's cores.")
     var threads: Int?
 
     @OptionGroup var output: BenchOutput
@@ -68,7 +69,7 @@ struct WorkerBench: AsyncParsableCommand {
         let jobTypes = try loadJobTypes(folder: installation.jobsFolder)
         let sources = try await sources(jobTypes, installation)
         let interruption = Interruption()
-        // A Unix socket's path has little room.
+        // The path of a Unix socket must be short.
         let folder = "/tmp/l2s-bench-\(ProcessInfo.processInfo.processIdentifier)"
         let server = try await blocking { try PrivateServer.start(folder: folder) }
         defer { try? server.remove() }
@@ -80,7 +81,7 @@ struct WorkerBench: AsyncParsableCommand {
                 copies.jobTypes.filter { type in
                     names.contains { type.name == $0 || type.name.hasPrefix($0 + "-") }
                 }, modelsFolder: installation.modelsFolder,
-                // A worker's defaults, but for prompts that come again.
+                // A worker's defaults, but without a prompt cache.
                 settings: PipelineSettings(threads: threads, promptCacheBytes: 0))
         }
         guard let url = DatabaseURL(server.connectionString()) else {
@@ -124,7 +125,7 @@ struct WorkerBench: AsyncParsableCommand {
         if output.json { try Console.printJSON(report) } else { Console.print(report.text) }
     }
 
-    /// Each document by its job type and that type's copies, beside each other.
+    /// Each document once for its job type and once for each copy of that type, one after the other.
     private static func copies(of documents: [SourceDocument], _ outputs: Int) -> [SourceDocument] {
         documents.flatMap { document in
             (1...outputs).map { number in

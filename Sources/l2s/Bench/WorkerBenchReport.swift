@@ -18,9 +18,9 @@ struct WorkerBenchReport: Encodable {
     var rounds: [Round] = []
     /// The tokens of a run with one output of each document.
     var tokens = EngineRun.Tokens()
-    /// This program: the engine with the models of these documents.
+    /// The peak of this program: the engine with the models of the measured job types.
     var enginePeakMemoryMiB = 0.0
-    /// The worker: the engine with the models of all job types, and all around it.
+    /// The peak of the worker: the engine with the models of all job types, and all around it.
     var workerPeakMemoryMiB = 0.0
 
     var text: String {
@@ -61,7 +61,7 @@ struct WorkerBenchReport: Encodable {
             ] + table.lines + sharing(counts)).joined(separator: "\n")
     }
 
-    /// Documents per second beside those of reading once and writing so many times.
+    /// Compares documents per second with those of reading once and writing each output.
     private func sharing(_ counts: [Int]) -> [String] {
         guard counts.count > 1 else { return [] }
         func own(_ outputs: Int) -> [Round] { rounds.filter { $0.outputs == outputs } }

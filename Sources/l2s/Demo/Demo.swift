@@ -76,7 +76,8 @@ struct Demo: AsyncParsableCommand {
         }
     }
 
-    /// Says what is missing before a server is made and documents are enqueued that nobody could do.
+    /// Opens all models, so that a missing one is reported before a server is made and documents are
+    /// enqueued.
     ///
     /// - Throws: `CheckpointError` for a model that is not there or cannot be read.
     private func expectModels(of jobTypes: [JobType], in folder: String) throws {

@@ -6,7 +6,7 @@ import PostgresJobs
 import Programs
 import Settings
 
-/// The demo's own server, and what it does there.
+/// The demo's own server, and what the demo does there.
 struct DemoDatabase {
     struct Job {
         let id: Int64
@@ -33,7 +33,7 @@ struct DemoDatabase {
         connection = try await connect(to: url)
     }
 
-    /// Schema, job types and the table of samples.
+    /// Makes the schema, the job types and the table of samples.
     func prepare(_ samples: DemoSamples) async throws {
         let applied: Int
         do {
@@ -66,10 +66,9 @@ struct DemoDatabase {
         Console.print("Put \(samples.all.count) sample documents into table sample")
     }
 
-    /// Puts every sample through all of these job types, in one call each, by the SQL that it
-    /// prints.
+    /// Enqueues every sample for all of `types`, in one call for each sample, and prints the SQL.
     ///
-    /// - Parameter shown: the job type that each of them stands for.
+    /// - Parameter shown: for each of `types`, the job type under which the demo shows its output.
     func enqueue(
         _ samples: DemoSamples, _ types: [String], shown: [String]
     ) async throws -> [Job] {

@@ -24,7 +24,7 @@ struct DemoReport {
                 lines += line("  " + name, report.output ?? "FAILED: \(report.error ?? "")")
                 if let numbers = numbers(report) { lines.append(Self.margin + numbers) }
             }
-            // A type that the large model writes anyway writes the same alone.
+            // A job type that is its own twin would show the same output twice.
             if samples.twin(of: name) != name, let report = alone.reports[place] {
                 lines += line("    LLM", report.output ?? "FAILED: \(report.error ?? "")")
             }
@@ -43,7 +43,7 @@ struct DemoReport {
         }
     }
 
-    /// Nil for what failed.
+    /// Nil for a document that failed.
     private func numbers(_ report: JobReport) -> String? {
         guard let read = report.tokensIn, let written = report.tokensOut else { return nil }
         func words(_ milliseconds: Double?) -> String {
@@ -73,7 +73,7 @@ struct DemoReport {
         add("reading, s of all threads") { $0.reading.rounded(digits: 2) }
         add("tokens written/s") { (Double($0.tokensOut) / $0.seconds).rounded(digits: 1) }
         add("outputs that shared a reading") { $0.shared.grouped }
-        add("reading that was saved by it, s") { $0.saved.rounded(digits: 2) }
+        add("reading saved by sharing, s") { $0.saved.rounded(digits: 2) }
         var lines = table.lines
         if totals[1].outputs > 0 {
             let ratio =

@@ -6,12 +6,12 @@ struct DemoRun {
     struct Place: Hashable {
         /// The index of the sample.
         let sample: Int
-        /// Whose outputs the demo shows; it may have been done by its twin.
+        /// The job type under which the demo shows the output; its twin may have written it.
         let jobType: String
     }
 
     let title: String
-    /// From the first claim to the last result, of all its turns.
+    /// The time from the first claim to the last result, summed over the turns of the run.
     var seconds = 0.0
     var reports: [Place: JobReport] = [:]
 }
@@ -24,7 +24,7 @@ struct DemoTotals {
     let seconds: Double
     /// The time of all threads in passes of the encoder.
     let reading: Double
-    /// The time that the encoder would have taken for outputs that shared what was read for others.
+    /// The time that the encoder would have taken for the outputs that shared a reading.
     let saved: Double
 
     init(_ run: DemoRun) {

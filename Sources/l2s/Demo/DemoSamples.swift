@@ -13,7 +13,8 @@ struct DemoSamples {
     }
 
     let jobTypes: [JobType]
-    /// The job types whose outputs the demo shows, by name: all but the twins that compare.
+    /// The names of the job types whose outputs the demo shows: all but the twins, which serve for
+    /// comparison.
     let shown: [String]
     /// By job type, then by name.
     let all: [Sample]
@@ -56,7 +57,7 @@ struct DemoSamples {
         }
     }
 
-    /// The job type that has the large model do what `type` does: itself, where it does.
+    /// The job type in which the large model does what `type` does: `type` itself in `llm` mode.
     func twin(of type: String) -> String? {
         if jobTypes.contains(where: { $0.name == type + "-llm" }) { return type + "-llm" }
         guard let given = jobTypes.first(where: { $0.name == type }) else { return nil }

@@ -10,7 +10,7 @@ struct DemoWorker {
 
     private var log: String { database.folder + "/worker.log" }
 
-    /// So that what an earlier run left behind takes no time of the run to be measured.
+    /// Finishes what an earlier run left behind, so that it takes no time of the measured run.
     func finishLeftovers() async throws {
         let leftovers = try await database.unfinished()
         guard !leftovers.isEmpty else { return }
@@ -29,7 +29,7 @@ struct DemoWorker {
         } catch {
             throw Failure("cannot run \(process.executableURL?.path ?? "l2s-worker"): \(error)")
         }
-        // Only its number goes to the signal's thread: a Process may not be shared.
+        // The signal's thread gets only the number, because a Process may not be shared.
         let child = process.processIdentifier
         // SIGTERM drains: what the worker has begun is finished, the rest stays in the queue.
         try await interruption.reacting(by: { kill(child, SIGTERM) }) {
@@ -54,7 +54,7 @@ struct DemoWorker {
         }
     }
 
-    /// Until all are finished or the worker has ended.
+    /// Returns when all documents are finished or the worker has ended.
     private func showProgress(_ ids: [Int64], title: String) async throws {
         let progress = Progress(title, unit: "documents finished")
         var finished = 0

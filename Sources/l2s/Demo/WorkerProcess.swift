@@ -25,7 +25,7 @@ enum WorkerProcess {
             [
                 "--jobs", installation.jobsFolder, "--models", installation.modelsFolder,
             ] + arguments
-        // Beside the arguments, so that the process list shows no address.
+        // Not among the arguments, so that the process list shows no address.
         process.environment = ProcessInfo.processInfo.environment.merging(
             [SettingName.databaseURL.variable: database.connectionString]) { _, ours in ours }
         process.standardInput = FileHandle.nullDevice

@@ -10,7 +10,7 @@ enum InputForm {
     case json
 }
 
-/// One document of an input, and what its JSON object says besides.
+/// One document of an input, with the other fields of its JSON object.
 struct DocumentLine: Decodable {
     var document: String
     var jobType: String?

@@ -14,11 +14,11 @@ struct InputFile: ~Copyable {
     private var pending: [UInt8] = []
     private var start = 0
     private var atEnd = false
-    /// Nil for what is no file of a known size.
+    /// In bytes; nil unless this is a regular file.
     private let size: Int?
     private var bytesRead = 0
 
-    /// How much of it has been read; nil when nobody knows.
+    /// How much of the input has been read, 0 to 1; nil when its size is unknown.
     var fractionRead: Double? { size.map { $0 > 0 ? min(1, Double(bytesRead) / Double($0)) : 1 } }
 
     /// The longest line or document taken in, in bytes: more than any job type accepts.
@@ -26,7 +26,7 @@ struct InputFile: ~Copyable {
 
     enum Piece {
         case bytes([UInt8])
-        /// Skipped to its end.
+        /// Longer than `limit`. It was skipped to its end.
         case tooLong
     }
 
@@ -83,7 +83,7 @@ struct InputFile: ~Copyable {
         }
     }
 
-    /// All that is left.
+    /// The rest of the input.
     mutating func rest() async throws -> Piece {
         while pending.count - start <= Self.limit {
             guard try await readMore() else { return .bytes(Array(pending[start...])) }
@@ -98,7 +98,7 @@ struct InputFile: ~Copyable {
         let chunk: [UInt8] = try await withCheckedThrowingContinuation { continuation in
             queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
         }
-        // Some editors put a byte order mark in front of a file; it is no text.
+        // Some editors put a byte order mark in front of a file. It is not part of the text.
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         pending += bytesRead == 0 && chunk.starts(with: mark) ? Array(chunk.dropFirst(3)) : chunk
         bytesRead += chunk.count
@@ -119,7 +119,7 @@ struct InputFile: ~Copyable {
         Failure("cannot read \(name): \(String(cString: strerror(errno)))")
     }
 
-    /// Files from elsewhere end their lines with CR LF.
+    /// Without the CR of lines that end with CR LF.
     private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8] {
         Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
     }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// What is kept beside a document: a JSON object, whatever is in it.
+/// The metadata of a document: a JSON object of any content.
 struct Metadata: Decodable {
     static let form = "a JSON object without U+0000, such as {\"traceparent\": \"00-…\"}"
 

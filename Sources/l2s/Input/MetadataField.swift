@@ -4,7 +4,7 @@ import Jobs
 /// A text of documents' metadata, as a flag gives it: `language=Italian`.
 struct MetadataField: ExpressibleByArgument {
     static let help = ArgumentHelp(
-        "What prompts call {metadata.NAME}; may be repeated.", valueName: "name=text")
+        "The text for {metadata.NAME} in prompts; may be repeated.", valueName: "name=text")
 
     let name: String
     let text: String
@@ -22,7 +22,7 @@ extension [MetadataField] {
         Dictionary(map { ($0.name, $0.text) }, uniquingKeysWith: { $1 })
     }
 
-    /// Refuses what no prompt holds.
+    /// Refuses a name that no prompt holds.
     func expectOneOf(_ fields: [String]) throws {
         guard let stray = first(where: { !fields.contains($0.name) }) else { return }
         throw ValidationError(
@@ -32,7 +32,7 @@ extension [MetadataField] {
                 + "), got \(stray.name)")
     }
 
-    /// Refuses documents without what the prompts hold.
+    /// Refuses to go on without a text for each of `fields`.
     func expectAll(_ fields: [String]) throws {
         let texts = texts
         guard let missing = fields.first(where: { texts[$0] == nil }) else { return }

@@ -77,13 +77,16 @@ struct Check: AsyncParsableCommand {
     }
 }
 
-/// What is wrong with the models of job types, by job type, and what could not be checked, both
-/// empty when all is well; and the job types with what they leave to their models.
+/// Opens the models of `jobTypes`.
+///
+/// - Returns: `faults`, what is wrong, by the job type's name; `warnings`, what could not be checked;
+///   `asRun`, the job types with the settings that they leave to their models. The first two are
+///   empty when all is well.
 func modelFaults(
     of jobTypes: [JobType], modelsFolder: String
 ) -> (faults: [String: String], warnings: [String], asRun: [JobType]) {
-    // Together, so that a model of several job types is opened once; only a fault makes it worth
-    // opening them one by one to tell which are well.
+    // First all together, so that a model of several job types is opened once. Only after a fault are
+    // they opened one by one, to tell which of them are well.
     if let library = try? ModelLibrary(jobTypes: jobTypes, modelsFolder: modelsFolder) {
         return ([:], library.warnings.unique, library.jobTypes)
     }
@@ -99,7 +102,8 @@ func modelFaults(
 }
 
 extension JobType {
-    /// A warning for a job type that translates, by its name, and would cut long outputs off; nil for others.
+    /// A warning for a job type that translates, judged by its name, and would cut off long outputs.
+    /// Nil for others.
     fileprivate var lengthWarning: String? {
         guard name.lowercased().contains("transl"), limits.newTokens < limits.sourceTokens else {
             return nil
@@ -111,7 +115,7 @@ extension JobType {
 }
 
 extension [String] {
-    /// Two job types of one small model have one warning.
+    /// Without repetitions: two job types of one small model have the same warning.
     fileprivate var unique: [String] {
         var seen: Set<String> = []
         return filter { seen.insert($0).inserted }

@@ -14,7 +14,7 @@ struct Comparison {
     private let chunk: Int
     private let machine = Machine()
 
-    /// - Parameter fields: of the metadata of each document.
+    /// - Parameter fields: the texts of each document's metadata, by name.
     init(
         modelsFolder: String, threads: Int, pairs: [Pair], fields: [String: String], chunk: Int
     ) {
@@ -87,7 +87,7 @@ struct Comparison {
                 run, scores: own, baseline: (runs[0], scores[0]),
                 cost: outcome.library.stepCosts(
                     of: run.variant.jobType.name, sourceTokens: Int(lengths.0),
-                    // Of a token in the middle of the output.
+                    // The cost of a token in the middle of the output.
                     position: Int(lengths.1 / 2)),
                 bootstrap: draws)
         }
@@ -103,7 +103,8 @@ struct Comparison {
         guard let llm = index(.llm), let hybrid = index(.hybrid), let fallback = index(.fallback)
         else { return [] }
         let measured = runs[fallback].measurements
-        // Of a document that failed, nothing is known, and nothing would change.
+        // A document that failed has no confidence. It counts as certain, since the LLM would not write
+        // it either.
         return [
             ("mean token probability", measured.map { $0.confidence ?? 1 }),
             ("least token probability", measured.map { $0.leastConfidence ?? 1 }),

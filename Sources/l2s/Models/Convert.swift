@@ -8,12 +8,11 @@ struct Convert: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Pack a model's weights ahead of time.",
         discussion: """
-            Writes a model folder that is used like the original, by job types of the same dtype \
-            or of auto. \
-            Its weights are mapped as they are: workers start at once and share them. The folder \
-            appears when all of it is on the disk, or not at all. Exit code 2 when the model cannot \
-            be packed or the folder not written. With --json: {"output", "dtype", "parts", \
-            "matrices", "float32", "bytes"}.
+            Writes a model folder that job types of the same dtype, or of dtype auto, use like the \
+            original. Its weights are mapped as they are, so workers start at once and share them. \
+            The folder appears when all of it is on the disk, or not at all. Exit code 2 when the \
+            model cannot be packed or the folder cannot be written. With --json: {"output", "dtype", \
+            "parts", "matrices", "float32", "bytes"}.
             """)
 
     @Argument(help: "A folder, or the name of one in the models folder.")
@@ -26,8 +25,8 @@ struct Convert: AsyncParsableCommand {
 
     @Option(
         help: """
-            How the matrices are held: float32, bfloat16, int8 or auto. Those that int8 would \
-            round too much away from are held in bfloat16: see `l2s inspect --rounding`.
+            How the matrices are held: float32, bfloat16, int8 or auto. Matrices that lose too much \
+            in int8 are held in bfloat16: see `l2s inspect --rounding`.
             """)
     var dtype = JobType.NumberType.auto
 

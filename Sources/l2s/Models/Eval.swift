@@ -35,10 +35,10 @@ struct Eval: AsyncParsableCommand {
     @Option(help: ArgumentHelp("JSON Lines of pairs; - for standard input.", valueName: "file"))
     var data: String
 
-    @Option(help: "What a line calls its source.")
+    @Option(help: "The JSON field of the source.")
     var sourceField = "source"
 
-    @Option(help: "What a line calls its target.")
+    @Option(help: "The JSON field of the target.")
     var targetField = "target"
 
     @Option(help: MetadataField.help)
@@ -49,13 +49,13 @@ struct Eval: AsyncParsableCommand {
 
     @Option(
         help:
-            "Only these kinds of variants, with commas. The first row is what others are compared with."
+            "Only these kinds of variants, separated by commas. All are compared with the first row."
     )
     var variants: String?
 
     @Option(
         help: ArgumentHelp(
-            "Decoder layers that cut variants keep, with commas. Default: half, and one.",
+            "Decoder layers that cut variants keep, separated by commas. Default: half, and one.",
             valueName: "n,…"))
     var layers: String?
 
@@ -81,7 +81,7 @@ struct Eval: AsyncParsableCommand {
     @Option(help: "Resamples of the documents for intervals.")
     var resamples = 1_000
 
-    @Option(help: "Of the resamples.")
+    @Option(help: "The seed of the resamples.")
     var seed: UInt64 = 1
 
     @Flag(help: "ROUGE compares English stems (rouge-score's use_stemmer).")
@@ -90,7 +90,7 @@ struct Eval: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Option(help: ArgumentHelp("Write README.md, plots and JSON there.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Write README.md, plots and JSON here.", valueName: "folder"))
     var report: String?
 
     @OptionGroup var folders: FolderOptions
@@ -190,7 +190,7 @@ struct Eval: AsyncParsableCommand {
         return pairs
     }
 
-    /// The variants of all job types, those that are the same once.
+    /// The variants of all job types, without repetitions, and a remark for each that is not possible.
     private func prepare(
         _ installation: Installation, scratch: String
     ) throws -> (variants: [Variant], leftOut: [String]) {
@@ -233,7 +233,7 @@ struct Eval: AsyncParsableCommand {
         try metadata.expectAll(fields)
         guard !variants.isEmpty else {
             throw Failure(
-                "none of the variants asked for is one of \(jobType.joined(separator: ", "))")
+                "no job type has any of the variants asked for: \(jobType.joined(separator: ", "))")
         }
         return (variants, leftOut)
     }

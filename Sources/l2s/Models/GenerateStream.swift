@@ -2,14 +2,15 @@ import Foundation
 import Jobs
 import Synchronization
 
-/// Puts the lines of `input` through `processor` and hands a line for each to `write`, in their
-/// order; returns how many could not be processed.
+/// Puts the lines of `input` through `processor`, and hands a line of output for each to `write`, in
+/// the same order.
 ///
 /// - Parameters:
-///   - lines: which of them, counted from 0; the input is read no further.
-///   - fields: of the metadata of each, where its line does not say otherwise.
-///   - write: called off the cooperative pool; what it throws ends the work when the documents at
-///     hand are done.
+///   - lines: which lines, counted from 0; the input is read no further.
+///   - fields: texts of each document's metadata, by name; those of a line override them.
+///   - write: called off the cooperative pool. An error that it throws ends the work when the
+///     documents in progress are done.
+/// - Returns: how many lines could not be processed.
 func generate(
     from input: consuming InputFile, _ form: InputForm, lines: Range<Int> = 0..<Int.max,
     fields: [String: String] = [:], jobType: String, by processor: any DocumentProcessor,
@@ -38,7 +39,7 @@ func generate(
             let text = line.document
             let fields = fields.merging(line.metadata?.texts ?? [:]) { $1 }
             await outputs.admit(bytes: text.utf8.count)
-            // Nobody else submits, so room that was there is still there.
+            // Nobody else submits documents, so the room that was found is still there.
             if room == 0 { room = await processor.waitForRoom() }
             room -= 1
             let document = SourceDocument(
@@ -61,13 +62,13 @@ struct GeneratedLine: Encodable, Sendable {
     var text: String?
     var tokenIDs: [Int32]?
     var timings: Timings?
-    /// Only where it is true.
+    /// True if the prompt was cut off; absent otherwise.
     var truncated: Bool?
     /// Tokens of the prompt for characters that the model does not know; absent where there are none.
     var unknownTokens: Int?
-    /// Only where it is true: the output ended at the limit of new tokens.
+    /// True if the output ended at the limit of new tokens; absent otherwise.
     var cutOff: Bool?
-    /// Only where there is more than one.
+    /// How many parts the document was split into; absent if it was not split.
     var parts: Int?
     var error: String?
 
@@ -103,12 +104,12 @@ struct GeneratedLine: Encodable, Sendable {
     var json: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Only a number that JSON has no word for can fail to encode, and none is in here.
+        // Encoding fails only for numbers such as NaN that JSON cannot write. None occurs here.
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }
 
-/// In ms, as view `l2s.jobs` names them.
+/// The stages of a document in ms, under the names that view `l2s.jobs` gives them.
 struct Timings: Encodable, Sendable {
     let tokenize: Double
     let batchWait: Double

@@ -10,8 +10,8 @@ struct Inspect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what a model folder holds.",
         discussion: """
-            Kind, sizes, parameters by part, number format, tokenizer, and what l2s.json says of an \
-            SLM. Exit code 2 when the folder cannot be read as a model. With --json: {"facts": \
+            Prints kind, sizes, parameters by part, number format, tokenizer, and what l2s.json says \
+            of an SLM. Exit code 2 when the folder cannot be read as a model. With --json: {"facts": \
             {name: text}, "parts": [{"part", "parameters", "bytes", "formats": […]}]}, and with \
             --rounding: "rounding": [{"matrix", "loss"}], no loss for a matrix held in bfloat16.
             """)
@@ -62,7 +62,7 @@ struct Inspect: AsyncParsableCommand {
         }
         facts.append(("fingerprint", try folder.fingerprint))
         if let manifest { facts += manifest.facts }
-        // Layers of the large model write its tokens.
+        // An SLM of the LLM's layers has the LLM's tokenizer.
         let tokenizer = try openTokenizer(
             folder: manifest.flatMap { $0.fusion == .layers ? $0.locatedLLM : nil } ?? folder.path)
         facts.append(

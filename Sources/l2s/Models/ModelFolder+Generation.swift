@@ -2,8 +2,8 @@ import Checkpoints
 import Foundation
 
 extension ModelFolder {
-    /// What of generation_config.json holds for outputs, what a job file may take over, and what
-    /// l2s does not apply.
+    /// The settings of generation_config.json: those that apply to outputs, those that a job file may
+    /// take over, and those that l2s does not use.
     var generationFacts: [(String, String)] {
         var facts: [(String, String)] = []
         let lines = generation.defaults.jobFileLines
@@ -32,7 +32,7 @@ extension ModelFolder {
 }
 
 extension GenerationDefaults {
-    /// As a job file says it.
+    /// These defaults as fields of a job file.
     fileprivate var jobFileLines: String {
         let isSearch = (beams ?? 1) > 1
         let decoding = [

@@ -1,14 +1,14 @@
 import Jobs
 import Synchronization
 
-/// Puts lines that are done in any order back into that of the input, and hands them on.
+/// Puts lines that are done in any order back into the order of the input, and hands them on.
 ///
 /// Bounded: `admit` waits while too much is between reading and writing, so one slow document
 /// holds the input up instead of filling the memory.
 final class OrderedOutputs: Sendable {
     /// Documents between reading and writing.
     static let window = 4096
-    /// Bytes of theirs; one larger document passes alone.
+    /// Bytes of those documents; a larger document passes alone.
     static let windowBytes = 64_000_000
 
     private struct State {
@@ -32,7 +32,7 @@ final class OrderedOutputs: Sendable {
         state.withLock { ($0.next, $0.admitted) = (first, first) }
     }
 
-    /// Waits until a document of so many bytes may be taken in. One caller at a time.
+    /// Waits until a document of `bytes` may be taken in. One caller at a time.
     func admit(bytes: Int) async {
         func fits() -> Bool {
             state.withLock { state in
@@ -48,7 +48,7 @@ final class OrderedOutputs: Sendable {
         for await _ in space where fits() { return }
     }
 
-    /// Called on a compute lane: only takes note.
+    /// Called on a lane, so it only stores the line.
     func add(_ finished: FinishedDocument, index: Int, bytes: Int) {
         add(GeneratedLine(index: index, finished), bytes: bytes)
     }
@@ -64,8 +64,8 @@ final class OrderedOutputs: Sendable {
         progressed.yield()
     }
 
-    /// Hands lines to `write` until the last one is out; returns how many were errors. After
-    /// `write` threw, the rest is passed over, so that nobody waits for room.
+    /// Hands lines to `write` until the last one is written, and returns how many were errors. After
+    /// `write` has thrown, the remaining lines are dropped, so that nobody waits for room.
     func drain(to write: @escaping @Sendable ([GeneratedLine]) throws -> Void) async throws -> Int {
         var faults = 0
         var failure: (any Error)?
@@ -74,7 +74,7 @@ final class OrderedOutputs: Sendable {
             faults += lines.count { $0.error != nil }
             if !lines.isEmpty {
                 do {
-                    // A pipe that nobody reads blocks: not on the cooperative pool.
+                    // A full pipe blocks, and the cooperative pool must not wait.
                     if failure == nil { try await blocking { try write(lines) } }
                 } catch {
                     failure = error

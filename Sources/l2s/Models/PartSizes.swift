@@ -26,10 +26,10 @@ struct PartSizes {
         }
     }
 
-    /// - Parameter part: nil to tell by the tensors' names.
+    /// - Parameter part: nil to find the part by the name of each tensor.
     mutating func add(_ weights: WeightFile, part: String?) throws {
         for name in weights.names {
-            // GPT-2 files of old hold masks that are no weights.
+            // Old GPT-2 files hold masks, which are no weights.
             // Parts of packed matrices have names of their own.
             guard let tensor = try? weights.tensor(name), !name.contains("/") else { continue }
             add(

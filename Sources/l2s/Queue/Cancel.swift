@@ -6,8 +6,8 @@ struct Cancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Cancel documents that are not finished.",
         discussion: """
-            Those that wait are cancelled at once, those that run as soon as their worker hears of \
-            it, within a third of its lease. The same from SQL: l2s.cancel and l2s.cancel_group.
+            Waiting documents are cancelled at once, running ones when their worker hears of it, \
+            within a third of its lease. The same from SQL: l2s.cancel and l2s.cancel_group.
             """)
 
     @Argument(help: "The ids that l2s.enqueue returned.")

@@ -5,18 +5,19 @@ import Programs
 
 struct Enqueue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Hand documents in.",
+        abstract: "Enqueue documents.",
         discussion: """
             Each file is one document; with --lines each line of it, with --json-lines each line's \
             JSON object: {"document": "…"}, optionally with "job_type", "priority", "run_at", \
-            "dedupe_key", "group", "tenant" and "metadata", which go before the options. Without \
+            "dedupe_key", "group", "tenant" and "metadata", which override the options. Without \
             files, standard input is read.
 
             Metadata is a JSON object that is kept beside the job, in l2s.jobs. One key of it means \
             something here: "traceparent", the W3C trace context that the worker's spans continue.
 
-            All documents are enqueued, or none. Prints the jobs' ids, one per line, in order, those \
-            of a document in the order of its job types; with --json: {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
+            All documents are enqueued, or none. Prints the jobs' ids, one per line, in the order of \
+            the documents, and for each document in the order of its job types; with --json: \
+            {"ids": […]}. The same from SQL: SELECT l2s.enqueue('summarize', 'text …').
             """)
 
     @Argument(help: "Files of UTF-8 text; - is standard input.")
@@ -24,8 +25,8 @@ struct Enqueue: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What is to be done to the documents. May be given several times: each makes a job of "
-                + "its own, of a text that is stored once and read once.", valueName: "name"))
+            "The job type of the documents. May be repeated: then each document has a job of each "
+                + "type, and its text is stored once and read once.", valueName: "name"))
     var jobType: [String] = []
 
     @Flag(help: "Each line is a document.")
@@ -34,17 +35,19 @@ struct Enqueue: AsyncParsableCommand {
     @Flag(help: "Each line is a JSON object with a document.")
     var jsonLines = false
 
-    @Option(help: ArgumentHelp("Greater is sooner, -32767 to 32767.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp("Greater numbers go first, -32767 to 32767.", valueName: "number"))
     var priority = 0
 
     @Option(
         help: ArgumentHelp(
-            "Not before this time, as PostgreSQL reads times. Default: now.", valueName: "time"))
+            "Begin at this time at the earliest, as PostgreSQL reads times. Default: now.",
+            valueName: "time"))
     var runAt: String?
 
     @Option(
         help: ArgumentHelp(
-            "A document gets no second job of the same job type and key. One document only.",
+            "A job type takes no second document with the same key. Only for a single document.",
             valueName: "key"))
     var dedupeKey: String?
 
@@ -98,7 +101,7 @@ struct Enqueue: AsyncParsableCommand {
             while let piece = try await input.nextLine() {
                 number += 1
                 try await queue.add(newJob(piece, form, place: "\(input.name):\(number)"))
-                // The files count alike: how many lines they have is not known before the end.
+                // All files count the same, because the number of their lines is not known.
                 let read = input.fractionRead.map { (Double(index) + $0) / Double(files.count) }
                 progress.update(queue.count, fraction: read)
             }
@@ -150,7 +153,7 @@ struct PlacedJob {
     let place: String
 }
 
-/// Hands any number of documents in, all or none, in statements of bounded size.
+/// Enqueues any number of documents, all or none, in statements of bounded size.
 struct EnqueueTransaction {
     private static let chunk = 1000
     private static let chunkBytes = 8_000_000
@@ -160,7 +163,7 @@ struct EnqueueTransaction {
     private var waitingBytes = 0
     private var ids: [Int64] = []
 
-    /// Handed in so far, those that wait for their statement included.
+    /// Documents added so far, including those that are not sent yet.
     var count: Int { ids.count + waiting.count }
 
     init(_ connection: DatabaseConnection) { self.connection = connection }
@@ -190,11 +193,12 @@ struct EnqueueTransaction {
                 guard error.refusal?.sqlState == "40P01" else {
                     throw try await culprit() ?? error
                 }
-                // Whoever hands in the same keys in another order may go on now, and ends before this.
+                // The other transaction, which enqueues the same keys in another order, can go on now,
+                // and ends before this one goes on.
                 guard ids.isEmpty else {
                     throw Failure(
-                        "another transaction hands in the same dedupe keys in another order; nothing "
-                            + "was enqueued: run it again")
+                        "another transaction enqueues the same dedupe keys in another order; nothing "
+                            + "was enqueued: run the command again")
                 }
                 try await connection.query("BEGIN")
             }
@@ -203,7 +207,7 @@ struct EnqueueTransaction {
         waitingBytes = 0
     }
 
-    /// The document that was refused, found by handing them in one by one and taking all back.
+    /// Says which document was refused. It enqueues them one by one to find it, and commits none.
     private func culprit() async throws -> Failure? {
         try await connection.query("BEGIN")
         for placed in waiting {

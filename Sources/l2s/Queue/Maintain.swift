@@ -6,10 +6,10 @@ struct Maintain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Drop what is no longer kept, and begin a new partition when it is time.",
         discussion: """
-            Workers do this by themselves, one of them for all, once a minute; this does it now, \
-            for a cron job where no worker runs for long. Documents go with all that is known of \
-            them once they have been finished for setting.keep (90 days), a partition at a time; a \
-            new partition is begun every setting.part_every (1 week):
+            Workers do this by themselves, one of them for all, once a minute. This command does it \
+            now, for a cron job where no worker runs for long. Documents that have been finished for \
+            setting.keep (90 days) are deleted with all that is known of them, a partition at a \
+            time. A new partition is begun every setting.part_every (1 week):
 
             UPDATE l2s.setting SET keep = '30 days', part_every = '1 day'
             """)
@@ -22,6 +22,6 @@ struct Maintain: AsyncParsableCommand {
         for line in work.done { Console.print(line) }
         for failure in work.failures { Console.note("l2s: \(failure)") }
         if !work.failures.isEmpty { throw ExitCode.foundFaults }
-        if work.done.isEmpty { Console.note("nothing was to be done") }
+        if work.done.isEmpty { Console.note("there was nothing to do") }
     }
 }

@@ -26,8 +26,8 @@ struct Migrate: AsyncParsableCommand {
         let applied = try await SchemaMigrator().migrate(connection)
         if try await QueueClient(connection).adoptCluster() {
             Console.note(
-                "l2s: the database was restored, moved or promoted: a new epoch of results begins. Keys "
-                    + "of l2s.completed from before stay good")
+                "l2s: the database was restored, moved or promoted: a new epoch of results begins. "
+                    + "Earlier keys of l2s.completed stay valid")
         }
         try await JobTypeTable.write(jobTypes, connection)
         let missing = try await QueueClient(connection).grantRoles()
@@ -37,8 +37,8 @@ struct Migrate: AsyncParsableCommand {
         if json { try Console.printJSON(report) } else { Console.print(report.text) }
         if !missing.isEmpty {
             Console.note(
-                "l2s: roles are missing, and this user may not create them. Who needs them lets a "
-                    + "superuser run, and then runs l2s migrate again:\n"
+                "l2s: roles are missing, and this user may not create them. If you need them, let a "
+                    + "superuser run the following, then run l2s migrate again:\n"
                     + missing.map { "    \($0)" }.joined(separator: "\n"))
         }
     }

@@ -5,8 +5,8 @@ struct Pause: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let workers take no further documents of a job type, or of any.",
         discussion: """
-            What runs is finished, and documents are enqueued as before. The same from SQL: \
-            SELECT l2s.pause('summarize'), or l2s.pause() for the whole queue.
+            Running documents are finished, and documents can be enqueued as before. The same from \
+            SQL: SELECT l2s.pause('summarize'), or l2s.pause() for the whole queue.
             """)
 
     @OptionGroup var choice: PausedChoice

@@ -3,12 +3,13 @@ import PostgresJobs
 
 struct Results: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Print what came out of documents, in the order of their completion.",
+        abstract: "Print the results of documents, in the order of their completion.",
         discussion: """
-            JSON Lines: {"id", "job_type", "state", "output", "error", "tokens_in", "tokens_out", "cut_off", \
-            "key"}; "state" is succeeded, failed or cancelled, what is absent is left out. To go on \
-            later where the output ended, pass the last key with --after: nothing is left out or \
-            told twice. The same from SQL: SELECT * FROM l2s.completed(after => key).
+            Prints JSON Lines: {"id", "job_type", "state", "output", "error", "tokens_in", \
+            "tokens_out", "cut_off", "key"}. "state" is succeeded, failed or cancelled; absent values \
+            are left out. To go on later where the output ended, pass the last key with --after: no \
+            result is missed or printed twice. The same from SQL: SELECT * FROM l2s.completed(after \
+            => key).
             """)
 
     @Argument(help: "The ids that l2s.enqueue returned. Default: all documents.")
@@ -17,10 +18,10 @@ struct Results: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The documents of this group.", valueName: "name"))
     var group: String?
 
-    @Option(help: ArgumentHelp("From behind the result with this key on.", valueName: "key"))
+    @Option(help: ArgumentHelp("Only results after the one with this key.", valueName: "key"))
     var after: String?
 
-    @Flag(help: "Wait for more: of a group until all of it is done, else until Ctrl-C.")
+    @Flag(help: "Wait for more: until all of the group is done, or without --group until Ctrl-C.")
     var follow = false
 
     @OptionGroup var database: DatabaseOptions

@@ -5,9 +5,9 @@ struct Retry: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put dead letters into the queue again.",
         discussion: """
-            As if they were new, with all attempts ahead of them; what became of the earlier ones \
-            stays in view l2s.attempts. Documents that were cancelled are retried when named by \
-            their ids. The same from SQL: l2s.retry.
+            They begin like new documents, with all attempts ahead of them; the earlier attempts stay \
+            in view l2s.attempts. Cancelled documents are retried, too, when named by their ids. The \
+            same from SQL: l2s.retry.
             """)
 
     @Argument(help: "The ids that l2s.enqueue returned.")

@@ -5,10 +5,10 @@ struct Wait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Wait until all documents of a group are finished.",
         discussion: """
-            Prints how far the group is while it waits, and what became of it; exit code 1 tells \
-            that not all documents succeeded. With --json: {"name", "documents", "waiting", \
-            "delayed", "running", "succeeded", "failed", "cancelled"}. Programs listen on channel \
-            l2s_groups, which a finished group's name is sent on.
+            Prints how far the group is while it waits, and the counts at the end. Exit code 1 when \
+            not all documents succeeded. With --json: {"name", "documents", "waiting", "delayed", \
+            "running", "succeeded", "failed", "cancelled"}. Programs can listen on channel \
+            l2s_groups, which gets the name of each finished group.
             """)
 
     @Option(help: ArgumentHelp("The group.", valueName: "name"))

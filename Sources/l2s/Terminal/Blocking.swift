@@ -1,6 +1,6 @@
 import Dispatch
 
-/// Runs work that blocks on a thread of its own: the cooperative pool must not wait.
+/// Runs work that blocks on another thread, because the cooperative pool must not wait.
 func blocking<Result: Sendable>(
     _ work: @escaping @Sendable () throws -> Result
 ) async throws -> Result {

@@ -36,13 +36,15 @@ extension String {
         return alignment == .left ? self + space : space + self
     }
 
-    /// On one line of at most `width` characters, and without what a terminal would act on.
+    /// On one line of at most `width` characters, without characters that control a terminal.
+    ///
+    /// - Precondition: `width` is at least 1.
     func shortened(to width: Int) -> String {
         let line = oneLine
         return line.count <= width ? line : line.prefix(width - 1) + "…"
     }
 
-    /// The same on as many lines as it takes, cut between words where they fit; one at least.
+    /// The same on as many lines as it takes, at least one. A word longer than `width` is cut.
     func wrapped(to width: Int) -> [String] {
         var lines = [""]
         for word in oneLine.split(separator: " ") {

@@ -5,7 +5,7 @@ import Settings
 
 /// Standard output for results, standard error for remarks.
 ///
-/// Past Swift's own buffers: a reader at the other end of a pipe gets each piece as it is written.
+/// It bypasses Swift's buffers, so that the reader of a pipe gets each piece as it is written.
 enum Console {
     static func print(_ text: String = "") {
         write(text + "\n", to: STDOUT_FILENO)
@@ -36,8 +36,8 @@ enum Console {
 
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-    /// A reader that has gone ends the program by SIGPIPE, as it does other filters. Results that
-    /// cannot be written end it too: a full disk must not look like success.
+    /// A pipe that nobody reads any more ends the program by SIGPIPE, as it ends other filters.
+    /// Results that cannot be written end it, too: a full disk must not look like success.
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)
         while !bytes.isEmpty {
@@ -47,7 +47,7 @@ enum Console {
             } else if errno != EINTR {
                 guard descriptor == STDOUT_FILENO else { return }
                 note("l2s: cannot write the output: \(String(cString: strerror(errno)))")
-                // Not exit: lanes may be computing with what its handlers would destroy.
+                // Not exit(): its handlers would destroy what lanes may still compute with.
                 _exit(ExitStatus.failed.rawValue)
             }
         }

@@ -4,10 +4,10 @@ import Glibc
 import Settings
 import Synchronization
 
-/// Ctrl-C and SIGTERM, turned into something to ask for between two steps, so that none is left
+/// Notes Ctrl-C and SIGTERM, which a command checks for between two steps, so that no step is left
 /// half done. A second signal ends the program at once.
 ///
-/// Unchecked: the sources are only kept alive here, never touched again.
+/// Unchecked `Sendable`, because `sources` never changes after `init`.
 final class Interruption: @unchecked Sendable {
     private struct State {
         var isRequested = false

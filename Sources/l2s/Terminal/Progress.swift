@@ -2,9 +2,9 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// How far a long command is, how fast it goes and how long it will still take: on a terminal one
-/// line that is drawn over, elsewhere a plain line every ten seconds. On standard error, beside the
-/// results; safe to use from any thread.
+/// Shows how far a long command is, how fast it goes, and how long it will still take. It writes to
+/// standard error: on a terminal one line that is drawn over, elsewhere a plain line every ten
+/// seconds. Safe to use from any thread.
 final class Progress: Sendable {
     private let meter: Mutex<Meter>
     private let isTerminal =
@@ -13,26 +13,28 @@ final class Progress: Sendable {
 
     /// - Parameters:
     ///   - unit: what is counted, in the plural.
-    ///   - rate: how many a second, such as `MB/s`.
+    ///   - rate: the unit of the rate, such as `MB/s`.
     init(_ title: String, unit: String, rate: String = "/s") {
         meter = Mutex(Meter(title: title, unit: unit, rateUnit: rate, start: .now))
     }
 
-    /// Another step of the work begins, of which earlier runs have done a part: rate and time left
+    /// Begins another step of the work, of which earlier runs may have done a part. Rate and time left
     /// are those of this run.
     ///
     /// - Parameters:
-    ///   - fraction: how much of the work `done` is, where no total tells.
+    ///   - done: how many units earlier runs have done.
+    ///   - total: nil when it is unknown.
+    ///   - fraction: the share of the work that is done, 0 to 1, where there is no total.
     func begin(_ title: String, at done: Int = 0, of total: Int? = nil, fraction: Double? = nil) {
         meter.withLock { $0.begin(title, at: done, of: total, fraction: fraction, now: .now) }
     }
 
     /// - Parameters:
-    ///   - done: so far.
-    ///   - total: nil when nobody knows.
-    ///   - fraction: how much of the work that is, where the count does not tell.
-    ///   - title: of the step at hand; with another one, rate and time left begin anew.
-    ///   - remark: whatever else is to be told, at the end of the line.
+    ///   - done: how many units are done so far.
+    ///   - total: nil when it is unknown.
+    ///   - fraction: the share of the work that is done, 0 to 1, where the count does not say it.
+    ///   - title: the step of the work; with another title, rate and time left begin anew.
+    ///   - remark: text for the end of the line.
     func update(
         _ done: Int, of total: Int? = nil, fraction: Double? = nil, title: String? = nil,
         remark: String? = nil
@@ -50,17 +52,17 @@ final class Progress: Sendable {
                 : meter.words(now: .now)
         }
         guard let line else { return }
-        // Back to the start of the line; what was there before goes.
+        // Goes back to the start of the line, and clears what stood there.
         isTerminal ? Console.remark("\r\(line)\u{1b}[K") : Console.note(line)
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     func end() {
         let isShown = meter.withLock { $0.takeAway() }
         if isTerminal, isShown { Console.remark("\r\u{1b}[K") }
     }
 
-    /// Leaves how far it came and how fast as the last word.
+    /// Clears the line, and leaves one that says how much was done, and how fast.
     func conclude() {
         end()
         Console.note(meter.withLock { $0.conclusion(now: .now) })
@@ -75,7 +77,7 @@ final class Progress: Sendable {
     }
 }
 
-/// What is known of the work, and its words. Pure: it is given the time.
+/// The state of the work, and the words for it. It is pure: callers pass the time.
 private struct Meter {
     typealias Instant = ContinuousClock.Instant
 
@@ -83,7 +85,7 @@ private struct Meter {
     private var start: Instant
     let unit: String
     let rateUnit: String
-    /// When it was shown last.
+    /// When the line was shown last.
     private var last: Instant?
     private var isShown = false
     private var done = 0
@@ -119,7 +121,7 @@ private struct Meter {
         return true
     }
 
-    /// Whether there is something to take away.
+    /// Whether there is a line to clear.
     mutating func takeAway() -> Bool {
         defer { isShown = false }
         return isShown
@@ -152,7 +154,7 @@ private struct Meter {
         "\(title): \(count) in \(TimeText.words(seconds: seconds(now))), \(rate(now))"
     }
 
-    /// With a bar in front where there is room for one.
+    /// The words, with a bar in front if there is room for one.
     func drawn(width: Int, style: TopStyle, now: Instant) -> String {
         let words = style.fitting(words(now: now))
         let room = min(30, width - 2 - words.count)

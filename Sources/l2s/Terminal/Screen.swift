@@ -2,26 +2,26 @@ import Dispatch
 import Foundation
 import Glibc
 
-/// The terminal as a whole: drawn over, and given back as it was.
+/// Draws over the whole terminal, and restores it at the end.
 ///
-/// Unchecked: only the task that draws touches it.
+/// Unchecked `Sendable`, because only the task that draws uses it.
 final class Screen: @unchecked Sendable {
     enum Event { case tick, resize, leave }
 
     private var former = termios()
     private var sources: [any DispatchSourceProtocol] = []
 
-    /// Nil where standard output or input is no terminal, or one that only types.
+    /// Nil if standard output or input is no terminal, or one that cannot be drawn over.
     init?() {
         guard Console.isTerminal, isatty(STDIN_FILENO) == 1,
             ProcessInfo.processInfo.environment["TERM"] ?? "dumb" != "dumb",
             tcgetattr(STDIN_FILENO, &former) == 0
         else { return nil }
         var raw = former
-        // Keys one by one and unseen; Ctrl-C stays a signal.
+        // Keys arrive one by one and are not shown. Ctrl-C stays a signal.
         raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
         tcsetattr(STDIN_FILENO, TCSANOW, &raw)
-        // The other page, without a cursor.
+        // The alternate screen, without a cursor.
         Console.show("\u{1b}[?1049h\u{1b}[?25l")
     }
 
@@ -59,7 +59,7 @@ final class Screen: @unchecked Sendable {
         let keys = DispatchSource.makeReadSource(fileDescriptor: STDIN_FILENO, queue: .global())
         keys.setEventHandler {
             var key: UInt8 = 0
-            // The end of input too: the terminal is gone.
+            // At the end of input the terminal is gone.
             if read(STDIN_FILENO, &key, 1) != 1 || key == UInt8(ascii: "q") { events.yield(.leave) }
         }
         let signals = [

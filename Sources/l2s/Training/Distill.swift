@@ -16,7 +16,7 @@ struct Distill: AsyncParsableCommand {
         subcommands: [DistillDocuments.self, DistillJobs.self])
 }
 
-/// What both sources of labels share.
+/// The options of both subcommands.
 struct LabelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -28,17 +28,17 @@ struct LabelOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Write one pair in \(PairWriter.validationShare) here instead, by its source alone: "
-                + "pairs to validate on.", valueName: "file"))
+            "Write one pair in \(PairWriter.validationShare) here instead, for validation. Its source "
+                + "alone decides which.", valueName: "file"))
     var validation: String?
 
-    @Option(help: "The fewest characters of an output for each of its source.")
+    @Option(help: "The fewest characters of an output for each character of its source.")
     var minimumRatio = PairFilter().lengthRatio.lowerBound
 
-    @Option(help: "The most characters of an output for each of its source.")
+    @Option(help: "The most characters of an output for each character of its source.")
     var maximumRatio = PairFilter().lengthRatio.upperBound
 
-    @Option(help: "The largest share of an output's word pairs that stood in it before, 0 to 1.")
+    @Option(help: "The largest share of an output's word pairs that repeat an earlier one, 0 to 1.")
     var maximumRepetition = PairFilter().maximumRepetition
 
     @OptionGroup var folders: FolderOptions
@@ -58,7 +58,8 @@ struct LabelOptions: ParsableArguments {
         }
     }
 
-    /// - Throws: unless the jobs folder has the job type, and an LLM writes its outputs.
+    /// - Throws: `Failure` unless the jobs folder has the job type, an LLM writes its outputs, and its
+    ///   prompts hold no metadata.
     func openJobType() throws -> JobType {
         let jobTypes = try loadJobTypes(folder: folders.installation.jobsFolder)
         guard let found = jobTypes.first(where: { $0.name == jobType }) else {
@@ -90,7 +91,9 @@ struct LabelOptions: ParsableArguments {
         return try PairWriter(path: output, validation: validation, filter: filter)
     }
 
-    /// Ends the work with a count of everything.
+    /// Puts the files in place and prints what was kept and left out.
+    ///
+    /// - Throws: `Failure` if no pair is left.
     func finish(_ writer: PairWriter) throws {
         guard writer.tally.kept > 0 else {
             throw Failure(

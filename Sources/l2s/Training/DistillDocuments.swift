@@ -22,7 +22,7 @@ struct DistillDocuments: AsyncParsableCommand {
     @Flag(help: "Every line of the file is a document, not JSON.")
     var text = false
 
-    @Option(help: ArgumentHelp("Stop after so many documents. Default: all.", valueName: "n"))
+    @Option(help: ArgumentHelp("Stop after this many documents. Default: all.", valueName: "n"))
     var limit: Int?
 
     @Option(
@@ -101,7 +101,7 @@ struct DistillDocuments: AsyncParsableCommand {
         }
     }
 
-    /// Joins documents and labels; returns the lines that have none.
+    /// Joins documents and labels; returns how many lines have no label.
     private func collect(
         _ journal: LabelJournal, upTo count: Int, into writer: PairWriter
     ) async throws -> Int {

@@ -3,13 +3,13 @@ import Glibc
 import Programs
 import Training
 
-/// The labels of a run that may be interrupted: a line that says what is labelled by what, then a
-/// line for each document, in their order.
+/// A file with the labels of a run that may be interrupted. Its first line names the job type and the
+/// file of documents; a line for each document follows, in their order.
 ///
-/// `@unchecked Sendable`: one thread appends at a time, and nobody reads before it is done.
+/// `@unchecked Sendable`, because one thread appends at a time, and nobody reads before it is done.
 final class LabelJournal: @unchecked Sendable {
     let path: String
-    /// Documents that have their line.
+    /// How many documents have a line.
     private(set) var count = 0
     private let file: FileHandle
 
@@ -26,12 +26,12 @@ final class LabelJournal: @unchecked Sendable {
         let bytes: Int
     }
 
-    /// Opens what an earlier run left, or begins.
+    /// Opens the journal of an earlier run, or begins one.
     ///
     /// - Parameters:
-    ///   - job: all that decides about a label.
-    ///   - file: of the documents.
-    /// - Throws: `Failure` where other labels are in the way.
+    ///   - job: the job type as text, with every field that decides about a label.
+    ///   - file: the path of the documents.
+    /// - Throws: `Failure` if the file holds the labels of another run, or cannot be written.
     init(path: String, job: String, file: String) throws {
         self.path = path
         let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0

@@ -15,7 +15,7 @@ struct Train: AsyncParsableCommand {
             a folder beside the output, named after it with .training, where curve.jsonl and \
             curve.svg show how it goes. Ctrl-C writes a checkpoint first.
 
-            Exit code 64 when the recipe or its pairs are wrong, 2 when the loss is no number.
+            Exit code 64 when the recipe or its pairs are wrong, 2 when the loss is not a number.
             """)
 
     @Argument(help: "A training recipe in YAML.")
@@ -23,7 +23,7 @@ struct Train: AsyncParsableCommand {
 
     @OptionGroup var folders: FolderOptions
 
-    @Flag(help: "What happens as JSON Lines on standard output, instead of words.")
+    @Flag(help: "Print the points of the curve as JSON Lines on standard output.")
     var json = false
 
     func run() async throws {

@@ -5,7 +5,7 @@ import PostgresJobs
 import Settings
 
 extension Doctor {
-    /// Each check stands on the one before it: the first that fails ends them.
+    /// Each check needs the one before it, so the first that fails is the last one made.
     func databaseFindings() async -> [Finding] {
         guard database.isNamed else {
             return [

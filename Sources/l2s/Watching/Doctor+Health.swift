@@ -5,7 +5,7 @@ import PostgresJobs
 import Settings
 
 extension Doctor {
-    /// What may go well now and hurt later: each with what to do.
+    /// Findings about what may work now and fail later, each with what to do.
     func healthFindings(
         _ client: QueueClient, _ types: [JobTypeStatus], _ workers: [WorkerStatus]
     ) async throws -> [Finding] {
@@ -45,7 +45,7 @@ extension Doctor {
         }
         return Finding(
             verdict: workers.isEmpty ? .noted : .failed, check: check,
-            words: "partitions were looked after \(ago): "
+            words: "partitions were last maintained \(ago): "
                 + (workers.isEmpty
                     ? "workers do it once a minute; without any, run l2s maintain every day"
                     : "run l2s maintain, and look for \"maintain\" in the workers' logs"))
@@ -66,8 +66,8 @@ extension Doctor {
             verdict: share < 25 ? .ok : .noted, check: "notification queue",
             words: share < 25
                 ? "\(share) % full"
-                : "\(share) % full: a session that listens sleeps in a transaction. From half on "
-                    + "nothing is notified and workers poll")
+                : "\(share) % full: a session that listens is idle in a transaction. When half of it is "
+                    + "full, nothing is notified and workers poll")
     }
 
     private func roles(_ health: QueueHealth) -> Finding {
@@ -129,7 +129,7 @@ extension Doctor {
                 return Finding(
                     verdict: isPooled ? .noted : .ok, check: check,
                     words: isPooled
-                        ? "a pooler stands between, which passes none on: workers ask every "
+                        ? "a pooler stands between, which passes none on: workers poll every "
                             + "--poll-interval; \(SettingName.listenURL.variable) names a direct way"
                         : "the connection is direct")
             }

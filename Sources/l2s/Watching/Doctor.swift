@@ -11,8 +11,8 @@ struct Doctor: AsyncParsableCommand {
         abstract: "Check that everything that l2s needs is there, and say what to do if not.",
         discussion: """
             Looks at the machine, the job definitions, the models, the database and the workers. \
-            Exit code 1 when a check failed. Without --database-url or L2S_DATABASE_URL, what is \
-            about the database is skipped. With --json: [{"check", "verdict", "words"}], where the \
+            Exit code 1 when a check failed. Without --database-url or L2S_DATABASE_URL, the checks \
+            of the database are skipped. With --json: [{"check", "verdict", "words"}], where the \
             verdict is ok, failed, skipped or noted.
             """)
 
@@ -27,7 +27,7 @@ struct Doctor: AsyncParsableCommand {
     @Option(
         name: .customLong(SettingName.listenURL.rawValue),
         help: ArgumentHelp(
-            "As workers have it: whether notifications arrive. [\(SettingName.listenURL.variable)]",
+            "The workers' --listen-url, to see whether notifications arrive. [\(SettingName.listenURL.variable)]",
             valueName: "url"))
     var listenURL: String?
 
@@ -58,7 +58,7 @@ struct Doctor: AsyncParsableCommand {
     struct Finding: Sendable, Encodable {
         enum Verdict: String, Encodable {
             case ok, failed, skipped
-            /// Nothing is broken, but somebody may have expected otherwise.
+            /// Nothing is broken, but it may not be what the user expects.
             case noted
 
             var word: String {
@@ -94,7 +94,7 @@ struct Doctor: AsyncParsableCommand {
                     : ""))
     }
 
-    /// The program would not have started without them: this says which ones it found.
+    /// Says which libraries were found. Without them the program would not have started.
     private func libraries() async -> Finding {
         var found: [String] = []
         if var maps = try? InputFile(path: "/proc/self/maps") {

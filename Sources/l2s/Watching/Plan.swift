@@ -108,7 +108,7 @@ extension WorkPlan {
         guard documents > 0 else { return nil }
         let words = "by then, in \(TimeText.words(seconds: left)): "
         if paused || workers == 0 { return words + "none, as it is now" }
-        guard let doneByThen else { return words + "nobody can tell without a rate" }
+        guard let doneByThen else { return words + "unknown without a rate" }
         return words + "\(doneByThen.grouped) of \(documents.grouped) documents"
     }
 }

@@ -29,7 +29,7 @@ struct StatusReport: Encodable {
     struct JobType: Encodable {
         let name: String
         let paused: Bool
-        /// When it paused itself.
+        /// Why the job type paused itself; nil if it did not.
         let pausedBecause: String?
         let waiting, delayed, running, succeeded, failed, cancelled: Int
         /// Null when nothing waits.

@@ -8,13 +8,13 @@ struct Top: AsyncParsableCommand {
         abstract: "Watch the queue and the workers live.",
         discussion: """
             Press q or Ctrl-C to leave. Where the output is no terminal, one table is printed. \
-            Colours are off with NO_COLOR, plain characters are used where the locale is not \
-            UTF-8. With --json, one object is printed, times in seconds but for stages: {"time", \
+            NO_COLOR switches colours off; plain characters are used where the locale is not \
+            UTF-8. With --json, one object is printed, with times in seconds, except for stages: {"time", \
             "rate_s", "tokens", "queues", "groups", "workers", "points", "stages", "recent", \
             "dead_letters", "dead"}.
             """)
 
-    @Option(help: ArgumentHelp("Between two looks, 0.2 to 60.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("The time between two looks, 0.2 to 60.", valueName: "seconds"))
     var interval = 1.0
 
     @Flag(help: "Print one table, also on a terminal.")
@@ -41,7 +41,7 @@ struct Top: AsyncParsableCommand {
         try await watch(queue, on: screen)
     }
 
-    /// Until q, Ctrl-C or SIGTERM.
+    /// Draws until q, Ctrl-C or SIGTERM.
     private func watch(_ queue: QueueWatch, on screen: Screen) async throws {
         defer { screen.close() }
         var seen: Overview?

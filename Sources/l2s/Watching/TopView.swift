@@ -2,7 +2,7 @@ import Foundation
 import Jobs
 import PostgresJobs
 
-/// Colours and characters that a terminal can do.
+/// The colours and characters that a terminal can show.
 struct TopStyle {
     var hasColor: Bool
     var isUTF8: Bool
@@ -29,7 +29,7 @@ struct TopStyle {
         hasColor ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text
     }
 
-    /// Nothing to the whole, in as many steps as there are.
+    /// The characters from an empty cell to a full one.
     var steps: [Character] { Array(isUTF8 ? " ▁▂▃▄▅▆▇█" : " .:-=+*#@") }
 
     func bar(_ share: Double, width: Int) -> String {
@@ -39,7 +39,7 @@ struct TopStyle {
             + String(repeating: empty, count: width - filled)
     }
 
-    /// Without what the terminal cannot show.
+    /// Replaces the characters that the terminal cannot show.
     func fitting(_ text: String) -> String {
         isUTF8 ? text : String(text.map { $0.isASCII ? $0 : $0 == "…" ? "~" : "?" })
     }
@@ -52,7 +52,7 @@ struct TopView {
 
     /// - Parameter height: fewer groups are shown where all of them would not fit.
     func lines(width: Int, height: Int = .max) -> [String] {
-        // Beside the head, so that no small window cuts it off.
+        // In the first line, so that a small window does not cut it off.
         let dead = overview.dead > 0 ? "  " + deadWords : ""
         let summary = [
             style.title(cut(head, width)) + style.bad(cut(dead, max(0, width - head.count))),
@@ -114,7 +114,7 @@ struct TopView {
             + "\(left.grouped) to do, \(outlook)"
     }
 
-    /// A column per minute, or per as many as an hour needs to fit.
+    /// One column for each minute, or fewer columns if the terminal is narrow.
     private func spark(width: Int) -> String {
         let label = "last hour "
         let columns = max(1, min(60, width - label.count - 24))
@@ -134,7 +134,7 @@ struct TopView {
     }
 
     private var queues: Columns {
-        // Room is scarce, and mostly nothing is delayed or cancelled.
+        // Room is scarce, and usually nothing is delayed or cancelled.
         let (isDelayed, isCancelled) = (sum(\.delayed) > 0, sum(\.cancelled) > 0)
         let header: [(String, Columns.Alignment)?] = [
             ("job type", .left), ("waiting", .right), isDelayed ? ("delayed", .right) : nil,
@@ -172,9 +172,9 @@ struct TopView {
         for group in shown {
             let share = group.documents.map { 1 - Double(group.left) / Double($0) }
             columns.add([
-                // Any text that a producer likes.
+                // The name of a group may be any text.
                 group.name.shortened(to: 24), share.map { style.bar($0, width: 10) } ?? "",
-                // Not before all of it is done.
+                // At most 99 % before all of it is done.
                 share.map { "\(Int(min($0 * 100, 99)))%" } ?? "", group.left.grouped,
                 group.failed?.grouped ?? "", group.cancelled?.grouped ?? "",
                 perSecond(group.finished), outlook(group),

@@ -70,7 +70,7 @@ enum TimeText {
         }
     }
 
-    /// What people call a stage.
+    /// The name of a stage as people read it.
     static func stage(_ name: String) -> String {
         switch name {
         case "batch_wait": "batch wait"

@@ -88,7 +88,7 @@ import Testing
         #expect(round["unwatched"]?.database_ms_per_s ?? 1 < 1)
         for turn in round.values {
             #expect(turn.documents_per_s > 0)
-            // The rest is that of the lanes, which never rest here.
+            // The lanes, which are always busy here, do not count.
             #expect((0.1...500).contains(turn.worker_ms_per_s))
         }
         #expect(report.bytes_per_page > 100)

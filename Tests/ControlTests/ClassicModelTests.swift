@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Translators and summarizers of the classic kind in all that is done with a T5.
+/// Classic translators and summarizers do everything that a T5 does.
 @Suite struct ClassicModelTests {
     private let scratch: ScratchFolder
 
@@ -66,8 +66,8 @@ import Testing
         #expect(ending.status == 0, "\(ending.remarks)")
     }
 
-    /// A small decoder on a translator's states: it learns, is served behind the translator, and
-    /// what it is unsure of the translator writes as it does alone.
+    /// A small decoder learns from a translator's states and is served behind the translator, which
+    /// writes what the small one is unsure of.
     @Test(arguments: Fixtures.classic)
     func theyReadForSmallModels(_ golden: String) async throws {
         try await train("", llm: golden)
@@ -129,7 +129,7 @@ import Testing
             for file in ["vocab.json", "source.spm", "target.spm"] { try remove(file)(folder) }
         }
         #expect(noTokenizer.contains("source.spm with target.spm and vocab.json"), "\(noTokenizer)")
-        // Those of another model.
+        // The vocabulary of another model.
         let other = try await refusal {
             try FileManager.default.removeItem(atPath: $0 + "/vocab.json")
             try FileManager.default.copyItem(
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    /// A GGUF file of such a model is refused with the families that GGUF files may be of.
+    /// The refusal of a GGUF file of such a model names the families that GGUF files may have.
     @Test func ggufFilesOfThemAreRefused() async throws {
         let folder = Fixtures.path("golden/gguf-llama")
         let file = try #require(

@@ -28,7 +28,7 @@ import Testing
         let flags = ["--max-new-tokens", "24"]
         let expected = try await Generated.run(
             ["--model", original, "--dtype", dtype] + flags, documents)
-        // Of a packed folder, the dtype needs no telling.
+        // A packed folder needs no --dtype.
         let found = try await Generated.run(["--model", output] + flags, documents)
         #expect(found.map(\.tokenIds) == expected.map(\.tokenIds))
         #expect(found.map(\.text) == expected.map(\.text))

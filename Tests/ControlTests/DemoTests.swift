@@ -2,10 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The whole of it: a private server, real documents by SQL, the real worker, twice.
+/// The whole demo, run twice: a private server, real documents by SQL, the real worker.
 @Suite struct DemoTests {
     @Test func theDemoShowsEveryDocumentAndIsRepeatable() async throws {
-        // A Unix socket's path has little room, so not a test's own long name.
+        // The path of a Unix socket must be short, and the name of a test's own folder is long.
         let state = "/tmp/l2s-demo-\(UUID().uuidString.prefix(8))"
         defer { try? FileManager.default.removeItem(atPath: state) }
         let l2s = try BuiltProgram("l2s")

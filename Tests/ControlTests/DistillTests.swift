@@ -33,7 +33,7 @@ import Testing
                 .map(String.init))
     }
 
-    /// Nothing that a model this small writes is dropped for what it says.
+    /// Keeps every label, however long or repetitive, since a model this small writes badly.
     private func distill(_ source: String..., database: TestDatabase? = nil) async throws
         -> RunningProgram.Ending
     {

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// What the doctor finds in a database, each fault made for it.
+/// The doctor finds each fault that a test makes in a database.
 @Suite(.timeLimit(.minutes(15))) struct DoctorTests {
     private struct Finding: Decodable, Equatable {
         let verdict: String
@@ -82,7 +82,7 @@ import Testing
         let url = database.connectionString
         let well = try await finding("notification queue", on: url)
         #expect(well.verdict == "ok" && well.words == "0 % full")
-        // It takes gigabytes to fill it: this database is told that somebody did.
+        // Filling the real queue takes gigabytes, so this database gets a function that says it is.
         try await sql.query("SET allow_system_table_mods = on")
         try await sql.query(
             """

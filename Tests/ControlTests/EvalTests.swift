@@ -78,7 +78,7 @@ import Testing
         return try decoder.decode(Found.self, from: Data(output.utf8))
     }
 
-    /// As `l2s train` writes one.
+    /// Trains a soft prompt for the LLM with `l2s train`, as model `tuned`.
     private func trainPromptTuned() async throws {
         let data = try scratch.write("train.jsonl", pairs.utf8)
         let recipe = try scratch.write(
@@ -133,7 +133,7 @@ import Testing
         #expect(speculative.differences["chrf"]?.high == 0)
         let share = try #require(rows["fallback"]?.fallbackShare)
         #expect(abs(share - 0.2) < 0.15)
-        // The LLM by itself writes as the LLM, and not what it writes behind learned vectors.
+        // As a baseline the LLM writes what it writes as `llm`; behind learned vectors it does not.
         #expect(try #require(rows["slm, llm"]).equalOutputs == 1)
         let tuned = try #require(rows["prompt-tuned, tuned"])
         #expect(tuned.equalOutputs < 1)

@@ -42,7 +42,7 @@ import Testing
             fixture: "tokenizers/small/mbart.model",
             as: "models/\(mbart)/sentencepiece.bpe.model")
         try home.write("models/\(mbart)/tokenizer_config.json", Self.mbart.utf8)
-        // NLLB's pieces stand at their own places: no list numbers them.
+        // NLLB numbers its pieces by their places in the model file, and has no vocab.json.
         try FileManager.default.removeItem(atPath: "\(home.path)/models/\(nllb)/vocab.json")
         try home.write("models/\(nllb)/tokenizer_config.json", Self.nllb.utf8)
         for file in try FileManager.default.contentsOfDirectory(atPath: Self.folder) {
@@ -72,7 +72,7 @@ import Testing
         ] {
             #expect(ending.output.contains(name))
         }
-        // As they are, all that is wrong with them is that their models are not there.
+        // Without the models, nothing else is wrong with the examples.
         let bare = try await l2s(
             "check", "--jobs", Self.folder, "--models", home.path + "/jobs", "--json")
         #expect(bare.status == 1)

@@ -133,7 +133,7 @@ import Testing
             try FileManager.default.attributesOfItem(
                 atPath: output.path + "/new/packed.safetensors")[.size] as? Int
         let bytes = try #require(converted?["bytes"] as? Int)
-        // The file's header comes on top.
+        // The file has a header, too.
         #expect(bytes > 0 && bytes < size ?? 0)
 
         let jobs = try ScratchFolder()

@@ -8,7 +8,7 @@ import Testing
         arguments: Fixtures.goldens + Fixtures.classic,
         [["--batch-size", "1"], ["--batch-size", "5", "--threads", "2"]])
     func writesTheIdsOfTheGoldens(_ golden: String, _ flags: [String]) async throws {
-        // What spells a special token is text here, and was that token for transformers.
+        // A document that spells a special token is plain text here; transformers read the token.
         let cases = try GoldenCase.load(golden).filter { !$0.document.contains("<") }
         let lines = try await Generated.run(
             ["--model", GoldenCase.model(golden), "--max-new-tokens", "24", "--beams", "1"] + flags,
@@ -17,7 +17,7 @@ import Testing
         for (line, expected) in zip(lines, cases) where line.error == nil {
             #expect(line.tokenIds?.droppingEnd == expected.greedyIds.droppingEnd)
         }
-        // The goldens hold one document of a blank, which no job type takes.
+        // One document of the goldens is a single blank, which no job type takes.
         #expect(lines.count { $0.error != nil } == 1)
         #expect(lines.map(\.index) == Array(0..<cases.count))
     }
@@ -51,7 +51,7 @@ import Testing
         #expect(try #require(timings["decode_ms"]) > 0)
     }
 
-    /// A job file says all that flags say, and is asked for by its name.
+    /// `--job-type` takes from the job file what flags would say.
     @Test func aJobTypeWritesAsItsFileSays() async throws {
         let folder = try ScratchFolder()
         try folder.write(

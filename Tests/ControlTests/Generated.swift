@@ -18,7 +18,7 @@ struct Generated: Decodable {
         }
         let ending = try await BuiltProgram("l2s").run(
             ["generate"] + flags, input: input.joined().utf8)
-        // The goldens are of before SLM folders told their LLM's fingerprint.
+        // The goldens are older than the LLM's fingerprint in SLM folders.
         let remarks = ending.remarks.split(separator: "\n")
         #expect(remarks.allSatisfy { $0.contains("has no llm_fingerprint") }, "\(remarks)")
         let lines = try lines(ending.output)
@@ -28,7 +28,7 @@ struct Generated: Decodable {
 
     static func lines(_ output: String) throws -> [Generated] {
         let decoder = JSONDecoder()
-        // Not by the strategy for snake case: it would rename the stages too.
+        // Not with the strategy for snake case, which would rename the stages, too.
         return try output.split(separator: "\n").map {
             try decoder.decode(Generated.self, from: Data($0.utf8))
         }
@@ -61,7 +61,7 @@ struct GoldenCase: Decodable {
 }
 
 extension [Int32] {
-    /// Whether the end token counts as an id of the output is the engine's own matter. The goldens
-    /// end with 0, 1 or 2.
+    /// The engine may count the end token as an id of the output or not. The goldens end with 0, 1 or
+    /// 2.
     var droppingEnd: [Int32] { last.map { $0 <= 2 } == true ? dropLast() : self }
 }

@@ -18,7 +18,7 @@ import Testing
         let path = URL(filePath: #filePath).resolvingSymlinksInPath()
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "deploy/\(script)").path
-        // Nobody waits for a package of debug programs to be compressed.
+        // Debug programs are large, and compressing them would take long.
         let ending = try await BuiltProgram(path: path).run(
             arguments, environment: ["DPKG_DEB_COMPRESSOR_TYPE": "none"])
         #expect(ending.status == 0, "\(ending.remarks)")

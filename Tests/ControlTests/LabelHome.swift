@@ -1,8 +1,8 @@
 import Foundation
 import TestSupport
 
-/// A home folder with the large model of the fixtures: one of random weights would never end an output, and
-/// outputs that are cut off are no labels.
+/// A home folder with the trained large model of the fixtures. A model of random weights would never
+/// end an output, and outputs that are cut off are no labels.
 struct LabelHome {
     private let folder: ScratchFolder
 

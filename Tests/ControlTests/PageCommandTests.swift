@@ -12,7 +12,7 @@ import Testing
         try String(contentsOf: root.appending(path: path), encoding: .utf8)
     }
 
-    /// In their order, on one database: what a page shows later may use what came before.
+    /// Runs in order on one database, because a later example may use an earlier one.
     @Test func theSQLOfThePagesRuns() async throws {
         let database = try await TestDatabase(migrated: false)
         let migrate = try await BuiltProgram("l2s").run(
@@ -98,8 +98,8 @@ import Testing
         }
     }
 
-    /// In their order, in one folder and on one database, with a small model under the names of the
-    /// pages. What takes a network or builds something has tests of its own.
+    /// Runs in order, in one folder and on one database, with a small model under the names that the
+    /// pages use. Commands that need a network or build something have tests of their own.
     @Test(.timeLimit(.minutes(15)), arguments: ["README.md", "deploy/README.md", "jobs/README.md"])
     func theCommandsOfThePagesRun(page: String) async throws {
         let database = try await TestDatabase(migrated: page != "README.md")
@@ -116,7 +116,7 @@ import Testing
         #expect(lines.count >= 3, "\(lines)")
         let script = lines.joined(separator: "\n")
             .replacing(".build/release/", with: programs + "/")
-            // More than a machine of tests spares, and a port that another worker may have.
+            // A worker takes all cores by default, and a port that another worker may have.
             .replacing(
                 "l2s-worker", with: "l2s-worker --until-empty --threads 1 --http-address off")
         let ending = try await BuiltProgram(path: "/bin/sh").run(
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    /// Modules and suites that pages tell to build and run alone.
+    /// The modules and suites that the pages build and run alone.
     @Test func theModulesAndSuitesOfThePagesAreThere() throws {
         let commands = try Self.pages.flatMap { try Self.blocks(of: $0) }
             .filter { $0.contains(" swift ") }.joined(separator: "\n")

@@ -29,7 +29,7 @@ import Testing
             """, [.text(jobType), .int(count), .text(runAt)])
     }
 
-    /// Ten documents a second, and a worker.
+    /// Makes it look as if a worker did ten documents a second.
     private func work(_ jobType: String) async throws {
         try await enqueue(jobType, 100)
         try await sql.query(
@@ -75,7 +75,7 @@ import Testing
         #expect(plan.output.contains("measured: 10.0 documents/s, 260 tokens/s"), "\(plan.output)")
         #expect(plan.output.contains("done in 5.0 s, at "), "\(plan.output)")
         #expect(plan.output.contains(": 50 of 50 documents"), "\(plan.output)")
-        // One that waits for its time is not done before.
+        // A delayed document is not done before its time.
         try await enqueue("summarize", 1, runAt: "2100-01-01")
         let delayed = try await self.plan("--job-type", "summarize", "--by", "2099-01-01", "--json")
         struct Plan: Decodable {

@@ -47,7 +47,7 @@ import Testing
             Report.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
     }
 
-    /// Whatever the planner knows or does not, a claim and a finish find their rows by index.
+    /// With any statistics of the planner, a claim and a finish find their rows by index.
     @Test func noPlanScansAWholeTable() async throws {
         let plans = try await report(["--sections", "plans", "--scale", "0.02"]).plans
         #expect(plans.count == 5)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    /// However many results there are, no more rows are read than are asked for, and what waits.
+    /// The rows read depend on what is asked for and what waits, not on the number of results.
     @Test func readingTakesNoLookAtAllResults() async throws {
         let readings = try #require(
             try await report(["--sections", "results", "--results", "60000", "--scale", "0.026"])
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    /// No time is looked at: that is for people.
+    /// Checks no times, because they depend on the machine.
     @Test func retentionIsMeasuredUntilThePartIsGone() async throws {
         let retention = try #require(
             try await report([

@@ -243,7 +243,7 @@ import Testing
         #expect(count == 0)
     }
 
-    /// Whichever of the two the server takes back.
+    /// It does not matter which of the two transactions the server ends at the deadlock.
     @Test func keysThatAnotherTakesInAnotherOrderAreHandedInAgain() async throws {
         let database = try await migrated()
         let (other, sql) = (try await database.connect(), try await database.connect())

@@ -29,10 +29,10 @@ import Testing
         let name: String
         let recipe: String
         var learningRate = 0.01
-        /// The recipe of a model that is trained before, as `first`, to answer these pairs only
-        /// where a word asks for it. A soft prompt can take that word's place, so that the loss
-        /// falls far on every processor. Before a model of random weights the loss falls by a
-        /// hundredth, and rounding decides whether it does.
+        /// The recipe of a model that is trained before, as `first`, to answer these pairs only after
+        /// the word `left`. A soft prompt can take that word's place, so that the loss falls far on
+        /// every processor. With a model of random weights the loss falls by 1 %, and rounding
+        /// decides whether it does.
         var first: String?
         var testDescription: String { name }
     }

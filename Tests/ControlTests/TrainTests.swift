@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    /// So many that the run is still going on when a busy machine has seen the first checkpoint.
+    /// So many steps that the run still goes on when a busy machine has seen the first checkpoint.
     private static let steps = 2_000
 
     private var state: String { scratch.path + "/models/slm.training/state.safetensors" }
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func twoTrainingsOfOneOutputAreRefused() async throws {
-        // Not done before the second has begun, however late that is.
+        // So many steps that the first training still runs when the second begins.
         let path = try recipe(steps: 1_000_000)
         let first = try program.start(arguments(path))
         try await eventually("the first checkpoint is there", within: .seconds(300)) {
@@ -229,7 +229,7 @@ import Testing
         #expect(
             nothing.remarks.contains(
                 "none.yaml: expected the file to be one that exists, got none"))
-        // Another recipe's training lies where this one would.
+        // The unfinished training of another recipe is in the place of this one.
         try await killAfterCheckpoint(recipe(steps: 1_000_000))
         let other = try await program.run(arguments(try recipe(steps: 101)))
         #expect(other.status == 2)

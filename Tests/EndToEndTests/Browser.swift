@@ -18,7 +18,7 @@ final class Browser: Sendable {
 
     deinit { program.send(SIGTERM) }
 
-    /// What the page calls itself now; nil before it is open.
+    /// The title of the page; nil before it is open.
     var title: String? {
         get async throws {
             struct Target: Decodable {
@@ -28,7 +28,7 @@ final class Browser: Sendable {
             guard let ports = try? String(contentsOfFile: file, encoding: .utf8),
                 let port = ports.split(separator: "\n").first
             else { return nil }
-            // Foundation's client takes offence at the headers of this server.
+            // Foundation's client refuses the headers of this server.
             let answer = try await #require(BuiltProgram(installed: "curl"))
                 .run(["--silent", "--max-time", "5", "http://127.0.0.1:\(port)/json/list"])
             return try? JSONDecoder().decode([Target].self, from: Data(answer.output.utf8))

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// No text of a document leaves the database for where operators look.
+/// No text of a document appears in logs, metrics, pages and commands for operators.
 @Suite(.timeLimit(.minutes(15))) struct CanaryTests {
     private let canary = "Zyzzogeton"
 
@@ -14,8 +14,8 @@ import Testing
             "--jobs", jobs.path, "--http-address", "127.0.0.1:0", "--log-level", "trace")
         let address = try await worker.watchAddress()
         try await stand.waitUntilRegistered(worker)
-        // Read and written, too long, of bytes that are no text to a tokenizer, and where keys and
-        // metadata repeat it.
+        // Two that succeed, one that is too long, and one with characters that no tokenizer knows. Keys
+        // and metadata repeat the word, too.
         let ids: [Int64] = try await stand.sql.query(
             """
             SELECT l2s.enqueue(

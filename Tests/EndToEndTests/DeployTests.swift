@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Yams
 
-/// The files of `deploy/` against what they speak of.
+/// The files of `deploy/` agree with the programs, and with the tools that read them.
 @Suite(.timeLimit(.minutes(15))) struct DeployTests {
     private static func text(_ name: String) throws -> String {
         try String(contentsOf: TestStand.root.appending(path: "deploy/\(name)"), encoding: .utf8)
@@ -74,7 +74,8 @@ import Yams
         #expect(address == SettingName.databaseURL.variable)
     }
 
-    /// Neither workers nor the migration have more rights than they need, and the policies are theirs.
+    /// Workers and the migration have no more rights than they need, and the policies select the
+    /// workers.
     @Test func podsAreConfined() throws {
         let workers = try Self.manifest("workers")
         let labels = workers.value("spec", "selector", "matchLabels") as? [String: String]
@@ -135,7 +136,7 @@ import Yams
         #expect(made.status == 0, "\(made.remarks)")
         let count: Int = try await stand.sql.query(try #require(metadata["query"])).single()
         #expect(count == 0)
-        // What no worker may take keeps none alive.
+        // Documents that no worker may claim do not count.
         try await stand.sql.query(
             "SELECT l2s.enqueue('summarize', 'x') FROM generate_series(1, 9)")
         let query = try #require(metadata["query"])
@@ -147,7 +148,7 @@ import Yams
         #expect(try await stand.sql.query(query).single() == 0)
     }
 
-    /// Against the schemas of Kubernetes' own API; KEDA's is not among them.
+    /// Checks against the schemas of Kubernetes' own API, which do not include KEDA's.
     @Test(.enabled(if: Linters.python != nil, "needs kubernetes-validate: make .build/tools"))
     func manifestsFollowTheSchemas() async throws {
         let files = ["workers", "migrate", "network", "disruption"].map { name in
@@ -187,7 +188,7 @@ import Yams
         #expect(verdict.output.contains("8 rules found"))
     }
 
-    /// Each fires for what it is about, and only then.
+    /// Each alert fires for its own fault, and only then.
     @Test(
         .enabled(
             if: BuiltProgram(installed: "promtool") != nil,
@@ -244,7 +245,7 @@ import Yams
                 + "exp_annotations: {summary: '\(summary)'}}"
             return "  - \(fires(name, whole))"
         }
-        // Where others work, one that finishes nothing is no standstill.
+        // While other workers finish documents, one that finishes none is no standstill.
         let still = expected.filter { $0.contains("L2sNothingMoves") }
         let ill = expected.filter { !still.contains($0) } + ["  - \(fires("L2sNothingMoves", ""))"]
         try folder.write(
@@ -281,7 +282,7 @@ import Yams
         }
     }
 
-    /// As recording rules: promtool parses nothing else.
+    /// Checks the queries as recording rules, because promtool parses nothing else.
     @Test(
         .enabled(
             if: BuiltProgram(installed: "promtool") != nil,

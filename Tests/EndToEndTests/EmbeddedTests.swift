@@ -57,7 +57,7 @@ import Tracing
                 }
                 let milliseconds = stage.map { Double($0.end - $0.start) / 1e6 } ?? 0
                 let recorded: Double = try row.value(column)
-                // A real number holds seven digits.
+                // A `real` of PostgreSQL holds seven digits.
                 #expect(abs(milliseconds - recorded) <= 0.01 + recorded / 1e6, "\(name)")
             }
         }

@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// As in the image: from another folder, with nothing of the environment but what it sets.
+    /// Runs as in the image: from another folder, with no environment but what the image sets.
     @Test func theProgramsFindJobsAndModelsWhereItPutsThem() async throws {
         let image = try ScratchFolder()
         for copy in all("COPY")
@@ -94,7 +94,7 @@ import Testing
             environment[parts[0]] = (parts[1].hasPrefix("/") ? image.path : "") + parts[1]
         }
         #expect(environment["L2S_HTTP_ADDRESS"] == "0.0.0.0:" + (all("EXPOSE").first ?? ""))
-        // All is found but the large model, which is fetched while an image is built.
+        // All is found except the large model, which is fetched while an image is built.
         environment["L2S_HOME"] = ""
         let verdict = try await BuiltProgram("l2s").run(["check"], environment: environment)
         let words = verdict.output + verdict.remarks
@@ -130,7 +130,7 @@ import Testing
             let loaded = try await BuiltProgram(path: "/usr/bin/ldd")
                 .run([BuiltProgram(name).path]).output
             #expect(!loaded.contains("not found"), "\(loaded)")
-            // It would ask for libcurl, which Swift's image for running does not have.
+            // FoundationNetworking needs libcurl, which Swift's slim image does not have.
             #expect(!loaded.contains("FoundationNetworking"))
             let libraries = loaded.matches(of: /=> (\/\S+)/).map { String($0.output.1) }
             for library in libraries where !library.contains("/swift/") {

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// What befalls the files of a model while a worker has them mapped.
+/// Damage to the files of a model while a worker has them mapped.
 @Suite(.timeLimit(.minutes(15))) struct ModelFileTests {
     @Test func aFileThatIsCutOffIsNamedByTheWorkerThatDiesOfIt() async throws {
         let folder = try ScratchFolder()
@@ -34,7 +34,7 @@ import Testing
         #expect(
             worker.log.contains("l2s: \(file) was cut off while it was in use"), "\(worker.log)")
 
-        // Others do not start with it, so the document is charged once.
+        // Other workers do not start with that file, so the document is charged once.
         let next = try start()
         #expect(await next.waitForExit().code == 78, "\(next.log)")
         #expect(try await stand.count("l2s.queue WHERE crashes <= 1") == 1)

@@ -30,7 +30,7 @@ struct PageTests {
         try await stand.enqueue(40, group: "letters", using: &random)
         try await stand.enqueue(1900, group: "nightly-2026-11-24", using: &random)
         try await stand.sql.query("SELECT l2s.cancel_group('withdrawn <i>today</i>', 50)")
-        // So that it is not over before the picture is taken.
+        // Keeps the group unfinished until the picture is taken.
         try await stand.sql.query(
             """
             SELECT l2s.enqueue(
@@ -65,7 +65,7 @@ struct PageTests {
             ])
     }
 
-    /// What its title says, an operator sees from another tab.
+    /// The title says it, which an operator sees from another tab.
     @Test(
         .enabled(
             if: BuiltProgram(installed: "curl") != nil, "needs curl: .ci/install-packages --tools"))
@@ -100,7 +100,7 @@ struct PageTests {
 
     /// Four pictures of the page, after a look at what it says.
     private func picture(_ name: String, of address: String, holds words: [String]) async throws {
-        // Chromium dumps when it thinks that the page is still, on a busy machine before the first event.
+        // Chromium dumps a page that it thinks is still, on a busy machine before the first event.
         try await eventually("the \(name) page says: \(words)") {
             let dump = try await chromium(["--dump-dom"], address)
             return words.allSatisfy(dump.contains)

@@ -44,7 +44,7 @@ import Testing
             #expect(first.log.contains("no notifications through a pooler, polling"))
             #expect(!first.log.contains("store unavailable"), "\(first.log)")
 
-            // Whoever gets one of the sessions next finds it as it was.
+            // The next client that gets one of the sessions finds it as it was.
             let leaked: Int = try await stand.sql.query(
                 """
                 SELECT count(*) FROM pg_stat_activity

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A real Prometheus, from Debian's package, at real workers.
+/// A real Prometheus, from Debian's package, scrapes real workers.
 @Suite(
     .timeLimit(.minutes(15)),
     .enabled(
@@ -28,7 +28,7 @@ struct PrometheusTests {
             - job_name: l2s
               static_configs: [{targets: ["\(addresses.joined(separator: "\", \""))"]}]
             """.utf8)
-        // A port that was free a moment ago: it cannot choose one and tell.
+        // Prometheus cannot choose a free port and report it.
         let port = 20_000 + Int(ProcessInfo.processInfo.processIdentifier) % 20_000
         let prometheus = try #require(BuiltProgram(installed: "prometheus")).start([
             "--config.file=\(folder.path)/prometheus.yml", "--storage.tsdb.path=\(folder.path)/db",
@@ -36,7 +36,7 @@ struct PrometheusTests {
         ])
         defer { prometheus.send(SIGKILL) }
 
-        // It makes the job types known, and may be slower at that than at serving.
+        // A worker makes the job types known when it registers, maybe after it serves HTTP.
         try await stand.waitUntilRegistered(workers[0])
         try await stand.enqueue(60, using: &random)
         func query(_ expression: String) async throws -> [Sample] {
@@ -54,7 +54,7 @@ struct PrometheusTests {
         try await eventually("all documents are counted; \(workers[0].log)") {
             try await query("sum(l2s_documents_total{outcome=\"succeeded\"})").first?.number == 60
         }
-        // As OpenMetrics, which Prometheus asks for first: types, units and help come along.
+        // Prometheus asks for OpenMetrics first, which also has types, units and help.
         let metadata = try await Answer(
             "127.0.0.1:\(port)/api/v1/metadata?metric=l2s_stage_duration_seconds")
         #expect(metadata.text.contains("\"unit\":\"seconds\""))

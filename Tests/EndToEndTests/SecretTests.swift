@@ -3,11 +3,11 @@ import Postgres
 import TestSupport
 import Testing
 
-/// A password is never heard of again, wherever it was given and whatever goes wrong.
+/// A password is never shown, wherever it was given and whatever goes wrong.
 @Suite(.timeLimit(.minutes(15))) struct SecretTests {
     private let secret = "Zyzzogeton7"
 
-    /// All that anybody on the machine or at the database's log could see of the programs.
+    /// Checks all that others on the machine, or readers of the database's log, could see.
     @Test func aPasswordIsNeverHeard() async throws {
         let database = try await TestDatabase()
         let sql = try await database.connect()
@@ -54,7 +54,7 @@ import Testing
         #expect(heard.contains { $0.words.contains("Connection refused") })
         #expect(heard.contains { $0.words.contains("nobody") })
 
-        // Of a worker also its title, its log at its wordiest, its pages, and what the server knows.
+        // Checks also a worker's command line, its log at the lowest level, and what the server knows.
         let worker = try WorkerProgram(
             ["--until-empty", "--log-level", "trace", "--threads", "1"]
                 + ["--http-address", "127.0.0.1:0"],

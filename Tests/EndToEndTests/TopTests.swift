@@ -96,7 +96,7 @@ import Testing
             let lost = try await terminal.wait("it says that the database is gone") {
                 $0.hasPrefix("the database does not answer, trying again: ")
             }
-            // What was seen last stays.
+            // The last overview stays.
             #expect(lost.contains("lanes busy"))
             try Artifacts.keep(lost, "top-\(columns)x\(rows)-no-database.txt")
             try stand.database.startServer()
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    /// Under load, as terminals of all kinds show it; the captures stay in `.build/artifacts`.
+    /// Runs under load, on terminals of all kinds. The captures stay in `.build/artifacts`.
     @Test(.enabled(if: Terminal.tmux != nil, "needs tmux: .ci/install-packages --tools"))
     mutating func everyTerminalGetsWhatItCanShow() async throws {
         let stand = try await TestStand()

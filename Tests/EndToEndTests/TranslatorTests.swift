@@ -18,7 +18,7 @@ import Testing
         let commands = try commands()
             .replacing("$PWD/.build/release", with: programs)
             .replacing("postgresql://me@host/db", with: "'\(stand.database.connectionString)'")
-            // More than a machine of tests spares, and a port that another worker may have.
+            // A worker takes all cores by default, and a port that another worker may have.
             .replacing("--until-empty", with: "--until-empty --threads 1 --http-address off")
         let ending = try await BuiltProgram(path: "/bin/sh").run(
             ["-euc", "cd '\(TestStand.root.path())'\n" + commands],

@@ -32,7 +32,7 @@ import Testing
         }
         worker.send(SIGTERM)
         #expect(await worker.waitForExit().code == 0)
-        // Each document of one type beside the same one of another.
+        // Compares each document of a job type with the same one of types `large` and `small`.
         let rows = try await stand.sql.query(
             """
             SELECT a.job_type, count(*) AS documents,

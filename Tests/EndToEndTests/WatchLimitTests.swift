@@ -5,7 +5,7 @@ import Testing
 
 @testable import Watch
 
-/// Whoever reaches the port of a worker takes nothing that the worker needs.
+/// Clients of a worker's port cannot use up what the worker needs.
 @Suite(.timeLimit(.minutes(15))) struct WatchLimitTests {
     /// Three hundred at once begin a request and never end it.
     @Test(.enabled(if: BuiltProgram(installed: "bash") != nil, "needs bash"))
@@ -38,7 +38,7 @@ import Testing
             most = try max(most, descriptors())
             return FileManager.default.fileExists(atPath: folder.path + "/all")
         }
-        // Whoever asks in earnest is answered once the first of them were closed.
+        // A whole request is answered once the first of the others are closed.
         #expect(try await Answer("\(address)/healthz").status == 200)
         try await eventually("the rest is closed; \(worker.log)") {
             let count = try descriptors()

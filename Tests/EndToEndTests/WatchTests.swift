@@ -43,7 +43,7 @@ import Testing
 
         var page = try await Answer(address)
         #expect(page.type == "text/html; charset=utf-8")
-        // On a busy machine a look may take longer than the page waits for it, which it says instead.
+        // On a busy machine a look may take longer than its limit; then the page says so.
         try await eventually("the page shows the dead letter; it shows \(page.text)") {
             page = try await Answer(address)
             return page.text.contains("\"dead\":1")
@@ -84,7 +84,7 @@ import Testing
         let stand = try await TestStand()
         let first = try stand.startWorker("--http-address", "127.0.0.1:0")
         let address = try await first.watchAddress()
-        // Asked for: not to be had is an error.
+        // This address was asked for, so it is an error if it cannot be had.
         let second = try stand.startWorker("--http-address", address)
         #expect(await second.waitForExit().code == 69)
         #expect(second.log.contains("cannot serve metrics at \(address)"), "\(second.log)")
@@ -92,7 +92,7 @@ import Testing
         #expect(try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 1)
     }
 
-    /// Whatever holds the usual port, at least the second of two does not get it.
+    /// Whoever holds the usual port, at least one of two workers does not get it.
     @Test func theUsualPortInUseIsSaidAndStopsNothing() async throws {
         let stand = try await TestStand()
         let workers = [try stand.startWorker(), try stand.startWorker()]
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    /// A page of somebody else whose name was made to lead here must not read what is served.
+    /// A foreign page that makes its own name lead here must not read what is served.
     @Test(
         .enabled(
             if: BuiltProgram(installed: "curl") != nil, "needs curl: .ci/install-packages --tools"))

@@ -3,7 +3,7 @@ import FoundationNetworking
 import TestSupport
 
 extension WorkerProgram {
-    /// Where it serves HTTP, once it does, such as `127.0.0.1:41234`.
+    /// The address of its HTTP server, such as `127.0.0.1:41234`. Waits until it serves.
     func watchAddress() async throws -> String {
         var address = ""
         try await eventually("the worker serves HTTP; its log: \(log)") {

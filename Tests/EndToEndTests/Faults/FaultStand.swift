@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// How much of the fault tests is run. They are about what happens when, so they get the machine to
+/// How many of the fault tests are run. They depend on the order of events, so they get the machine to
 /// themselves: `swift test` alone leaves them out, `make test` runs the short ones afterwards.
 enum FaultRun {
     /// Documents of the long storm; nil without the switch, 0 for the short tests alone.
@@ -26,7 +26,7 @@ final class FaultStand {
     private let jobs: ScratchFolder
     /// Documents enqueued and committed.
     private(set) var documents = 0
-    /// So many texts at most: what the same text gives is compared.
+    /// The number of different texts. They repeat, so that the outputs of one text can be compared.
     private static let texts = 200
 
     /// - Parameter restartable: whether the server is the test's own.
@@ -61,7 +61,7 @@ final class FaultStand {
     }
 
     /// - Parameters:
-    ///   - url: another way to the database.
+    ///   - url: the address of the database; nil for its own.
     ///   - more: further arguments.
     func startWorker(
         url: String? = nil, _ more: [String] = [], environment: [String: String] = [:]
@@ -101,7 +101,7 @@ final class FaultStand {
         try await ask("SELECT count(*) FROM \(rows)").single()
     }
 
-    /// Two jobs for each text, which come to be read together.
+    /// Enqueues two jobs for each text, which are read together.
     func enqueueTwins(_ texts: Int) async throws {
         let first = documents + 1
         documents += 2 * texts
@@ -114,7 +114,7 @@ final class FaultStand {
             """, [.int(first), .int(first + texts - 1), .int(Self.texts)])
     }
 
-    /// In one statement; repeated with the same keys when it is unknown whether it took effect.
+    /// Enqueues in one statement, which is repeated with the same keys when its outcome is unknown.
     func enqueue(_ count: Int, _ jobType: String = "quick") async throws {
         let first = documents + 1
         documents += count
@@ -188,8 +188,8 @@ final class FaultStand {
             l2s.attempt_error e JOIN l2s.batch b ON b.lease_id = e.lease_id
             WHERE e.kind = 'crashed' AND b.outcome <> 'expired'
             """)
-        // The last stage is the rest of claim → finish: were the measured ones too long, it would
-        // be negative.
+        // The last stage is the rest of claim → finish. It would be negative if the measured stages
+        // were too long.
         try await expectNone(
             "document's stages do not sum to claim → finish",
             """

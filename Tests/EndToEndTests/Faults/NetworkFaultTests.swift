@@ -20,7 +20,7 @@ import Testing
         let worker = try stand.startWorker(url: network.url(of: stand.database))
         try await stand.waitUntilRegistered(worker)
         for (words, isAfter) in Self.cuts {
-            // Outages are told once: the one before must be over.
+            // An outage is logged once, so the one before must be over.
             try await eventually("the worker is well; log: \(worker.log)") {
                 worker.log.count(of: "unavailable") == worker.log.count(of: "reconnected")
             }
@@ -38,8 +38,8 @@ import Testing
         try await stand.expectEveryDocumentFinishedOnce()
     }
 
-    /// One that lasts longer than leases do: the document is still in its first attempt, though the worker
-    /// that takes leases back is the one that could not renew them.
+    /// After an outage that is longer than a lease, the document is still in its first attempt, though
+    /// the worker that takes leases back is the one that could not renew them.
     @Test func anOutageIsNotChargedToDocuments() async throws {
         let stand = try await FaultStand()
         let network = try CuttableNetwork(to: stand.database.socket)
@@ -47,7 +47,7 @@ import Testing
         let worker = try stand.startWorker(
             url: network.url(of: stand.database), ["--lease", "60s"])
         try await stand.waitUntilRegistered(worker)
-        // On a server that has been there for longer than leases last.
+        // The server must seem to run for longer than leases last.
         try await stand.ask("SET allow_system_table_mods = on")
         try await stand.ask(
             """
@@ -83,8 +83,8 @@ import Testing
         try await stand.expectEveryDocumentFinishedOnce()
     }
 
-    /// Half-open silence: another worker takes over while the first hears nothing, and what the
-    /// first had sent arrives when the documents are no longer its own.
+    /// The connection is half open: another worker takes over while the first hears nothing, and what
+    /// the first had sent arrives when the documents are no longer its own.
     @Test(.enabled(if: FaultRun.isLong), arguments: cuts.map(\.words), [false, true])
     func nothingGetsThrough(words: String, isAfter: Bool) async throws {
         let stand = try await FaultStand()
@@ -97,8 +97,8 @@ import Testing
         try await eventually("\(words) is sent; log: \(cut.log)") { network.isCut }
         let other = try stand.startWorker()
         try await stand.waitUntilEmpty([other])
-        // A statement may take 30 s, its way 5 s, a new connection 5 s: then it is given up. An
-        // outage is told once, by whichever of its connections is first.
+        // The worker gives up a statement after 30 s, its way after 5 s, and a new connection after
+        // 5 s. It logs the outage once, for the first of its connections that meets it.
         try await eventually("the worker notices; log: \(cut.log)") {
             cut.log.contains("unavailable")
         }

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// What befalls the database server.
+/// Faults of the database server.
 @Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(20))) struct ServerFaultTests {
     @Test func theConnectionLimitIsReached() async throws {
         let stand = try await FaultStand(
@@ -12,7 +12,7 @@ import Testing
         for worker in workers { try await stand.waitUntilRegistered(worker) }
         try await stand.enqueue(2_000)
         try await stand.waitUntilInABatch(workers[0])
-        // Others take every place that the workers are thrown out of.
+        // Other clients take every connection that the workers lose.
         var hoard: [DatabaseConnection] = []
         try await eventually("no worker has a connection") {
             try await stand.ask(
@@ -32,8 +32,8 @@ import Testing
         try await stand.expectEveryDocumentFinishedOnce()
     }
 
-    /// Vacuum can remove nothing while the snapshot is held, for ten minutes of load in the long run;
-    /// claims do not step over all that passed.
+    /// While the snapshot is held, vacuum can remove nothing; in the long run that takes ten minutes of
+    /// load. Claims do not step over all the dead rows.
     @Test func aSnapshotIsHeldUnderLoad() async throws {
         let stand = try await FaultStand()
         let reader = try await stand.database.connect()
@@ -63,7 +63,7 @@ import Testing
         print("ServerFaultTests: \(stand.documents) documents under one snapshot")
     }
 
-    /// Only the database's clock counts, wherever those of the workers stand.
+    /// Only the database's clock counts, however far the workers' clocks are from it.
     @Test(
         .enabled("needs libfaketime: apt install faketime") { Faketime.library != nil },
         arguments: ["-10m", "+10m"])
@@ -88,7 +88,7 @@ import Testing
         await stand.stop([workers[1]])
         try await stand.expectEveryDocumentFinishedOnce()
         #expect(try await stand.count("l2s.batch WHERE outcome = 'expired'") > 0)
-        // Neither a wait nor an attempt has the ten minutes in it.
+        // No waiting time and no attempt includes the ten minutes.
         #expect(
             try await stand.count(
                 """
@@ -142,7 +142,7 @@ private struct SmallDisk {
         }
     }
 
-    /// Until not a byte more goes in.
+    /// Writes until the disk is full.
     func fill() throws {
         let file = open(ballast, O_WRONLY | O_CREAT, 0o600)
         guard file >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }

@@ -15,7 +15,7 @@ import Testing
         try await stand.waitUntilRegistered(first)
         try await stand.waitUntilRegistered(second)
         try await stand.enqueue(documents, using: &random)
-        // Looked at while it stands still: it must not end its batch between the look and the blow.
+        // The worker is frozen while it is checked, so that it cannot end its batch before the blow.
         try await eventually("the worker is in the middle of a batch; its log: \(second.log)") {
             guard try await stand.isInTheMiddleOfABatch(second) else { return false }
             second.send(SIGSTOP)
@@ -94,7 +94,7 @@ import Testing
         #expect(await first.waitForExit().code == 0, "\(first.log)")
         #expect(try await stand.count("l2s.lease") == 0)
         #expect(try await stand.count("l2s.worker WHERE stopped_at IS NULL") == 0)
-        // What was not finished is back, and nothing was charged to it.
+        // Unfinished documents are back in the queue, and nothing was charged to them.
         let left = try await stand.count("l2s.queue")
         #expect(left > 0)
         #expect(
@@ -105,7 +105,7 @@ import Testing
         try await eventually("the worker has a batch: \(second.log)") {
             try await stand.count("l2s.lease") > 0
         }
-        // Two of a kind might be delivered as one.
+        // Two signals of one kind might be delivered as one.
         second.send(SIGTERM)
         second.send(SIGINT)
         let code = await second.waitForExit().code

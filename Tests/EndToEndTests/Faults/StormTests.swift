@@ -20,14 +20,14 @@ import Testing
         case worker, connection, backend, server, people
     }
 
-    /// What people and chores do beside the workers, any of it at any moment.
+    /// What people and chores may do at any moment beside the workers.
     private static let steering = [
         "SELECT l2s.cancel(VARIADIC ARRAY(SELECT document_id FROM l2s.queue ORDER BY random() LIMIT 9))",
         "SELECT l2s.pause(), l2s.resume()", "SELECT * FROM l2s.maintain(true)",
         "SELECT l2s.promote(), l2s.settle_groups()", "SELECT * FROM l2s.rescue()",
     ]
 
-    /// Blows fall at random moments, counted in results, so that between two something is done.
+    /// Strikes at random moments. They are counted in results, so that work is done between two blows.
     private func storm(documents: Int, workers count: Int) async throws {
         var random = SeededRandom(seed: seed)
         let stand = try await FaultStand(restartable: true)
@@ -42,7 +42,7 @@ import Testing
                 let waiting = stand.documents - finished
                 if stand.documents < documents, waiting < 1_500 {
                     let count = min(500, documents - stand.documents)
-                    // Siblings and others by turns.
+                    // Some texts have two jobs, others one.
                     if count % 2 == 0, Bool.random(using: &random) {
                         try await stand.enqueueTwins(count / 2)
                     } else {
@@ -51,7 +51,7 @@ import Testing
                 }
                 return finished >= target
             }
-            // Workers die most often: they are many, and somebody starts them again.
+            // Workers die most often, because there are many of them.
             let blow =
                 [
                     Blow.worker, .worker, .worker, .connection, .connection, .backend, .server,
@@ -88,11 +88,11 @@ import Testing
             }
         }
         try await stand.waitUntilEmpty(workers)
-        // One that is asked to stop before it listens to signals just ends.
+        // A worker that gets SIGTERM before it listens to signals just ends.
         for worker in workers { try await stand.waitUntilRegistered(worker) }
         await stand.stop(workers)
-        // Four crashes of its workers make a dead letter, deserved or not: of innocents hit by
-        // chance there is less than one in a hundred runs of 30,000.
+        // A document whose workers crashed four times is a dead letter, even if it crashed none of
+        // them. By chance this happens to less than one document in a hundred runs of 30,000.
         let dead = try await stand.count("l2s.result WHERE NOT succeeded AND NOT cancelled")
         #expect(dead <= documents / 100_000, "innocent dead letters")
         try await stand.expectEveryDocumentFinishedOnce(deadLetters: dead)

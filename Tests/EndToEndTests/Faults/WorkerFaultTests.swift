@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// What befalls workers one at a time.
+/// Faults of single workers.
 @Suite(.ifFaultsAreAskedFor, .timeLimit(.minutes(10))) struct WorkerFaultTests {
     @Test func aWorkerThatIsFrozenBeyondItsLeaseWritesNothingStale() async throws {
         let stand = try await FaultStand()
@@ -18,8 +18,8 @@ import Testing
         let results = "SELECT md5(string_agg(r::text, ',' ORDER BY document_id)) FROM l2s.result r"
         let before: String = try await stand.ask(results).single()
 
-        // Thawed, it must not hear from its heartbeat first what became of its lease: its writes
-        // shall be refused, not withheld.
+        // When the worker goes on, its heartbeat must not tell it first that its lease is lost: the
+        // store shall refuse its writes, so the worker must send them.
         let lock = try await stand.database.connect()
         try await lock.query("BEGIN")
         try await lock.query(
@@ -57,7 +57,7 @@ import Testing
         #expect(
             try await stand.count("l2s.result WHERE NOT succeeded AND document_id IN \(ids)")
                 == poison)
-        // A crash kills what else was in the batch too, but no more than 4 are any document's.
+        // A crash counts for the other documents of the batch, too, but no document has more than 4.
         #expect(
             try await stand.count(
                 "(SELECT FROM l2s.attempt_error WHERE kind = 'crashed' "
@@ -71,7 +71,7 @@ import Testing
 }
 
 extension FaultStand {
-    /// Runs until all is finished; whoever takes up a poison document is killed and replaced.
+    /// Runs until all is finished; a worker that takes up a poison document is killed and replaced.
     fileprivate func enqueuePoisoned(
         _ poison: Int, among innocents: Int, _ start: () throws -> WorkerProgram
     ) async throws {
@@ -93,7 +93,7 @@ extension FaultStand {
                 """)
             for row in rows {
                 let pid: Int = try row.value("pid")
-                // Of one that is dead already only the lease is left.
+                // A worker that is dead already may still have a lease.
                 guard let victim = workers.firstIndex(where: { Int($0.processID) == pid }) else {
                     continue
                 }

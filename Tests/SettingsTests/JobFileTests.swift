@@ -223,7 +223,7 @@ private let minimal = """
         #expect(jobType.retry.maximumBackoff == .seconds(600))
     }
 
-    /// Not as arguments: their names would fill the terminal.
+    /// The texts are not arguments of the test, because their names would fill the terminal.
     @Test func noTextTraps() {
         let texts = [
             "", "# only a comment", "just words", "- a\n- list", "a: &a [*a, *a]", "? [1]\n: 2",

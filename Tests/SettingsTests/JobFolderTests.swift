@@ -23,7 +23,7 @@ private let repository = URL(filePath: #filePath).resolvingSymlinksInPath()
         Data("name: \(name)\nmode: llm\nllm: llm\nprompt: '{document}'\n".utf8)
     }
 
-    /// What is read for one of them is read for all.
+    /// All shipped job types have one encoder and one prompt, so they share a reading.
     @Test func theShippedJobsShareAReading() throws {
         let jobTypes = try loadJobTypes(
             folder: repository.appending(path: "jobs").path(percentEncoded: false))

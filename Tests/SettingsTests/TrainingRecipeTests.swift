@@ -170,7 +170,7 @@ private func refusals(_ text: String) -> [String] {
     @Test func everyDefaultIsWithinItsOwnRange() throws {
         let given = RecipeField.all.filter { $0.defaultText != nil }
         #expect(given.count > 20)
-        // A fallback that its own rules refuse would be read as a field that is missing.
+        // A default that its own field refuses would make the field look missing.
         #expect(refusals(smallest).isEmpty)
     }
 }
@@ -210,7 +210,7 @@ private func refusals(_ text: String) -> [String] {
         #expect(labels.limits == served.limits)
     }
 
-    /// What `l2s eval` shows beside it learns the same task from the same labels.
+    /// A baseline of `l2s eval` learns the same task from the same labels.
     @Test(arguments: ["alone-", "prompt-tuned-"], ["summarize", "it"])
     func isABaselineOf(kind: String, task: String) throws {
         let hybrid = try TrainingRecipe(file: "\(folder)/slm-\(task).yaml")

@@ -58,7 +58,7 @@ import Testing
         measurements.stages.encode = .milliseconds(3)
         measurements.agreement = 0.75
         let record = DocumentRecord.fixture("summarize", willRetry: true, measurements)
-        // Nobody's type is no label.
+        // A job type that the worker does not know makes no label.
         let stray = DocumentRecord.fixture("from outside", willRetry: false)
         metrics.recorded([record, record, stray], completion: .milliseconds(5))
         let page = Exposition.plain.page(metrics.families)
@@ -68,7 +68,7 @@ import Testing
         #expect(
             page.contains(
                 #"l2s_stage_duration_seconds_count{job_type="summarize",stage="encode"} 2.0"#))
-        // It never came there.
+        // No document came to that stage.
         #expect(
             page.contains(
                 #"l2s_stage_duration_seconds_count{job_type="summarize",stage="decode"} 0.0"#))
@@ -81,7 +81,7 @@ import Testing
     @Test func isReadyWhileItTakesWork() {
         let metrics = WorkerMetrics(version: "1", jobTypes: [])
         let steps: [(WorkerEvent, Bool)] = [
-            // The first tries to register.
+            // The store is away while the worker tries to register.
             (.storeUnavailable(doing: "", reason: ""), false),
             (.workerStarted(worker: 1, jobTypes: [], threads: 1, decoders: 1), true),
             (.storeUnavailable(doing: "", reason: ""), false),

@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    /// What those brought with them when they were chosen.
+    /// The versions of their own dependencies when they were chosen.
     private static let brought = [
         "async-http-client": "1.37.0", "swift-algorithms": "1.2.1", "swift-asn1": "1.7.4",
         "swift-async-algorithms": "1.1.4", "swift-atomics": "1.3.0", "swift-certificates": "1.21.1",
@@ -69,7 +69,8 @@ import Testing
         }
     }
 
-    /// Newer ones are taken as they appear, and break nothing by themselves: this only says so.
+    /// A build takes newer versions of these as they appear. That breaks nothing by itself, so this
+    /// test only reports it.
     @Test func dependenciesOfDependenciesHaveNotDrifted() throws {
         let (own, resolved) = (try pinned, resolved)
         guard !resolved.isEmpty else { return }

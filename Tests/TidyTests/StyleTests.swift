@@ -74,7 +74,7 @@ private let rules: [Rule] = [
 ]
 
 @Suite struct StyleTests {
-    /// This folder names what it forbids.
+    /// Without the files of this folder, which name what they forbid.
     private let files = Repository.files.filter { !$0.isBelow("Tests/TidyTests") }
 
     @Test(arguments: rules)

@@ -6,9 +6,9 @@ Needs Debian, apt, dpkg-deb and lz4; downloads about 100 MB, or 40 MB with `--de
 Sources, each free software under the licence of its package:
 
     Translation-<language>      the descriptions of all packages, which apt itself keeps. A long
-                                description and its synopsis make a summarization pair, a paragraph
-                                and its translation by the Debian Description Translation Project a
-                                translation pair. Each under its package's licence.
+                                description and its synopsis make a summarization pair; a paragraph
+                                and its translation by the Debian Description Translation Project
+                                make a translation pair. Each is under its package's licence.
     libreoffice-help-<language> paragraphs that have the same id on the same page. MPL-2.0.
     debian-handbook             paragraphs of pages that have as many in both languages.
                                 GPL-2+ or CC-BY-SA-3.0.

@@ -10,8 +10,8 @@ demo: deps
 	.build/release/l2s fetch
 	.build/release/l2s demo
 
-# Both programs without need of a Swift runtime, job files, models, manual pages and completions:
-# make install PREFIX=/opt/l2s. A Debian package of the same: make deb.
+# make install PREFIX=/opt/l2s copies both programs, which need no Swift runtime, and job files, models,
+# manual pages and completions. make deb makes a Debian package of the same.
 PREFIX = /usr/local
 STATIC = swift build -c release --static-swift-stdlib
 install: deps
@@ -24,16 +24,16 @@ deb: deps
 	$(STATIC) --product l2s-worker
 	deploy/make-deb .build/release .build/l2s.deb
 
-# Warnings are errors by the settings in Package.swift. The tests start their own PostgreSQL. Sixteen at
-# a time: hundreds at once, each with programs of its own, stand in each other's way on two cores.
+# Warnings are errors by the settings in Package.swift. The tests start their own PostgreSQL. Sixteen run at
+# a time: hundreds at once, each with programs of its own, would slow each other down on two cores.
 test: deps lint
 	swift build --build-tests
 	swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 16
 	L2S_MODEL_OPERATIONS=50000 swift test --skip-build --disable-xctest --filter theQueueDoesWhatTheModelDoes
 	$(MAKE) test-faults FAULT_DOCUMENTS=0
 
-# Workers, connections, backends and servers killed while so many documents pass, and what else takes
-# minutes; 0 documents: the short tests only. make test-faults FAULT_DOCUMENTS=1000000 takes hours.
+# Kills workers, connections, backends and servers while FAULT_DOCUMENTS documents pass, and runs the other
+# tests that take minutes. With 0 documents only the short tests run; 1000000 documents take hours.
 FAULT_DOCUMENTS = 30000
 test-faults: deps
 	swift build --build-tests
@@ -48,7 +48,8 @@ test-models: deps
 	.build/debug/l2s fetch
 	swift test --skip-build --disable-xctest --filter RealModelTests
 
-# Migrations and statements by the parsers of PostgreSQL 15, 16 and 17, and what 14 does not have.
+# Parses migrations and statements with the parsers of PostgreSQL 15, 16 and 17, and looks for what 14 does
+# not have.
 check-sql:
 	for version in 5.10 6.17 7.22; do \
 	    parser=.build/pglast-$$version; \
@@ -62,9 +63,9 @@ schema:
 	swift build --build-tests
 	L2S_WRITE_SCHEMA=1 swift test --skip-build --disable-xctest --filter SchemaFileTests
 
-# The engine on this machine: matrix products, the models of the tests, a pair of random weights whose SLM
-# reads a seventh of the bytes a step, and the validation documents through queue and worker beside
-# the engine alone. Tables here, the same as JSON in .build/bench.
+# Measures the engine on this machine: matrix products, the models of the tests, a pair of random weights
+# whose SLM reads a seventh of the LLM's bytes in a step, and the validation documents through queue and
+# worker beside the engine alone. Prints tables, and writes the same as JSON to .build/bench.
 bench: deps .build/peers
 	swift build -c release --product l2s
 	swift build -c release --product l2s-worker
@@ -80,13 +81,13 @@ bench: deps .build/peers
 	    sed 's/"task": "translate"/"job_type": "translate-en-it"/; s/"task"/"job_type"/; s/"src"/"document"/' | \
 	    L2S_HOME=Tests/Fixtures/pair .build/release/l2s bench worker --data - --documents 1440 --save .build/bench/worker.json
 
-# What 50 open pages cost a worker, in turn with none.
+# Measures what 50 open pages cost a worker, in turn with none.
 bench-pages: deps
 	swift build -c release --product l2s
 	swift build -c release --product l2s-worker
 	.build/release/l2s bench pages
 
-# Beside CTranslate2, on random weights in published sizes; translators and summarizers besides:
+# Compares l2s with CTranslate2 on random weights of published sizes. For translators and summarizers:
 # make bench-peers SIZES=opus-mt,distilbart-cnn-12-6,nllb-600M
 SIZES = t5-small,t5-base
 bench-peers: deps .build/peers
@@ -94,27 +95,27 @@ bench-peers: deps .build/peers
 	.build/peers/bin/python Sources/Benchmarks/Peers/compare.py \
 	    --l2s .build/release/l2s --cache .build/peers/models --sizes $(SIZES)
 
-# The default LLM beside CTranslate2, llama.cpp (which is built here) and OpenVINO GenAI.
+# Compares the default LLM in l2s, CTranslate2, llama.cpp (which is built here) and OpenVINO GenAI.
 bench-llms: deps .build/llm-peers
 	swift build -c release --product l2s
 	.build/release/l2s fetch
 	.build/llm-peers/bin/python Sources/Benchmarks/Peers/llms.py \
 	    --l2s .build/release/l2s --cache .build/llm-peers/models
 
-# What bfloat16 and int8 weights cost in ROUGE-L and chrF.
+# Measures what bfloat16 and int8 weights cost in ROUGE-L and chrF.
 bench-quality: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python Sources/Benchmarks/Peers/quality.py \
 	    --l2s .build/release/l2s --models Tests/Fixtures/pair/models
 
-# Training an SLM beside PyTorch, which takes a while to install.
+# Compares the training of an SLM with PyTorch's, which takes a while to install.
 bench-training: deps .build/peers
 	swift build -c release --product l2s
 	.build/peers/bin/python -m pip install --quiet torch==2.15.0 transformers==5.24.0 safetensors==0.8.0
 	.build/peers/bin/python Sources/Benchmarks/Peers/training.py \
 	    --l2s .build/release/l2s --model Tests/Fixtures/pair/models/slm-it
 
-# All ways to write, on the first validation pairs: the pages of models/evaluation.
+# Compares all ways to write on the first validation pairs, and writes the pages of models/evaluation.
 EVALUATED = 160
 evaluate: deps
 	swift build -c release --product l2s
@@ -125,7 +126,7 @@ evaluate: deps
 	        --source-field src --target-field tgt --report models/evaluation/$${pair%:*} || exit 1; \
 	done
 
-# The queue without an engine, beside procrastinate and pgqueuer on the same server.
+# Compares the queue without an engine with procrastinate and pgqueuer on the same server.
 bench-queue: deps .build/queue-peers
 	swift build -c release --product l2s
 	.build/release/l2s bench queue \
@@ -152,7 +153,7 @@ bench-queue: deps .build/queue-peers
 	CMAKE_ARGS=-DGGML_NATIVE=ON .build/llm-peers.new/bin/pip install --quiet llama-cpp-python==0.3.36
 	mv .build/llm-peers.new .build/llm-peers
 
-# Linters of deploy/ that Debian does not have. Tests look for them here, and do without.
+# Linters of deploy/ that Debian does not have. Tests look for them here, and are skipped without them.
 .build/tools:
 	python3 -m venv .build/tools.new
 	.build/tools.new/bin/pip install --quiet \

@@ -1,20 +1,22 @@
 internal import Foundation
 
-/// How many documents the pipeline takes, and the callers that wait for room. Pure: whoever holds
-/// the lock changes it, and answers the waiters that it returns once the lock is free again.
+/// How many documents the pipeline holds, and the callers that wait for room. Pure: the engine
+/// changes it under its lock, and resumes the waiters that it returns after it has released the
+/// lock.
 struct Admission<Waiter> {
-    /// At most so many documents are accepted.
+    /// There is room while the pipeline holds fewer documents than this.
     let capacity: Int
-    /// Callers are not woken for less room than this, so that claims stay large.
+    /// Callers are woken only for at least this much room, so that claims stay large.
     private let worthwhileRoom: Int
-    /// Accepted and neither delivered nor withdrawn.
+    /// Documents that were accepted and are neither delivered nor withdrawn.
     private(set) var documents = 0
     private var waiters: [UUID: Waiter] = [:]
-    /// Cancelled before they came to wait.
+    /// Waiters that were cancelled before they began to wait.
     private var cancelled: Set<UUID> = []
     private var isClosed = false
 
-    /// Callers to be woken, with the room that each is told; 0 for one that waits no longer.
+    /// Callers to be woken, and the room that each is told: 0 if the wait was cancelled or the
+    /// pipeline stops.
     typealias Answers = (waiters: [Waiter], room: Int)
 
     init(capacity: Int) {
@@ -22,7 +24,7 @@ struct Admission<Waiter> {
         worthwhileRoom = max(1, capacity / 4)
     }
 
-    /// More than the capacity is accepted too: callers ask for room first.
+    /// Accepts more than the capacity, too: callers are expected to ask for room first.
     mutating func accept(_ count: Int) { documents += count }
 
     mutating func release(_ count: Int) -> Answers {
@@ -42,10 +44,11 @@ struct Admission<Waiter> {
         return ([], 0)
     }
 
-    /// A waiter that was both woken and cancelled leaves no trace.
+    /// Call it after each wait, because a waiter that was woken and then cancelled would stay
+    /// noted.
     mutating func forget(_ id: UUID) { cancelled.remove(id) }
 
-    /// Nobody waits from now on.
+    /// Ends all waits, those to come included.
     mutating func close() -> Answers {
         isClosed = true
         defer { waiters = [:] }

@@ -3,34 +3,36 @@ internal import Jobs
 internal import Scoring
 internal import Tokenizers
 
-/// A document on its way. It is written by the lane that prepares it, then under the pipeline's
-/// lock only: hence `@unchecked Sendable`.
+/// A document on its way through the pipeline.
+///
+/// `@unchecked Sendable`: only the lane that prepares it changes it at first, and later only a lane
+/// that holds the engine's lock.
 final class Document: SubmittedWork, @unchecked Sendable {
     let source: SourceDocument
     let route: Route
     let deliver: @Sendable (FinishedDocument) -> Void
     let deadline: ContinuousClock.Instant
     private let submitted: ContinuousClock.Instant
-    /// What is read: the document, then the outputs of its parts where they are reduced.
+    /// The text to read: first the document, then the outputs of its parts if they are reduced.
     private var text: String
-    /// How often outputs of parts became a text to read.
+    /// How many times the outputs of the parts became the text to read.
     private var rounds = 0
     private var goesOn = false
-    /// From submitted until a lane tokenized it.
+    /// From submission until a lane begins to tokenize it.
     private var inboxWait = Duration.zero
     var measurements = Measurements()
-    /// Nil until a lane tokenized it.
+    /// Nil until a lane has tokenized it.
     private var preparation: Preparation?
-    /// The large model writes it too.
+    /// Whether the large model writes it, too, for comparison.
     let isShadowed: Bool
-    /// Per part, once it is written.
+    /// The response to each part; nil until it is written.
     private var responses: [(generator: Generator, response: Response)?] = []
-    /// Per part, what the large model wrote for comparison, once it is written.
+    /// What the large model wrote of each part for comparison; nil until it is written.
     private var shadows: [Response?] = []
     private var confidence: Confidence?
-    /// By index in the library: what a prompt's states are made of.
+    /// Indices, in the library, of the projectors whose states the document needs.
     var projectors: [Int] { route.projectors(isShadowed: isShadowed) }
-    /// Delivered or withdrawn: parts still on their way are dropped.
+    /// Whether its outcome is decided. Its parts that are still on their way are dropped.
     var isOver = false
 
     init(
@@ -50,8 +52,8 @@ final class Document: SubmittedWork, @unchecked Sendable {
 
     /// Tokenizes it into parts.
     ///
-    /// - Parameter other: a document that was prepared before; its prompts are taken where they
-    ///   must be the same.
+    /// - Parameter other: a document that was prepared before. Its prompts are used again if those
+    ///   of this document would be the same.
     func prepare(
         like other: Document?, clock: ContinuousClock
     ) throws(RejectedDocument) -> [Part] {
@@ -94,10 +96,9 @@ final class Document: SubmittedWork, @unchecked Sendable {
         }
     }
 
-    /// Notes a part's response; the whole output once the last part is there.
+    /// Notes a part's response. Returns the finished document once its last part is written.
     ///
-    /// The stage times are those of the part that came last: they are the document's own way
-    /// through the pipeline.
+    /// The document's stage times are those of its last part, because it waited for that one.
     func complete(
         _ encoded: EncodedPart, response: Response, at now: ContinuousClock.Instant
     ) -> FinishedDocument? {
@@ -127,18 +128,19 @@ final class Document: SubmittedWork, @unchecked Sendable {
         return nil
     }
 
-    /// Whether the outputs of parts are still to become one.
+    /// Whether the outputs of the parts are to be read again as one text.
     private var isReduced: Bool {
         route.jobType.limits.overflow == .reduce && responses.count > 1
     }
 
-    /// Whether it is to be prepared again, for the outputs of its parts. Says so once.
+    /// Whether it is to be prepared again, to read the outputs of its parts. True only once a
+    /// round.
     func takesAnotherRound() -> Bool {
         defer { goesOn = false }
         return goesOn
     }
 
-    /// The part again, for the large model: the small one was unsure of its response.
+    /// Returns the part for the large model to write if the small one was unsure, and else nil.
     func fallBack(
         _ encoded: EncodedPart, response: Response, at now: ContinuousClock.Instant
     ) -> EncodedPart? {
@@ -155,7 +157,7 @@ final class Document: SubmittedWork, @unchecked Sendable {
         self.confidence?.add(confidence)
     }
 
-    /// Nothing can be late but the comparison: then the output is there.
+    /// Returns the output if only the comparison is late, and else a failure.
     func timeOut() -> FinishedDocument {
         if !isReduced, let output { return output }
         let limit = route.jobType.timeout
@@ -164,7 +166,7 @@ final class Document: SubmittedWork, @unchecked Sendable {
                 reason: "expected the output within \(limit) (timeout), but it was not ready"))
     }
 
-    /// In the shape of the document.
+    /// Joins the outputs of parts in the shape of the document.
     private func joined(_ outputs: [String]) -> String {
         preparation?.split?.joined(outputs) ?? outputs.joined(separator: " ")
     }
@@ -218,22 +220,22 @@ struct EncodedPart: EncodedWork, Sendable {
         case firstChoice
         /// The generator before this one was unsure.
         case fallback
-        /// For comparison: nobody waits for it longer than for the document itself.
+        /// For comparison. At the document's timeout its own output is delivered without this one.
         case shadow
     }
 
     let part: Part
     let generator: Generator
     var role = Role.firstChoice
-    /// As its route's projectors made them. Parts that share a reading share them.
+    /// One for each projector of the document. Parts that share a reading share them.
     let states: [PromptStates]
     let batchWait: Duration
-    /// Zero where no pass of the encoder counts for it.
+    /// Zero if no pass of the encoder counts for this part.
     let encode: Duration
     let source: EncodeSource
-    /// When it came to be in the queue, or in the decoder.
+    /// When it entered the hand-off queue, or the decoder that it is in.
     var since: ContinuousClock.Instant
-    /// Time in these stages before that.
+    /// Time that it spent in the hand-off, and in decoders, before `since`.
     var handoff = Duration.zero
     var decode = Duration.zero
 
@@ -242,7 +244,7 @@ struct EncodedPart: EncodedWork, Sendable {
     var decoder: Int { generator.decoder }
     var rows: Int { part.rows }
 
-    /// What a decoder takes it up with.
+    /// The request with which a decoder takes it up.
     func request(id: Int) -> DecoderReplica.Request {
         let isFirstChoice = role == .firstChoice
         let fields = part.document.source.fields
@@ -259,7 +261,7 @@ struct EncodedPart: EncodedWork, Sendable {
             })
     }
 
-    /// For the large model, after a first choice that does not count.
+    /// The same part for the large model, because the small one was unsure.
     func again(by generator: Generator, now: ContinuousClock.Instant) -> EncodedPart {
         EncodedPart(
             part: part, generator: generator, role: .fallback, states: states, batchWait: batchWait,
@@ -267,7 +269,7 @@ struct EncodedPart: EncodedWork, Sendable {
             decode: decode + since.duration(to: now))
     }
 
-    /// The same in a decoder, which takes it up now.
+    /// The same part in the decoder that takes it up now.
     func admitted(at now: ContinuousClock.Instant) -> EncodedPart {
         var part = self
         part.handoff += since.duration(to: now)
@@ -275,7 +277,7 @@ struct EncodedPart: EncodedWork, Sendable {
         return part
     }
 
-    /// For the large model, beside the first choice.
+    /// The same part for the large model, whose output is compared with the first choice.
     func shadow(by generator: Generator) -> EncodedPart {
         EncodedPart(
             part: part, generator: generator, role: .shadow, states: states, batchWait: batchWait,

@@ -1,6 +1,6 @@
 /// Languages that each document names in a field of its metadata.
 struct DocumentLanguages: Sendable {
-    /// The field.
+    /// The name of the field.
     let field: String
     /// By name.
     private let tokens: [String: LanguageTokens.Token]
@@ -14,14 +14,14 @@ struct DocumentLanguages: Sendable {
         path = tokens.path
     }
 
-    /// As a prompt spells the language of a document with these fields; nil for one that is none.
+    /// The spelling, in a prompt, of the language that these fields name; nil if it is none.
     func text(_ fields: [String: String]) -> String? { token(fields)?.text }
 
-    /// Whether they stand before the text that is read, as OPUS-MT's do.
+    /// Whether the model reads them before the text, as OPUS-MT's do.
     var areTags: Bool { tokens.values.contains(where: \.isTag) }
 
-    /// - Throws: `RejectedDocument` for a language that the model does not have. The name is not in
-    ///   it: it is text of a document.
+    /// - Throws: `RejectedDocument` for a language that the model does not have. The error does not
+    ///   name the language, which is text of a document.
     func check(_ fields: [String: String]) throws(RejectedDocument) {
         guard token(fields) == nil else { return }
         let some = tokens.keys.sorted().prefix(8).joined(separator: ", ")
@@ -31,7 +31,7 @@ struct DocumentLanguages: Sendable {
         )
     }
 
-    /// The token of the language of a document with these fields; nil for one that is none.
+    /// The token of the language that these fields name; nil if it is none.
     func id(_ fields: [String: String]) -> Int32? { token(fields)?.id }
 
     private func token(_ fields: [String: String]) -> LanguageTokens.Token? {

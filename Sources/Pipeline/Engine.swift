@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// The lanes' shared state.
 ///
-/// `@unchecked Sendable`: every mutable field is read and written with `condition` locked, but for
-/// the replicas, each of which belongs to the lane whose work names it.
+/// `@unchecked Sendable`: mutable fields are read and written only with `condition` locked.
+/// Replicas are the exception: each belongs to the lane whose work names it.
 final class Engine: @unchecked Sendable {
     private let library: ModelLibrary
     private let clock = ContinuousClock()
@@ -21,20 +21,20 @@ final class Engine: @unchecked Sendable {
     private var crews: [LaneCrew] = []
     /// Lanes that sleep.
     private var resting = 0
-    /// Rises with everything that a lane which helps another one must look at.
+    /// Rises when there is news for the lanes. A lane that helps another one then stops helping.
     private let news = Atomic<Int>(0)
     /// Counters only; `statistics` adds the current lengths of the queues.
     private var done = PipelineStatistics()
 
-    /// Steps between two looks at the hand-off. A decoder returns earlier when a document ends.
+    /// Steps between two looks at the hand-off. A replica returns earlier when it completes a part.
     private static let stepsPerTurn = 16
-    /// Lanes that help one other: pieces of a product are too small to be worth more.
+    /// The most lanes that help one other lane. With more, the pieces of a product are too small.
     private static let mostHelpers = 7
 
     private struct LaneCrew {
         let crew = Crew()
         var helpers = 0
-        /// Whether its lane is at something that can be shared.
+        /// Whether the lane is busy with work that others can share.
         var isOpen = false
     }
 
@@ -62,7 +62,7 @@ final class Engine: @unchecked Sendable {
         }
         for index in 0..<count {
             let thread = Thread { [self] in
-                // From inside, or the system does not learn of it.
+                // Set from inside the thread: otherwise the system does not learn the name.
                 Thread.current.name = "l2s lane \(index)"
                 if pinned { ComputeThread.pin(to: index) }
                 runLane(index)
@@ -109,8 +109,8 @@ final class Engine: @unchecked Sendable {
         return Set(taken.map(\.source.id))
     }
 
-    /// Changes how many documents are in the pipeline or who waits for room, and tells those that
-    /// need not wait any longer.
+    /// Changes the number of documents in the pipeline or the waiters for room, and resumes those
+    /// that need not wait any longer.
     func answer(
         _ change: (inout Admission<CheckedContinuation<Int, Never>>) ->
             Admission<CheckedContinuation<Int, Never>>.Answers
@@ -119,7 +119,7 @@ final class Engine: @unchecked Sendable {
         for waiter in answers.waiters { waiter.resume(returning: answers.room) }
     }
 
-    /// A waiter that was both woken and cancelled leaves no trace.
+    /// Forgets a waiter whose wait is over.
     func forgetWaiter(_ id: UUID) { condition.withLock { admission.forget(id) } }
 
     var statistics: PipelineStatistics {
@@ -144,7 +144,7 @@ final class Engine: @unchecked Sendable {
         var last: LaneTime?
         while let work = nextWork(of: lane, after: last, workspace: workspace) {
             let start = clock.now
-            // Not the work itself: it would keep its documents alive while the lane rests.
+            // The stage is kept and not the work, whose documents would live while the lane rests.
             let stage: WritableKeyPath<PipelineStatistics, Duration>
             switch work {
             case .prepare(let documents):
@@ -170,7 +170,7 @@ final class Engine: @unchecked Sendable {
         stage: WritableKeyPath<PipelineStatistics, Duration>, time: Duration
     )
 
-    /// Waits for work of the lane's own, and helps another lane meanwhile.
+    /// Waits for work of the lane's own and helps other lanes meanwhile. Nil when the engine stops.
     private func nextWork(
         of lane: Int, after last: LaneTime?, workspace: Workspace
     ) -> Schedule<Document, Part, EncodedPart>.Work? {
@@ -178,7 +178,7 @@ final class Engine: @unchecked Sendable {
         defer { condition.unlock() }
         if let last { done[keyPath: last.stage] += last.time }
         crews[lane].isOpen = false
-        // Its helpers, too, look for other work.
+        // The lanes that helped this one look for other work.
         news.add(1, ordering: .relaxed)
         while !isStopping {
             let work = schedule.next(now: clock.now)
@@ -194,7 +194,8 @@ final class Engine: @unchecked Sendable {
         return nil
     }
 
-    /// Helps the lane that fewest help, or sleeps where there is none. Call with the lock held.
+    /// Helps the lane with the fewest helpers, or sleeps if no lane can be helped. Call with the
+    /// lock held.
     private func rest(until deadline: ContinuousClock.Instant?, workspace: Workspace) {
         let open = crews.indices.filter {
             crews[$0].isOpen && crews[$0].helpers < Self.mostHelpers
@@ -221,7 +222,7 @@ final class Engine: @unchecked Sendable {
         resting -= 1
     }
 
-    /// Wakes the lanes that sleep, and calls those back that help others. Call with the lock held.
+    /// Wakes sleeping lanes and calls back lanes that help others. Call with the lock held.
     private func announce() {
         news.add(1, ordering: .relaxed)
         condition.broadcast()
@@ -250,7 +251,7 @@ final class Engine: @unchecked Sendable {
             })
     }
 
-    /// Reads each prompt once and hands its states to all parts that have it.
+    /// Reads each prompt once and hands its states to all parts with that prompt.
     private func encode(_ encoder: Int, _ parts: [Part], workspace: Workspace) {
         let start = clock.now
         var readings = Reading.grouping(parts)
@@ -287,9 +288,9 @@ final class Engine: @unchecked Sendable {
         handOver(encoded, of: unread, now: now)
     }
 
-    /// Hands parts over, and with them those that came while these readings went on.
+    /// Hands parts over to the decoders, together with those that came to share these readings.
     ///
-    /// - Parameter readings: those that are over.
+    /// - Parameter readings: the readings that ended.
     private func handOver(
         _ parts: [EncodedPart], of readings: [Reading], now: ContinuousClock.Instant
     ) {
@@ -353,7 +354,7 @@ final class Engine: @unchecked Sendable {
         }
     }
 
-    /// Outside the lock: receivers may do as they please.
+    /// Call without the lock, because a receiver may call the engine.
     private func deliver(_ finished: [(Document, FinishedDocument)]) {
         for (document, result) in finished { document.deliver(result) }
         if !finished.isEmpty { answer { $0.release(finished.count) } }

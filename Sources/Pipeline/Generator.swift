@@ -15,9 +15,10 @@ struct Generator: Sendable {
     /// Nil unless documents name the language of their outputs.
     var languageHeads: LanguageHeads?
     let tokenizer: any Tokenizer
-    /// What the decoder is given before it writes, as far as the job type knows it; mostly empty.
+    /// What the decoder is given before it writes, without the fields of a document. Mostly empty.
     let decoderPrompt: [Int32]
-    /// Nil where it is the same for all documents.
+    /// Makes the decoder's prompt with a document's fields; nil if it is the same for all
+    /// documents.
     let decoderTemplate: PromptTemplate?
 
     /// - Parameter model: as the job type names it.

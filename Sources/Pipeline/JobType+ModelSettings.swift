@@ -3,8 +3,8 @@ internal import Inference
 internal import Jobs
 
 extension JobType {
-    /// With what its model's makers chose for all that the job type leaves to the model:
-    /// translators and summarizers of the classic kind are searched as their folders say.
+    /// The job type with those settings that it leaves to the model, as the model's makers chose
+    /// them. Only models of the classic kind, translators and summarizers, are completed.
     func completed(by model: ModelFolder) -> JobType {
         guard case .classic(let configuration) = model.configuration else { return self }
         var completed = self
@@ -12,8 +12,8 @@ extension JobType {
         func take<Value>(_ setting: ModelSettings, _ value: Value?, _ store: (Value) -> Void) {
             if leftToModel.contains(setting), let value { store(value) }
         }
-        // Speculation and fallback need the most likely token at each step, and sampling draws one: neither
-        // goes with beams.
+        // Beams are left out where they do not work: speculation and fallback need the most likely
+        // token at each step, and sampling draws one.
         if mode != .speculative, fallback == nil, decoding.sampling == nil {
             take(.beams, defaults.beams) { completed.decoding.beams = $0 }
         }
@@ -35,7 +35,7 @@ extension JobType {
 }
 
 extension ModelFolder {
-    /// A warning of settings in a translator's folder that l2s does not apply; nil for none.
+    /// A warning of settings in the model's folder that l2s does not apply; nil for none.
     func unusedSettings(of jobType: JobType) -> String? {
         let unused = generation.defaults.unused
         guard case .classic = configuration, !unused.isEmpty else { return nil }

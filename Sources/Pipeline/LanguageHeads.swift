@@ -1,9 +1,9 @@
 internal import Inference
 internal import Synchronization
 
-/// The heads that begin outputs with the language that a document names. Each is made for the first
-/// document that names it. Later documents get the same one, because a decoder writes those together
-/// that have one head.
+/// The heads that begin outputs with the language that a document names. Each is made when the
+/// first document names its language. Later documents get the same head, because a decoder writes
+/// only documents with the same head together.
 final class LanguageHeads: Sendable {
     private let head: OutputHead
     private let languages: DocumentLanguages
@@ -11,7 +11,7 @@ final class LanguageHeads: Sendable {
     /// By the language's token.
     private let made = Mutex<[Int32: OutputHead]>([:])
 
-    /// - Parameter head: for a document that names none.
+    /// - Parameter head: the head for a document that names no language.
     init(_ head: OutputHead, _ languages: DocumentLanguages, _ tokens: LanguageTokens) {
         self.head = head
         self.languages = languages

@@ -14,9 +14,9 @@ struct LanguageTokens: Sendable {
 
     struct Token: Sendable {
         let id: Int32
-        /// As a prompt spells it.
+        /// Its spelling in a prompt.
         let text: String
-        /// Whether it stands before the text that is read: `>>ita<<`.
+        /// Whether the model reads it before the text, such as `>>ita<<`.
         let isTag: Bool
     }
 
@@ -51,7 +51,8 @@ struct LanguageTokens: Sendable {
                 + "out, got \(found)")
     }
 
-    /// Outputs of a head in a language: mBART's older kind starts with it, the others write it first.
+    /// The head for outputs in a language. The older kind of mBART takes the language as its start
+    /// token; the others write it as the first token.
     func beginning(_ head: OutputHead, with id: Int32) -> OutputHead {
         isLanguage(head.startID) ? head.beginning(startID: id) : head.beginning(firstID: id)
     }
@@ -62,7 +63,8 @@ struct LanguageTokens: Sendable {
         return Self.name(piece) != nil && isSpecial(piece, id)
     }
 
-    /// What a template spells becomes the token; some tokenizers put it behind the text.
+    /// Whether a template's text becomes this one token while the same text in a document does not.
+    /// Some tokenizers put the token after the text and give no token here.
     private func isSpecial(_ text: String, _ id: Int32) -> Bool {
         let ids = tokenizer.encode([.template(text)], ends: .none)
         return (ids == [id] || ids.isEmpty)
@@ -78,7 +80,7 @@ struct LanguageTokens: Sendable {
         }
     }
 
-    /// Nil for a piece that is not spelled as languages are.
+    /// The language that a piece names; nil for a piece that is not spelled as languages are.
     private static func name(_ piece: String) -> String? {
         if piece.hasPrefix(">>"), piece.hasSuffix("<<"), piece.utf8.count > 4 {
             return String(piece.dropFirst(2).dropLast(2))

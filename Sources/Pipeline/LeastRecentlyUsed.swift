@@ -1,6 +1,8 @@
-/// Values up to a total cost; beyond it the one that was unused for longest leaves. Constant time.
+/// A cache with a limit on the total cost of its values. Beyond it, the least recently used value
+/// is removed. Every operation takes constant time.
 struct LeastRecentlyUsed<Key: Hashable, Value> {
-    /// A link of the list from the oldest use to the newest, by index into `entries`.
+    /// A link of the list from the oldest use to the newest. `older` and `newer` are indices into
+    /// `entries`.
     private struct Entry {
         let key: Key
         let value: Value
@@ -21,14 +23,14 @@ struct LeastRecentlyUsed<Key: Hashable, Value> {
 
     var count: Int { indexOfKey.count }
 
-    /// The value, which thereby is the most recently used.
+    /// Returns the value, which becomes the most recently used one.
     mutating func use(_ key: Key) -> Value? {
         guard let index = indexOfKey[key], let entry = unlink(index) else { return nil }
         link(entry, at: index)
         return entry.value
     }
 
-    /// Replaces what the key had. What costs more than the limit is not kept.
+    /// Replaces the value of the key. A value that costs more than the limit is not kept.
     mutating func insert(_ value: Value, for key: Key, cost: Int) {
         if let index = indexOfKey[key] { remove(index) }
         guard cost <= costLimit else { return }

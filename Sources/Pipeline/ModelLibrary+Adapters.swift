@@ -1,7 +1,8 @@
 internal import Jobs
 
 extension ModelLibrary {
-    /// Large models that are loaded, and whose documents are read, once for each adapter.
+    /// Warnings of large models that job types use with different adapters. Such a model is loaded
+    /// once for each adapter, and these job types share no reading of a document.
     static func readTwice(_ jobTypes: [JobType]) -> [String] {
         Dictionary(grouping: jobTypes.filter { $0.llm != nil }, by: \.encoderFolder)
             .sorted { $0.key < $1.key }
@@ -12,7 +13,8 @@ extension ModelLibrary {
                     (adapter.map { "with the adapter \($0): " } ?? "without an adapter: ")
                         + jobTypes.map(\.name).joined(separator: ", ")
                 }
-                return "\(llm) is \(models.count) large models, which read each for itself: "
+                return "\(llm) is \(models.count) large models, because its job types name "
+                    + "different adapters, and each model reads documents itself: "
                     + words.sorted().joined(separator: "; ")
             }
     }

@@ -6,25 +6,24 @@ internal import Tokenizers
 
 /// Every model that a set of job types needs, each opened once per process.
 ///
-/// Only the parts that a mode needs are loaded: a large model whose documents all go to small
-/// decoders comes without its own.
+/// Only the parts that a mode needs are loaded: a large model is loaded without its decoder if
+/// small decoders write all of its documents.
 package struct ModelLibrary: Sendable {
     struct Decoder: Sendable {
         let model: any DecoderModel
-        /// What proposes tokens to it, in `speculative` mode.
+        /// The model that proposes tokens in `speculative` mode; nil in other modes.
         var draftModel: (any DecoderModel)?
     }
 
     let encoders: [Encoder]
     let decoders: [Decoder]
-    /// The first is the identity. Job types that have the same one share what it makes of a prompt.
+    /// The first is the identity. Job types with the same projector share the states that it makes.
     let projectors: [Projector]
     let routes: [String: Route]
-    /// What could not be checked, for a person.
+    /// Warnings for a person: what could not be checked, and what may be a mistake.
     package let warnings: [String]
 
-    /// - Parameter modelsFolder: where the folders that job types name are looked for; an absolute
-    ///   path in a job type stands for itself.
+    /// - Parameter modelsFolder: the folder in which relative paths of job types are looked up.
     /// - Throws: `ModelLibraryError`, which names the job type and what is wrong with its models.
     package init(jobTypes: [JobType], modelsFolder: String) throws {
         var opening = Opening(modelsFolder: modelsFolder)
@@ -44,15 +43,15 @@ package struct ModelLibrary: Sendable {
         warnings = opening.warnings + Self.readTwice(jobTypes)
     }
 
-    /// The job types, sorted by name, with the settings of their models where their files leave them out.
+    /// The job types, sorted by name. Settings that their files leave out come from their models.
     package var jobTypes: [JobType] {
         routes.values.map(\.jobType).sorted { $0.name < $1.name }
     }
 
-    /// What a token costs the decoder of a job type, and the second model that has a part in its
-    /// documents. See `DecoderModel.stepCost`.
+    /// The cost of one token in the decoder of a job type, and in its second model if it has one:
+    /// the draft model, or the large model that writes, too. See `DecoderModel.stepCost`.
     ///
-    /// - Precondition: the job type is one of the library's.
+    /// - Precondition: the library has the job type.
     package func stepCosts(
         of jobType: String, sourceTokens: Int, position: Int
     ) -> (decoder: StepCost, second: StepCost?) {
@@ -79,14 +78,14 @@ struct Opening {
     /// Layers that an encoder and a decoder share are loaded once.
     private let pool = WeightPool()
     private var folders: [String: ModelFolder] = [:]
-    /// By folder and number type.
+    /// Indices of encoders, by number type and folder.
     private var encoderOfKey: [String: Int] = [:]
-    /// By folder, number type and use: a folder's decoder alone and the same behind a projector are
-    /// two decoders.
+    /// Indices of decoders, by number type, folder and use: the decoder of a folder is another one
+    /// behind a projector than after its own encoder.
     private var decoderOfKey: [String: Int] = [:]
-    /// By encoder and folder of the small model.
+    /// Indices of projectors, by encoder and folder of the small model.
     private var projectorOfKey: [String: Int] = [:]
-    /// By shortlist and decoder.
+    /// By decoder, shortlist and language.
     private var headOfKey: [String: OutputHead] = [:]
     private var tokenizers: [String: any Tokenizer] = [:]
 
@@ -150,16 +149,16 @@ struct Opening {
             tokenizer: try tokenizer(path(model)), decoderPrompt: jobType.decoderPrompt)
     }
 
-    /// The small model behind the large one.
+    /// Opens the small model that writes after the large one.
     ///
-    /// - Returns: beside it the folder whose tokenizer its tokens are of.
+    /// - Returns: indices of its decoder and projector, and the folder of its tokenizer.
     private mutating func smallModel(
         _ jobType: JobType, encoder: Int
     ) throws -> (decoder: Int, projector: Int, tokens: String) {
         let slm = try folder(path(jobType.slm ?? ""))
         let manifest = try SLMManifest(folder: slm.path)
         let llm = try folder(path(jobType.encoderFolder), adapter: jobType.adapter)
-        // Layers of the large model go on from keys and values that it left.
+        // Layers of the large model read its keys and values, so they take its number type.
         let format = try WeightFormat(
             jobType.dtype, of: manifest.fusion == .layers ? llm : slm)
         try expectSameFolder(manifest, jobType)
@@ -169,17 +168,18 @@ struct Opening {
                 model: try Decoders.slm(
                     slm, manifest: manifest, llm: llm, format: format, pool: pool))
         }
-        // Layers of the large model write its tokens.
+        // Layers of the large model write tokens of its tokenizer.
         return (decoder, projector, manifest.fusion == .layers ? llm.path : slm.path)
     }
 
-    /// Layers of a decoder-only LLM that the documents of a job type go through; nil for all.
+    /// How many layers of a decoder-only LLM the job type's prompts pass; nil for all.
     private func depth(for jobType: JobType) throws -> Int? {
         guard jobType.mode == .hybrid, !jobType.needsLargeGenerator else { return nil }
         return try SLMManifest(folder: path(jobType.slm ?? "")).llmDepth
     }
 
-    /// The same decoder with another to propose, as a decoder of its own: weights are shared.
+    /// The same generator with a small decoder that proposes tokens. This makes a decoder of its
+    /// own, which shares the weights.
     private mutating func speculating(
         _ generator: Generator, with small: Int, _ jobType: JobType
     ) throws -> Generator {
@@ -245,7 +245,8 @@ struct Opening {
         return decoders.count - 1
     }
 
-    /// Job types with the same shortlist share its weights.
+    /// The head for a job type's outputs. Job types with the same decoder, shortlist and language
+    /// share one.
     private mutating func head(
         of decoder: Int, _ jobType: JobType, model: String
     ) throws -> OutputHead {
@@ -278,8 +279,8 @@ struct Opening {
         return opened
     }
 
-    /// The folder by its name, and the model in it by its fingerprint: a small model understands
-    /// the states of the one large model that it was trained on.
+    /// Checks that the small model was trained with the job type's large model, because it
+    /// understands the states of no other. It compares the folder and the model's fingerprint.
     private mutating func expectSameFolder(_ manifest: SLMManifest, _ jobType: JobType) throws {
         let llm = path(jobType.encoderFolder)
         let manifestPath = manifest.folder + "/" + SLMManifest.fileName
@@ -291,8 +292,8 @@ struct Opening {
         }
         guard let fingerprint = manifest.llmFingerprint else {
             warnings.append(
-                "\(manifestPath) has no llm_fingerprint: that the small model was trained with "
-                    + "the large one in \(llm) cannot be checked")
+                "\(manifestPath) has no llm_fingerprint, so l2s cannot check that the small model "
+                    + "was trained with the large one in \(llm)")
             return
         }
         let found = try folder(llm, adapter: jobType.adapter).fingerprint
@@ -308,11 +309,11 @@ struct Opening {
         }
     }
 
-    /// What one proposes the other must take for the same: by the pieces of the tokenizer, the rows
-    /// of the vocabulary and the kind of model.
+    /// Checks that both models of `speculative` mode mean the same by a token: they need the same
+    /// pieces in their tokenizers and as many rows in their vocabularies. A GPT-2 is refused.
     private mutating func expectSameTokens(_ jobType: JobType, large: Int, small: Int) throws {
         let folders = [path(jobType.encoderFolder), path(jobType.slm ?? "")]
-        // Layers of the large model have its tokens.
+        // A small model that is layers of the large one uses its tokenizer.
         let isCut = try SLMManifest(folder: folders[1]).fusion == .layers
         guard try isCut || tokenizer(folders[0]).hasSamePieces(as: tokenizer(folders[1])) else {
             throw Refused(
@@ -333,14 +334,15 @@ struct Opening {
         }
     }
 
-    /// Returns the most tokens that there is room for before an output.
+    /// Checks vocabularies and positions. Returns the most tokens that fit before an output.
     private mutating func check(_ route: Route) throws -> Int {
         let encoder = encoders[route.encoder]
         let limits = route.jobType.limits
         warnings += route.jobType.prompt.warnings(
             tokenizer: route.promptTokenizer, folder: encoder.path
         ).map { "job type \(route.jobType.name): \($0)" }
-        // Tokens beyond the model's rows are for what no text says, such as images.
+        // Only tokens that a text can produce count: others, such as those of images, may lie
+        // beyond the model's rows.
         let template = route.jobType.prompt.stretches().map(PromptSegment.init)
         let largest = max(
             Int32(route.promptTokenizer.textVocabularySize - 1),
@@ -367,6 +369,6 @@ struct Opening {
 }
 
 extension JobType {
-    /// Whether the large model of a hybrid writes, too.
+    /// Whether the large model of a hybrid job type writes outputs, too.
     fileprivate var needsLargeGenerator: Bool { fallback != nil || shadow > 0 }
 }

@@ -2,7 +2,7 @@ internal import Jobs
 internal import Tokenizers
 
 extension Opening {
-    /// Languages that are named before the text that is read become part of the prompt.
+    /// Adds the languages that the job type names to its prompt, where its model reads them.
     mutating func withLanguages(_ jobType: JobType) throws -> JobType {
         guard jobType.sourceLanguage != nil || jobType.targetLanguage != nil else { return jobType }
         var resolved = jobType
@@ -23,7 +23,7 @@ extension Opening {
         return resolved
     }
 
-    /// Prepares a route for documents that name their languages.
+    /// Prepares a route for documents that name their languages in their metadata.
     mutating func addLanguages(to route: inout Route) throws {
         let jobType = route.jobType
         let encoderPath = path(jobType.encoderFolder)

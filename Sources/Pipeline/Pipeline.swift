@@ -2,20 +2,20 @@ internal import Foundation
 internal import Inference
 package import Jobs
 
-/// Sizes of a pipeline. Memory for documents in flight grows with all of them but `threads`.
+/// Sizes of a pipeline. Memory for documents in flight grows with each of them except `threads`.
 package struct PipelineSettings: Sendable {
-    /// Compute lanes. More than cores only makes them wait for each other.
+    /// Compute lanes. More lanes than cores only wait for each other.
     package var threads: Int
-    /// Decoders per writing model, over one copy of its weights.
+    /// Replicas of each decoder, over one copy of its weights.
     package var decoders: Int
-    /// Rows that one decoder writes at a time: a document takes one, or one per beam. One with
-    /// more beams than this is written alone.
+    /// Rows that one replica writes at a time. A part takes one row, or one for each beam. A part
+    /// with more beams than this is written alone.
     package var decoderRows: Int
-    /// Documents that may wait between encoder and decoders.
+    /// Parts that may wait between encoder and decoders.
     package var handoffCapacity: Int
-    /// Bytes of prompts' states that are kept for when a prompt comes again; 0 for none.
+    /// Bytes of states that are kept in case a prompt comes again; 0 for none.
     package var promptCacheBytes: Int
-    /// Each lane stays on a core of its own, where the system permits that.
+    /// Whether each lane stays on a core of its own, where the system permits that.
     package var pinsThreads: Bool
 
     package init(
@@ -33,8 +33,8 @@ package struct PipelineSettings: Sendable {
 
 /// Texts → ids → batches → encoder → hand-off → decoders → texts.
 ///
-/// Lanes are threads of their own: the cooperative pool must not block, and forward passes take
-/// longer than it should wait. Each lane takes whatever the schedule finds most useful.
+/// Lanes are threads of their own, because a forward pass would block Swift's cooperative pool for
+/// too long. Each lane does what the schedule finds most useful.
 package final class Pipeline: DocumentProcessor {
     private let engine: Engine
 
@@ -45,8 +45,8 @@ package final class Pipeline: DocumentProcessor {
 
     deinit { engine.stop() }
 
-    /// Ends the lanes after what they are at; documents in flight are not delivered. Not to be
-    /// called from a `deliver`.
+    /// Ends each lane after its current work. Documents in flight are not delivered. Do not call it
+    /// from `deliver`.
     package func stop() { engine.stop() }
 
     package var statistics: PipelineStatistics { engine.statistics }

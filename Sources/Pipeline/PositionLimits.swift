@@ -18,7 +18,7 @@ struct PositionLimits {
         self.encoder = encoder
     }
 
-    /// Returns how many tokens the decoder's prompt may have.
+    /// Returns how many tokens of `decoder_prompt` the decoder has room for.
     ///
     /// - Throws: `Refused`, or `InferenceError` for a prompt beyond the vocabulary.
     func check(_ decoder: Decoder) throws -> Int {
@@ -55,7 +55,7 @@ struct PositionLimits {
                 + ", got \(limits.sourceTokens)")
     }
 
-    /// A decoder-only model counts the prompt and the output together.
+    /// Checks prompt and output together for a decoder-only model, where they share the positions.
     private func checkSum(_ decoder: Decoder) throws {
         guard let all = decoder.model.maximumPositions else { return }
         let positions = all - encoder.softPromptTokens - decoder.opening.count

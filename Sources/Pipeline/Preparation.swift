@@ -6,12 +6,12 @@ struct Preparation {
     /// One prompt, or several where the document was split. None is empty.
     var prompts: [Prompt]
     var truncated = false
-    /// How the parts stood in the text; nil for a document that is one.
+    /// Where the parts stood in the text; nil for a document that was not split.
     var split: SplitText?
 }
 
 extension Route {
-    /// Whether two routes make the same prompts of one text, each with its own fields.
+    /// Whether two routes make the same prompts of the same text, each with its document's fields.
     func prepares(
         like other: Route, fields: [String: String], _ othersFields: [String: String]
     ) -> Bool {
@@ -23,7 +23,8 @@ extension Route {
             && languages(fields) == other.languages(othersFields)
     }
 
-    /// The tokens that every prompt begins with, whatever the document.
+    /// The tokens with which every prompt begins, whatever the document. They are found by
+    /// comparing the prompts of two different texts.
     var promptBeginning: [Int32] {
         let (one, other) = (
             promptTokens(for: "a", all("a")), promptTokens(for: "Zz 9.", all("Zz 9."))
@@ -31,14 +32,14 @@ extension Route {
         return zip(one, other).prefix { $0 == $1 }.map(\.0)
     }
 
-    /// One text as the value of every field.
+    /// Fields that all have the same text as their value.
     private func all(_ text: String) -> [String: String] {
         Dictionary(uniqueKeysWithValues: jobType.fields.map { ($0, text) })
     }
 
     /// Checks a document against the limits of its type and turns it into prompts.
     ///
-    /// - Throws: `RejectedDocument`: no attempt could succeed.
+    /// - Throws: `RejectedDocument` for a document that no attempt could process.
     func prepare(
         _ text: String, fields: [String: String] = [:]
     ) throws(RejectedDocument) -> Preparation {
@@ -78,10 +79,10 @@ extension Route {
         }
     }
 
-    /// Expects the fields that the prompts name. `l2s.enqueue` does so, too, but the job file may be
-    /// younger than the document.
+    /// Checks that the document has the fields that the prompts name. `l2s.enqueue` checks them,
+    /// too, but the job file may be newer than the document.
     ///
-    /// - Throws: `RejectedDocument`, as `prepare`.
+    /// - Throws: `RejectedDocument`, as `prepare` does.
     func check(_ fields: [String: String]) throws(RejectedDocument) {
         for name in jobType.fields {
             let text = fields[name]
@@ -114,14 +115,15 @@ extension Route {
         _ text: String, _ fields: [String: String]
     ) throws(RejectedDocument) -> SplitText {
         let frame = promptTokens(for: "", fields).count
-        // Pieces cost a token or two more alone than joined; a joined part never costs more.
+        // A piece alone costs a token or two more than in a joined text, so the sum of the costs is
+        // an upper bound.
         return TextSplitter(
             cost: { promptTokenizer.encode([.document(String($0))], ends: .none).count },
             budget: try budget(besides: frame), keepsLines: jobType.limits.overflow == .split
         ).split(text)
     }
 
-    /// A single character may take more tokens than there are.
+    /// The prompt of a part, cut to the limit: a single character may take more tokens than fit.
     private func fittingTokens(for part: String, _ fields: [String: String]) -> [Int32] {
         let tokens = promptTokens(for: part, fields)
         guard tokens.count > jobType.limits.sourceTokens else { return tokens }
@@ -136,12 +138,12 @@ extension Route {
             ends: .both)
     }
 
-    /// The languages that a document with these fields names, as its prompt begins with them.
+    /// The languages that a document with these fields names, as tokens at the start of its prompt.
     private func languages(_ fields: [String: String]) -> [String] {
         promptLanguages.compactMap { $0.text(fields) }
     }
 
-    /// What follows the document.
+    /// The tokens that follow the document in its prompt.
     private func promptTail(_ fields: [String: String]) -> [Int32] {
         promptTokenizer.encode(
             jobType.prompt.stretchesAfterDocument(fields: fields).map(PromptSegment.init),
@@ -159,7 +161,7 @@ extension Route {
     }
 }
 
-/// Why a document can never be processed, in words that repeat nothing of it.
+/// Why a document can never be processed. The reason holds no text of the document.
 struct RejectedDocument: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }

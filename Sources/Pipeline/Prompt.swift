@@ -1,10 +1,11 @@
-/// What an encoder is given to read. Parts with equal ones share a reading, whatever is done with it
-/// then.
+/// What an encoder is given to read. Parts with equal prompts share a reading, whatever becomes of
+/// its states.
 struct Prompt: Hashable, Sendable {
     /// Index of the encoder in the library.
     let encoder: Int
     let tokens: [Int32]
-    /// A hash of both, computed once: a prompt is looked up far more often than it is made.
+    /// A hash of encoder and tokens. It is computed once, because a prompt is looked up far more
+    /// often than it is made.
     private let digest: Int
 
     init(encoder: Int, tokens: [Int32]) {
@@ -16,7 +17,7 @@ struct Prompt: Hashable, Sendable {
         digest = hasher.finalize()
     }
 
-    /// Prompts are compared whole, so that no two are ever taken for each other.
+    /// Compares all tokens, because different prompts may have the same hash.
     static func == (one: Prompt, other: Prompt) -> Bool {
         one.digest == other.digest && one.encoder == other.encoder && one.tokens == other.tokens
     }

@@ -9,12 +9,12 @@ package struct PromptCacheStatistics: Sendable, Equatable {
     package var bytes = 0
 }
 
-/// The states of prompts that were read lately: a prompt seen again goes to its decoder without
-/// being read again. Shared by all lanes.
+/// The states of prompts that were read lately. A prompt that comes again goes to its decoder
+/// without another reading. All lanes share the cache.
 final class PromptCache: Sendable {
     private struct Key: Hashable {
         let prompt: Prompt
-        /// By index in the library: states are kept as a projector made them.
+        /// Index in the library of the projector that made the states.
         let projector: Int
     }
 
@@ -27,13 +27,13 @@ final class PromptCache: Sendable {
     private let state: Mutex<State>
     private let isOn: Bool
 
-    /// - Parameter byteLimit: of states and tokens together; 0 for no cache.
+    /// - Parameter byteLimit: for states and tokens together; 0 for no cache.
     init(byteLimit: Int) {
         isOn = byteLimit > 0
         state = Mutex(State(entries: LeastRecentlyUsed(costLimit: byteLimit)))
     }
 
-    /// Tells each reading the states that are kept of its prompt, of the projectors that it needs.
+    /// Gives each reading the cached states of its prompt, for the projectors that it needs.
     func fill(_ readings: inout [Reading]) {
         guard isOn else { return }
         state.withLock { state in
@@ -51,7 +51,7 @@ final class PromptCache: Sendable {
         }
     }
 
-    /// Keeps what the projectors made of a prompt.
+    /// Keeps the states that the projectors made of a prompt.
     func insert(_ states: [PromptStates], of projectors: [Int], prompt: Prompt) {
         guard isOn else { return }
         let tokenBytes = prompt.tokens.count * MemoryLayout<Int32>.stride

@@ -3,8 +3,9 @@ internal import Jobs
 internal import Tokenizers
 
 extension PromptTemplate {
-    /// What of the template a model will not read as it looks, for a person: tags such as `<2de>` or
-    /// `>>deu<<` that are no token, and signs that the tokenizer does not know.
+    /// Warnings about text of the template that the model reads otherwise than a person would: tags
+    /// such as `<2de>` or `>>deu<<` that are no token, and characters that the tokenizer does not
+    /// know.
     func warnings(tokenizer: any Tokenizer, folder: String) -> [String] {
         let pieces = tokenizer.pieces
         func read(_ text: String) -> [String] {
@@ -25,19 +26,19 @@ extension PromptTemplate {
         }
         if warnings.isEmpty, read(text).contains("<unk>") {
             warnings.append(
-                "the prompt holds signs that the tokenizer of \(folder) does not know: the model "
-                    + "reads <unk> in their place")
+                "the prompt holds characters that the tokenizer of \(folder) does not know: the "
+                    + "model reads <unk> in their place")
         }
         return warnings
     }
 }
 
 extension Generator {
-    /// Whether a response ended at the limit and not of itself.
+    /// Whether a response was cut off at the limit, before the model ended it.
     func cutsOff(_ response: Response, at limit: Int) -> Bool {
         guard response.tokens.count >= limit else { return false }
         guard let last = response.tokens.last else { return false }
-        // An end that is forced at the limit is no end of the model's own.
+        // An end token that is forced at the limit was not the model's choice.
         return last == head.forcedLastID || !head.endIDs.contains(last)
     }
 }

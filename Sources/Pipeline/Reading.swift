@@ -1,15 +1,15 @@
 internal import Inference
 internal import Jobs
 
-/// A prompt that is read once for all parts of a batch that have it.
+/// A prompt that is read once, for all parts of a batch that have it.
 struct Reading {
     let prompt: Prompt
     /// The parts that wait for the pass of the encoder.
     private(set) var parts: [Part]
-    /// By projector: what is known of the prompt.
+    /// The states of the prompt that are known, by projector.
     private(set) var states: [Int: PromptStates] = [:]
 
-    /// One reading for each prompt, in the order of their first parts.
+    /// Makes one reading for each prompt, in the order of their first parts.
     static func grouping(_ parts: [Part]) -> [Reading] {
         var readings: [Reading] = []
         var indexOfPrompt: [Prompt: Int] = [:]
@@ -39,10 +39,10 @@ struct Reading {
         for (projector, states) in zip(projectors, states) { self.states[projector] = states }
     }
 
-    /// Adds parts that have the prompt, too.
+    /// Adds parts with the same prompt.
     mutating func join(_ parts: [Part]) { self.parts += parts }
 
-    /// Takes out the parts whose states are all known.
+    /// Removes and returns the parts whose states are all known.
     mutating func takeKnown() -> [Part] {
         let known = parts.filter { $0.projectors.allSatisfy { states[$0] != nil } }
         parts.removeAll { $0.projectors.allSatisfy { states[$0] != nil } }
@@ -52,9 +52,9 @@ struct Reading {
     /// The part with the states of its projectors.
     ///
     /// - Parameters:
-    ///   - start: of the pass of the encoder. Only the part that the pass counts for was in it;
-    ///     to all others its time was time to wait.
-    ///   - now: when the states were there.
+    ///   - start: when the encoder's pass began. The pass counts as encoding for one part; for all
+    ///     others its time counts as waiting.
+    ///   - now: when the states were ready.
     /// - Precondition: the states of its projectors are known.
     func encoded(
         _ part: Part, _ source: EncodeSource, start: ContinuousClock.Instant,

@@ -12,9 +12,9 @@ final class Replica {
         decoder = DecoderReplica(model: model.model, draftModel: model.draftModel)
     }
 
-    /// Rows that its parts may come to have.
+    /// The most rows that its parts may take.
     var rowCapacity: Int { decoder.rowCapacity }
-    /// One for each part.
+    /// The document of each part.
     var documents: [Document] { parts.values.map(\.document) }
 
     func admit(_ encoded: [EncodedPart], at now: ContinuousClock.Instant, crew: Crew?) {
@@ -28,7 +28,7 @@ final class Replica {
             })
     }
 
-    /// So many steps, or as many as it takes to complete a part. Returns those that are complete.
+    /// Takes so many steps, or fewer if a part is complete before. Returns the complete parts.
     func write(steps: Int) -> [(part: EncodedPart, response: Response)] {
         for _ in 0..<steps {
             let written = decoder.step()
@@ -41,7 +41,7 @@ final class Replica {
         return []
     }
 
-    /// Drops what nobody waits for any more.
+    /// Drops the parts of documents that are over.
     func dropOver() {
         let over = parts.filter(\.value.document.isOver)
         guard !over.isEmpty else { return }

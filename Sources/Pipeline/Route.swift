@@ -2,7 +2,7 @@ internal import Inference
 internal import Jobs
 internal import Tokenizers
 
-/// A job type with all it needs, opened: the way of its documents through the pipeline.
+/// A job type with its open models and tokenizers: the way of its documents through the pipeline.
 struct Route: Sendable {
     /// The small model's part in `speculative` mode.
     struct DraftModel: Sendable {
@@ -19,25 +19,26 @@ struct Route: Sendable {
     }
 
     let jobType: JobType
-    /// Index of the encoder in the library: job types that share one share its batches.
+    /// Index of the encoder in the library. Job types with the same encoder share its batches.
     let encoder: Int
     let promptTokenizer: any Tokenizer
     var generator: Generator
     var draftModel: DraftModel?
-    /// The large model as the generator, for what the small one is unsure of and for comparison.
+    /// The large model as a generator, for fallback and for comparison; nil where neither is asked
+    /// for.
     var largeGenerator: Generator?
-    /// Languages that documents name and prompts begin with, in order.
+    /// Languages that documents name and that stand at the start of their prompts, in order.
     var promptLanguages: [DocumentLanguages] = []
-    /// Languages that documents name and outputs are written in.
+    /// Languages that documents name and in which their outputs are written.
     var writtenLanguages: DocumentLanguages?
-    /// The most tokens that models have positions for before the output.
+    /// The most tokens of `decoder_prompt` for which the models have positions.
     var longestOpening = Int.max
 
-    /// Rows that a part takes of a decoder.
+    /// Rows that a part takes in a decoder.
     var rows: Int { jobType.decoding.beams }
 
-    /// What a prompt's states are made of: those of its generator, then those of the second model
-    /// that has a part in the document, if there is one. By index in the library.
+    /// Indices, in the library, of the projectors whose states a document needs: that of its
+    /// generator, then that of the second model if one works on the document.
     func projectors(isShadowed: Bool) -> [Int] {
         if let draftModel { return [generator.projector, draftModel.projector] }
         if let largeGenerator, isShadowed || jobType.fallback != nil {
@@ -46,7 +47,7 @@ struct Route: Sendable {
         return [generator.projector]
     }
 
-    /// How the response to one part of a document is chosen.
+    /// The decoding options for one part of a document.
     func options(
         for prompt: [Int32], part: Int, by generator: Generator, isFirstChoice: Bool,
         fields: [String: String] = [:]
@@ -69,7 +70,7 @@ struct Route: Sendable {
             decoderPrompt: generator.opening(fields))
     }
 
-    /// Whether the small model was too unsure of a response for it to count.
+    /// Whether the small model was so unsure of a response that the large one writes the part anew.
     func isUnsure(_ response: Response) -> Bool {
         guard let fallback = jobType.fallback, let confidence = response.confidence else {
             return false
@@ -77,7 +78,8 @@ struct Route: Sendable {
         return confidence.mean < fallback
     }
 
-    /// The same documents on every worker and in every attempt.
+    /// Whether the large model writes the document, too. The id alone decides, so the answer is the
+    /// same on every worker and in every attempt.
     func isShadowed(_ document: Int64) -> Bool {
         let seed = RandomStream.seed(UInt64(bitPattern: document), prompt: [], part: 0)
         return Double(seed >> 11) * 0x1p-53 < jobType.shadow

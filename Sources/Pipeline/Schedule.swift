@@ -1,24 +1,24 @@
 internal import Jobs
 
-/// What the schedule asks of a part whose prompt waits to be read.
+/// What the schedule must know about a part whose prompt waits to be read.
 protocol PreparedWork {
     var prompt: Prompt { get }
-    /// When its prompt was ready.
+    /// When its prompt was tokenized.
     var prepared: ContinuousClock.Instant { get }
-    /// Rows that it will take of a decoder.
+    /// Rows that it will take in a decoder.
     var rows: Int { get }
     var batch: JobType.BatchLimits { get }
 }
 
-/// What the schedule asks of a part in the hand-off.
+/// What the schedule must know about a part in the hand-off.
 protocol EncodedWork {
     /// Index of the decoder that is to write it.
     var decoder: Int { get }
-    /// Rows that it takes of the decoder.
+    /// Rows that it takes in the decoder.
     var rows: Int { get }
 }
 
-/// What the schedule asks of a document.
+/// What the schedule must know about a document.
 protocol SubmittedWork {
     var source: SourceDocument { get }
 }
@@ -30,11 +30,11 @@ struct ScheduleBounds: Sendable {
 }
 
 /// What the pipeline holds, and the decision what a free lane does next. Pure: it is given the
-/// time, knows no model and is only ever called under the pipeline's lock.
+/// time, knows no model and is called only under the engine's lock.
 ///
-/// Lanes keep the decoders fed: they encode while fewer documents wait in the hand-off than the
-/// decoders could take at once, and step decoders otherwise. Encoding stops while the hand-off is
-/// full, so neither can starve the other, and memory has a bound.
+/// Lanes keep the decoders fed: they encode while the parts in the hand-off have fewer rows than
+/// the decoders could take at once, and step decoders otherwise. Encoding stops while the hand-off
+/// is full. So neither can starve the other, and memory is bounded.
 struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: EncodedWork> {
     typealias Instant = ContinuousClock.Instant
 
@@ -42,33 +42,33 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         case prepare([Document])
         case encode(encoder: Int, [Part])
         case decode(replica: Int, admitting: [EncodedPart])
-        /// Nothing to do before then; nil: before something changes.
+        /// There is nothing to do until that time; nil: until something changes.
         case rest(until: Instant?)
     }
 
     private struct ReplicaState {
         let decoder: Int
-        /// Rows that the parts it holds may come to have.
+        /// The most rows that the parts in it may take.
         var rows = 0
-        /// A lane is at it.
+        /// Whether a lane uses it now.
         var isBusy = false
-        /// Rises with each use: the least recently used goes first.
+        /// The number of its last use. The least recently used replica goes first.
         var lastUse = 0
     }
 
     let bounds: ScheduleBounds
     private var inbox: [Document] = []
-    /// Per encoder, in order of arrival.
+    /// Parts that wait for each encoder, in order of arrival.
     private var prepared: [[Part]]
-    /// The hand-off, per decoder, in order of arrival.
+    /// Parts that wait for each decoder, in order of arrival.
     private var handoff: [[EncodedPart]]
     private var replicas: [ReplicaState]
-    /// The prompts that lanes are reading, each with the parts that came to share it. No part of
-    /// `prepared` has one of them.
+    /// The prompts that lanes are reading, each with the parts that came later and share it. No
+    /// part in `prepared` has one of these prompts.
     private var readings: [Prompt: [Part]] = [:]
-    /// Parts in the hands of encoding lanes; their places in the hand-off are reserved.
+    /// Parts that lanes are encoding. Their places in the hand-off are reserved.
     private var encoding = 0
-    /// Rows of decoders that they will take.
+    /// Rows that the parts in `encoding` will take in decoders.
     private var encodingRows = 0
     private var uses = 0
 
@@ -81,12 +81,12 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         }
     }
 
-    /// Documents prepared at a time by one lane: enough to amortise the lock, few enough that
-    /// lanes share the work.
+    /// Documents that one lane prepares at a time: enough to amortise the lock, few enough that
+    /// other lanes get some.
     private static var preparationChunk: Int { 8 }
-    /// At most so many documents of one text are prepared by the same lane.
+    /// The most documents of one text that a lane prepares at a time.
     private static var siblings: Int { 64 }
-    /// Prompts kept ready per encoder, as a multiple of what the decoders take.
+    /// Tokenized parts that are kept ready, as a multiple of the rows of one decoder.
     private static var readyBatches: Int { 2 }
 
     private var decoderRows: Int { bounds.rowsPerReplica * bounds.replicasPerDecoder }
@@ -106,7 +106,8 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
 
     mutating func submitted(_ documents: [Document]) { inbox += documents }
 
-    /// A part whose prompt is being read waits for that; all others wait for the encoder.
+    /// A part whose prompt is being read waits for that reading. Every other part waits for the
+    /// encoder.
     mutating func prepared(_ parts: [Part]) {
         for part in parts {
             if readings[part.prompt] == nil {
@@ -119,13 +120,14 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         }
     }
 
-    /// Returns the parts that came to share the reading. Each of them is to be `encoded` or
-    /// `unread` next.
+    /// Returns the parts that came to share the reading. Pass each of them to `encoded` or `unread`
+    /// next.
     mutating func readingEnded(_ prompt: Prompt) -> [Part] {
         readings.removeValue(forKey: prompt) ?? []
     }
 
-    /// Parts that shared a reading in vain: a projector of theirs had no part in it.
+    /// Parts that must be read after all, because the reading that they shared lacked one of their
+    /// projectors.
     mutating func unread(_ parts: [Part]) {
         for part in parts.reversed() {
             encoding -= 1
@@ -140,8 +142,8 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         handedOn(parts)
     }
 
-    /// Parts for a second generator: they may exceed the hand-off's capacity, by no more than the
-    /// documents that are in the pipeline.
+    /// Adds parts to the hand-off. Parts for a second generator come without a reserved place: they
+    /// may exceed the capacity, but only by the parts of documents that are in the pipeline.
     mutating func handedOn(_ parts: [EncodedPart]) {
         for part in parts { handoff[part.decoder].append(part) }
     }
@@ -151,7 +153,7 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         replicas[replica].isBusy = false
     }
 
-    /// Takes out documents that no lane has taken up.
+    /// Takes out those documents that no lane has taken up yet.
     mutating func withdraw(_ ids: Set<Int64>) -> [Document] {
         let taken = inbox.filter { ids.contains($0.source.id) }
         inbox.removeAll { ids.contains($0.source.id) }
@@ -172,7 +174,7 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         return encodeWork(now: now) ?? .rest(until: nextDeadline)
     }
 
-    /// The encoder whose oldest prompt has waited longest, if its batch is full or has waited enough.
+    /// A batch that is full or has waited long enough. Of several, the one with the oldest prompt.
     private mutating func encodeWork(now: Instant) -> Work? {
         let room = handoffRoom
         guard room > 0 else { return nil }
@@ -194,13 +196,13 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         return .encode(encoder: best.encoder, parts)
     }
 
-    /// As many prompts from the front as every one of their job types allows in a batch, and as
-    /// there is room for. All parts that have one of them go with it, whatever the room: reading it
-    /// is paid for, and the states are in memory already.
+    /// As many prompts from the front as each of their job types allows in a batch, and as there is
+    /// room for. All parts with one of these prompts go with it, even beyond the room: they cost no
+    /// further reading, and the states are in memory anyway.
     ///
-    /// Padding is counted though none is computed: it keeps short documents from waiting for one
-    /// long one, and documents of one claim are of similar length, since the queue claims by
-    /// length class.
+    /// Padding counts towards the limit although none is computed, so that short documents need not
+    /// wait for a long one. It costs little: the queue claims by length class, so documents of one
+    /// claim are of similar length.
     private func batch(
         encoder: Int, room: Int
     ) -> (prompts: Set<Prompt>, isFull: Bool, wait: Duration) {
@@ -230,8 +232,8 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         return (prompts, isFull, wait)
     }
 
-    /// Documents that a lane prepares together: those of one text are not parted, so that they come
-    /// to be read together.
+    /// How many documents a lane prepares together. Documents of one text stay together, so that
+    /// their prompt is read once.
     private var preparationCount: Int {
         var count = min(Self.preparationChunk, inbox.count)
         while count < min(Self.siblings, inbox.count),
@@ -249,7 +251,7 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         }.min()
     }
 
-    /// The least recently used idle decoder that has or can get rows.
+    /// A turn of the least recently used idle replica that has rows or can get some.
     private mutating func decodeWork() -> Work? {
         var best: Int?
         for (index, replica) in replicas.enumerated() {
@@ -267,9 +269,9 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
         return .decode(replica: index, admitting: taken)
     }
 
-    /// How many waiting parts a decoder takes up now: its even share of rows, so that lanes stay
-    /// equally busy, but not fewer than a step carries at the price of one. A part of more rows
-    /// than a decoder has goes into an empty one.
+    /// How many waiting parts a replica takes up now. It fills up to its even share of rows, so
+    /// that lanes stay equally busy, and to at least four, which a step writes at the price of one.
+    /// A part with more rows than a replica holds goes into an empty one.
     private func share(of index: Int) -> Int {
         let replica = replicas[index]
         let waiting = handoff[replica.decoder]
@@ -289,6 +291,6 @@ struct Schedule<Document: SubmittedWork, Part: PreparedWork, EncodedPart: Encode
 }
 
 extension Array where Element: EncodedWork {
-    /// The rows of a decoder that these parts take together.
+    /// The rows that these parts take together in a decoder.
     fileprivate var rows: Int { reduce(0) { $0 + $1.rows } }
 }

@@ -2,16 +2,16 @@ internal import Foundation
 internal import Jobs
 internal import Tokenizers
 
-/// The tokens that a job type's outputs may be made of, from a file: on each line the number of a
-/// token, or a piece as the decoder's tokenizer spells it. Lines of digits are numbers; empty lines
-/// say nothing.
+/// The only tokens that a job type's outputs may be made of, read from a file. Each line holds the
+/// number of a token, or a piece as the decoder's tokenizer spells it. A line of digits is a
+/// number. Empty lines are ignored.
 struct Shortlist {
     let tokens: [Int32]
 
-    /// Bytes of the longest file: a list of the largest vocabularies has 3 MB.
+    /// The most bytes of a file. A list of all pieces of the largest vocabularies takes 3 MB.
     private static let largestFile = 16_000_000
 
-    /// - Parameter vocabulary: the decoder's columns.
+    /// - Parameter vocabulary: the number of tokens that the decoder's head knows.
     /// - Throws: `ShortlistError`.
     init(path: String, tokenizer: any Tokenizer, vocabulary: Int) throws(ShortlistError) {
         func error(_ expected: String, _ found: String, line: Int? = nil) -> ShortlistError {

@@ -1,20 +1,20 @@
 internal import Jobs
 internal import Tokenizers
 
-/// A text cut into parts that each fit a budget, and what stood between them.
+/// A text that was cut into parts which fit a budget, with what stood between the parts.
 struct SplitText: Equatable {
     struct Part: Equatable {
-        /// What stands before the part in the text and no model reads: blanks, line ends, list marks.
+        /// Blanks, line ends and list marks that stand before the part. No model reads them.
         var lead: String
         var text: String
     }
 
     var parts: [Part]
-    /// What stands behind the last part.
+    /// What stands after the last part.
     var trail: String
 
-    /// The outputs of the parts in the shape that the text has: line ends and list marks stay,
-    /// blanks are one, and none stands between scripts that have none.
+    /// Joins the outputs of the parts in the shape of the text. Line ends and list marks stay.
+    /// Several blanks become one. Scripts that use no blanks get none.
     func joined(_ outputs: [String]) -> String {
         var joined = ""
         for (index, output) in outputs.enumerated() {
@@ -47,14 +47,13 @@ struct SplitText: Equatable {
     }
 }
 
-/// Cuts a text at the ends of lines and sentences where it can, else between words, else between
-/// characters. Leads, parts and the trail, joined, are the whole text.
+/// Cuts a text at the ends of lines and sentences where that is possible, else between words, else
+/// between characters. All leads and parts and the trail together are the whole text.
 struct TextSplitter {
-    /// Tokens of a stretch of text, by itself.
+    /// The tokens that a stretch of text takes by itself.
     let cost: (Substring) -> Int
     let budget: Int
-    /// Whether a part ends where a line of the text's own does: at a line end that no wrapping
-    /// made.
+    /// Whether no part goes on beyond the end of a line. Line ends that wrapping made do not count.
     let keepsLines: Bool
 
     func split(_ text: String) -> SplitText {
@@ -69,7 +68,7 @@ struct TextSplitter {
         return split
     }
 
-    /// White space around a piece stands between it and its neighbours.
+    /// Adds a piece as a part. White space around it goes into the lead and the trail.
     private func append(_ piece: Substring, to split: inout SplitText) {
         guard piece.hasText,
             let first = piece.firstIndex(where: { !$0.isWhitespace }),
@@ -81,7 +80,7 @@ struct TextSplitter {
         split.trail = String(piece[end...])
     }
 
-    /// As many neighbours together as fit.
+    /// Joins neighbours as long as they fit into the budget.
     private func pack(_ pieces: [Substring]) -> [Substring] {
         var packed: [Substring] = []
         var used = 0
@@ -105,7 +104,8 @@ struct TextSplitter {
         }
     }
 
-    /// Halves a word until it fits; one character stays whole whatever it costs.
+    /// Halves a word until each piece fits. A single character is never cut, even if it does not
+    /// fit.
     private func characters(_ word: Substring) -> [Substring] {
         guard cost(word) > budget, word.count > 1 else { return [word] }
         let middle = word.index(word.startIndex, offsetBy: word.count / 2)
@@ -114,8 +114,9 @@ struct TextSplitter {
 
     // MARK: Sentences
 
-    /// By Unicode's rules, mended where these know no better: opening quotes belong to what
-    /// follows, Khmer sentences end at their sign, abbreviations and numbers end none.
+    /// Cuts at the ends of sentences by Unicode's rules, with three corrections: an opening quote
+    /// belongs to the sentence after it, a Khmer sentence ends at its sign, and the full stop of an
+    /// abbreviation or a number ends no sentence.
     private func sentences(of text: Substring) -> [Substring] {
         var sentences: [Substring] = []
         for part in TextBreaks.sentences.parts(of: text).flatMap(Self.khmer) {
@@ -149,8 +150,8 @@ struct TextSplitter {
         return pieces
     }
 
-    /// Whether the full stop that ends a sentence so far is that of an initial, a number or an
-    /// abbreviation.
+    /// Whether the text so far ends with the full stop of an initial, a number or an abbreviation,
+    /// so that the sentence goes on.
     private static func goesOn(behind sentence: Substring) -> Bool {
         let words = sentence.split(whereSeparator: \.isWhitespace)
         guard let last = words.last?.drop(while: { !$0.isLetter && !$0.isNumber }),
@@ -171,7 +172,7 @@ struct TextSplitter {
 
     // MARK: Lines
 
-    /// The text's own lines with their ends: those that wrapping cut are one.
+    /// The lines of the text with their line ends. Lines that wrapping cut are joined again.
     private func lines(of text: String) -> [Substring] {
         var lines: [Substring] = []
         var start = text.startIndex
@@ -188,8 +189,8 @@ struct TextSplitter {
         return lines
     }
 
-    /// A line is wrapped when its sentence goes on in the next one: that starts in lower case, or the
-    /// line is long.
+    /// Whether a sentence goes on in the next line: its line ends without punctuation, and the line
+    /// is long or the next one begins in lower case.
     private static func isWrapped(_ last: Substring, before next: Substring) -> Bool {
         let line = last.split(whereSeparator: \.isNewline).last ?? ""
         guard let end = line.last(where: { !$0.isWhitespace }),
@@ -201,7 +202,7 @@ struct TextSplitter {
         return first.isLowercase || isLong
     }
 
-    /// The mark of a list, with the blanks around it, and what follows.
+    /// Splits a line into its list mark, with the blanks around it, and the rest.
     private static func listMark(of line: Substring) -> (mark: Substring, rest: Substring) {
         let none = (line[..<line.startIndex], line)
         let text = line.drop { $0 == " " || $0 == "\t" }
@@ -233,8 +234,8 @@ extension Substring {
 }
 
 extension Unicode.Scalar {
-    /// Whether it belongs to a script that puts no blanks between words or sentences, or is its
-    /// punctuation.
+    /// Whether it belongs to a script, or to the punctuation of one, that puts no blanks between
+    /// words or sentences.
     var isUnspaced: Bool {
         switch value {
         case 0x0E00...0x0EFF, 0x1000...0x109F, 0x1780...0x17FF, 0x3000...0x30FF, 0x31F0...0x31FF,
@@ -245,7 +246,7 @@ extension Unicode.Scalar {
         }
     }
 
-    /// A letter or number that others may stand beside in one word.
+    /// Whether it is a letter or a number that can stand inside a word.
     fileprivate var goesOn: Bool {
         guard !isUnspaced else { return false }
         return properties.isAlphabetic || properties.numericType != nil

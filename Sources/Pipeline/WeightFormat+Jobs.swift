@@ -3,10 +3,11 @@ package import Inference
 package import Jobs
 
 extension WeightFormat {
-    /// A model of fewer weights is fast in any format, and has none to spare for rounding.
+    /// A model with fewer weights stays in float32: it is fast in any format, and rounding would
+    /// cost it too much quality.
     private static let fewestWeights = 2_000_000
 
-    /// How the weights of a folder are held.
+    /// The format in which the weights of a folder are held in memory.
     ///
     /// - Throws: `PackingError` for a packed folder that cannot be read.
     package init(_ dtype: JobType.NumberType, of folder: ModelFolder) throws {

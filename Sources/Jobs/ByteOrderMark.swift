@@ -1,5 +1,5 @@
 extension StringProtocol {
-    /// Without the mark that some editors put in front of a file. It is no text.
+    /// The text without the byte order mark that some editors put at the start of a file.
     package var withoutByteOrderMark: SubSequence {
         unicodeScalars.first == "\u{FEFF}"
             ? self[unicodeScalars.index(after: startIndex)...] : self[...]

@@ -1,4 +1,4 @@
-/// What a worker asks for.
+/// What a worker asks for when it claims.
 package struct ClaimRequest: Sendable {
     package var worker: WorkerID
     /// The model that reads, see `JobType.encoder`.
@@ -6,9 +6,9 @@ package struct ClaimRequest: Sendable {
     /// The job types of that encoder that the worker knows.
     package var jobTypes: [String]
     package var maximumDocuments: Int
-    /// Estimated as bytes / 4. A single document may exceed it.
+    /// The most tokens of the whole batch, estimated as bytes / 4. A single document may exceed it.
     package var maximumTokens: Int
-    /// The documents are taken back unless the lease is renewed within this time.
+    /// If the lease is not renewed within this time, the documents are taken back.
     package var leaseDuration: Duration
     /// Names of the metadata fields that are returned with the documents.
     package var fields: [String]

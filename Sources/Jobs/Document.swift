@@ -1,14 +1,14 @@
 /// A document as the engine takes it.
 package struct SourceDocument: Sendable, Equatable {
-    /// The job's id in its store, or any number that the caller tells its documents apart by.
+    /// The job's id in its store, or any number by which the caller tells its documents apart.
     package let id: Int64
     package let jobType: String
     package let text: String
-    /// 1 for the first; releases are not counted.
+    /// Counted from 1; releases are not counted.
     package let attempt: Int
-    /// The W3C trace context that its spans continue, if it is one.
+    /// The W3C trace context that the document's spans continue. A text that is none is ignored.
     package let traceparent: String?
-    /// Texts of its metadata that prompts may hold, by name.
+    /// Texts of its metadata, by the names of the fields. Prompts may hold them.
     package let fields: [String: String]
 
     package init(
@@ -47,19 +47,18 @@ package enum Outcome: Sendable, Equatable {
 
 /// Where the states of a document's prompt came from.
 package enum EncodeSource: Sendable, Equatable {
-    /// The encoder made them in one batch of so many prompts, and its time counts for this
-    /// document.
+    /// The encoder made them in a batch of so many prompts. Its time counts for this document.
     case batch(Int)
-    /// The encoder made them at that time for another document with the same prompt, for which its
-    /// time counts.
+    /// The encoder made them at that time for another document with the same prompt. Its time
+    /// counts for the other document.
     case shared
     /// The prompt cache had them, so no encoder ran.
     case cache
 
-    /// Prompts in the encoder's batch; nil where none counts for the document.
+    /// Prompts in the encoder's batch; nil if no batch counts for the document.
     package var batchSize: Int? { if case .batch(let size) = self { size } else { nil } }
 
-    /// One word for people and programs.
+    /// The name that people and programs see.
     package var word: String {
         switch self {
         case .batch: "batch"
@@ -75,9 +74,9 @@ package struct Measurements: Sendable, Equatable {
     package var model = ""
     package var tokensIn = 0
     package var tokensOut = 0
-    /// Tokens of `tokensIn` that stand for characters which the model does not know.
+    /// How many of `tokensIn` stand for characters that the model does not know.
     package var unknownTokens = 0
-    /// Nil until the document's states are there: a rejected document has none.
+    /// Nil until the document's states are made. It stays nil for a rejected document.
     package var encodeSource: EncodeSource?
     /// Parts that a document over the token limit was split into; 1 for all others.
     package var parts = 1
@@ -85,15 +84,16 @@ package struct Measurements: Sendable, Equatable {
     /// Parts whose output ended at `limits.new_tokens`, without an end token.
     package var cutOffParts = 0
     package var stages = StageTimes()
-    /// Tokens that the small model proposed in `speculative` mode, and those of them that the large
-    /// one took.
+    /// Tokens that the small model proposed in `speculative` mode, and how many of them the large
+    /// one accepted.
     package var drafted = 0
     package var accepted = 0
-    /// The geometric mean of the probabilities of the SLM's tokens, and the least of them, where a
-    /// fallback asks for them.
+    /// The geometric mean and the least of the probabilities of the SLM's tokens. Nil unless the
+    /// job type has a fallback.
     package var confidence: Double?
     package var leastConfidence: Double?
-    /// ROUGE-L between both outputs, 0 to 1, of a document that the LLM wrote too (`shadow`).
+    /// ROUGE-L, 0 to 1, between the output and the one that the LLM wrote for comparison
+    /// (`shadow`).
     package var agreement: Double?
 
     package init() {}

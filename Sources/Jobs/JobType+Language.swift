@@ -5,7 +5,8 @@ extension JobType {
         case named(String)
         case field(String)
 
-        /// Nil where the text is neither: `it_IT`, `{metadata.language}`.
+        /// Reads a name such as `it_IT` or a field such as `{metadata.language}`; nil for another
+        /// text.
         package init?(_ text: String) {
             if let template = PromptTemplate(decoder: text), template.fields.count == 1,
                 template.ownText.isEmpty, text == "{metadata.\(template.fields[0])}"

@@ -13,13 +13,13 @@ package struct JobType: Sendable, Equatable {
     /// How the weights of both models are held.
     package var dtype: NumberType
     package var prompt: PromptTemplate
-    /// What the decoder is given before it writes, no part of the output. Nil for nothing.
+    /// What the decoder is given before it writes. It is no part of the output. Nil for nothing.
     package var decoderPrompt: PromptTemplate?
-    /// What documents are written in, and what outputs are to be written in, as the model's
-    /// tokenizer calls languages. Nil for the model's own.
+    /// The languages of documents and of outputs, as the model's tokenizer names them. Nil for the
+    /// model's own language.
     package var sourceLanguage: Language?
     package var targetLanguage: Language?
-    /// Settings that the job file leaves out, which those of the model's folder may replace.
+    /// Settings that the job file leaves out. Those of the model's folder may replace them.
     package var leftToModel: ModelSettings = []
     package var limits: Limits
     package var decoding: Decoding
@@ -27,13 +27,13 @@ package struct JobType: Sendable, Equatable {
     package var shortlist: String?
     package var batch: BatchLimits
     package var retry: RetryPolicy
-    /// From hand-over to the engine until the output is there; past it the attempt fails and is
-    /// retried.
+    /// The longest time from the hand-over to the engine until the output is ready. After it the
+    /// attempt fails and is retried.
     package var timeout: Duration
-    /// In `hybrid` mode: the LLM writes a document anew when the SLM's tokens were less likely than
-    /// this (the geometric mean of their probabilities). Nil for never.
+    /// In `hybrid` mode, the LLM writes a document anew if the geometric mean of the probabilities
+    /// of the SLM's tokens is below this. Nil for never.
     package var fallback: Double?
-    /// In `hybrid` mode: the share of documents that the LLM writes too, for comparison.
+    /// In `hybrid` mode, the share of documents that the LLM writes, too, for comparison.
     package var shadow: Double
 
     package init(
@@ -62,14 +62,14 @@ package struct JobType: Sendable, Equatable {
         self.shadow = shadow
     }
 
-    /// The model that reads the documents: job types that agree on it share batches. An LLM with
-    /// an adapter is another model.
+    /// The model that reads the documents. Job types with the same encoder share batches. An LLM
+    /// with an adapter is a model of its own.
     package var encoder: String {
         adapter.map { "\(encoderFolder) with \($0)" } ?? encoderFolder
     }
     /// The folder of the model that reads the documents.
     package var encoderFolder: String { llm ?? slm ?? "" }
-    /// Names of the metadata fields that its prompts and its languages take.
+    /// Names of the metadata fields that the prompts and the languages use.
     package var fields: [String] {
         let languages = [sourceLanguage?.field, targetLanguage?.field].compactMap(\.self)
         let all = prompt.fields + (decoderPrompt?.fields ?? []) + languages
@@ -93,12 +93,12 @@ extension JobType {
         case hybrid
         /// The small model does both.
         case slm
-        /// As `llm`, and with its outputs: the small model proposes tokens, which the large one's
-        /// decoder checks several at a time.
+        /// The outputs are those of `llm`. The small model proposes tokens, and the large one's
+        /// decoder checks several of them at a time.
         case speculative
     }
 
-    /// What `generation_config.json` may say of the search.
+    /// The settings of the search that a model's `generation_config.json` may give.
     package struct ModelSettings: OptionSet, Sendable, Hashable {
         package let rawValue: Int
         package init(rawValue: Int) { self.rawValue = rawValue }
@@ -112,19 +112,19 @@ extension JobType {
         package static let all = Self(rawValue: 63)
     }
 
-    /// When a beam search ends, once it has as many finished beams as it follows.
+    /// When a beam search ends after it has found as many finished beams as it follows.
     package enum EarlyStopping: String, Sendable, CaseIterable {
-        /// When the best running one is worse than all of them at its present length.
+        /// When the best running beam, at its present length, is worse than all finished ones.
         case no = "false"
         /// At once.
         case yes = "true"
-        /// When the best running one would be worse than all of them at any length.
+        /// When the best running beam would be worse than all finished ones at any length.
         case never
     }
 
-    /// Fewer bits are read faster and say a little less.
+    /// How weights are held. Fewer bits are read faster and are a little less exact.
     package enum NumberType: String, Sendable, CaseIterable {
-        /// What a packed model is packed as, float32 for a tiny one, and int8 for any other.
+        /// The format of a packed model; float32 for a tiny model; int8 for any other.
         case auto
         case float32, bfloat16, int8
     }
@@ -135,10 +135,10 @@ extension JobType {
         case fail
         /// The tail is cut off, and the result is marked.
         case truncate
-        /// The document is split by sentences into parts that fit; the outputs are joined.
+        /// The document is split at sentences into parts that fit, and the outputs are joined.
         case split
-        /// The document is split, and the outputs together are put through the models again, until
-        /// they fit into one prompt: its output is that of the document.
+        /// The document is split, and the outputs of its parts together are put through the models
+        /// again. This is repeated until they fit into one prompt, whose output is the document's.
         case reduce
     }
 
@@ -150,7 +150,7 @@ extension JobType {
         package var newTokens: Int
         package var minimumNewTokens: Int
         package var overflow: Overflow
-        /// Documents with all workers together at a time; nil for any number.
+        /// The most documents that all workers together process at a time; nil for any number.
         package var concurrentDocuments: Int?
 
         package init(
@@ -166,16 +166,16 @@ extension JobType {
         }
     }
 
-    /// How an output is chosen among what the decoder finds likely.
+    /// How an output is chosen among those that the decoder finds likely.
     package struct Decoding: Sendable, Equatable {
-        /// Outputs followed at a time; the best one is taken.
+        /// Outputs that are followed at a time. The best one is taken.
         package var beams: Int
         /// A beam's score is its sum of log probabilities / length ^ lengthPenalty.
         package var lengthPenalty: Double
-        /// No run of so many tokens occurs twice; 0 for no such rule.
+        /// No run of this many tokens occurs twice in an output; 0 for no such rule.
         package var noRepeatNgram: Int
         package var earlyStopping: EarlyStopping
-        /// Nil: the most likely token is taken.
+        /// Nil if the most likely token is always taken.
         package var sampling: Sampling?
         /// Tokens that the small model proposes at a time in `speculative` mode.
         package var draftTokens: Int
@@ -194,13 +194,13 @@ extension JobType {
         }
     }
 
-    /// Tokens are drawn by their probability; for one beam only.
+    /// Tokens are drawn by their probability. This works with one beam only.
     package struct Sampling: Sendable, Equatable {
-        /// Logits are divided by it; over 0.
+        /// Logits are divided by it. It is greater than 0.
         package var temperature: Double
-        /// Only tokens as likely as the k-th; 0 for all.
+        /// Only tokens that are at least as likely as the k-th are drawn; 0 for all.
         package var topK: Int
-        /// Only the likely tokens that together reach this probability.
+        /// Only the most likely tokens that together reach this probability are drawn.
         package var topP: Double
         /// The same document gets the same output for the same seed.
         package var seed: Int
@@ -213,10 +213,10 @@ extension JobType {
         }
     }
 
-    /// What one pass of the encoder takes at most.
+    /// The limits of one pass of the encoder.
     package struct BatchLimits: Sendable, Equatable {
         package var documents: Int
-        /// Rows of the batch times its longest document.
+        /// Prompts of the batch times the tokens of its longest prompt.
         package var paddedTokens: Int
         /// How long a batch that is not full waits for more documents.
         package var wait: Duration
@@ -229,9 +229,9 @@ extension JobType {
     }
 
     package struct RetryPolicy: Sendable, Equatable {
-        /// Errors that a document may meet before it is a dead letter.
+        /// The number of errors after which a document becomes a dead letter.
         package var maximumAttempts: Int
-        /// Delay after the first error; it doubles with every further one.
+        /// The delay after the first error. It doubles with every further one.
         package var backoff: Duration
         package var maximumBackoff: Duration
 

@@ -1,4 +1,4 @@
-/// The fencing token of a batch in flight: every write about its documents must prove it.
+/// The fencing token of a batch in flight: every write of its documents must name it.
 package struct LeaseID: Hashable, Sendable {
     package let value: Int64
 
@@ -7,7 +7,7 @@ package struct LeaseID: Hashable, Sendable {
     }
 }
 
-/// One process, from registration to its end; never used twice.
+/// A worker from its registration to its end. No id is used twice.
 package struct WorkerID: Hashable, Sendable {
     package let value: Int64
 
@@ -16,7 +16,7 @@ package struct WorkerID: Hashable, Sendable {
     }
 }
 
-/// What the queue tells operators about a worker.
+/// What operators see of a worker.
 package struct WorkerDescription: Sendable {
     package var host: String
     package var processID: Int32

@@ -1,4 +1,5 @@
-/// A class of documents that are claimed together: about equally long, or equally suspect.
+/// A class of documents that are claimed together, because they are about equally long or equally
+/// suspect.
 package enum LengthClass: Int, Sendable, CaseIterable {
     case upTo128 = 0
     case upTo256, upTo512, upTo1024, upTo2048, longer
@@ -7,7 +8,7 @@ package enum LengthClass: Int, Sendable, CaseIterable {
     /// Workers crashed with them twice or more: one in a batch.
     case alone
 
-    /// The class of a document of so many tokens, which are estimated at enqueue as bytes / 4.
+    /// The class of a document by its tokens, which `l2s.enqueue` estimates as bytes / 4.
     package init(tokens: Int) {
         switch tokens {
         case ...128: self = .upTo128

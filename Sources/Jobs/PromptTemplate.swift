@@ -5,8 +5,8 @@ package struct PromptTemplate: Sendable, Hashable {
     /// The most bytes of a field; `l2s.enqueue` refuses more.
     package static let fieldBytes = 1000
 
-    /// Not private: the journal of labels compares job types by their descriptions, which hold an address
-    /// of a private type's.
+    /// Not private, because the journal of labels compares the descriptions of job types. The
+    /// description of a private type contains an address, which changes from run to run.
     enum Segment: Sendable, Hashable {
         case text(String)
         case document
@@ -23,7 +23,7 @@ package struct PromptTemplate: Sendable, Hashable {
 
     private var segments: [Segment]
 
-    /// Nil unless `text` holds the document exactly once, and names of fields where it names any.
+    /// Nil unless `text` holds `{document}` exactly once and every `{metadata.…}` names a field.
     package init?(_ text: String) {
         guard let segments = Self.segments(of: text),
             segments.filter({ $0 == .document }).count == 1
@@ -31,8 +31,8 @@ package struct PromptTemplate: Sendable, Hashable {
         self.segments = segments
     }
 
-    /// What a decoder is given before it writes. Nil where it names the document, or something that
-    /// is no name of a field.
+    /// What a decoder is given before it writes. Nil if the text holds `{document}` or a
+    /// `{metadata.…}` that names no field.
     package init?(decoder text: String) {
         guard let segments = Self.segments(of: text), !segments.contains(.document) else {
             return nil
@@ -40,14 +40,14 @@ package struct PromptTemplate: Sendable, Hashable {
         self.segments = segments
     }
 
-    /// The same with a text before it.
+    /// The same template with a text before it.
     package func behind(_ text: String) -> PromptTemplate {
         var template = self
         template.segments.insert(.text(text), at: 0)
         return template
     }
 
-    /// The names of the fields, in their order, each once.
+    /// The names of the fields in the order of their first use, each once.
     package var fields: [String] {
         segments.reduce(into: []) { found, segment in
             if case .field(let name) = segment, !found.contains(name) { found.append(name) }
@@ -59,12 +59,13 @@ package struct PromptTemplate: Sendable, Hashable {
         segments.map { if case .text(let text) = $0 { text } else { "" } }.joined()
     }
 
-    /// A stretch of a prompt: of the template, or of what came with the document.
+    /// A stretch of a prompt. It comes from the template or from the document and its metadata.
     package typealias Stretch = (text: String, isTemplate: Bool)
 
-    /// The prompt of a document, as stretches of one text.
+    /// The prompt of a document as stretches of text, in order.
     ///
-    /// - Parameter fields: of its metadata; those that are missing are left out.
+    /// - Parameter fields: fields of the document's metadata. One that is missing gives an empty
+    ///   stretch.
     package func stretches(
         for document: String = "", fields: [String: String] = [:]
     ) -> [Stretch] {
@@ -91,7 +92,7 @@ package struct PromptTemplate: Sendable, Hashable {
             segments.append(.field(String(name)))
         }
         add(rest)
-        // This is a field that is spelled wrong.
+        // A `{metadata` that is left in the text is a field that is spelled wrong.
         let isMisspelt = segments.contains {
             if case .text(let text) = $0 { text.contains("{metadata") } else { false }
         }

@@ -1,12 +1,12 @@
-/// What became of a completion.
+/// What the store did with each document of a completion.
 package struct CompletionReceipt: Sendable, Equatable {
-    /// Final, and recorded, by this call or by an earlier one whose answer was lost.
+    /// Recorded as finished, by this call or by an earlier one whose answer was lost.
     package var recorded: [Int64] = []
     /// Recorded as failed, to be tried again.
     package var retried: [Int64] = []
-    /// Cancelled meanwhile: what came out of them was dropped.
+    /// Cancelled meanwhile; their outputs were dropped.
     package var cancelled: [Int64] = []
-    /// Refused: the lease no longer held them, another worker has them or had them.
+    /// Refused, because the lease no longer held them: another worker has them or had them.
     package var stale: [Int64] = []
 
     package init(
@@ -20,10 +20,10 @@ package struct CompletionReceipt: Sendable, Equatable {
 }
 
 package struct HeartbeatReply: Sendable, Equatable {
-    /// The leases asked for that the worker still owns. Work on all others is in vain.
+    /// Those of the named leases that the worker still owns. Work on all others is in vain.
     package let owned: Set<LeaseID>
-    /// Documents of these leases that are to end as cancelled. They may be given back or finished all
-    /// the same: the store drops their outputs.
+    /// Documents of these leases that were cancelled. The worker may give them back or finish them:
+    /// the store drops their outputs.
     package let cancelled: [LeaseID: Set<Int64>]
 
     package init(owned: Set<LeaseID>, cancelled: [LeaseID: Set<Int64>] = [:]) {
@@ -35,13 +35,13 @@ package struct HeartbeatReply: Sendable, Equatable {
 /// What was taken back from workers that went silent.
 package struct RescueSummary: Sendable, Equatable {
     package let leases: Int
-    /// Documents ready again, in the classes of suspects.
+    /// Documents that are ready again, as suspects.
     package let suspects: Int
-    /// Documents given up: four workers went silent with them.
+    /// Documents that became dead letters, because four workers went silent with them.
     package let dead: Int
-    /// Job types that were paused because all that came of them lately were such documents.
+    /// Job types that were paused because lately all their documents ended like that.
     package let paused: [String]
-    /// Leases that could not be taken back, each with the reason; they are left for a while.
+    /// Leases that could not be taken back, each with the reason. They are tried again later.
     package let failures: [String]
 
     package init(
@@ -55,11 +55,11 @@ package struct RescueSummary: Sendable, Equatable {
     }
 }
 
-/// A piece of the work that keeps a store in shape.
+/// What a piece of maintenance did.
 package struct MaintenanceStep: Sendable, Equatable {
-    /// Words for each thing done.
+    /// A line of text for each thing that was done.
     package var done: [String] = []
-    /// Words for each thing that did not work.
+    /// A line of text for each thing that failed.
     package var failures: [String] = []
     /// Whether the next piece is to be done at once.
     package var hasMore = false
@@ -67,13 +67,13 @@ package struct MaintenanceStep: Sendable, Equatable {
     package init() {}
 }
 
-/// What is not finished.
+/// How many documents are not finished.
 package struct Unfinished: Sendable, Equatable {
-    /// Waits, runs or is to be tried again.
+    /// Documents that wait, run or are to be tried again.
     package let due: Int
-    /// Enqueued for a later time.
+    /// Documents that were enqueued for a later time.
     package let scheduled: Int
-    /// Waits, of a paused job type or in a paused queue.
+    /// Documents that wait in a paused queue or are of a paused job type.
     package let paused: Int
 
     package init(due: Int, scheduled: Int = 0, paused: Int = 0) {

@@ -1,7 +1,7 @@
 /// The name of the schema that a queue lives in; a database may hold several.
 ///
-/// Only names that need no care anywhere: in statements, as the beginning of channels' and roles'
-/// names, in a shell.
+/// Only names that need no quoting anywhere are allowed: they stand in statements, in shells, and
+/// at the beginning of the names of channels and roles.
 package struct SchemaName: Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
@@ -12,7 +12,7 @@ package struct SchemaName: Sendable, Hashable, CustomStringConvertible {
 
     private init(checked text: String) { description = text }
 
-    /// Nil for what is not `expected`.
+    /// Nil for a name that is not as `expected` says.
     package init?(_ text: String) {
         guard (1...50).contains(text.utf8.count), let first = text.utf8.first,
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),

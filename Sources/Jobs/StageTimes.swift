@@ -1,19 +1,20 @@
-/// How long a document was in each stage of the engine, in one attempt.
+/// How long a document was in each stage of the engine in one attempt.
 package struct StageTimes: Sendable, Equatable {
     package var tokenize = Duration.zero
-    /// Waiting before and after it is tokenized, until the encoder takes it up, or until the states
-    /// are there that it shares.
+    /// The wait before and after the document is tokenized, until the encoder takes it up. For a
+    /// document that shares the states of another, until those states are made.
     package var batchWait = Duration.zero
-    /// The whole encoder batch, the same for each of its prompts: divide before summing. It is zero
-    /// for a document that shares the states of another, or whose states the prompt cache had.
+    /// The time of the whole encoder batch. Each of its prompts has the same time, so divide by the
+    /// size of the batch before summing. Zero if no pass of the encoder counts for the document.
     package var encode = Duration.zero
-    /// From encoded until a decoder takes the document up.
+    /// From the end of encoding until a decoder takes the document up.
     package var handoff = Duration.zero
     package var decode = Duration.zero
 
     package init() {}
 
-    /// In the order in which a document passes the stages, by their names in metrics and spans.
+    /// The stages in the order in which a document passes them, with their names in metrics and
+    /// spans.
     package var all: [(name: String, time: Duration)] {
         [
             ("tokenize", tokenize), ("batch_wait", batchWait), ("encode", encode),

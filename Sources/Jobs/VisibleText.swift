@@ -1,6 +1,6 @@
 extension StringProtocol {
-    /// Whether it holds anything but white space and control characters: one meaning of "empty", the same
-    /// as `l2s.has_text`.
+    /// Whether it holds anything but white space and control characters. `l2s.has_text` has the
+    /// same meaning of "empty".
     package var hasText: Bool { unicodeScalars.contains(where: \.isVisible) }
 }
 

@@ -1,8 +1,8 @@
-/// Arrays of C strings for the length of a call.
+/// Arrays of C strings that live for one call.
 enum CStrings {
     typealias Array = UnsafePointer<UnsafePointer<CChar>?>
 
-    /// Nil elements become null pointers; a null pointer ends the array.
+    /// A nil element becomes a null pointer. One more null pointer ends the array.
     static func withArray<Result>(
         _ strings: [String?], _ body: (Array) -> Result
     ) -> Result {

@@ -1,8 +1,8 @@
 internal import CLibpq
 
 extension ConnectionSettings {
-    /// Why libpq cannot read a connection string, without any of its values: libpq's own words would
-    /// quote the text, which may hold a password.
+    /// Says why libpq cannot read a connection string, without any of its values. libpq's own
+    /// message would quote the text, which may hold a password.
     static func whatIsWrong(with text: String) -> String {
         let general = "a text that libpq cannot read"
         guard let end = text.firstRange(of: "://") else {
@@ -41,7 +41,7 @@ extension ConnectionSettings {
     }
 
     private static func isKnown(_ key: String) -> Bool {
-        // libpq reads this one as sslmode=require in a URL.
+        // libpq reads `ssl=true` in a URL as `sslmode=require`.
         if key == "ssl" { return true }
         guard let options = PQconndefaults() else { return true }
         defer { PQconninfoFree(options) }

@@ -1,22 +1,24 @@
 internal import CLibpq
 
-/// Where a database is and how patient a connection to it is.
+/// Where a database is, and how long a connection to it waits.
 ///
-/// Takes libpq's own syntax: `postgresql://user@host:port/database?key=value` or `key=value` pairs.
-/// What the text leaves open comes from libpq's environment variables and password file.
+/// The text is in libpq's own syntax: `postgresql://user@host:port/database?key=value` or
+/// `key=value` pairs. What it leaves out comes from libpq's environment variables and password
+/// file.
 package struct ConnectionSettings: Sendable {
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
-    /// For each host of the text; libpq waits at least 2 s.
+    /// How long to wait for each host of the text. libpq waits at least 2 s.
     package var connectTimeout = Duration.seconds(5)
-    /// A longer statement is cancelled by the server; behind a pooler, which lends a session for one
-    /// transaction, only its answer is no longer waited for. Zero: any time will do.
+    /// After this time the server cancels a statement. Behind a pooler, which lends a session for
+    /// one transaction, the server does not, and the client only stops waiting. Zero for no limit.
     package var statementTimeout = Duration.seconds(30)
-    /// How long a statement's answer is waited for: the way there and back beside its own time.
+    /// How long to wait for an answer: the statement's own time and the way there and back. Nil for
+    /// no limit.
     var answerTimeout: Duration? {
         statementTimeout > .zero ? statementTimeout + connectTimeout : nil
     }
-    /// Set: statements name a schema by a placeholder.
+    /// The placeholder by which statements name a schema; nil if they use none.
     package var schema: SchemaPlaceholder?
 
     private var given: [String: String]
@@ -37,7 +39,7 @@ package struct ConnectionSettings: Sendable {
         }
     }
 
-    /// The same server, another database.
+    /// The settings for another database of the same server.
     package func database(_ name: String) -> ConnectionSettings {
         var copy = self
         copy.given["dbname"] = name
@@ -52,7 +54,8 @@ package struct ConnectionSettings: Sendable {
         return parts.isEmpty ? "libpq's default host" : parts.joined(separator: ", ")
     }
 
-    /// What to hand to PQconnectdbParams. A dead peer is noticed within about half a minute.
+    /// The parameters for PQconnectdbParams. With them a dead peer is noticed within about half a
+    /// minute.
     var keywords: [String: String] {
         let defaults = [
             "fallback_application_name": applicationName,
@@ -66,11 +69,11 @@ package struct ConnectionSettings: Sendable {
             .merging(["client_encoding": "UTF8"]) { _, ours in ours }
     }
 
-    /// What a session sets for itself where no pooler lends it to others: servers, databases and roles
-    /// have other defaults than this program's statements are written for.
+    /// What a session sets for itself, unless a pooler lends it to others. Servers, databases and
+    /// roles may have other defaults than those for which this program's statements are written.
     var sessionSettings: [(name: String, value: String)] {
         [
-            // First: the next ones are read by these.
+            // These come first, because they say how the next ones are read.
             ("standard_conforming_strings", "on"), ("array_nulls", "on"),
             ("transform_null_equals", "off"),
             ("statement_timeout", String(Int64(statementTimeout / Duration.milliseconds(1)))),
@@ -81,7 +84,8 @@ package struct ConnectionSettings: Sendable {
         ]
     }
 
-    /// libpq's messages name host and user, never the password; this makes sure of it.
+    /// Replaces passwords in a message. libpq names host and user and never the password; this
+    /// makes sure of it.
     func redact(_ message: String) -> String {
         ["password", "sslpassword"].compactMap { given[$0] }.filter { !$0.isEmpty }
             .reduce(message) {

@@ -2,8 +2,8 @@ import Glibc
 
 /// A connection to PostgreSQL that waits on a thread of its own.
 ///
-/// Not connected until `connect` is called, and never again by itself: what a session that broke
-/// had done is unknown, and what it had set up is gone.
+/// It connects only when `connect` is called, also after it broke: nobody knows then what the old
+/// session had done, and what it had set up is gone.
 package actor DatabaseConnection {
     private let executor: ThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -23,7 +23,7 @@ package actor DatabaseConnection {
     /// Whether a pooler such as pgbouncer stands between this and the server.
     package var isPooled: Bool { session?.isPooled ?? false }
 
-    /// Does nothing when connected; replaces a connection that broke.
+    /// Does nothing while connected. Replaces a connection that broke.
     package func connect() throws(DatabaseError) {
         guard !isConnected else { return }
         session = nil
@@ -34,7 +34,7 @@ package actor DatabaseConnection {
         session = nil
     }
 
-    /// One statement; `$1`, `$2` … in `sql` stand for the parameters.
+    /// Runs one statement. `$1`, `$2` … in `sql` stand for the parameters.
     @discardableResult
     package func query(
         _ sql: String, _ parameters: [Parameter] = []
@@ -42,12 +42,12 @@ package actor DatabaseConnection {
         try current(sql).query(sql, parameters)
     }
 
-    /// Several statements without parameters. `name` stands for them in errors.
+    /// Runs several statements without parameters. Errors call them by `name`.
     package func script(_ sql: String, name: String) throws(DatabaseError) {
         try current(name).script(sql, name: name)
     }
 
-    /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+    /// Runs `body` in a transaction. Commits when it returns and rolls back when it throws.
     package func transaction<Result: Sendable>(
         _ body: @Sendable (isolated DatabaseConnection) throws -> Result
     ) throws -> Result {
@@ -57,21 +57,21 @@ package actor DatabaseConnection {
             try query("COMMIT")
             return result
         } catch {
-            // A broken session has rolled back already.
+            // The server has already rolled back a session that broke.
             if isConnected { try query("ROLLBACK") }
             throw error
         }
     }
 
-    /// Does nothing behind a pooler, which lends each session to many: poll then.
+    /// Does nothing behind a pooler, which lends each session to many. The caller has to poll then.
     package func listen(to channel: String) throws(DatabaseError) {
         let session = try current("LISTEN")
         guard !session.isPooled else { return }
         _ = try session.query("LISTEN \(session.quoted(identifier: channel))", [])
     }
 
-    /// Waits for a notification on a channel listened to; false when there was none in time, or
-    /// `interrupt` was called, or the task is cancelled.
+    /// Waits for a notification on a channel that this connection listens to. Returns false if none
+    /// came in time, `interrupt` was called or the task was cancelled.
     package func waitForNotification(timeout: Duration) async throws -> Bool {
         try await withTaskCancellationHandler {
             try waitHere(timeout)
@@ -96,7 +96,8 @@ package actor DatabaseConnection {
                 pollfd(fd: session.socket, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakePipe.descriptor, events: Int16(POLLIN), revents: 0),
             ]
-            // Rounded up: a wait of under a millisecond would spin. EINTR just looks again.
+            // Rounded up, because a wait of under a millisecond would spin. After EINTR the loop
+            // looks again.
             poll(&sources, 2, Int32(min(left, 3_600_000).rounded(.up)))
         }
     }

@@ -1,23 +1,23 @@
-/// Why something asked of a database was not done.
+/// Why a database did not do what it was asked for.
 package enum DatabaseError: Error, Equatable {
-    /// The reason names no value: one may be a password.
+    /// The reason names none of the values, because one may be a password.
     case badConnectionString(reason: String)
-    /// No connection came about.
+    /// No connection could be made.
     case unreachable(place: String, reason: String)
     /// The connection broke; whether the statement took effect is unknown.
     case connectionLost(statement: String, reason: String)
     case refused(Refusal)
     case badParameter(statement: String, position: Int, reason: String)
-    /// A value in an answer is not what the program takes it for.
+    /// A value in an answer is not of the kind that the program expects.
     case unexpectedValue(column: String, expected: String, found: String)
 
-    /// The server's own words.
+    /// An error in the server's own words.
     package struct Refusal: Sendable, Equatable {
         package let statement: String
         /// Five characters, see PostgreSQL's appendix A.
         package let sqlState: String
         package let message: String
-        /// May quote the rows of a violated constraint: not part of `description`.
+        /// Not part of `description`, because it may quote the rows of a violated constraint.
         package let detail: String?
         package let hint: String?
     }
@@ -26,8 +26,8 @@ package enum DatabaseError: Error, Equatable {
         if case .refused(let refusal) = self { refusal } else { nil }
     }
 
-    /// True when the session cannot be used any longer, though it may still answer: the server ends it,
-    /// or, after a failover, it leads to a server that only reads.
+    /// Whether the session cannot be used any longer, even if it still answers: the server ends it,
+    /// or a failover has made its server read-only.
     package var endsSession: Bool {
         switch self {
         case .connectionLost: true
@@ -37,7 +37,7 @@ package enum DatabaseError: Error, Equatable {
         }
     }
 
-    /// True when a later try, on a new connection where this one broke, may well succeed.
+    /// Whether a later try may well succeed, on a new connection if this one broke.
     package var isTransient: Bool {
         switch self {
         case .unreachable, .connectionLost: true
@@ -69,7 +69,7 @@ extension DatabaseError: CustomStringConvertible {
             "PostgreSQL refused \(refusal.statement): \(refusal.message) (\(refusal.sqlState))"
                 + (refusal.hint.map { ". \($0)" } ?? "")
                 + (refusal.sqlState == "25006"
-                    ? ". The statement was led to a server that only reads, by a failover or by a "
+                    ? ". The statement reached a read-only server, after a failover or through a "
                         + "pooler that sends every SELECT to a standby: name the primary, or several "
                         + "hosts with target_session_attrs=read-write" : "")
         case .badParameter(let statement, let position, let reason):

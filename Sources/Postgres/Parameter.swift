@@ -1,4 +1,5 @@
-/// A value sent beside a statement, never inside its text. The server infers its SQL type.
+/// A value that is sent beside a statement and never inside its text. The server infers its SQL
+/// type.
 package enum Parameter: Sendable {
     case null
     case int(Int64)

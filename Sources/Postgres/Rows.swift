@@ -1,6 +1,6 @@
 internal import CLibpq
 
-/// What a statement answered, decoded when asked for.
+/// The rows of a statement's answer. A value is decoded when it is asked for.
 package struct Rows: Sendable, RandomAccessCollection {
     let answer: Answer
 
@@ -11,7 +11,7 @@ package struct Rows: Sendable, RandomAccessCollection {
         return Row(answer: answer, index: Int32(position))
     }
 
-    /// The first row's first column.
+    /// The value in the first column of the first row.
     package func single<Value: ColumnValue>(
         as type: Value.Type = Value.self
     ) throws(DatabaseError) -> Value {
@@ -27,14 +27,14 @@ package struct Row: Sendable {
     let answer: Answer
     let index: Int32
 
-    /// Throws when there is no such column, its value is NULL or does not read as `Value`.
+    /// Throws if there is no such column, or its value is NULL or cannot be read as `Value`.
     package func value<Value: ColumnValue>(
         _ name: String, as type: Value.Type = Value.self
     ) throws(DatabaseError) -> Value {
         try decode(column: answer.column(name), name: name)
     }
 
-    /// As `value`, with nil for NULL.
+    /// The same as `value`, but returns nil for NULL.
     package func optional<Value: ColumnValue>(
         _ name: String, as type: Value.Type = Value.self
     ) throws(DatabaseError) -> Value? {
@@ -51,7 +51,7 @@ package struct Row: Sendable {
         }
         guard column >= 0 else { throw unexpected("no such column") }
         guard let text = answer.text(index, column) else { throw unexpected("NULL") }
-        // Not the text itself: it may be a document's.
+        // The error does not quote the text, because it may be a document's.
         guard let value = Value(columnText: text) else {
             throw unexpected("a text of \(text.utf8.count) bytes")
         }
@@ -61,7 +61,8 @@ package struct Row: Sendable {
 
 /// Owns a libpq result.
 ///
-/// Unchecked: libpq never changes a result after it was handed out, reads from any thread are safe.
+/// `@unchecked Sendable`: libpq never changes a result that it has handed out, so any thread may
+/// read it.
 final class Answer: @unchecked Sendable {
     private let result: OpaquePointer
     private let columns: [String: Int32]
@@ -77,7 +78,7 @@ final class Answer: @unchecked Sendable {
 
     deinit { PQclear(result) }
 
-    /// Negative when there is none of that name.
+    /// The index of a column; negative if there is none of that name.
     func column(_ name: String) -> Int32 { columns[name] ?? -1 }
 
     /// Nil for NULL.
@@ -90,7 +91,7 @@ final class Answer: @unchecked Sendable {
     }
 }
 
-/// A type that PostgreSQL's text form of a value reads as.
+/// A type that can be read from PostgreSQL's text form of a value.
 package protocol ColumnValue {
     static var columnDescription: String { get }
     init?(columnText: String)
@@ -136,7 +137,7 @@ package struct TextArray: ColumnValue {
         self.elements = elements
     }
 
-    /// The inner nil is the element NULL; the outer one is for text that is no element.
+    /// The inner nil stands for the element NULL, the outer one for text that is no element.
     private static func element(_ rest: inout Substring.UTF8View) -> String?? {
         var text: [UInt8] = []
         guard rest.first == UInt8(ascii: "\"") else {

@@ -1,13 +1,14 @@
 /// A schema that statements name by a placeholder, so that one text serves any schema.
 ///
-/// A search path would do the same for a session; but a pooler lends a session to many.
+/// A search path would do the same, but it belongs to the session, which a pooler lends to many.
 package struct SchemaPlaceholder: Sendable, Equatable {
     private let placeholder: String
     package let name: String
 
     /// - Parameters:
-    ///   - placeholder: how statements name it: ASCII letters and digits.
-    ///   - name: of lower-case ASCII letters, digits and `_` only: it becomes part of statements.
+    ///   - placeholder: the word in the statements. It has only ASCII letters and digits.
+    ///   - name: the schema's name. It has only lower-case ASCII letters, digits and `_`, because
+    ///     it becomes part of statements.
     package init(_ placeholder: String, standsFor name: String) {
         precondition(
             name.utf8.allSatisfy { Self.isWord($0) && $0 != UInt8(ascii: "$") },
@@ -16,9 +17,10 @@ package struct SchemaPlaceholder: Sendable, Equatable {
         self.name = name
     }
 
-    /// The statements for the schema: with `l2s` for a placeholder and the name `q`, `l2s.queue` is
-    /// `"q".queue`, `'l2s'` and `SCHEMA l2s` are that schema, and `l2s_work`, the name of a channel or
-    /// a role, is `q_work`. The word alone stays, as in a comment or a hint.
+    /// Returns the statements for the schema. If the placeholder is `l2s` and the name is `q`, then
+    /// `l2s.queue` becomes `"q".queue`, the word in `'l2s'` and `SCHEMA l2s` becomes `"q"`, and
+    /// `l2s_work`, the name of a channel or a role, becomes `q_work`. The word by itself, as in a
+    /// comment or a hint, stays.
     package func render(_ statements: String) -> String {
         guard name != placeholder else { return statements }
         let bytes = Array(statements.utf8)

@@ -1,14 +1,15 @@
 internal import CLibpq
 import Glibc
 
-/// One libpq connection. Every call blocks; not for two threads.
+/// One libpq connection. Every call blocks. Only one thread may use it.
 final class Session {
     private let handle: OpaquePointer
     private let settings: ConnectionSettings
-    /// Whether a pooler such as pgbouncer stands between: then nothing may be set for the session,
-    /// which is lent to others after each transaction.
+    /// Whether a pooler such as pgbouncer stands between. Then nothing may be set for the session,
+    /// because the pooler lends it to others after each transaction.
     private(set) var isPooled = false
-    /// Given up: what it may still answer would be taken for the answer to something else.
+    /// Whether the session was given up because an answer did not come in time. A late answer would
+    /// be taken for the answer to another statement.
     private var isSilent = false
 
     init(_ settings: ConnectionSettings) throws(DatabaseError) {
@@ -22,11 +23,12 @@ final class Session {
         guard PQstatus(handle) == CONNECTION_OK else {
             throw .unreachable(place: settings.place, reason: lastMessage)
         }
-        // Never waits in a call: `answer` does, and knows how long.
+        // No call of libpq waits from now on. `answer` waits instead, and knows how long.
         PQsetnonblocking(handle, 1)
-        // Notices go nowhere: they may quote values.
+        // Notices are dropped, because they may quote values.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        // A pooler makes the number up that it gives for the backend's process.
+        // A pooler invents the process number that it gives to clients, so it differs from the
+        // backend's own.
         let own = settings.sessionSettings
         let setUp = try query(
             """
@@ -52,7 +54,7 @@ final class Session {
         var literals: [String?] = []
         for (index, parameter) in parameters.enumerated() {
             let literal = parameter.literal
-            // libpq would end the text there in silence.
+            // libpq would silently end the text at this byte.
             if let literal, literal.utf8.contains(0) {
                 throw .badParameter(
                     statement: Self.name(of: sql), position: index + 1,
@@ -67,7 +69,7 @@ final class Session {
             throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
         }
         let result = try answer(to: sql)
-        // The server says that a statement is done before it commits: what follows tells whether it did.
+        // The server sends the result before it commits. Only the next answer tells whether it did.
         var trouble: DatabaseError?
         do throws(DatabaseError) {
             while let further = try answer(to: sql) {
@@ -81,15 +83,15 @@ final class Session {
         return rows
     }
 
-    /// The next result; nil after the last.
+    /// Returns the next result; nil after the last.
     ///
-    /// Waits somewhat longer than the server would let the statement take. A dead peer is noticed by
-    /// TCP itself; this notices one that lives and says nothing, a frozen server or pooler.
+    /// Waits somewhat longer than the server lets the statement take. TCP itself notices a dead
+    /// peer; this limit is for a frozen server or pooler, which is alive and says nothing.
     private func answer(to sql: String) throws(DatabaseError) -> OpaquePointer? {
         let limit = settings.answerTimeout.map { ContinuousClock.now + $0 }
         while true {
             let unsent = PQflush(handle)
-            // Looks at what has come before it looks at the time: this process may have been frozen.
+            // Input is read before the time is checked, because this process may have been frozen.
             guard unsent >= 0, PQconsumeInput(handle) == 1 else {
                 throw .connectionLost(statement: Self.name(of: sql), reason: lastMessage)
             }
@@ -107,7 +109,7 @@ final class Session {
         }
     }
 
-    /// Several statements separated by semicolons, without parameters.
+    /// Runs several statements, separated by semicolons, without parameters.
     func script(_ sql: String, name: String) throws(DatabaseError) {
         _ = try check(PQexec(handle, settings.schema?.render(sql) ?? sql), name)
     }
@@ -120,7 +122,7 @@ final class Session {
         return String(cString: quoted)
     }
 
-    /// Reads what has arrived; true when that holds at least one notification.
+    /// Reads what has arrived. Returns whether it holds at least one notification.
     func takeNotifications() throws(DatabaseError) -> Bool {
         guard PQconsumeInput(handle) == 1 else {
             throw .connectionLost(statement: "LISTEN", reason: lastMessage)
@@ -145,7 +147,7 @@ final class Session {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
         }
-        // The letters are libpq's PG_DIAG constants. Without an SQLSTATE the words are libpq's own.
+        // The letters are libpq's PG_DIAG constants. A message without an SQLSTATE is libpq's own.
         guard !isBroken, let sqlState = field("C") else {
             throw .connectionLost(
                 statement: Self.name(of: sql), reason: field("M") ?? lastMessage)
@@ -162,7 +164,8 @@ final class Session {
             words.split(whereSeparator: \.isWhitespace).joined(separator: " "))
     }
 
-    /// A statement's first words, enough to recognise it. Statements never hold values.
+    /// A statement's first words, enough to recognise it. They reveal nothing, because statements
+    /// never hold values.
     private static func name(of sql: String) -> String {
         let words = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return words.count > 60 ? words.prefix(60) + "…" : words

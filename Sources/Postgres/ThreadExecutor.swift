@@ -2,8 +2,8 @@ import Foundation
 
 /// Runs the jobs of one actor, in order, on a thread of its own.
 ///
-/// libpq blocks, and the cooperative pool must not: a heartbeat that waited there for a thread
-/// behind an encoding would lose its leases.
+/// libpq blocks, and threads of Swift's cooperative pool must not block: a heartbeat that waited
+/// there for a thread could come too late for its leases.
 final class ThreadExecutor: SerialExecutor {
     private let inbox = Inbox()
 
@@ -26,7 +26,7 @@ final class ThreadExecutor: SerialExecutor {
 
 /// The jobs that wait for their thread. An entry keeps its executor alive until it has run.
 ///
-/// Unchecked: every access to the fields holds the condition's lock.
+/// `@unchecked Sendable`: every access to the fields holds the condition's lock.
 private final class Inbox: @unchecked Sendable {
     private let condition = NSCondition()
     private var entries: [(UnownedJob, ThreadExecutor)] = []
@@ -46,7 +46,7 @@ private final class Inbox: @unchecked Sendable {
         }
     }
 
-    /// Waits for the next entry; nil once closed and empty.
+    /// Waits for the next entry. Returns nil when the inbox is closed and empty.
     func next() -> (UnownedJob, ThreadExecutor)? {
         condition.withLock {
             while entries.isEmpty, !closed { condition.wait() }

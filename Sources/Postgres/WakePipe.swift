@@ -2,10 +2,11 @@ import Glibc
 
 /// Interrupts a thread that waits in poll().
 ///
-/// A signal given while nobody waits is kept for the next wait. Where the process has no file
-/// descriptor left, signals are lost and waits run to their timeout.
+/// A signal that comes while nobody waits is kept for the next wait. If the process has no file
+/// descriptor left, signals are lost and waits last until their timeout.
 final class WakePipe: Sendable {
-    /// To poll for reading; negative, which poll ignores, where there was none left.
+    /// The descriptor to poll for reading. It is negative, which poll ignores, if the process had
+    /// none left.
     let descriptor: Int32
     private let input: Int32
 
@@ -25,11 +26,11 @@ final class WakePipe: Sendable {
     }
 
     func signal() {
-        // A full pipe is signal enough.
+        // The write fails only if the pipe is full, and then a signal is already there.
         _ = write(input, [1] as [UInt8], 1)
     }
 
-    /// Takes all signals back; false when there was none.
+    /// Removes all signals. Returns whether there was one.
     func consume() -> Bool {
         var bytes = [UInt8](repeating: 0, count: 64)
         var any = false

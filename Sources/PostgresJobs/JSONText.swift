@@ -1,4 +1,4 @@
-/// JSON as PostgreSQL takes it, written without Foundation.
+/// JSON for PostgreSQL, written without Foundation.
 struct JSONText: CustomStringConvertible {
     let description: String
 
@@ -32,7 +32,8 @@ struct JSONText: CustomStringConvertible {
         return JSONText(description: text + "\"")
     }
 
-    /// Members that are null are left out: whoever reads it takes what is missing for null.
+    /// Members that are null are left out, because the functions that read the object take a
+    /// missing member for null.
     static func object(_ members: [(String, JSONText)]) -> JSONText {
         let pairs = members.filter { $1.description != null.description }
             .map { "\"\($0)\":\($1)" }

@@ -1,9 +1,9 @@
 package import Jobs
 package import Postgres
 
-/// Table `l2s.job_type`: what of the job definitions the database needs to know.
+/// Table `l2s.job_type`: what the database needs to know about job types.
 package enum JobTypeTable {
-    /// Adds and updates; types that are not in `jobTypes` stay.
+    /// Adds and updates job types. Types that are not in `jobTypes` stay as they are.
     package static func write(
         _ jobTypes: [JobType], _ connection: DatabaseConnection
     ) async throws {

@@ -1,7 +1,8 @@
 package import Jobs
 
-/// The queue and its workers at one moment. Times are in seconds, but where a name ends in `Ms`.
-/// Ids, names, numbers and the reasons of failures: no text of a document.
+/// The queue and its workers at one moment. Times are in seconds, or in milliseconds where a name
+/// ends in `Ms`. It holds ids, names, numbers and the reasons of failures, but no text of a
+/// document.
 package struct Overview: Sendable, Encodable {
     package struct Queue: Sendable, Encodable {
         package let name: String
@@ -9,30 +10,30 @@ package struct Overview: Sendable, Encodable {
         package let waiting: Int
         package let delayed: Int
         package let running: Int
-        /// Running documents that end as soon as their workers hear of it.
+        /// Running documents that were cancelled. They end as soon as their workers hear of it.
         package let cancelling: Int
         /// Tokens of the waiting documents, estimated.
         package let tokensWaiting: Int
         /// Nil when nothing waits.
         package let oldestWaitingS: Double?
-        /// Finished in the last minute, failed ones included, cancelled ones not.
+        /// Documents that succeeded or failed in the last minute.
         package let finished: Int
         package let failed: Int
         package let cancelled: Int
     }
 
-    /// One that is not finished.
+    /// A group that is not finished.
     package struct Group: Sendable, Encodable {
         package let name: String
         package let waiting: Int
         package let delayed: Int
         package let running: Int
-        /// With `failed` and `cancelled`, nil past a million of them together, which takes too long
-        /// to count again and again.
+        /// `succeeded`, `failed` and `cancelled` are nil if they are more than a million together,
+        /// because that takes too long to count again and again.
         package let succeeded: Int?
         package let failed: Int?
         package let cancelled: Int?
-        /// In the last minute, cancelled ones not.
+        /// Documents that succeeded or failed in the last minute.
         package let finished: Int
 
         package var left: Int { waiting + delayed + running }
@@ -51,17 +52,17 @@ package struct Overview: Sendable, Encodable {
         package let idle: Bool
         package let draining: Bool
         package let silentS: Double
-        /// In the batches that it holds.
+        /// Documents in the batches that it holds.
         package let documents: Int
-        /// In the last minute.
+        /// Documents that it finished in the last minute.
         package let finished: Int
         /// Nil before its first heartbeat.
         package let load: WorkerLoad?
     }
 
-    /// What finished in ten seconds.
+    /// The documents that finished within ten seconds.
     package struct Point: Sendable, Encodable {
-        /// The first of them, since 1970.
+        /// The first of the ten seconds, counted from 1970.
         package let time: Int
         package let documents: Int
         package let failed: Int
@@ -76,14 +77,14 @@ package struct Overview: Sendable, Encodable {
         package let p95Ms: Double
     }
 
-    /// A document that finished lately. Stages that it did not come to are nil.
+    /// A document that finished lately.
     package struct Recent: Sendable, Encodable {
         package let id: Int64
         package let jobType: String
         package let succeeded: Bool
-        /// Since it finished.
+        /// Seconds since it finished.
         package let ageS: Double
-        /// By the names of `stageNames`.
+        /// In the order of `stageNames`; nil for a stage that the document did not reach.
         package let stagesMs: [Double?]
     }
 
@@ -95,7 +96,7 @@ package struct Overview: Sendable, Encodable {
         package let error: String
     }
 
-    /// In the order in which a document goes through them.
+    /// The stages in the order in which a document passes them.
     package static let stageNames = [
         "queue", "tokenize", "batch_wait", "encode", "handoff", "decode", "writeback",
     ]
@@ -104,27 +105,27 @@ package struct Overview: Sendable, Encodable {
 
     /// Seconds since 1970 by the server's clock.
     package let time: Double
-    /// What `finished` and the latest tokens are over: the last minute, or since the work in it
-    /// began when that is less.
+    /// The time over which `finished` and `tokens` were counted: the last minute, or less if the
+    /// work on its documents began later.
     package let rateS: Double
-    /// Read and written in that time.
+    /// Tokens that were read or written in the last minute.
     package let tokens: Int
     package let queues: [Queue]
     /// Newest first, at most `mostGroups`.
     package let groups: [Group]
     package let workers: [Worker]
-    /// The last hour, oldest first. Intervals of ten seconds in which nothing finished are left out.
+    /// The last hour, oldest first. An interval in which nothing finished has no point.
     package internal(set) var points: [Point]
     /// Stage times of the last minute's documents; empty when there is none.
     package let stages: [Stage]
     /// Newest first.
     package let recent: [Recent]
-    /// Newest first, of the last day.
+    /// The newest dead letters of the last day, newest first.
     package let deadLetters: [DeadLetter]
-    /// In the last day.
+    /// The number of dead letters in the last day.
     package let dead: Int
 
-    /// Whether there is something to do and nothing of it may be claimed.
+    /// Whether there are unfinished documents and none of them runs or may be claimed.
     package var isPaused: Bool {
         let open = queues.filter { $0.waiting + $0.delayed + $0.running > 0 }
         return !open.isEmpty && open.allSatisfy { $0.paused && $0.running == 0 }

@@ -31,7 +31,8 @@ extension Claim {
             documents: try Self.documents(rows, fields: fields))
     }
 
-    /// In order, but those of one text beside each other: the engine reads them together.
+    /// The documents in the order of the rows, except that documents of one text stand beside each
+    /// other, so that the engine reads them together.
     private static func documents(
         _ rows: Rows, fields: [String]
     ) throws -> [SourceDocument] {
@@ -54,7 +55,7 @@ extension Claim {
         return ofTexts.flatMap(\.documents)
     }
 
-    /// The fields that are texts, by name. The column has them in the order in which they were asked for.
+    /// The fields that are texts, by name. The column holds them in the order of `names`.
     private static func fields(of row: Row, _ names: [String]) throws -> [String: String] {
         guard !names.isEmpty, let texts: TextArray = try row.optional("fields") else { return [:] }
         return zip(names, texts.elements).reduce(into: [:]) { $0[$1.0] = $1.1 }

@@ -12,7 +12,7 @@ extension PostgresJobStore {
             let exceptions = try await connection.query(
                 "SELECT * FROM l2s.complete($1, $2, $3)",
                 [.int(worker.value), .int(lease.value), .text(rows)])
-            // A second call costs only the batches that have something to tell.
+            // A second call, so that only batches with comparisons pay for it.
             let agreements = documents.compactMap(\.agreement)
             if !agreements.isEmpty {
                 try await connection.query(
@@ -61,8 +61,8 @@ extension RowsText {
             row.add(measured.model)
             row.add(measured.tokensIn)
             row.add(measured.tokensOut)
-            // The column counts prompts that an encoder read together: none for the cache, or where it was
-            // for another document.
+            // The column counts the prompts of the encoder's batch. It is 0 if the states came from
+            // the cache or from another document's reading.
             row.add(measured.encodeSource?.batchSize ?? 0)
             row.add(measured.encodeSource == .shared)
             row.add(measured.parts)
@@ -74,7 +74,7 @@ extension RowsText {
 }
 
 extension FinishedDocument {
-    /// As `l2s.note_agreement` reads it; nil when nothing was compared.
+    /// The agreement as `l2s.note_agreement` reads it; nil if nothing was compared.
     fileprivate var agreement: JSONText? {
         measurements.agreement.map { .object([("id", .int(Int(id))), ("agreement", .double($0))]) }
     }

@@ -84,7 +84,7 @@ extension PostgresJobStore {
 }
 
 extension MaintenanceStep {
-    /// What `l2s.maintain` answered.
+    /// Reads the answer of `l2s.maintain`.
     init(_ rows: Rows) throws {
         self.init()
         for row in rows {
@@ -96,7 +96,7 @@ extension MaintenanceStep {
 }
 
 extension WorkerLoad {
-    /// As `l2s.worker.load` keeps it.
+    /// The load as column `l2s.worker.load` holds it.
     fileprivate var json: String {
         JSONText.object([
             ("lanes", .int(lanes)), ("lanes_busy", .double(lanesBusy)),

@@ -2,15 +2,17 @@ package import Jobs
 import Postgres
 
 extension PostgresJobStore {
-    /// The order keeps wake-ups from being lost: first tell the producers that somebody waits, then,
-    /// in another transaction, look once more, then wait. `l2s.claim` takes the mark away. One gap
-    /// stays: a producer whose statement began before the mark and commits after the look does not
-    /// notify. The next poll finds its documents, so `timeout` bounds the delay: keep it short.
+    /// The order of the steps keeps wake-ups from being lost. First the worker is marked as idle,
+    /// so that producers notify it. Then, in another transaction, it looks for work once more, and
+    /// only then it waits. `l2s.claim` removes the mark. One gap stays: a producer whose statement
+    /// began before the mark, and which commits after the look, does not notify. The next poll
+    /// finds its documents, so `timeout` bounds the delay: keep it short.
     package func waitForWork(
         _ worker: WorkerID, jobTypes: [String], timeout: Duration
     ) async throws -> Bool {
         try await listen.run { connection in
-            // Who only polls would make producers notify nobody.
+            // Behind a pooler a worker only polls. Marked as idle, it would make producers send
+            // notifications that nobody hears.
             if await !connection.isPooled {
                 try await connection.query("SELECT l2s.fall_idle($1)", [.int(worker.value)])
             }
@@ -44,7 +46,7 @@ extension PostgresJobStore {
                     count(*) FILTER (WHERE is_scheduled) AS scheduled,
                     count(*) FILTER (WHERE is_held AND NOT is_scheduled) AS paused
                 FROM (
-                    -- One that is to be tried again has errors.
+                    -- A delayed document with errors is not scheduled: it waits to be tried again.
                     SELECT
                         q.state = 2 AND q.errors = 0 AND q.run_at > now() AS is_scheduled,
                         q.state <> 1 AND (t.paused OR (SELECT s.paused FROM l2s.setting s)) AS is_held

@@ -3,25 +3,26 @@ package import Postgres
 
 /// The job store in PostgreSQL: one worker's view of schema `l2s`.
 ///
-/// Holds four connections, work, heartbeat, chores and listen, so that neither a long completion, nor a
-/// chore such as retention, nor a wait for work delays another. The SQL that does the moves is in
-/// `migrations/`.
+/// Holds four connections (work, heartbeat, chores and listen), so that a long completion, a chore
+/// such as retention and a wait for work do not delay each other. The SQL functions that it calls
+/// are in `migrations/`.
 package struct PostgresJobStore: JobStore {
     let work: ReconnectingConnection
     let heartbeat: ReconnectingConnection
     let chores: ReconnectingConnection
     let listen: ReconnectingConnection
 
-    /// Connects with the first call.
+    /// Makes no connection yet: the first call does.
     ///
     /// - Parameters:
-    ///   - listening: a way to the same database past the pooler that `settings` lead through.
-    ///   - onPolling: told with each connection that no notification will come on.
+    ///   - listening: a direct way to the same database, if `settings` lead through a pooler.
+    ///   - onPolling: called for each new connection on which no notification can arrive.
     package init(
         _ settings: ConnectionSettings, listening: ConnectionSettings? = nil,
         onPolling: (@Sendable () -> Void)? = nil
     ) {
-        // Before the first write there: the numbers of transactions may have gone back.
+        // Comes before the first write on a connection, because in a restored database the numbers
+        // of transactions may have gone back.
         work = ReconnectingConnection(settings) { try await Self.adoptCluster($0) }
         chores = ReconnectingConnection(settings) { try await Self.adoptCluster($0) }
         heartbeat = ReconnectingConnection(settings)
@@ -31,12 +32,12 @@ package struct PostgresJobStore: JobStore {
         }
     }
 
-    /// Tells a database that was restored, or promoted, that it is somewhere else now.
+    /// Begins a new epoch of results if the database was restored or promoted.
     private static func adoptCluster(_ connection: DatabaseConnection) async throws {
         do {
             try await connection.query("SELECT l2s.adopt_cluster()")
         } catch  where ["42883", "3F000"].contains(error.refusal?.sqlState) {
-            // There is no schema yet; whoever registers is told so.
+            // There is no schema yet. `register` reports that.
         }
     }
 
@@ -59,7 +60,7 @@ package struct PostgresJobStore: JobStore {
         }
     }
 
-    /// Waits for what is under way: call `interruptWait` before.
+    /// Waits for calls in progress. Call `interruptWait` before it.
     package func close() async {
         await work.close()
         await heartbeat.close()

@@ -2,12 +2,12 @@ package import Jobs
 import Postgres
 
 extension QueueClient {
-    /// Cancels what of these is not finished; returns how many.
+    /// Cancels those of the documents that are not finished. Returns how many.
     package func cancel(_ ids: [Int64]) async throws -> Int {
         try await connection.query("SELECT l2s.cancel(VARIADIC $1)", [.ints(ids)]).single()
     }
 
-    /// Cancels what is not finished of a group, some thousands at a time; returns how many.
+    /// Cancels the unfinished documents of a group, some thousands at a time. Returns how many.
     package func cancel(group: String) async throws -> Int {
         var total = 0
         while true {
@@ -37,13 +37,13 @@ extension QueueClient {
         ).single()
     }
 
-    /// Puts dead letters, and what was cancelled, into the queue again; returns how many.
+    /// Puts dead letters and cancelled documents into the queue again. Returns how many.
     package func retry(_ ids: [Int64]) async throws -> Int {
         try await connection.query("SELECT l2s.retry(VARIADIC $1)", [.ints(ids)]).single()
     }
 
-    /// All dead letters of a job type, of a group, or of both, some thousands at a time; returns how
-    /// many. Those that become dead letters meanwhile are left.
+    /// Retries all dead letters of a job type, of a group, or of a job type within a group, some
+    /// thousands at a time. Returns how many. Documents that become dead letters meanwhile stay so.
     package func retryDeadLetters(jobType: String?, group: String?) async throws -> Int {
         let last: Double = try await connection.query(
             "SELECT extract(epoch FROM clock_timestamp())"
@@ -65,8 +65,8 @@ extension QueueClient {
         }
     }
 
-    /// Begins and drops partitions, deletes what is old and counts throughput, now, piece by piece
-    /// until nothing is left to do.
+    /// Does all maintenance now, piece by piece until nothing is left to do: it creates and drops
+    /// partitions, deletes what is old and counts throughput.
     package func maintain() async throws -> MaintenanceStep {
         var all = MaintenanceStep()
         repeat {
@@ -79,14 +79,14 @@ extension QueueClient {
         return all
     }
 
-    /// Tells a database that was restored, or promoted, that it is somewhere else now; returns whether
-    /// it was so.
+    /// Begins a new epoch of results if the database was restored or promoted. Returns whether it
+    /// did.
     package func adoptCluster() async throws -> Bool {
         try await connection.query("SELECT l2s.adopt_cluster()").single()
     }
 
-    /// Makes the roles and gives them their rights, as far as this user may; returns what is left
-    /// for somebody else to do, as SQL.
+    /// Creates the roles and grants them their rights, as far as this user may. Returns the SQL
+    /// that somebody with more rights has to run.
     package func grantRoles() async throws -> [String] {
         try await connection.query("SELECT l2s.grant_roles() AS line")
             .map { try $0.value("line") }
@@ -98,7 +98,7 @@ extension QueueClient {
             .first.map(GroupStatus.init)
     }
 
-    /// Returns when some group was found finished, or after `timeout`.
+    /// Returns when any group is found to be finished, or after `timeout`.
     package func waitForGroups(timeout: Duration) async throws {
         try await connection.listen(to: "l2s_groups")
         _ = try await connection.waitForNotification(timeout: timeout)

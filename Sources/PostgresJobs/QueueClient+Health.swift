@@ -1,15 +1,15 @@
 package import Postgres
 
 extension QueueClient {
-    /// What of the database an operator should know before it hurts.
+    /// What an operator should know about the database before it causes trouble.
     ///
-    /// - Parameter oldTransaction: seconds from which on an open transaction is told of.
+    /// - Parameter oldTransaction: an open transaction is reported from this age on, in seconds.
     package func health(oldTransaction: Int) async throws -> QueueHealth {
         let rows = try await connection.query(
             """
             SELECT
                 extract(epoch FROM clock_timestamp()) AS time,
-                -- Of pg_stat_activity others' sessions are seen by few.
+                -- Not pg_stat_activity, which shows the sessions of other users only to few roles.
                 (SELECT sum(d.numbackends) FROM pg_stat_database d) AS connections,
                 current_setting('max_connections')::integer
                     - current_setting('superuser_reserved_connections')::integer AS connection_limit,
@@ -37,8 +37,8 @@ extension QueueClient {
         return try QueueHealth(rows[0], oldest: old.first.map(QueueHealth.Transaction.init))
     }
 
-    /// Whether a notification sent on this connection arrives on another one: whether both lead to
-    /// the same database, the other directly.
+    /// Whether a notification that is sent on this connection arrives on another one. It does if
+    /// both lead to the same database and no pooler stands before the other.
     package func reaches(_ listener: DatabaseConnection) async throws -> Bool {
         try await listener.listen(to: "l2s_doctor")
         try await connection.query("SELECT pg_notify('l2s_doctor', '')")
@@ -51,21 +51,22 @@ package struct QueueHealth: Sendable {
     package let time: Double
     /// Connections of the whole server.
     package let connections: Int
-    /// Without those that are reserved for superusers.
+    /// The most connections of the server, without those that are reserved for superusers.
     package let connectionLimit: Int
     package let hasDocuments: Bool
-    /// Since the tables were maintained, in seconds; nil: never.
+    /// Seconds since the tables were maintained; nil if they never were.
     package let maintained: Double?
     package let isPaused: Bool
-    /// False where the database was restored or moved and nobody adopted the new place yet.
+    /// False if the database was restored or promoted and `adoptCluster` was not called yet.
     package let isAtHome: Bool
     /// How full the server's queue of notifications is, from 0 to 1.
     package let notifications: Double
-    /// Their names.
+    /// The names of the roles that do not exist; nil if all exist.
     package let missingRoles: String?
+    /// The oldest open transaction; nil if none is old.
     package let oldest: Transaction?
 
-    /// An open one, which keeps vacuum from removing what died since it began.
+    /// An open transaction. It keeps vacuum from removing rows that were deleted since it began.
     package struct Transaction: Sendable {
         package let processID: Int
         package let user: String

@@ -1,7 +1,7 @@
 import Postgres
 
 extension QueueClient {
-    /// Which outputs are taken as labels. Times are as PostgreSQL reads them.
+    /// Which outputs are taken as labels. PostgreSQL parses the times.
     package struct LabelSelection: Sendable {
         package var jobType: String
         package var group: String?
@@ -18,17 +18,17 @@ extension QueueClient {
         }
     }
 
-    /// A document with what the LLM wrote of it.
+    /// A document and the output that the LLM wrote of it.
     package struct Label: Sendable {
         package let document: String
         package let output: String
         package let truncated: Bool
         package let parts: Int
-        /// Whether the output stops at limits.new_tokens, before its end.
+        /// Whether the output was cut off at `limits.new_tokens`.
         package let isCutOff: Bool
     }
 
-    /// Rows of one statement: bounded, so that any number of labels passes through little memory.
+    /// The most rows of one statement, so that any number of labels needs little memory.
     private static let labelsPerStatement = 1000
 
     /// Hands every succeeded document that an LLM wrote to `take`, in order of their ids.

@@ -5,10 +5,10 @@ extension QueueClient {
     /// The queue and its workers now. It does not look at old results, so it costs about as much as
     /// counting the queue.
     ///
-    /// Times are compared with that of the statement: no index finds what is later than
-    /// clock_timestamp(), which may change from row to row.
+    /// Times are compared with `statement_timestamp()`. PostgreSQL uses no index for a comparison
+    /// with `clock_timestamp()`, which may change from row to row.
     ///
-    /// - Parameter since: points from this second since 1970 on; nil for the last hour.
+    /// - Parameter since: the points begin at this second since 1970; nil for the last hour.
     func overview(groups: [Overview.Group], since: Int?) async throws -> Overview {
         let time: Double = try await connection.query(
             "SELECT extract(epoch FROM clock_timestamp())"
@@ -82,8 +82,8 @@ extension QueueClient {
         }
     }
 
-    /// Those that are not finished, the last ones begun: about as dear as counting all that they
-    /// have behind them.
+    /// The groups that are not finished, or the last begun of them if there are many. It costs
+    /// about as much as counting all their finished documents.
     func openGroups() async throws -> [Overview.Group] {
         let rows = try await connection.query(
             "SELECT * FROM l2s.open_groups($1)", [.int(Overview.mostGroups)])
@@ -163,7 +163,8 @@ extension QueueClient {
         }
     }
 
-    /// The last that finished; when it has been quiet, the last that were enqueued.
+    /// The documents that finished last. If none did in the last minute, the finished documents
+    /// that were enqueued last.
     private func recent() async throws -> [Overview.Recent] {
         let columns = Overview.stageNames.map { "r.\($0)_ms" }.joined(separator: ", ")
         let select = """
@@ -211,7 +212,7 @@ extension QueueClient {
 }
 
 extension WorkerLoad {
-    /// What is missing, because another version wrote it, is 0.
+    /// A value that is missing, because another version wrote the load, becomes 0.
     fileprivate init(_ row: Row) throws {
         self.init()
         lanes = try row.optional("lanes") ?? 0

@@ -1,11 +1,12 @@
 import Postgres
 
 extension QueueClient {
-    /// What waits of a job type, of a group, or of the one in the other, and how fast such documents
-    /// went lately: a plan per job type.
+    /// A plan for each job type: how many documents are not finished, and how fast such documents
+    /// were processed lately. Limited to a job type, to a group, or to a job type within a group.
     ///
-    /// - Parameter by: a time as PostgreSQL reads them.
-    /// - Returns: empty for an unknown job type; of a group, those that have something left to do.
+    /// - Parameter by: a time in a form that PostgreSQL reads.
+    /// - Returns: nothing for an unknown job type. For a group, only job types with unfinished
+    ///   documents.
     package func plans(jobType: String?, group: String?, by: String?) async throws -> [WorkPlan] {
         let rows = try await connection.query(
             """
@@ -30,7 +31,8 @@ extension QueueClient {
                 WHERE u.job_type = t.id
                   AND ($2::text IS NULL OR u.group_id = ANY (l2s.group_ids($2)))) AS q
             CROSS JOIN LATERAL (
-                -- Estimated as those that wait are. The time is that in which there was work.
+                -- Tokens are estimated in the same way as those of waiting documents. The seconds
+                -- begin with the first claim, so that time without work does not count.
                 SELECT
                     count(*) AS documents,
                     coalesce(sum(octet_length(l2s.text_of(d)) / 4 + 1), 0) AS tokens,
@@ -47,25 +49,26 @@ extension QueueClient {
     }
 }
 
-/// When a job type will be done. Rates are what all workers alive did for this type in the last
-/// five minutes, whatever else they did.
+/// When a job type will be done. The rates are those of all workers together, for this type, in the
+/// last five minutes, whatever else the workers did.
 package struct WorkPlan: Sendable, Encodable {
     package let jobType: String
     package let paused: Bool
     package let workers: Int
-    /// Not finished, delayed ones included.
+    /// Documents that are not finished, delayed ones included.
     package let documents: Int
     package let delayed: Int
-    /// Estimated: bytes / 4.
+    /// Tokens of these documents, estimated as bytes / 4.
     package let tokens: Int
-    /// Nil when no document of the type finished lately.
+    /// Nil if no document of the type finished lately.
     package let documentsPerS: Double?
     package let tokensPerS: Double?
-    /// Until all are done, were it to go on like that; not before the last delayed one's time.
+    /// Seconds until all documents are done if the rate stays the same. It is at least the time
+    /// until the last delayed document becomes ready.
     package let doneInS: Double?
-    /// Until the time asked for; negative when it is over.
+    /// Seconds until the time that was asked for; negative if it is over.
     package let leftS: Double?
-    /// How many of the documents will be done by then.
+    /// How many of the documents will be done by that time.
     package let doneByThen: Int?
 
     fileprivate init(_ row: Row) throws {
@@ -88,7 +91,7 @@ package struct WorkPlan: Sendable, Encodable {
         tokensPerS = rate
         let duration = Double(tokens) / rate
         doneInS = max(duration, try row.optional("delayed_s") ?? 0)
-        // Those whose time comes later than the one asked for are not done by then.
+        // Documents that become ready only after that time are not done by then.
         let (all, late): (Int, Int) = (documents, try row.value("late"))
         doneByThen = leftS.map { left in
             if left <= 0 { return 0 }

@@ -1,7 +1,8 @@
 import Postgres
 
 extension QueueClient {
-    /// What view `l2s.jobs` says of these jobs, with their sources, by id. Unknown ids are left out.
+    /// These jobs as view `l2s.jobs` shows them, with their source texts, in the order of ids.
+    /// Unknown ids are left out.
     package func reports(_ ids: [Int64]) async throws -> [JobReport] {
         let rows = try await connection.query(
             """
@@ -33,11 +34,11 @@ package struct JobReport: Sendable {
     package let tokensOut: Int?
     package let batchSize: Int?
     package let encodeSource: String?
-    /// The jobs of the same text; nil for a single one.
+    /// The jobs of the same text, this one included; nil if there is no other.
     package let siblings: [Int64]?
     package let parts: Int?
     package let truncated: Bool?
-    /// Parts whose output reached its limit before its end.
+    /// Parts whose output was cut off at `limits.new_tokens`.
     package let cutOff: Int?
     package let queue: Double?
     package let tokenize: Double?
@@ -78,7 +79,7 @@ package struct JobReport: Sendable {
 
 /// One row of `l2s.throughput`.
 package struct ThroughputReport: Sendable {
-    /// As PostgreSQL writes a time.
+    /// The time of its start, in PostgreSQL's text form.
     package let minute: String
     package let jobType: String
     package let documents: Int
@@ -92,7 +93,7 @@ package struct ThroughputReport: Sendable {
     package let decode: Percentiles
     package let total: Percentiles
 
-    /// In ms; nil when no document of the minute got that far.
+    /// In ms; nil if no document of the minute reached the stage.
     package struct Percentiles: Sendable {
         package let p50: Double?
         package let p95: Double?

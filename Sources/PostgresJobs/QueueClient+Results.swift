@@ -1,11 +1,11 @@
 import Postgres
 
 extension QueueClient {
-    /// Finished documents in the order of their completion, from behind `key` on; see
+    /// The next finished documents after `key`, in the order of their completion; see
     /// `l2s.completed`.
     ///
     /// - Parameters:
-    ///   - key: of the last result seen; nil from the first on.
+    ///   - key: the key of the last result seen; nil to begin with the first one.
     ///   - group: nil for all documents.
     package func completed(
         after key: String?, group: String?, limit: Int = 1000
@@ -15,7 +15,7 @@ extension QueueClient {
         ).map(CompletedDocument.init)
     }
 
-    /// The results of these documents, by id; those that are not finished are left out.
+    /// The results of these documents, in the order of ids. Unfinished documents are left out.
     package func results(_ ids: [Int64]) async throws -> [CompletedDocument] {
         try await connection.query(
             """
@@ -25,7 +25,7 @@ extension QueueClient {
         ).map(CompletedDocument.init)
     }
 
-    /// Whether a group has nothing left to do, and `completed` shows all of it.
+    /// Whether all documents of a group are finished and `completed` shows all of them.
     package func isCompleted(group: String) async throws -> Bool {
         try await connection.query(
             """
@@ -41,7 +41,7 @@ extension QueueClient {
 }
 
 package struct CompletedDocument: Sendable, Encodable {
-    /// To go on behind this one; nil when asked for by id.
+    /// The key with which to go on after this document; nil if it was asked for by id.
     package let key: String?
     package let id: Int64
     package let jobType: String
@@ -51,7 +51,8 @@ package struct CompletedDocument: Sendable, Encodable {
     package let error: String?
     package let tokensIn: Int?
     package let tokensOut: Int?
-    /// Parts of the output that stop at limits.new_tokens; nil for one that did not succeed.
+    /// Parts whose output was cut off at `limits.new_tokens`; nil for a document that did not
+    /// succeed.
     package let cutOff: Int?
 
     init(_ row: Row) throws {

@@ -2,7 +2,7 @@ package import Jobs
 import Postgres
 
 extension QueueClient {
-    /// One line per job type, by name.
+    /// The status of each job type, in the order of names.
     package func status() async throws -> [JobTypeStatus] {
         let rows = try await connection.query(
             """
@@ -39,7 +39,7 @@ extension QueueClient {
         }
     }
 
-    /// Workers that were heard of within the last minute and have not stopped.
+    /// Workers that sent a heartbeat within the last minute and have not stopped.
     package func workers() async throws -> [WorkerStatus] {
         let rows = try await connection.query(
             """
@@ -66,7 +66,7 @@ extension QueueClient {
 package struct JobTypeStatus: Sendable, Equatable {
     package let name: String
     package let paused: Bool
-    /// Set when it paused itself.
+    /// The reason if the job type was paused automatically, else nil.
     package let pausedBecause: String?
     package let waiting: Int
     package let delayed: Int
@@ -74,7 +74,7 @@ package struct JobTypeStatus: Sendable, Equatable {
     package let succeeded: Int
     package let failed: Int
     package let cancelled: Int
-    /// How long the document that waits longest has been ready; nil when none waits.
+    /// How long the document that waits longest has been ready; nil if none waits.
     package let oldestWaiting: Duration?
 }
 

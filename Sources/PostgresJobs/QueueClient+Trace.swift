@@ -1,7 +1,7 @@
 import Postgres
 
 extension QueueClient {
-    /// One document's life so far; nil when there is no document of this id.
+    /// What happened to a document so far; nil if there is none with this id.
     package func trace(_ id: Int64) async throws -> DocumentTrace? {
         let rows = try await connection.query(
             """
@@ -42,12 +42,12 @@ extension QueueClient {
     }
 }
 
-/// What happened to one document, oldest first. No text of it.
+/// What happened to one document, oldest event first. It holds no text of the document.
 package struct DocumentTrace: Sendable, Encodable {
     package struct Event: Sendable, Encodable {
-        /// Since 1970, in seconds.
+        /// Seconds since 1970. For a stage, the time of its start.
         package let at: Double
-        /// Such as `encode`; a stage's time is its start.
+        /// A stage such as `encode`, or an event such as `claimed`.
         package let name: String
         /// How long a stage took.
         package var milliseconds: Double?
@@ -60,9 +60,10 @@ package struct DocumentTrace: Sendable, Encodable {
     package let jobType: String
     package let state: String
     package let attempt: Int
-    /// As given at enqueue, unless it is none: <https://www.w3.org/TR/trace-context/>
+    /// The trace context that was given at enqueue; nil if it is not valid.
+    /// <https://www.w3.org/TR/trace-context/>
     package let traceparent: String?
-    /// The jobs that were enqueued with it and the same text, itself included; nil for a single one.
+    /// The jobs of the same text, this one included; nil if there is no other.
     package let siblings: [Int64]?
     package private(set) var events: [Event] = []
 
@@ -100,7 +101,7 @@ package struct DocumentTrace: Sendable, Encodable {
             .sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
     }
 
-    /// An attempt that went wrong.
+    /// Adds the events of an attempt that failed.
     private mutating func add(_ error: Row) throws {
         let attempt: Int = try error.value("attempt")
         let worker: String? = try error.optional("worker")

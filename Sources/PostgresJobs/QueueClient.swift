@@ -1,16 +1,17 @@
 package import Postgres
 
-/// The queue as a person at a control program sees it: hand jobs in, ask how they are.
+/// The queue for the commands of `l2s`: it enqueues and controls jobs and reports on them.
 package struct QueueClient: Sendable {
     package let connection: DatabaseConnection
 
-    /// Over a connection that is open and whose schema was checked.
+    /// - Parameter connection: an open connection, whose schema was checked.
     package init(_ connection: DatabaseConnection) {
         self.connection = connection
     }
 
-    /// Hands in documents, all or none; returns the jobs' ids in order, a document's in the order of
-    /// its job types. One statement: call it with at most some thousands.
+    /// Enqueues documents, all or none. Returns the ids of the jobs in the order of the documents,
+    /// and for each document in the order of its job types. This is one statement, so call it with
+    /// at most some thousands of documents.
     package func enqueue(_ jobs: [NewJob]) async throws -> [Int64] {
         let rows = try await connection.query(
             """
@@ -38,15 +39,16 @@ package struct QueueClient: Sendable {
 
 /// A document to be enqueued; see `l2s.enqueue`.
 package struct NewJob: Sendable {
-    /// Each makes a job of its own.
+    /// Each of them becomes a job.
     package var jobTypes: [String]
     package var document: String
-    /// Greater is sooner.
+    /// Jobs with a greater priority are claimed first.
     package var priority = 0
-    /// As PostgreSQL reads times, such as `2026-11-23 18:00+01` or `tomorrow`. Nil: now.
+    /// A time in a form that PostgreSQL reads, such as `2026-11-23 18:00+01` or `tomorrow`. Nil for
+    /// now.
     package var runAt: String?
     package var dedupeKey: String?
-    /// JSON.
+    /// An object in JSON; nil for none.
     package var metadata: String?
     package var group: String?
     package var tenant: String?

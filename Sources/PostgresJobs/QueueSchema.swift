@@ -2,7 +2,8 @@ package import Jobs
 package import Postgres
 
 extension ConnectionSettings {
-    /// All of this module's statements, and the migrations, write `l2s` for the schema's name.
+    /// Settings for a queue in a schema of any name. The statements of this module and the
+    /// migrations write `l2s` for it.
     package init(
         _ text: String, schema: SchemaName, applicationName: String
     ) throws(DatabaseError) {
@@ -10,6 +11,6 @@ extension ConnectionSettings {
         self.schema = SchemaPlaceholder("l2s", standsFor: schema.description)
     }
 
-    /// For words: the name of the schema that holds the queue.
+    /// The name of the schema that holds the queue, for messages.
     var schemaName: String { schema?.name ?? SchemaName.standard.description }
 }

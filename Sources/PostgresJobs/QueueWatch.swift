@@ -1,7 +1,8 @@
 package import Postgres
 
-/// Looks at the queue again and again: an hour's points are read once, and then what is new; groups,
-/// which may have millions of documents to count, only as often as takes a twentieth of the time.
+/// Looks at the queue again and again. It reads the points of the last hour once, and then only new
+/// ones. Counting a group may take long, because it may have millions of documents, so groups are
+/// read only so often that this takes a twentieth of the time.
 package actor QueueWatch {
     private let connection: DatabaseConnection
     private let clock = ContinuousClock()
@@ -9,7 +10,7 @@ package actor QueueWatch {
     private var groups: [Overview.Group] = []
     private var groupsAreDue: ContinuousClock.Instant?
 
-    /// - Parameter connection: opened with the first look, and again after it broke.
+    /// - Parameter connection: `look` opens it, also after it broke.
     package init(_ connection: DatabaseConnection) { self.connection = connection }
 
     package func look() async throws -> Overview {
@@ -20,7 +21,8 @@ package actor QueueWatch {
             }
             groupsAreDue = clock.now + duration * 20
         }
-        // The newest ten seconds may still grow, and those before by a clock that was read late.
+        // The newest point may still grow. So may the one before it, because a time of completion
+        // may be older than its commit.
         let since = points.keys.max().map { $0 - Overview.Point.seconds }
         var seen = try await QueueClient(connection).overview(groups: groups, since: since)
         for point in seen.points { points[point.time] = point }

@@ -1,11 +1,11 @@
 import Jobs
 import Postgres
 
-/// One connection of a store: connects when first used and again after it broke. After a failure
-/// the next call waits first, ever longer.
+/// One connection of a store. It connects when it is first used, and again after it broke. After a
+/// failure the next call waits before it tries, longer after each further failure.
 actor ReconnectingConnection {
     private let connection: DatabaseConnection
-    /// Run on each new connection before anything else.
+    /// Called on each new connection before anything else.
     private let prepare: @Sendable (DatabaseConnection) async throws -> Void
     private var isPrepared = false
     private var failures = 0
@@ -30,9 +30,9 @@ actor ReconnectingConnection {
             do {
                 result = try await attempt(body)
             } catch let error as DatabaseError where wasInUse && error.endsSession {
-                // Servers and proxies end sessions that idle, and a failover leaves sessions at a
-                // server that only reads: on a new one the call may well succeed. Calls are safe to
-                // repeat.
+                // Servers and proxies end idle sessions, and a failover leaves sessions on a server
+                // that has become read-only. On a new session the call may well succeed, and calls
+                // are safe to repeat.
                 result = try await attempt(body)
             }
             failures = 0
@@ -72,7 +72,8 @@ actor ReconnectingConnection {
         await connection.close()
     }
 
-    /// 0.1 s, doubled with each failure up to 3.2 s, ± half: a fleet must not come back as one.
+    /// 0.1 s after the first failure, doubled with each further one up to 3.2 s. Chance makes it up
+    /// to half longer or shorter, so that the workers of a fleet do not come back all at once.
     private static func pause(after failures: Int) -> Duration {
         .milliseconds(100 << min(failures - 1, 5)) * Double.random(in: 0.5...1.5)
     }

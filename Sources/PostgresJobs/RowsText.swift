@@ -1,13 +1,13 @@
-/// An array of rows as PostgreSQL takes it, written without Foundation.
+/// An array of rows in PostgreSQL's text form, written without Foundation.
 ///
-/// A text is quoted in its row, and the row again in the array.
+/// A text is quoted twice: in its row, and with the row in the array.
 struct RowsText {
     private var bytes = Array("{".utf8)
     private var isInRow = false
 
     var description: String { String(decoding: bytes, as: UTF8.self) + "}" }
 
-    /// Writes a row; `fields` adds its fields in the order of the row's type.
+    /// Writes a row. `fields` has to add its fields in the order of the row's type.
     mutating func addRow(_ fields: (inout RowsText) -> Void) {
         if bytes.count > 1 { append(",") }
         append("\"(")
@@ -23,7 +23,7 @@ struct RowsText {
         addBare(String(value / .milliseconds(1)))
     }
 
-    /// Nil is NULL. U+0000, which PostgreSQL cannot store, becomes U+FFFD.
+    /// Nil becomes NULL. U+0000, which PostgreSQL cannot store, becomes U+FFFD.
     mutating func add(_ text: String?) {
         addBare("")
         guard var text else { return }

@@ -1,7 +1,7 @@
 package import Migrations
 package import Postgres
 
-/// Brings the schema of the queue to the version that this program knows, and refuses to work with another.
+/// Brings the schema of the queue to the version that this program knows, and refuses any other.
 package struct SchemaMigrator: Sendable {
     private let migrations: [Migration]
 
@@ -11,9 +11,11 @@ package struct SchemaMigrator: Sendable {
 
     package var version: Int { migrations.last?.version ?? 0 }
 
-    /// Applies what is missing, each step in a transaction of its own; returns the steps applied.
-    /// Programs that migrate at the same time wait for each other. Workers that run go on: a step
-    /// that does not get a table within seconds lets them pass and tries again.
+    /// Applies the missing steps, each in a transaction of its own, and returns them. Programs that
+    /// migrate at the same time wait for each other. Running workers go on: a step that does not
+    /// get the lock of a table within two seconds lets them pass and tries again.
+    ///
+    /// - Throws: `SchemaMismatch`, or `DatabaseError`.
     package func migrate(_ connection: DatabaseConnection) async throws -> [Migration] {
         let encoding: String = try await connection.query("SHOW server_encoding").single()
         guard encoding == "UTF8" else { throw SchemaMismatch.encoding(found: encoding) }
@@ -39,7 +41,7 @@ package struct SchemaMigrator: Sendable {
             let exists: Bool = try connection.query(
                 "SELECT to_regnamespace($1) IS NOT NULL", [.text(name)]
             ).single()
-            // Somebody with more rights may have made it, for a user who may not make schemas.
+            // Somebody with more rights may have created it for a user who may not create schemas.
             if !exists { try connection.script("CREATE SCHEMA l2s", name: "CREATE SCHEMA \(name)") }
             let isForeign: Bool = try connection.query(
                 """
@@ -64,7 +66,7 @@ package struct SchemaMigrator: Sendable {
         }
     }
 
-    /// Nil when nothing is missing.
+    /// Applies the next step and returns it; nil if none is missing.
     private func applyNext(_ connection: DatabaseConnection) async throws -> Migration? {
         for number in 1... {
             do {
@@ -74,9 +76,9 @@ package struct SchemaMigrator: Sendable {
                     guard let next = migrations.first(where: { $0.version > found }) else {
                         return nil
                     }
-                    // Whoever waits for a table makes all wait that come after.
+                    // While a step waits for a table, all later statements on the table wait, too.
                     try connection.query("SET LOCAL lock_timeout = '2s'")
-                    // Checks that a database asks for are made for its own functions.
+                    // A database may ask for extra checks. They are meant for its own functions.
                     try connection.query("SET LOCAL plpgsql.extra_errors = 'none'")
                     try connection.script(next.sql, name: "migration \(next.name)")
                     // PostgreSQL lets everybody call a new function; l2s.grant_roles comes later.
@@ -100,7 +102,8 @@ package struct SchemaMigrator: Sendable {
         return nil
     }
 
-    /// The version found, once every applied step is known to be the one this program has.
+    /// Returns the schema's version after it has checked that this program has the same text for
+    /// each applied step.
     private func verify(_ connection: isolated DatabaseConnection) throws -> Int {
         let exists: Bool = try connection.query(
             "SELECT to_regclass('l2s.migration') IS NOT NULL"
@@ -129,11 +132,12 @@ package struct SchemaMigrator: Sendable {
         return found
     }
 
-    /// The first of 27 steps that were replaced by the baseline, before anybody had deployed them.
+    /// The first of the 27 development steps that the baseline replaced before version 0.1.0.
     private static let firstBeforeTheBaseline = "0001_jobs"
-    /// Any number that nobody else uses: the bytes of "l2s_migr".
+    /// The key of the advisory lock, the bytes of "l2s_migr". Any number that nobody else uses
+    /// would do.
     private static let lock: Int64 = 0x6c32_735f_6d69_6772
-    /// About two minutes.
+    /// How often a step tries to get its locks: about two minutes at two seconds each.
     private static let lockTries = 60
 }
 
@@ -144,9 +148,9 @@ package enum SchemaMismatch: Error, Equatable {
     /// A step was applied whose text differs from this program's.
     case changed(name: String)
     case encoding(found: String)
-    /// It was made by a development version, whose steps are no longer known.
+    /// A development version made the schema. Its steps are no longer known.
     case beforeTheBaseline(found: Int, schema: String = "l2s")
-    /// Somebody else's tables are in it.
+    /// The schema holds tables or functions of somebody else.
     case foreign(schema: String)
 }
 
@@ -158,8 +162,8 @@ extension SchemaMismatch: CustomStringConvertible {
         case .newer(let found, let known, let schema):
             "schema \(schema) is version \(found), this program knows \(known): use a newer l2s"
         case .changed(let name):
-            "migration \(name) was applied to this database with another text than this program "
-                + "has: use the l2s that applied it"
+            "migration \(name) was applied to this database with another text than the one in this "
+                + "program: use the l2s that applied it"
         case .encoding(let found):
             "expected the database's encoding to be UTF8, got \(found): "
                 + "create one with ENCODING 'UTF8' TEMPLATE template0"

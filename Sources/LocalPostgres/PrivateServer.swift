@@ -1,10 +1,10 @@
 import Foundation
 
-/// A private PostgreSQL server: its own data folder, a Unix socket in a folder that only its owner
-/// (and root) can enter, no TCP.
+/// A private PostgreSQL server. It has its own data folder and a Unix socket in a folder that only
+/// its owner (and root) can enter, and it does not listen on TCP.
 ///
-/// Run by root, the server belongs to the system user `postgres`, which Debian's packages create:
-/// PostgreSQL refuses to run as root. Every call blocks.
+/// If root starts it, the server runs as the system user `postgres`, which Debian's packages
+/// create, because PostgreSQL refuses to run as root. Every call blocks.
 package struct PrivateServer: Sendable {
     /// Holds data/, socket/ and server.log.
     package let folder: String
@@ -12,11 +12,13 @@ package struct PrivateServer: Sendable {
     private let settings: [String: String]
     private let environment: [String: String]
 
-    /// Makes the data folder when there is none, and starts the server unless it runs already.
+    /// Creates the data folder if there is none, and starts the server unless it runs already.
     ///
     /// - Parameters:
-    ///   - settings: server settings such as `["fsync": "off"]`; they apply from a start on.
-    ///   - environment: of the server, beside this process's.
+    ///   - settings: server settings such as `["fsync": "off"]`. They have no effect on a server
+    ///     that runs already.
+    ///   - environment: variables for the server, in addition to those of this process.
+    /// - Throws: `PrivateServerError`.
     package static func start(
         folder: String, settings: [String: String] = [:], environment: [String: String] = [:]
     ) throws -> PrivateServer {
@@ -29,7 +31,7 @@ package struct PrivateServer: Sendable {
         return server
     }
 
-    /// The server that runs on `folder`'s data, if one does.
+    /// The server that runs on the data of `folder`; nil if none does.
     package static func running(folder: String) throws -> PrivateServer? {
         let server = PrivateServer(
             folder: folder, programs: try ServerPrograms.find(), settings: [:], environment: [:])
@@ -52,7 +54,8 @@ package struct PrivateServer: Sendable {
         return (environment["HOME"] ?? NSHomeDirectory()) + "/.local/state/l2s/postgres"
     }
 
-    /// libpq's URL for a database of this server. Holds no password: the folder is the lock.
+    /// libpq's URL for a database of this server. It holds no password, because the folder protects
+    /// the server.
     package func connectionString(database: String = "postgres") -> String {
         func encoded(_ text: String) -> String {
             text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text
@@ -60,26 +63,27 @@ package struct PrivateServer: Sendable {
         return "postgresql://postgres@/\(encoded(database))?host=\(encoded(socketFolder))"
     }
 
-    /// Waits for running statements to be cut off and the data to be written.
+    /// Stops the server. Running statements are cancelled and the data is written before it
+    /// returns.
     package func stop() throws {
         try control("stop", "-m", "fast", "-w")
     }
 
-    /// Drops everything at once and starts again, as after a crash.
+    /// Stops the server as a crash would and starts it again.
     package func restartImmediately() throws {
         try crash()
         try startAgain()
     }
 
-    /// Drops everything at once.
+    /// Stops the server at once, as a crash would.
     package func crash() throws { try control("stop", "-m", "immediate", "-w") }
 
-    /// Does nothing while it runs.
+    /// Starts the server, and does nothing if it runs.
     package func startAgain() throws {
         if try !isRunning { try launch() }
     }
 
-    /// Stops at once and deletes the folder.
+    /// Stops the server at once and deletes its folder.
     package func remove() throws {
         if try isRunning { try crash() }
         try FileManager.default.removeItem(atPath: folder)
@@ -87,8 +91,8 @@ package struct PrivateServer: Sendable {
 }
 
 extension PrivateServer {
-    /// Seconds that pg_ctl waits for a start or a stop, which takes minutes on a machine that hundreds of
-    /// programs share. A server that ends instead is noticed at once.
+    /// Seconds that pg_ctl waits for a start or a stop, which may take minutes on a machine that
+    /// hundreds of programs share. pg_ctl notices at once if the server ends instead of starting.
     private static let patience = "600"
 
     private var dataFolder: String { folder + "/data" }
@@ -98,13 +102,14 @@ extension PrivateServer {
     private var isRunning: Bool {
         get throws {
             let status = try programs.run("pg_ctl", ["status", "-D", dataFolder]).status
-            // 3: not running; 4: no data folder.
+            // Status 3 means not running, and 4 no data folder.
             return status == 0
         }
     }
 
-    /// sockaddr_un holds 107 bytes and an end; the rest would not survive pg_ctl's shell or the
-    /// server's list of folders.
+    /// Checks the folder's path. A socket's path may have 107 bytes, because sockaddr_un holds 108
+    /// with the end. The characters would not survive pg_ctl's shell or the server's list of
+    /// folders.
     private func checkSocketPath() throws {
         let path = socketFolder + "/.s.PGSQL.5432"
         guard folder.hasPrefix("/"), path.utf8.count <= 107,
@@ -134,16 +139,17 @@ extension PrivateServer {
                 }
             }
         } catch {
-            throw PrivateServerError.folder(folder, expected: "a folder that can be made and owned")
+            throw PrivateServerError.folder(folder, expected: "one that can be created and owned")
         }
         guard try programs.run("test", ["-x", folder]).status == 0 else {
             throw PrivateServerError.folder(
-                folder, expected: "reachable for user postgres: a folder above it is closed to it")
+                folder, expected: "one that user postgres can reach: a folder above keeps it out")
         }
         if !files.fileExists(atPath: dataFolder) { try makeData() }
     }
 
-    /// Under another name first: a run that was cut off must not look like a data folder.
+    /// Creates the data folder under another name and renames it at the end, so that what an
+    /// interrupted run left does not look like a data folder.
     private func makeData() throws {
         let files = FileManager.default
         let partial = dataFolder + ".partial"

@@ -1,4 +1,4 @@
-/// Why there is no private server.
+/// Why a private server cannot be started or stopped.
 package enum PrivateServerError: Error, Equatable {
     case notInstalled(lookedIn: [String])
     case noUser

@@ -1,10 +1,10 @@
 import Foundation
 
-/// PostgreSQL's server programs on this machine and the user that may run them.
+/// PostgreSQL's server programs on this machine, and the user that may run them.
 struct ServerPrograms: Sendable {
     /// Where initdb, pg_ctl and postgres are.
     let folder: String
-    /// Nil: the user of this process.
+    /// The user that runs them; nil for the user of this process.
     let owner: Owner?
 
     struct Owner: Sendable {
@@ -21,7 +21,8 @@ struct ServerPrograms: Sendable {
         return ServerPrograms(folder: try findFolder(), owner: owner)
     }
 
-    /// Debian keeps them out of PATH, a folder per version: the highest, else PATH.
+    /// Takes the highest version in Debian's folders, which are not in PATH, and else a folder of
+    /// PATH.
     private static func findFolder() throws -> String {
         let files = FileManager.default
         let root = "/usr/lib/postgresql"
@@ -39,8 +40,10 @@ struct ServerPrograms: Sendable {
         return found
     }
 
-    /// Runs a program of the folder, or one of PATH, as the owner; answers its exit status and what
-    /// it said on both outputs.
+    /// Runs a program of the folder, or else of PATH, as the owner. Returns its exit status and
+    /// what it wrote to both outputs.
+    ///
+    /// - Parameter more: variables for the program's environment.
     func run(
         _ program: String, _ arguments: [String], _ more: [String: String] = [:]
     ) throws -> (status: Int32, words: String) {
@@ -48,8 +51,9 @@ struct ServerPrograms: Sendable {
         let change = owner.map {
             ["setpriv", "--reuid=\($0.user)", "--regid=\($0.group)", "--init-groups"]
         }
-        // The caller's folder may be closed to the owner.
-        // What is added holds for the owner's process only: it may be a library to load.
+        // It runs in `/`, because the owner may have no access to the current folder. The
+        // additional variables are set only for the program itself, because one may name a library
+        // to load.
         let command =
             ["/usr/bin/env", "-C", "/"] + (change ?? [])
             + ["/usr/bin/env"] + more.map { "\($0.key)=\($0.value)" }
@@ -57,7 +61,7 @@ struct ServerPrograms: Sendable {
         let environment = ProcessInfo.processInfo.environment
             .filter { !$0.key.hasPrefix("PG") && !$0.key.hasPrefix("LC_") && $0.key != "LANG" }
             .map { "\($0.key)=\($0.value)" }
-        // A file, not a pipe: the server inherits it and would keep a pipe open for ever.
+        // The output goes to a file, because the server inherits it and would keep a pipe open.
         let output = FileManager.default.temporaryDirectory
             .appendingPathComponent("l2s-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: output) }
@@ -66,7 +70,8 @@ struct ServerPrograms: Sendable {
         return (status, String(decoding: words, as: UTF8.self))
     }
 
-    /// Foundation's Process would wait for the server too, which inherits a socket of it.
+    /// Foundation's Process is not used: it would wait for the server, too, which inherits a socket
+    /// of it.
     private static func spawn(
         _ command: [String], _ environment: [String], output: String
     ) throws -> Int32 {
@@ -87,10 +92,11 @@ struct ServerPrograms: Sendable {
         }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
-        // Exited: its status; killed: 128 and the signal, as shells have it.
+        // The exit status, or 128 and the signal for a killed program, as shells do it.
         return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
     }
 
+    /// Runs a program and throws the last lines of its output if it fails.
     func demand(
         _ program: String, _ arguments: [String], _ more: [String: String] = [:]
     ) throws {

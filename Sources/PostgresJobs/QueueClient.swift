@@ -48,7 +48,7 @@ package struct NewJob: Sendable {
     /// now.
     package var runAt: String?
     package var dedupeKey: String?
-    /// An object in JSON; nil for none.
+    /// A text in JSON; nil for none.
     package var metadata: String?
     package var group: String?
     package var tenant: String?

@@ -1,7 +1,7 @@
 internal import Jobs
 internal import Telemetry
 
-/// Sums up a batch for its line in the log.
+/// Sums up a batch for the log.
 struct BatchTally {
     typealias Instant = ContinuousClock.Instant
 
@@ -17,8 +17,8 @@ struct BatchTally {
         self.claimed = claimed
     }
 
-    /// - Parameter delivered: when the engine was done with it. Its stages are placed backwards
-    ///   from there.
+    /// - Parameter delivered: when the engine was done with the document. The times of its stages
+    ///   are counted back from this moment.
     mutating func add(_ document: FinishedDocument, delivered: Instant, willRetry: Bool) {
         counts.documents += 1
         switch document.outcome {
@@ -53,7 +53,7 @@ struct BatchTally {
     }
 }
 
-/// From a stage's first start to its last end.
+/// The time from the first start of a stage to its last end.
 private struct Span {
     private var bounds: ClosedRange<ContinuousClock.Instant>?
 
@@ -61,7 +61,8 @@ private struct Span {
         bounds.map { $0.lowerBound.duration(to: $0.upperBound) } ?? .zero
     }
 
-    /// A stage that took no time was not entered, and places nothing.
+    /// Adds one document's time in the stage. A stage that took no time was not entered and is
+    /// ignored.
     mutating func widen(length: Duration, movingBack end: inout ContinuousClock.Instant) {
         guard length > .zero else { return }
         widen(from: end - length, to: end)

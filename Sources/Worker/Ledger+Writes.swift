@@ -20,18 +20,18 @@ extension Ledger {
         }
     }
 
-    /// Finished documents of a lease are written once there are so many…
+    /// Finished documents of a lease are written at once when there are this many of them.
     static let writeDocuments = 64
-    /// … or the first of them is so old.
+    /// Fewer documents are written when the first of them is this old.
     static let writeDelay = Duration.milliseconds(50)
 
-    /// When `nextWrite` will have something, as far as is known.
+    /// When `nextWrite` will have something to write, as far as is known now.
     var nextWriteDue: Instant? {
         batches.values.compactMap(Self.due).min()
     }
 
-    /// What to write now. The same again until `recorded` or `released` is called, or until its
-    /// lease is lost.
+    /// What to write now. Returns the same again until `recorded` or `released` is called, or until
+    /// the lease is lost.
     mutating func nextWrite(now: Instant) -> Write? {
         if let writing { return writing }
         let due = batches.compactMap { lease, batch in
@@ -51,11 +51,12 @@ extension Ledger {
         return write
     }
 
-    /// Nil when there is nothing to write. A time of the past when it is due at once.
+    /// When a batch has something to write; nil if it has nothing. A time in the past means at
+    /// once.
     private static func due(_ batch: Batch) -> Instant? {
         if !batch.returned.isEmpty { return batch.tally.claimed }
         guard let first = batch.delivered.first else { return nil }
-        // Nothing to wait for.
+        // There is nothing to wait for.
         if batch.running.isEmpty || batch.delivered.count >= writeDocuments {
             return first.delivered
         }
@@ -95,7 +96,7 @@ extension Ledger {
         return actions + endWrite(of: lease, now: end)
     }
 
-    /// - Parameter count: how many the store still knew to be the lease's.
+    /// - Parameter count: how many of the documents the lease still held in the store.
     mutating func released(_ count: Int, of lease: LeaseID, now: Instant) -> [Action] {
         releasedDocuments += count
         return endWrite(of: lease, now: now)

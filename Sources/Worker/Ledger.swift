@@ -1,47 +1,50 @@
 internal import Jobs
 internal import Telemetry
 
-/// What the worker holds, and what is to be done about it.
+/// What the worker holds, and what has to be done about it.
 ///
 /// Pure: it is given the time and returns actions. A document is on exactly one of the lists of its
-/// batch, or in the write in progress; the batch is closed once it is on none.
+/// batch, or in the write in progress. A batch is closed when it has no document left.
 struct Ledger {
     typealias Instant = ContinuousClock.Instant
 
     enum Action: Equatable {
         case emit(WorkerEvent)
-        /// Withdraw them from the engine. What it has taken up already will be ignored.
+        /// Withdraw these documents from the engine. Outputs of those that it has taken up already
+        /// are ignored.
         case drop(Set<Int64>)
-        /// Withdraw them from the engine and tell `gaveBack` which ones that were.
+        /// Withdraw these documents from the engine, and pass those that it gave back to
+        /// `gaveBack`.
         case recall(LeaseID, Set<Int64>)
-        /// There may be something to write, sooner than was known.
+        /// Ask `nextWrite` again: something may be due sooner than was known.
         case lookAtWrites
-        /// The worker holds one lease less.
+        /// A lease was closed.
         case close
     }
 
     struct Batch {
-        /// In the engine.
+        /// Documents in the engine.
         var running: [Int64: ClaimedDocument]
-        /// Out of the engine, to be completed.
+        /// Documents that the engine has delivered and that are to be completed.
         var delivered: [DocumentRecord] = []
-        /// To be given back to the store.
+        /// Documents to be given back to the store.
         var returned: [Int64] = []
         var tally: BatchTally
-        /// The store may give the documents to others from this moment on.
+        /// From this moment on, the store may give the documents to others.
         var validUntil: Instant
-        /// Not renewed in time: nothing more is begun.
+        /// Whether the lease was not renewed in time. None of its documents is begun then.
         var isOverdue = false
 
         var hasNothingLeft: Bool { running.isEmpty && delivered.isEmpty && returned.isEmpty }
     }
 
     var batches: [LeaseID: Batch] = [:]
-    /// One at a time; handed out again until it succeeded or its lease is lost.
+    /// The write in progress. There is one at a time, and it is repeated until it succeeds or its
+    /// lease is lost.
     var writing: Write?
-    /// Finished since the start.
+    /// Documents that were recorded since the start, as finished or to be tried again.
     var recordedDocuments = 0
-    /// Given back since the start.
+    /// Documents that were given back since the start.
     var releasedDocuments = 0
     private let leaseDuration: Duration
 
@@ -51,7 +54,7 @@ struct Ledger {
 
     var isEmpty: Bool { batches.isEmpty }
     var running: Int { batches.values.reduce(0) { $0 + $1.running.count } }
-    /// Neither written nor given back.
+    /// Documents that are neither written nor given back.
     var documents: Int { leases.reduce(0) { $0 + documents(of: $1) } }
 
     private func documents(of lease: LeaseID) -> Int {
@@ -62,10 +65,10 @@ struct Ledger {
 
     // MARK: Claims and deliveries
 
-    /// - Parameter asked: when the claim was sent; the lease is no older than that.
+    /// - Parameter asked: when the claim was sent. The lease cannot be older than that.
     mutating func claimed(_ claim: Claim, asked: Instant, now: Instant) -> [Action] {
-        // The store gave away what another batch still works on: that lease ran out. Its documents
-        // leave the engine first, because the engine knows them by their ids alone.
+        // If another batch still works on one of these documents, the lease of that batch ran out.
+        // Its documents leave the engine first, because the engine knows them only by their ids.
         let ids = Set(claim.documents.map(\.id))
         let lost = batches.filter { _, batch in
             batch.running.keys.contains(where: ids.contains)
@@ -89,7 +92,7 @@ struct Ledger {
         ]
     }
 
-    /// Ignores what belongs to a lost lease.
+    /// Notes a finished document. Ignores one of a lost lease.
     mutating func delivered(
         _ document: FinishedDocument, of lease: LeaseID, now: Instant
     ) -> [Action] {
@@ -102,7 +105,7 @@ struct Ledger {
         return nextWriteDue == before ? [] : [.lookAtWrites]
     }
 
-    /// The engine will not deliver these.
+    /// Notes documents that the engine will not deliver.
     mutating func gaveBack(_ ids: Set<Int64>, of lease: LeaseID) -> [Action] {
         guard var batch = batches[lease] else { return [] }
         batch.returned += ids.filter { batch.running.removeValue(forKey: $0) != nil }.sorted()
@@ -115,7 +118,7 @@ struct Ledger {
     var leases: [LeaseID] { batches.keys.sorted { $0.value < $1.value } }
 
     /// - Parameters:
-    ///   - asked: the leases of the heartbeat; only these are judged.
+    ///   - asked: the leases that the heartbeat named. Nothing is concluded about others.
     ///   - sent: when the heartbeat was sent.
     mutating func renewed(
         _ asked: [LeaseID], _ reply: HeartbeatReply, sent: Instant
@@ -125,28 +128,30 @@ struct Ledger {
             batches[lease]?.validUntil = sent + leaseDuration
             batches[lease]?.isOverdue = false
         }
-        // What the engine has taken up is finished all the same, and dropped by the store.
+        // The engine finishes cancelled documents that it has taken up. The store drops their
+        // outputs.
         let recalls = asked.compactMap { lease -> Action? in
             let ids = (reply.cancelled[lease] ?? []).filter { batches[lease]?.running[$0] != nil }
             return ids.isEmpty ? nil : .recall(lease, ids)
         }
         let lost = asked.filter { lease in
             guard let batch = batches[lease], !owned.contains(lease) else { return false }
-            // The write in progress may have closed it; its receipt will tell.
+            // The write in progress may have closed the lease. Its receipt will tell.
             return !(batch.hasNothingLeft && writing?.lease == lease)
         }
         return recalls + lost.flatMap { lose($0) }
     }
 
-    /// Before this long ago, a lease may have run out without the worker's hearing of it.
+    /// A lease counts as overdue this long before it runs out.
     private var fenceMargin: Duration { leaseDuration / 10 }
 
     var nextFence: Instant? {
         batches.values.filter { !$0.isOverdue }.map { $0.validUntil - fenceMargin }.min()
     }
 
-    /// Stops beginning documents of leases that could not be renewed in time: soon others may have
-    /// them. What is finished is still offered to the store, whose answer decides.
+    /// Recalls the waiting documents of leases that could not be renewed in time, because other
+    /// workers may get them soon. Finished ones are still offered to the store, whose answer
+    /// decides.
     mutating func fence(now: Instant) -> [Action] {
         leases.flatMap { lease -> [Action] in
             guard let batch = batches[lease], !batch.isOverdue,
@@ -160,7 +165,7 @@ struct Ledger {
         }
     }
 
-    /// Drops all that belongs to a lease.
+    /// Drops a lease and all its documents.
     mutating func lose(_ lease: LeaseID) -> [Action] {
         let documents = documents(of: lease)
         guard let batch = batches.removeValue(forKey: lease) else { return [] }
@@ -173,17 +178,17 @@ struct Ledger {
 
     // MARK: The end
 
-    /// From this moment on the store gives away all that the worker held.
+    /// From this moment on, the store may give away all documents that the worker holds.
     var lastValidity: Instant? { batches.values.map(\.validUntil).max() }
 
-    /// Gives back what the engine has not taken up.
+    /// Recalls all documents that the engine has not taken up.
     func recallAll() -> [Action] {
         leases.compactMap { lease in
             batches[lease].map { .recall(lease, Set($0.running.keys)) }
         }
     }
 
-    /// Gives back what the engine is still at.
+    /// Gives back all documents that are still in the engine.
     mutating func abandonRunning() -> [Action] {
         leases.flatMap { gaveBack(Set(batches[$0]?.running.keys.map(\.self) ?? []), of: $0) }
     }

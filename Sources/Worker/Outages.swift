@@ -1,9 +1,9 @@
 internal import Telemetry
 
-/// Tells an outage of the store once when it begins and once when it is over, however many calls
+/// Reports an outage of the store once when it begins and once when it is over, however many calls
 /// fail in between.
 struct Outages {
-    /// Calls on connections that can fail apart from each other.
+    /// The connections, which can fail independently.
     enum Link: Hashable {
         case work
         case heartbeat

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Wakes one waiting task. Fired while nobody waits, it ends the next wait at once.
+/// Wakes one waiting task. A signal that is fired while nobody waits ends the next wait at once.
 final class Signal: Sendable {
     private enum State {
         case idle
@@ -16,7 +16,7 @@ final class Signal: Sendable {
     /// Ends every wait from now on.
     func fireForGood() { change(to: .firedForGood) }
 
-    /// Also ends when the task is cancelled. Not for two tasks at a time.
+    /// Waits until the signal is fired or the task is cancelled. Only one task may wait at a time.
     func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -38,7 +38,7 @@ final class Signal: Sendable {
         }
     }
 
-    /// Waits no longer than until `deadline`.
+    /// Waits as `wait` does, but only until `deadline`.
     func wait(until deadline: ContinuousClock.Instant?, _ time: TimeSource) async {
         guard let deadline else { return await wait() }
         await withTaskGroup { group in

@@ -3,7 +3,7 @@ package struct TimeSource: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
     package let now: @Sendable () -> Instant
-    /// Throws when the task is cancelled.
+    /// Waits until that time. Throws when the task is cancelled.
     package let pause: @Sendable (_ until: Instant) async throws -> Void
 
     package init(

@@ -1,18 +1,18 @@
 package import Jobs
 
-/// What a worker does and how patiently.
+/// What a worker does, and how long it waits.
 package struct WorkerConfiguration: Sendable {
     package var description: WorkerDescription
     package var jobTypes: [JobType]
-    /// Life of a lease from its last renewal. Renewed at a third.
+    /// How long a lease lives after its last renewal. It is renewed after a third of this time.
     package var leaseDuration: Duration
-    /// An idle worker asks for work at least so often; notifications come sooner.
+    /// An idle worker asks for work at least this often, also without a notification.
     package var pollInterval: Duration
-    /// Running documents may take so long to finish once the worker is to stop.
+    /// How long running documents may take to finish when the worker has to stop.
     package var drainTimeout: Duration
-    /// Whether to stop by itself once no document of its job types is unfinished.
+    /// Whether the worker stops by itself when none of its job types has documents that are due.
     package var stopsWhenEmpty: Bool
-    /// For the log only.
+    /// `threads` and `decoders` are for the log only.
     package var threads: Int
     package var decoders: Int
 
@@ -31,14 +31,16 @@ package struct WorkerConfiguration: Sendable {
         self.decoders = decoders
     }
 
-    /// Documents of one claim. The statements of the store are measured at 256.
+    /// The most documents of one claim. The statements of the store were measured with 256.
     static let claimDocuments = 256
-    /// Estimated tokens of one claim: about half a megabyte of text.
+    /// The most tokens of one claim, as estimated: about half a megabyte of text.
     static let claimTokens = 131_072
-    /// Tries to reach the store at the start: about three seconds, as the store paces them.
+    /// How often the worker tries to reach the store at its start. The store paces the tries, so
+    /// they take about three seconds.
     static let startTries = 6
-    /// Leases that ran out and delayed documents are looked for about so often.
+    /// About how often the worker looks for leases that ran out and for delayed documents.
     static let maintenanceInterval = Duration.seconds(1)
-    /// The store is asked so often to keep its tables in shape; it does when nobody did lately.
+    /// How often the worker asks the store to maintain its tables. The store does it if nobody did
+    /// lately.
     static let tableInterval = Duration.seconds(30)
 }

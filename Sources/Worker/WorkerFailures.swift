@@ -6,7 +6,7 @@ package struct StartFailure: Error, Equatable, CustomStringConvertible {
     package var description: String { "gave up after \(tries) tries: \(reason)" }
 }
 
-/// The store stayed away until the leases ran out.
+/// The store could not be reached until the leases ran out.
 package struct StopFailure: Error, Equatable, CustomStringConvertible {
     package let documents: Int
 

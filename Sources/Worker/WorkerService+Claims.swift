@@ -2,7 +2,9 @@ internal import Jobs
 internal import Telemetry
 
 extension WorkerService {
-    /// Nil when told to stop before the store answered.
+    /// Registers the worker; nil if it is told to stop before the store answers.
+    ///
+    /// - Throws: `StartFailure`, and what the store throws when it does not fit.
     func register() async throws -> WorkerID? {
         let attempt = Task {
             var reason = ""
@@ -32,11 +34,12 @@ extension WorkerService {
         }
     }
 
-    /// Keeps the engine full. Returns when the queue is empty and the worker is to stop then.
+    /// Keeps the engine full. Returns when the queue is empty, if the worker is to stop then.
     func claimBatches(_ worker: WorkerID) async throws {
         var encoders = EncoderTurns(configuration.jobTypes)
         while !Task.isCancelled {
-            // Back-pressure: no claims while the engine is full. None when cancelled.
+            // Back-pressure: nothing is claimed while the engine is full. No room also means that
+            // the task was cancelled.
             let room = await processor.waitForRoom()
             guard room > 0 else { continue }
             var isFound = false
@@ -45,7 +48,8 @@ extension WorkerService {
             }
             if isFound { continue }
             if configuration.stopsWhenEmpty, try await isQueueEmpty() { return }
-            // Shorter by chance, so that a fleet does not poll as one.
+            // Chance makes the time shorter, so that the workers of a fleet do not poll all at
+            // once.
             let timeout = configuration.pollInterval * Double.random(in: 0.5...1)
             _ = try await ask(.work, "wait for work") {
                 try await $0.waitForWork(
@@ -73,7 +77,7 @@ extension WorkerService {
         return true
     }
 
-    /// Whether nothing is left that a worker could do now or after a retry's delay.
+    /// Whether no document is left that a worker could process now or after the delay of a retry.
     private func isQueueEmpty() async throws -> Bool {
         let names = configuration.jobTypes.map(\.name)
         guard let left = try await ask(.work, "count", { try await $0.unfinished(names) }),
@@ -85,8 +89,9 @@ extension WorkerService {
         return true
     }
 
-    /// Looks for what dead workers left and for documents whose time has come, and for
-    /// groups that are done; now and then keeps the tables in shape, and notes whether work waits.
+    /// Does the chores of all workers about once a second: takes back expired leases, makes delayed
+    /// documents ready and notes finished groups. More seldom, it maintains the tables and looks
+    /// whether work waits.
     func maintain(_ worker: WorkerID) async throws {
         var nextMaintenance = time.now()
         while true {
@@ -102,7 +107,8 @@ extension WorkerService {
             {
                 metrics?.looked(workWaits: waits)
             }
-            // What is left to do is done with the next rounds, so that rescues do not wait for it.
+            // The rest of the maintenance waits for the next rounds, so that it does not delay
+            // rescues.
             if try await !maintainTables() {
                 nextMaintenance = time.now() + WorkerConfiguration.tableInterval
             }
@@ -120,7 +126,7 @@ extension WorkerService {
         for name in rescued.paused { emit(.jobTypePaused(jobType: name)) }
     }
 
-    /// Returns whether more is left to do.
+    /// Maintains the tables for about a second. Returns whether more is left to do.
     private func maintainTables() async throws -> Bool {
         let end = time.now() + WorkerConfiguration.maintenanceInterval
         while let step = try await chore("maintain", { try await $0.maintain() }) {
@@ -132,9 +138,9 @@ extension WorkerService {
         return false
     }
 
-    /// What the store answers to a chore; nil when it is unavailable or the chore failed. A failure is
-    /// told and the chore tried again with the next round: it is no reason for a worker to stop, all
-    /// the less because the chore would fail in every worker.
+    /// What the store answers to a chore; nil if it is unavailable or the chore failed. A failed
+    /// chore is logged and tried again in the next round. The worker does not stop, because the
+    /// chore would fail in every other worker, too.
     private func chore<Answer>(
         _ name: String, _ call: (any JobStore) async throws -> Answer
     ) async throws -> Answer? {
@@ -147,12 +153,12 @@ extension WorkerService {
     }
 }
 
-/// The models that read, in turn, so that a long queue of one does not starve another.
+/// Lets the encoders claim in turn, so that a long queue of one does not starve another.
 struct EncoderTurns {
     struct Turn: Equatable {
         let name: String
         let jobTypes: [String]
-        /// Names of the metadata fields that their prompts hold.
+        /// Names of the metadata fields that the job types use.
         let fields: [String]
     }
 

@@ -2,8 +2,8 @@ internal import Jobs
 internal import Telemetry
 
 extension WorkerService {
-    /// Writes back until cancelled. A write is repeated until it succeeded or its lease is known to
-    /// be lost: the store takes no document twice.
+    /// Writes back until it is cancelled. A write is repeated until it succeeds or its lease is
+    /// known to be lost. This is safe, because the store takes no document twice.
     func complete(_ worker: WorkerID) async throws {
         var started: ContinuousClock.Instant?
         while true {
@@ -16,10 +16,10 @@ extension WorkerService {
             }
             let start = started ?? now
             do {
-                // Kept over attempts that failed.
+                // The time of the first try is kept until the write succeeds.
                 started = try await self.write(write, of: worker, from: start) ? nil : start
             } catch let error where !(error is CancellationError) {
-                // No retry can mend it. The other leases may still be written.
+                // No retry can help. The documents of other leases can still be written.
                 fail(error)
                 started = nil
                 act { $0.lose(write.lease) }
@@ -27,7 +27,7 @@ extension WorkerService {
         }
     }
 
-    /// False when the store is unavailable.
+    /// Sends a write to the store. Returns false if the store is unavailable.
     private func write(
         _ write: Ledger.Write, of worker: WorkerID, from start: ContinuousClock.Instant
     ) async throws -> Bool {
@@ -57,10 +57,10 @@ extension WorkerService {
         return true
     }
 
-    /// Ends what the worker holds: finished, given back, or left to the expiry of its leases when
-    /// the store stays away so long.
+    /// Finishes or gives back all documents that the worker holds. If the store cannot be reached
+    /// for so long, their leases run out.
     func drain() async {
-        // Also after the queue ran empty.
+        // The worker may come here without a request to stop: because the queue is empty.
         drainAndStop()
         let timeout = currentProgress == .hurrying ? .zero : configuration.drainTimeout
         let deadline = time.now() + timeout
@@ -74,7 +74,7 @@ extension WorkerService {
         if left > 0 { fail(StopFailure(documents: left)) }
     }
 
-    /// Waits for a change; false when nothing is held any longer or `deadline` is over.
+    /// Waits for a change. Returns false if no lease is held any longer or `deadline` is over.
     private func isUnsettled(until deadline: ContinuousClock.Instant) async -> Bool {
         guard !held(\.isEmpty), time.now() < deadline else { return false }
         await settled.wait(until: deadline, time)

@@ -1,7 +1,7 @@
 internal import Jobs
 
 extension WorkerService {
-    /// The heartbeat, also of a worker without leases.
+    /// Sends the heartbeat, also when the worker has no leases.
     func renewLeases(_ worker: WorkerID) async throws {
         while true {
             let sent = time.now()
@@ -12,16 +12,17 @@ extension WorkerService {
             }
             guard let reply else { continue }
             act { $0.renewed(leases, reply, sent: sent) }
-            // A lease survives two renewals that fail.
+            // At a third of the duration, a lease survives two renewals that fail.
             try await time.pause(sent + configuration.leaseDuration / 3)
         }
     }
 
-    /// Apart from the heartbeat, because that may be stuck in a call.
+    /// Recalls documents of leases that were not renewed in time. This is a loop of its own,
+    /// because the heartbeat may be stuck in a call.
     func fenceLeases() async throws {
         while true {
             act { $0.fence(now: time.now()) }
-            // A lease that is not there yet will not be due earlier than this.
+            // No lease that is claimed meanwhile will be due before this.
             let latest = time.now() + configuration.leaseDuration / 2
             try await time.pause(min(held(\.nextFence) ?? latest, latest))
         }

@@ -4,29 +4,30 @@ internal import ServiceLifecycle
 internal import Synchronization
 package import Telemetry
 
-/// A worker from its registration to its retirement: claims batches, has the engine process them
-/// and writes back what came out, under leases that it keeps alive.
+/// A worker from its registration to its retirement. It claims batches, lets the engine process
+/// them and writes back the outcomes, under leases that it keeps alive.
 ///
-/// Told to stop (graceful shutdown), it stops claiming, gives back what the engine has not taken
-/// up, waits for the rest up to the drain timeout and gives back what is left even then. Cancelled,
-/// or after an error that no retry can mend, it does the same without waiting.
+/// When it is told to stop (graceful shutdown), it claims nothing more and gives back the documents
+/// that the engine has not taken up. It waits for the others up to the drain timeout, and then
+/// gives back what is left. When it is cancelled, or after an error that no retry can mend, it does
+/// the same without waiting.
 package final class WorkerService: Service {
     let configuration: WorkerConfiguration
     let store: any JobStore
     let processor: any DocumentProcessor
-    /// Asked for with every heartbeat.
+    /// Called for every heartbeat.
     let load: @Sendable () -> WorkerLoad?
     let logger: Logger
     let metrics: WorkerMetrics?
     let time: TimeSource
 
-    /// Read and written by all loops and by the lanes that deliver.
+    /// All loops use it, and the lanes that deliver.
     private let ledger: Mutex<Ledger>
     private let outages = Mutex(Outages())
     private let failure = Mutex<(any Error)?>(nil)
-    /// There may be something to write.
+    /// Fired when there may be something to write.
     let outbox = Signal()
-    /// The last lease was closed, or nobody should wait for that any longer.
+    /// Fired when the last lease was closed, and when nobody should wait for that any longer.
     let settled = Signal()
     private let stop = Signal()
     private let progress = Mutex(Progress.working)
@@ -55,14 +56,14 @@ package final class WorkerService: Service {
         ledger = Mutex(Ledger(leaseDuration: configuration.leaseDuration))
     }
 
-    /// - Throws: `StartFailure` when the store cannot be reached at the start, `StopFailure` when it
-    ///   cannot be at the end, what `register` throws when it does not fit, and what the store calls
-    ///   broken.
+    /// - Throws: `StartFailure` if the store cannot be reached at the start; `StopFailure` if it
+    ///   cannot be reached at the end; `JobStoreError.broken`; what `register` throws if store and
+    ///   program do not fit together.
     package func run() async throws {
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                // A task of its own, because cancellation must not reach the writes that record
-                // what was done.
+                // This is a task of its own, so that cancellation does not reach the writes that
+                // record what was done.
                 try await Task { try await work() }.value
             } onCancel: {
                 hurry()
@@ -124,13 +125,13 @@ package final class WorkerService: Service {
         settled.fire()
     }
 
-    /// The worker cannot go on.
+    /// Stops the worker at once, because it cannot go on. `run` throws the first such error.
     func fail(_ error: any Error) {
         failure.withLock { if $0 == nil { $0 = error } }
         hurry()
     }
 
-    /// Runs `body`; it is cancelled when the worker is told to stop.
+    /// Runs `body` and cancels it when the worker is told to stop.
     func untilStopped(_ body: @escaping @Sendable () async -> Void) async {
         await withTaskGroup { group in
             group.addTask(operation: body)
@@ -140,7 +141,7 @@ package final class WorkerService: Service {
         }
     }
 
-    /// Runs a loop that ends by being cancelled. Any other error is the worker's.
+    /// Runs a loop that ends when it is cancelled. Any other error stops the worker.
     private func untilCancelled(_ loop: () async throws -> Void) async {
         do {
             try await loop()
@@ -152,7 +153,8 @@ package final class WorkerService: Service {
 
     // MARK: The store
 
-    /// What the store answers; nil when it is unavailable: ask again, it paces the attempts.
+    /// Returns what the store answers; nil if it is unavailable. Ask again then: the store paces
+    /// the tries.
     func ask<Answer>(
         _ link: Outages.Link, _ doing: String, _ call: (any JobStore) async throws -> Answer
     ) async throws -> Answer? {
@@ -171,14 +173,14 @@ package final class WorkerService: Service {
         }
     }
 
-    // MARK: What is told
+    // MARK: Log, metrics and spans
 
     func emit(_ event: WorkerEvent) {
         logger.emit(event)
         metrics?.observe(event)
     }
 
-    /// Tells of attempts whose end is in the store.
+    /// Reports documents whose outcome was recorded in the store.
     func tell(_ documents: [DocumentRecord], completion: Range<ContinuousClock.Instant>) {
         metrics?.recorded(
             documents, completion: completion.lowerBound.duration(to: completion.upperBound))
@@ -208,7 +210,7 @@ package final class WorkerService: Service {
                 act { $0.gaveBack(taken, of: lease) }
             case .lookAtWrites: outbox.fire()
             case .close:
-                // Suspects are only given to a worker that holds nothing else.
+                // A worker that holds nothing may get suspects, so it looks for work again.
                 store.interruptWait()
                 if held(\.isEmpty) { settled.fire() }
             }

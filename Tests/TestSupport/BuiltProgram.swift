@@ -1,10 +1,11 @@
 import Foundation
 
-/// A program of the package as it was built, run as a process of its own.
+/// A built program of the package, which is run as a process of its own.
 package struct BuiltProgram: Sendable {
     package let path: String
 
-    /// - Parameter name: such as `l2s`; it lies beside the tests' own executable.
+    /// - Parameter name: a name such as `l2s`. The program is in the folder of the tests'
+    ///   executable.
     package init(_ name: String) throws {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         path =
@@ -12,7 +13,7 @@ package struct BuiltProgram: Sendable {
             .appendingPathComponent(name).path
     }
 
-    /// One of the system's, found by `PATH`; nil when it is not installed.
+    /// A program of the system, found by `PATH`; nil if it is not installed.
     package init?(installed name: String) {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         let paths = folders.map { "\($0)/\(name)" }
@@ -22,11 +23,11 @@ package struct BuiltProgram: Sendable {
         self.path = path
     }
 
-    /// Another program.
+    /// The program at a path.
     package init(path: String) { self.path = path }
 
-    /// Runs it to its end, without the environment's `L2S_…` but with `environment`; its home is
-    /// that of the fixtures where none is given.
+    /// Runs the program to its end. It gets the variables of this process without `L2S_…`, and
+    /// those of `environment`. Its home is that of the fixtures unless `environment` names another.
     package func run(
         _ arguments: [String], input: some Sequence<UInt8> = [],
         environment: [String: String] = [:]
@@ -46,22 +47,23 @@ package struct BuiltProgram: Sendable {
     }
 }
 
-/// A process that was started, its input and outputs in files: nothing has to be emptied while it
-/// runs.
+/// A process that was started. Its input and outputs are files, so that no pipe has to be read
+/// while it runs.
 package final class RunningProgram: Sendable {
     package let processID: Int32
     private let folder: ScratchFolder
 
     package struct Ending: Sendable {
-        /// Minus the signal's number where one ended it.
+        /// The exit status, or minus the number of the signal that ended the process.
         package let status: Int32
         package let output: String
-        /// What it said on standard error.
+        /// What it wrote to standard error.
         package let remarks: String
     }
 
-    /// Not by Foundation's Process: it learns of an end when a socket closes, and a server that
-    /// another test starts at that moment inherits the socket and keeps it open for ever.
+    /// Starts the process without Foundation's Process, which learns of an end when a socket
+    /// closes. A server that another test starts at the same moment inherits that socket and keeps
+    /// it open.
     fileprivate init(
         _ command: [String], input: some Sequence<UInt8>, environment: [String]
     ) throws {
@@ -78,7 +80,7 @@ package final class RunningProgram: Sendable {
         for inherited in Int32(3)..<1024 {
             posix_spawn_file_actions_addclose(&actions, inherited)
         }
-        // The threads of the runtime, one of which this is, block signals: a child would, too.
+        // The runtime's threads, such as this one, block signals. A child would inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -100,11 +102,11 @@ package final class RunningProgram: Sendable {
 
     package func send(_ signal: Int32) { kill(processID, signal) }
 
-    /// Waits for the end. To be called once.
+    /// Waits for the end. Call it only once.
     package func ending() async throws -> Ending {
         let processID = processID
         let status: Int32 = await withCheckedContinuation { continuation in
-            // A thread, not a queue: many programs may run at a time, for long.
+            // A thread and not a queue, because many programs may run for a long time.
             Thread.detachNewThread {
                 var status: Int32 = 0
                 while waitpid(processID, &status, 0) < 0, errno == EINTR {}

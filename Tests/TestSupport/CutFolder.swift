@@ -1,8 +1,9 @@
 import FoundationEssentials
 
-/// A large model, and beside it layers 0 and 2 of its three as a low-rank adapter to its file.
+/// The folders of a large model of three layers and of a small one, which is its layers 0 and 2
+/// with a low-rank adapter.
 package final class CutFolder {
-    /// One that the adapter fits.
+    /// A large model that the adapter fits.
     package enum Large: String, Sendable, CaseIterable {
         case folder = "families/hybrid-layers/llm"
         case gguf = "golden/gguf-llama/llama-q8_0.gguf"
@@ -24,7 +25,7 @@ package final class CutFolder {
     package var slm: String { scratch.path + "/slm" }
 
     /// - Parameters:
-    ///   - listed: what `l2s.json` says that the layers are.
+    ///   - listed: the layers that `l2s.json` lists.
     ///   - adapted: the layers that the adapter changes.
     package init(
         _ large: Large, listed: [Int] = [0, 2], adapted: [Int] = [0, 2], rank: Int = 2
@@ -48,7 +49,7 @@ package final class CutFolder {
             }, rank: rank)
     }
 
-    /// Writes an adapter to the small model's folder in place of its own.
+    /// Writes an adapter into the small model's folder, in place of the one there.
     package func writeAdapter(
         _ matrices: [(name: String, rows: Int, columns: Int)], rank: Int = 2, alpha: Int = 3
     ) throws {

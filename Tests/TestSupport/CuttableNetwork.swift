@@ -1,21 +1,21 @@
 import Foundation
 import Synchronization
 
-/// A TCP port of 127.0.0.1 in front of a database server, and a network between the two that can be
-/// cut.
+/// A TCP port of 127.0.0.1 that leads to a database server through a network that can be cut.
 package final class CuttableNetwork: Sendable {
     package enum State: Sendable {
         case open
-        /// Nothing gets through and nobody is told; what was sent arrives once it is open again.
+        /// Nothing gets through, and neither side learns of it. What was sent arrives when the
+        /// network is open again.
         case silent
-        /// Every connection is reset, new ones too.
+        /// Every connection is reset, also each new one.
         case reset
     }
 
-    /// A cut at the moment when a client sends something.
+    /// A cut at the moment when a client sends certain words.
     package struct Trigger: Sendable {
         package let words: String
-        /// Whether the words still reach the server; their answer does not come back.
+        /// Whether the words still reach the server. Their answer does not come back.
         package let isAfter: Bool
         package let state: State
 
@@ -32,16 +32,17 @@ package final class CuttableNetwork: Sendable {
         var isOver = false
     }
 
-    /// Not inherited: a server that another test starts meanwhile would keep connections open.
+    /// Child processes do not inherit the socket. A server that another test starts meanwhile would
+    /// keep connections open.
     private static let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
 
     package let port: UInt16
     private let listener: Int32
     private let server: String
-    /// Written by the test and by connections that meet a trigger, read by all connections.
+    /// The test and connections that meet a trigger write it; all connections read it.
     private let shared = Mutex(Shared())
 
-    /// - Parameter server: the path of its Unix socket.
+    /// - Parameter server: the path of the server's Unix socket.
     package init(to server: String) throws {
         self.server = server
         let listener = socket(AF_INET, Self.kind, 0)
@@ -73,7 +74,7 @@ package final class CuttableNetwork: Sendable {
         close(listener)
     }
 
-    /// Ends all connections; the port stays taken until the object goes.
+    /// Ends all connections. The port stays in use as long as this object.
     package func end() { shared.withLock { $0.isOver = true } }
 
     package func change(to state: State) { shared.withLock { $0.state = state } }
@@ -97,7 +98,7 @@ package final class CuttableNetwork: Sendable {
         connection.reset()
     }
 
-    /// Whether these bytes of a client still go on.
+    /// Whether these bytes of a client go on to the server.
     private func passes(_ bytes: [UInt8]) -> Bool {
         shared.withLock { shared in
             guard shared.state == .open else { return false }
@@ -128,11 +129,11 @@ package final class CuttableNetwork: Sendable {
     }
 }
 
-/// One client's way through. Of one thread.
+/// The connection of one client. One thread uses it.
 private struct Connection {
     let client: Int32
     let server: Int32
-    /// Read from the client and held back by silence.
+    /// Bytes that were read from the client and are held back while the network is silent.
     private var held: [UInt8] = []
     private var isReadable: (client: Bool, server: Bool) = (false, false)
 
@@ -141,7 +142,7 @@ private struct Connection {
         self.server = server
     }
 
-    /// Waits a moment for something to forward. False when a descriptor is broken.
+    /// Waits a moment for something to forward. Returns false if a descriptor is broken.
     mutating func wait(listening: Bool) -> Bool {
         let events = Int16(listening ? POLLIN : 0)
         var sources = [
@@ -153,7 +154,8 @@ private struct Connection {
         return sources.allSatisfy { $0.revents & Int16(POLLERR | POLLNVAL) == 0 }
     }
 
-    /// False when an end has closed, or its bytes are to be kept and the network is not open.
+    /// Forwards what has arrived in one direction, if `passes` lets it. Returns false if an end has
+    /// closed.
     mutating func forward(toServer: Bool, _ passes: ([UInt8]) -> Bool) -> Bool {
         let (from, to) = toServer ? (client, server) : (server, client)
         var bytes = toServer ? held : []
@@ -181,7 +183,8 @@ private struct Connection {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(
             client, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
-        // A program that was started between accept and fcntl has inherited it: end it for all.
+        // A program that was started between accept and fcntl has inherited the socket. This ends
+        // the connection for it, too.
         shutdown(client, Int32(SHUT_RDWR))
         close(client)
         if server >= 0 { close(server) }

@@ -1,4 +1,4 @@
-/// Something that a test waited for and that did not come about.
+/// A condition that a test waited for and that did not come true.
 package struct NotInTime: Error, CustomStringConvertible {
     let expected: String
     let limit: Duration
@@ -6,10 +6,10 @@ package struct NotInTime: Error, CustomStringConvertible {
     package var description: String { "expected within \(limit) that \(expected)" }
 }
 
-/// Looks at the state of another process again and again, the only way to wait for it.
+/// Looks at the state of another process again and again, which is the only way to wait for it.
 ///
-/// A look and the pause after it count for a second at most: that the machine stood still, or gave
-/// this process no time, is nobody's fault.
+/// A look and the pause after it count as a second at most, so that a test does not fail because
+/// the machine stood still or gave this process no time.
 ///
 /// - Throws: `NotInTime`, or what `condition` throws.
 package func eventually(

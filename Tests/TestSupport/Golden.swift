@@ -1,13 +1,13 @@
 import Foundation
 
-/// What transformers computed for one golden model: see Tests/Fixtures/golden/README.md.
+/// The values that transformers computed for one golden model; see Tests/Fixtures/golden/README.md.
 package struct Golden: Decodable {
     package struct Case: Decodable {
         package let document: String
         package let inputIds: [Int32]
         package let encoderFirst4: [[Float]]?
         package let encoderAbsMean: Float?
-        /// By layer, counted from 1, or `last`.
+        /// By the layer's number, counted from 1, or `last`.
         package let layerFirst4: [String: [[Float]]]?
         /// The first states of hybrids with a decoder-only LLM.
         package let llmFirst4: [[Float]]?
@@ -17,7 +17,7 @@ package struct Golden: Decodable {
         package let greedyIds: [Int32]
         package let beam4Ids: [Int32]?
         package let beam4Score: Float?
-        /// Searches of bart under the settings that `extraSettings` of the file names.
+        /// Outputs of bart under the settings that the file lists as `extra_settings`.
         package let extraIds: [Int32]?
     }
 

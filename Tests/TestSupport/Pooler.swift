@@ -1,13 +1,13 @@
 import Foundation
 
-/// pgbouncer before a test database, in transaction mode: each transaction gets a session of a few
-/// that all share. Runs until `stop`.
+/// pgbouncer in front of a test database, in transaction mode: all clients share a few sessions,
+/// and each transaction gets one of them. It runs until `stop`.
 package final class Pooler: Sendable {
     private let program: RunningProgram
     private let folder: String
     private let database: String
 
-    /// Nil where pgbouncer is not installed.
+    /// Nil if pgbouncer is not installed.
     package init?(before database: TestDatabase, sessions: Int = 3) throws {
         guard
             let pgbouncer = BuiltProgram(installed: "pgbouncer")
@@ -20,7 +20,7 @@ package final class Pooler: Sendable {
         try files.createDirectory(
             atPath: folder, withIntermediateDirectories: false,
             attributes: [.posixPermissions: 0o777])
-        // createDirectory obeys the umask.
+        // Set again, because createDirectory applies the umask.
         try files.setAttributes([.posixPermissions: 0o777], ofItemAtPath: folder)
         let server = URL(filePath: database.socket).deletingLastPathComponent().path()
         let configuration = folder + "/pgbouncer.ini"
@@ -37,7 +37,7 @@ package final class Pooler: Sendable {
             max_client_conn = 200
             """.utf8
         ).write(to: URL(filePath: configuration))
-        // It refuses to be root.
+        // pgbouncer refuses to run as root.
         program = try pgbouncer.start(
             (geteuid() == 0 ? ["--user", "postgres"] : []) + [configuration], input: [])
     }
@@ -46,7 +46,7 @@ package final class Pooler: Sendable {
         "postgresql://postgres@/\(database)?port=6432&host=\(folder)"
     }
 
-    /// Waits until it serves.
+    /// Waits until pgbouncer accepts connections.
     package func ready() async throws {
         try await eventually("pgbouncer serves in \(folder)", within: .seconds(120)) {
             FileManager.default.fileExists(atPath: folder + "/.s.PGSQL.6432")

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// An empty folder of one test's own, removed with everything in it when the test lets go of it.
+/// An empty folder for one test. It is removed with everything in it when the object goes.
 package final class ScratchFolder: Sendable {
     package let path: String
 

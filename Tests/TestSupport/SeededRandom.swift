@@ -1,4 +1,4 @@
-/// SplitMix64: the same numbers in every run, from a seed that its test prints.
+/// SplitMix64. From the same seed it makes the same numbers in every run. Tests print their seeds.
 package struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
@@ -11,7 +11,8 @@ package struct SeededRandom: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// Another one in every run, printed at once: of a test that crashes or hangs it is known too.
+    /// A seed that is another one in every run. It is printed at once, so that it is known, too, if
+    /// the test crashes or hangs.
     package static func newSeed(_ file: String = #fileID) -> UInt64 {
         let seed = UInt64.random(in: .min ... .max)
         print("\(file): seed \(seed)")

@@ -1,18 +1,18 @@
 import Foundation
 
-/// A command in a terminal of its own, by tmux: what a person would see and type.
+/// A command in a terminal of its own, which tmux provides: what a person would see and type.
 package final class Terminal: Sendable {
     private let program: BuiltProgram
     private let folder: ScratchFolder
-    /// The process of tmux, which goes on when its socket is gone.
+    /// The process of tmux. It goes on even when its socket is gone.
     private let server: pid_t
 
-    /// Nil when tmux is not installed.
+    /// Nil if tmux is not installed.
     package static var tmux: BuiltProgram? { BuiltProgram(installed: "tmux") }
 
     /// - Parameters:
-    ///   - command: for the shell, which goes on reading once it has ended.
-    ///   - environment: besides that of the tests; nil takes a variable away.
+    ///   - command: a command for the shell. The shell stays after its end and reads a line.
+    ///   - environment: variables in addition to those of the tests; nil removes a variable.
     package init(
         _ command: String, columns: Int = 80, rows: Int = 24, environment: [String: String?] = [:]
     ) async throws {
@@ -40,12 +40,12 @@ package final class Terminal: Sendable {
 
     deinit { kill(server, SIGTERM) }
 
-    /// What is on it now, a line each.
+    /// The lines that the terminal shows now.
     package var screen: String {
         get async throws { try await tmux("capture-pane", "-p", "-t", "test") }
     }
 
-    /// The same with colours, as escape sequences.
+    /// The same lines with their colours as escape sequences.
     package var coloredScreen: String {
         get async throws { try await tmux("capture-pane", "-e", "-p", "-t", "test") }
     }
@@ -58,7 +58,7 @@ package final class Terminal: Sendable {
         _ = try await tmux("resize-window", "-t", "test", "-x", "\(columns)", "-y", "\(rows)")
     }
 
-    /// - Returns: the screen that met the condition.
+    /// Waits until the screen meets a condition, and returns that screen.
     @discardableResult
     package func wait(
         _ expected: String, until condition: (String) -> Bool
@@ -84,7 +84,7 @@ package final class Terminal: Sendable {
     private static func run(
         _ program: BuiltProgram, in folder: ScratchFolder, _ arguments: [String]
     ) async throws -> String {
-        // A locale of UTF-8 for tmux itself, whatever its command gets.
+        // tmux itself needs a UTF-8 locale, whatever its command gets.
         try await program.run(
             ["-S", folder.path + "/socket", "-f", "/dev/null"] + arguments,
             environment: ["LC_ALL": "C.UTF-8", "TERM": "xterm-256color"]

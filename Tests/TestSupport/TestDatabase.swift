@@ -6,8 +6,8 @@ import Synchronization
 
 /// A database of its own for one test, on a private server that all tests of the process share.
 ///
-/// Offline and without a server that somebody else started. The database lives as long as the
-/// server: until the process ends.
+/// It needs no network and no server that somebody else started. The database lives as long as the
+/// server, which is until the process ends.
 package struct TestDatabase: Sendable {
     package let name: String
     private let server: PrivateServer
@@ -17,12 +17,12 @@ package struct TestDatabase: Sendable {
         self = try await Self.create(on: SharedServer.shared.get(), migrated: migrated)
     }
 
-    /// On a server of its own, for tests that restart it.
+    /// A database on a server of its own, for tests that restart the server.
     ///
     /// - Parameters:
-    ///   - folder: the server's, new. Default: one in the system's temporary folder.
-    ///   - settings: of the server, beside those of all test servers.
-    ///   - environment: of the server.
+    ///   - folder: a new folder for the server. Default: one under `/tmp`.
+    ///   - settings: settings of the server in addition to those of all test servers.
+    ///   - environment: variables for the server.
     ///   - migrated: whether the database holds schema `l2s`.
     package static func onOwnServer(
         folder: String? = nil, settings: [String: String] = [:],
@@ -46,7 +46,8 @@ package struct TestDatabase: Sendable {
         return database
     }
 
-    /// Seconds. A machine that hundreds of tests share may take a hundred times as long as a quiet one.
+    /// How long tests wait for the server, in seconds. A machine that hundreds of tests share may
+    /// take a hundred times as long as a quiet one.
     package static let patience = 600
 
     private static func patient(_ connectionString: String) throws -> ConnectionSettings {
@@ -61,12 +62,12 @@ package struct TestDatabase: Sendable {
         self.server = server
     }
 
-    /// Programs that are started with it wait for a connection as long as tests do.
+    /// Programs that get this text wait for a connection as long as tests do.
     package var connectionString: String {
         server.connectionString(database: name) + "&connect_timeout=\(Self.patience)"
     }
 
-    /// - Parameter user: nil for the one that made the server.
+    /// - Parameter user: nil for the user that created the server.
     package func settings(user: String? = nil) throws -> ConnectionSettings {
         try Self.patient(connectionString + (user.map { "&user=\($0)" } ?? ""))
     }
@@ -77,12 +78,12 @@ package struct TestDatabase: Sendable {
         return connection
     }
 
-    /// `pg_ctl restart -m immediate`: every connection breaks.
+    /// Restarts the server as after a crash. Every connection breaks.
     package func restartServer() throws {
         try server.restartImmediately()
     }
 
-    /// The server goes away, until `startServer`.
+    /// Stops the server as a crash would. `startServer` starts it again.
     package func crashServer() throws { try server.crash() }
 
     package func startServer() throws { try server.startAgain() }
@@ -95,7 +96,7 @@ package struct TestDatabase: Sendable {
 
 private enum SharedServer {
     static let shared = Result { try launch() }
-    /// Servers to remove at exit. Written by `launch`, read at exit.
+    /// Servers to remove at exit.
     private static let launched = Mutex<[PrivateServer]>([])
 
     static let settings = ["fsync": "off", "max_connections": "500"]

@@ -1,7 +1,7 @@
 package import InMemoryTracing
 package import Tracing
 
-/// A tracer in memory that continues W3C traces, as those of applications do.
+/// A tracer in memory that continues W3C traces, as the tracers of applications do.
 package struct TraceCollector: Tracer {
     package let memory = InMemoryTracer()
 
@@ -20,7 +20,7 @@ package struct TraceCollector: Tracer {
 
     package func forceFlush() { memory.forceFlush() }
 
-    /// It trusts what it is given to be well formed.
+    /// It expects a well-formed trace context.
     package func extract<Carrier, Extract: Extractor>(
         _ carrier: Carrier, into context: inout ServiceContext, using extractor: Extract
     ) where Extract.Carrier == Carrier {

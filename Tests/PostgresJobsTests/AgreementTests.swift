@@ -11,7 +11,7 @@ import Testing
         let claim = try #require(try await worker.claim())
         let agreements: [Double?] = [nil, 0.5, 1, 0.25]
         let documents = zip(ids, agreements).map(FinishedDocument.compared)
-        // The answer was lost, and the worker asks again.
+        // The second call stands for a worker whose answer was lost.
         for _ in 0..<2 {
             let receipt = try await worker.store.complete(worker.id, claim.lease, documents)
             #expect(receipt == CompletionReceipt(recorded: ids))

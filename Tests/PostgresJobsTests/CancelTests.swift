@@ -39,14 +39,14 @@ import Testing
         #expect(
             try await queue.count("l2s.batch WHERE succeeded = 1 AND cancelled = 3 AND failed = 0")
                 == 1)
-        // The answer was lost: the same again.
+        // The answer was lost, so the worker asks again.
         #expect(
             try await worker.store.complete(worker.id, claim.lease, [.fixture(ids[2], .done)])
                 == CompletionReceipt(cancelled: [ids[2]]))
     }
 
-    /// The completion waits for the cancellation's lock and then meets a row that its snapshot does not
-    /// see.
+    /// The completion waits for the lock of the cancellation. Then it meets a row that its snapshot
+    /// does not see.
     @Test func aCompletionThatWaitsForACancellationLeavesNothingBehind() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
@@ -85,7 +85,7 @@ import Testing
         #expect(try await queue.cancel([first]) == 1)
         let second = try await enqueue()
         #expect(second != first)
-        // The same for one that runs.
+        // The same holds for a running document.
         let claim = try #require(try await worker.claim())
         #expect(try await queue.cancel([second]) == 1)
         _ = try await worker.complete(claim)

@@ -4,9 +4,10 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// What one worker does for all: it must not stop workers, nor one piece of it the others.
+/// Chores, which one worker does for all. A chore that fails must not stop workers or other chores.
 @Suite struct ChoreTests {
-    /// A publication of all tables, as change capture makes it, refuses to delete from a table without.
+    /// Change capture publishes all tables. PostgreSQL then refuses to delete from a table without
+    /// a replica identity.
     @Test func everyTableHasAReplicaIdentity() async throws {
         let queue = try await QueueFixture()
         let without = try await queue.sql.query(
@@ -37,7 +38,7 @@ import Testing
         _ = try await worker.claim(2)
         _ = try await worker.claim(2)
         _ = try await worker.claim(2)
-        // An attempt of this number is there already.
+        // This attempt's row is there already, so that the rescue of its lease fails.
         try await queue.sql.query(
             """
             INSERT INTO l2s.attempt_error (
@@ -50,7 +51,7 @@ import Testing
         #expect(rescued.failures.count == 1)
         #expect(rescued.failures.first?.contains("(23505)") == true)
         #expect(try await queue.count("l2s.queue WHERE state = 0") == 4)
-        // It waits for a minute, so that it does not take the place of others.
+        // The bad lease waits for a minute, so that it does not take the place of others.
         #expect(try await worker.store.rescueExpired().failures == [])
         try await queue.sql.query("DELETE FROM l2s.attempt_error WHERE lease_id = 1")
         try await queue.expireLeases()
@@ -93,7 +94,8 @@ import Testing
         try await queue.drop(part: 1)
     }
 
-    /// As of a producer's transaction that is older than documents are kept.
+    /// The document belongs to a producer's transaction that is open for longer than documents are
+    /// kept.
     @Test func aDocumentThatIsNotCommittedYetKeepsItsPart() async throws {
         let queue = try await QueueFixture()
         let client = QueueClient(queue.sql)
@@ -116,7 +118,7 @@ import Testing
         #expect(try await worker.claim()?.documents.count == 1)
     }
 
-    /// As for a vacuum that gives the end of the queue's file back.
+    /// A vacuum that gives back the end of the queue's file holds such a lock.
     @Test func retentionWaitsForWhoHoldsTheQueue() async throws {
         let queue = try await QueueFixture()
         try await queue.keep("0")
@@ -143,8 +145,8 @@ import Testing
         try await queue.drop(part: 0)
     }
 
-    /// Claims, completions and enqueues wait for none of it but the drop of a part, which does nothing
-    /// else in its transaction.
+    /// Claims, completions and enqueues wait for no piece of retention except the drop of a part.
+    /// That does nothing else in its transaction.
     @Test func noPieceOfRetentionHoldsALockThatTheQueueWaitsFor() async throws {
         let queue = try await QueueFixture()
         try await queue.keep("0")
@@ -164,14 +166,14 @@ import Testing
             try await queue.sql.query("BEGIN")
             let done = try await queue.sql.query("SELECT done FROM l2s.maintain(true)")
                 .map { try $0.optional("done", as: String.self) ?? "" }
-            // What conflicts with ROW EXCLUSIVE, which all of them take.
+            // The locks that conflict with ROW EXCLUSIVE, which all of these calls take.
             let locks = try await queue.sql.query(
                 """
                 SELECT l.relation::regclass || ': ' || l.mode AS words FROM pg_locks l
                 JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'l2s'::regnamespace
                 WHERE l.pid = pg_backend_pid() AND l.mode IN (
                     'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-                  -- New ones are seen by nobody yet.
+                  -- Nobody sees tables of a new part yet.
                   AND NOT EXISTS (
                       SELECT FROM l2s.part p
                       WHERE p.opened_at IS NULL AND c.relname LIKE '%\\_' || p.number || '%')
@@ -189,7 +191,7 @@ import Testing
         }
     }
 
-    /// Keys go in slices, each in a transaction of its own, before the part does.
+    /// Before a part is dropped, its keys are deleted in slices, each in a transaction of its own.
     @Test func keysAreForgottenInSlices() async throws {
         let queue = try await QueueFixture()
         try await queue.keep("0")

@@ -31,7 +31,7 @@ import Testing
                 ARRAY[1000, 10, 10, 10, 1000]) WITH ORDINALITY AS r(t, n, i) ORDER BY i
             """)
         let claims = [try await worker.claim(), try await worker.claim()].compactMap { $0 }
-        // Which job type's first document decides about the length class is chance.
+        // Chance picks the job type whose first document decides the length class.
         #expect(Set(claims.map(\.lengthClass)) == [.upTo1024, .upTo128])
         for claim in claims {
             #expect(Set(claim.documents.map(\.jobType)) == ["summarize", "translate"])
@@ -42,7 +42,8 @@ import Testing
                 == 1)
     }
 
-    /// Whatever metadata is, a claim brings its `traceparent` as it stands, and never fails.
+    /// Whatever the metadata is, a claim never fails, and it returns the `traceparent` as it
+    /// stands.
     @Test func carriesTheTraceContextGivenAtEnqueue() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
@@ -157,7 +158,8 @@ import Testing
             try await queue.sql.query("SELECT sum(documents) FROM l2s.batch").single() == 3000)
     }
 
-    /// What lies between the documents of a batch is not read, with many partitions either.
+    /// A claim reads nothing that lies between the documents of its batch, even with many
+    /// partitions.
     @Test func documentsThatLieFarApartAreReadAlone() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
@@ -188,7 +190,7 @@ import Testing
     @Test func plansStayOnTheIndexWithoutStatistics() async throws {
         let queue = try await QueueFixture()
         try await queue.enqueue(2000)
-        // The claim's settings and its inner query, with no ANALYZE having run.
+        // The claim's settings and its inner query, without any ANALYZE before.
         try await queue.sql.script(
             """
             SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;

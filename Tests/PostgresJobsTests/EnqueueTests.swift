@@ -65,7 +65,7 @@ import Testing
         #expect(try await queue.count("l2s.document") == 0)
     }
 
-    /// One meaning of "empty": what SQL takes in no program refuses for that.
+    /// "Empty" means the same everywhere: no program refuses a document as empty that SQL accepts.
     @Test func sqlAndProgramsAgreeOnWhatIsText() async throws {
         let queue = try await QueueFixture()
         let visible: String = try await queue.sql.query(

@@ -19,7 +19,8 @@ import Testing
             missing.subtract(claim.documents.map(\.id))
             try await worker.complete(claim)
         }
-        // The two small ones are 4 batches' worth of turns, with the big one's share between them.
+        // The documents of the two small tenants take the turns of 4 batches, with the big tenant's
+        // share between them.
         #expect(claims <= 8)
         #expect(try await queue.count("l2s.queue") > 4500)
     }
@@ -80,7 +81,7 @@ import Testing
         }
         let documents = claims.flatMap(\.1.documents)
         #expect(documents.filter { $0.jobType == "summarize" }.count <= 10)
-        // One after the other, all of it is given out, and then there is nothing to be done.
+        // Further claims hand out what the limit still allows. Then there is nothing to do.
         while try await workers[0].claim(8) != nil {}
         let running = "l2s.jobs WHERE state = 'running' AND job_type"
         #expect(try await queue.count("\(running) = 'summarize'") == 10)
@@ -88,7 +89,7 @@ import Testing
         #expect(
             try await workers[0].store.waitForWork(
                 workers[0].id, jobTypes: ["summarize"], timeout: .zero) == false)
-        // What is given back makes room.
+        // Documents that are given back make room.
         let (owner, claim) = try #require(claims.first)
         _ = try await workers[0].store.release(owner, claim.lease, claim.documents.map(\.id))
         #expect(try await workers[1].claim() != nil)

@@ -4,9 +4,10 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Claims while a snapshot is held, which keeps vacuum from removing what they step over.
+/// Claims while somebody holds a snapshot. It keeps vacuum from removing the dead rows, so that
+/// claims would have to step over them.
 @Suite struct FloorTests {
-    /// A queue of which `finished` documents have gone and `waiting` are left.
+    /// A queue from which `finished` documents have gone and in which `waiting` are left.
     private func underSnapshot(
         finished: Int = 3_000, waiting: Int = 600
     ) async throws -> (queue: QueueFixture, worker: FixtureWorker, reader: DatabaseConnection) {
@@ -22,13 +23,13 @@ import Testing
         return (queue, worker, reader)
     }
 
-    /// The next look from the start is far away, or due.
+    /// Sets when a claim next looks from the start of the queue.
     private func look(_ queue: QueueFixture, in time: String) async throws {
         try await queue.sql.query(
             "UPDATE l2s.floor SET look_at = clock_timestamp() + $1::interval", [.text(time)])
     }
 
-    /// The index entries that a claim meets, and does not take.
+    /// How many index entries a claim meets without taking their documents.
     private func entriesMet(_ queue: QueueFixture, _ worker: FixtureWorker) async throws -> Int {
         try await queue.sql.transaction { connection in
             let read = "SELECT pg_stat_get_xact_tuples_returned('l2s.queue_ready'::regclass)"
@@ -60,7 +61,7 @@ import Testing
         #expect(!claim.documents.map(\.id).contains(urgent))
         try await look(queue, in: "-1 second")
         #expect(try await worker.claim(10)?.documents.first?.id == urgent)
-        // It may be given back: from then on claims begin there again.
+        // After documents are given back, claims begin at their place again.
         _ = try await worker.store.release(worker.id, claim.lease, claim.documents.map(\.id))
         try await look(queue, in: "-1 second")
         #expect(
@@ -82,7 +83,7 @@ import Testing
         let (queue, worker, reader) = try await underSnapshot()
         #expect(try await queue.count("l2s.floor") == 1)
         await reader.close()
-        // Its session may end a moment later.
+        // The reader's session may end a moment later.
         try await eventually("the dead rows and the floor are gone") {
             try await queue.sql.query("VACUUM l2s.queue")
             try await look(queue, in: "-1 second")

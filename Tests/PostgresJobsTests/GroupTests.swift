@@ -24,7 +24,7 @@ import Testing
         #expect(try await listener.waitForNotification(timeout: .seconds(TestDatabase.patience)))
         #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 1)
 
-        // More of it: open again, under the same name.
+        // With more documents, the group is open again, under the same name.
         try await queue.enqueue(2, group: "nightly")
         try await expectCounts(client, waiting: 2, succeeded: 4, failed: 1)
         #expect(try await queue.count("l2s.groups WHERE finished_at IS NOT NULL") == 0)
@@ -50,11 +50,11 @@ import Testing
         try await worker.complete(try #require(try await worker.claim()))
         try await queue.letTheLastLookBeLongAgo()
         #expect(try await worker.store.finishGroups(atOnce: false) == 1)
-        // Somebody has just looked for all.
+        // A worker has just looked for all others.
         #expect(try await worker.store.finishGroups(atOnce: false) == 0)
     }
 
-    /// No producer waits for another because both are the first to name a group.
+    /// Two producers that name the same new group do not wait for each other.
     @Test func transactionsThatNameANewGroupDoNotWait() async throws {
         let queue = try await QueueFixture()
         let producer = try await queue.database.connect()

@@ -4,7 +4,8 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Settings of servers, databases and roles that are not PostgreSQL's defaults.
+/// The queue works under settings of servers, databases and roles that are not PostgreSQL's
+/// defaults.
 @Suite struct IsolationTests {
     private static let hostile = [
         "search_path = ''", "DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'",
@@ -87,7 +88,7 @@ import Testing
         #expect(try await queue.count("l2s.queue") == 1)
     }
 
-    /// Transactions that enqueue can be prepared although a worker is idle.
+    /// Then transactions that enqueue can be prepared even while a worker is idle.
     @Test func nothingIsNotifiedWhereThatIsSwitchedOff() async throws {
         let database = try await TestDatabase.onOwnServer(
             settings: ["max_prepared_transactions": "5"])

@@ -58,7 +58,7 @@ import Testing
         #expect(try await other.store.release(other.id, claim.lease, ids) == 0)
         #expect(try await queue.count("l2s.queue WHERE state = 1 AND errors = 0") == 4)
 
-        // Nor is it told what became of them.
+        // The other worker is not told what became of the documents either.
         #expect(try await worker.complete(claim).recorded == ids)
         #expect(try await other.complete(claim) == CompletionReceipt(stale: ids))
         try await queue.sql.query(
@@ -93,7 +93,7 @@ import Testing
         let poison = ids[100]
         var crashes = 0
         var sizes: [LengthClass: Int] = [:]
-        // The worker of a batch with the poison in it is not heard of again; a new one follows.
+        // The worker of a batch with the poison goes silent, and a new worker takes its place.
         while try await queue.count("l2s.queue") > 0 {
             let worker = try await queue.worker()
             while let claim = try await worker.claim() {
@@ -128,7 +128,7 @@ import Testing
         let busy = try #require(try await worker.claim(1))
         #expect(busy.documents.map(\.id) == [ids[4]])
         #expect(try await worker.store.rescueExpired().suspects == 4)
-        // Suspects are due first, so a busy worker must wait, and is not told that there is work.
+        // Suspects are due first, so a busy worker has to wait and is not told that there is work.
         #expect(try await worker.claim() == nil)
         #expect(
             try await worker.store.waitForWork(

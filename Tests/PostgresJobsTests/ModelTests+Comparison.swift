@@ -4,9 +4,9 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Where the queue and the model of it must agree.
+/// The comparison of the queue with the model of it.
 extension Play {
-    /// Every document comes to an end.
+    /// Works until every document is finished.
     mutating func finishAll() async throws {
         if paused { _ = try await pauseOrResume() }
         var random = SeededRandom(seed: 0)

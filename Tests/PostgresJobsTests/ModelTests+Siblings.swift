@@ -4,7 +4,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Jobs of several types that are made of one text.
+/// Siblings: jobs of several types for one text.
 extension Play {
     mutating func enqueueSiblings(_ random: inout SeededRandom) async throws -> Int {
         let count = Int.random(in: 1...10, using: &random)
@@ -33,7 +33,7 @@ extension Play {
         return ids.count
     }
 
-    /// Siblings come together where they can.
+    /// Expects that siblings were claimed together where that is possible.
     func expectSiblings(of claim: Claim) {
         guard claim.lengthClass.rawValue < LengthClass.suspects.rawValue else { return }
         let taken = Set(claim.documents.map(\.id))

@@ -5,17 +5,17 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Random operations on the queue and on a small model of it, which must agree after each.
+/// Random operations on the queue and on a small model of it. Both must agree after each operation.
 ///
-/// One connection does everything in turn: what is tested here are the moves, not their races (see
-/// RaceTests). The numbers can be raised and a failure played again: L2S_MODEL_OPERATIONS,
-/// L2S_MODEL_SEED.
+/// One connection does everything in turn, because these are tests of the operations and not of
+/// races between them (see RaceTests). L2S_MODEL_OPERATIONS sets the number of operations, and
+/// L2S_MODEL_SEED repeats a run that failed.
 @Suite struct ModelTests {
-    /// Each has a queue of its own; a later one costs no more than the first.
+    /// The operations of one queue. Then a new queue begins, so that later ones cost no more.
     private static let part = 10_000
 
-    /// While a snapshot is held, nothing dead goes away and claims begin at a floor: there is nothing
-    /// that they do not find for it.
+    /// While a snapshot is held, dead rows stay and claims begin at a floor. They must still find
+    /// every document.
     @Test(.timeLimit(.minutes(600)), arguments: [false, true])
     func theQueueDoesWhatTheModelDoes(isSnapshotHeld: Bool) async throws {
         let environment = ProcessInfo.processInfo.environment
@@ -54,9 +54,9 @@ struct Play {
         var crashes = 0
         var lease: LeaseID?
         var group: String?
-        /// The jobs of the same text; empty for a single one.
+        /// The jobs of the same text; empty if there is no other.
         var siblings: [Int64] = []
-        var wasCancelled = false  // Its key is free from then on, though it may be run again.
+        var wasCancelled = false  // From then on its key is free, even if it runs again.
 
         var isFinished: Bool { [.succeeded, .failed, .cancelled].contains(state) }
     }
@@ -70,7 +70,7 @@ struct Play {
     var streamed: [Int64: Int] = [:]
     let attempts = 3
 
-    /// Holds a snapshot, or is just there.
+    /// Holds a snapshot, or does nothing.
     let reader: DatabaseConnection
 
     init(isSnapshotHeld: Bool) async throws {
@@ -89,7 +89,7 @@ struct Play {
         await queue.sql.close()
     }
 
-    /// Does one random thing to both; returns how many documents it was about, one at least.
+    /// Does one random operation on both. Returns how many documents it was about, at least one.
     mutating func step(_ random: inout SeededRandom) async throws -> Int {
         switch Int.random(in: 0..<100, using: &random) {
         case ..<17: return try await enqueue(&random)
@@ -142,7 +142,7 @@ struct Play {
 
     mutating func claim(_ random: inout SeededRandom) async throws -> Int {
         let limit = Int.random(in: 1...64, using: &random)
-        // The model knows no time: nothing runs out by itself.
+        // The model knows no time, so no lease may run out by itself.
         let claim = try await worker.claim(
             limit, lease: .seconds(1_000_000))
         guard let claim else {
@@ -153,7 +153,7 @@ struct Play {
             return 1
         }
         #expect(!paused)
-        // The first comes with its sibling.
+        // The first document brings its sibling, even beyond the limit.
         #expect(claim.documents.count <= max(limit, 2))
         expectSiblings(of: claim)
         for document in claim.documents {
@@ -166,7 +166,7 @@ struct Play {
         return claim.documents.count
     }
 
-    /// Some of a random lease, which may be one of the past.
+    /// Some documents of a random lease.
     func pick(_ random: inout SeededRandom) -> (lease: LeaseID, ids: [Int64])? {
         let held = Dictionary(grouping: documents.keys.sorted()) { documents[$0]?.lease }
         let leases = held.keys.compactMap(\.self).sorted { $0.value < $1.value }
@@ -178,7 +178,7 @@ struct Play {
 
     mutating func finish(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, held) = pick(&random) else { return 1 }
-        // One that no lease ever finished must be refused.
+        // A document that no lease holds must be refused.
         let stranger = documents.keys.sorted().randomElement(using: &random).flatMap { id in
             let document = documents[id]
             return document?.state == .waiting && document?.ended == 0 ? id : nil
@@ -242,7 +242,7 @@ struct Play {
         return max(1, ids.count)
     }
 
-    /// The lease runs out.
+    /// Lets a lease run out and rescues its documents.
     mutating func crash(_ random: inout SeededRandom) async throws -> Int {
         guard let (lease, _) = pick(&random) else { return 1 }
         let ids = documents.keys.filter { documents[$0]?.lease == lease }
@@ -251,7 +251,7 @@ struct Play {
             [.int(lease.value)])
         let rescued = try await worker.store.rescueExpired()
         #expect(rescued.leases == 1)
-        // The model knows no pauses of one type.
+        // The model does not know paused job types.
         for name in rescued.paused {
             #expect(try await QueueClient(queue.sql).setPaused(false, jobType: name))
         }

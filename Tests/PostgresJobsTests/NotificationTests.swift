@@ -4,10 +4,11 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// A server whose queue of notifications fills up, because a session that listens sleeps in a
-/// transaction: its next notification would fail the transaction that sends it.
+/// A server whose queue of notifications fills up, because a listening session sleeps in a
+/// transaction. When the queue is full, a transaction that sends a notification fails.
 @Suite struct NotificationTests {
-    /// Says that the queue is full to such a share, to this database alone: to fill it takes gigabytes.
+    /// Makes this database believe that the queue is full to a share. Filling it would take
+    /// gigabytes.
     static func fill(_ sql: DatabaseConnection, to share: Double) async throws {
         try await sql.query("SET allow_system_table_mods = on")
         try await sql.query(
@@ -26,7 +27,7 @@ import Testing
         }
         for (share, isHeard) in [(0.9, false), (0.1, true)] {
             try await Self.fill(queue.sql, to: share)
-            // Whatever is sent comes on a new connection, so that no plan of before is kept.
+            // Each round sends on new connections, which have no plans from before.
             let producer = try await queue.database.connect()
             try await producer.query("SELECT l2s.fall_idle($1)", [.int(worker.id.value)])
             try await producer.query(

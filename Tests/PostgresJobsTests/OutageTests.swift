@@ -4,13 +4,14 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Leases that ran out while nobody reached the server: no document is charged for that.
+/// Leases that ran out while nobody reached the server. This counts as no attempt of a document.
 @Suite struct OutageTests {
     private let queue: QueueFixture
 
     init() async throws {
         queue = try await QueueFixture()
-        // The server of the tests has just started, for which it spares leases, too.
+        // Leases are also spared after a start of the server, and the tests' server has just
+        // started.
         try await queue.sql.query("SET allow_system_table_mods = on")
         try await queue.sql.query(
             """
@@ -19,7 +20,7 @@ import Testing
             """)
     }
 
-    /// The last time that a worker was heard of is so long ago, and meanwhile all leases ran out.
+    /// Lets so much time pass since a worker was last heard of. Meanwhile all leases run out.
     private func pass(_ silence: String) async throws {
         try await queue.sql.query(
             "UPDATE l2s.contact SET heard_at = clock_timestamp() - $1::interval", [.text(silence)])
@@ -27,7 +28,7 @@ import Testing
             "UPDATE l2s.lease SET expires_at = clock_timestamp() - interval '1 second'")
     }
 
-    /// Whoever comes back first does not take the documents of the others, nor its own.
+    /// The worker that comes back first takes back neither the leases of others nor its own.
     @Test func afterFourOutagesADocumentIsInItsFirstAttempt() async throws {
         let (worker, first) = (try await queue.worker(), try await queue.worker())
         let ids = try await queue.enqueue(2)
@@ -44,7 +45,7 @@ import Testing
         #expect(try await queue.count("l2s.attempt_error") == 0)
     }
 
-    /// Its worker did not come back.
+    /// The worker of this lease does not come back.
     @Test func aLeaseIsTakenBackOnceItHadItsFullTimeAgain() async throws {
         let (worker, other) = (try await queue.worker(), try await queue.worker())
         try await queue.enqueue(2)
@@ -57,7 +58,8 @@ import Testing
         #expect(try await other.store.rescueExpired().suspects == 2)
     }
 
-    /// Their workers renewed them before and after.
+    /// A worker could renew its lease before and after a short silence, so this lease ran out for
+    /// another reason.
     @Test func aShortSilenceSparesNoLease() async throws {
         let (worker, other) = (try await queue.worker(), try await queue.worker())
         try await queue.enqueue(2)
@@ -66,7 +68,7 @@ import Testing
         #expect(try await other.store.rescueExpired().leases == 1)
     }
 
-    /// A longer one counts until its leases have had their time.
+    /// A long silence counts until the leases that it spared have had their full time again.
     @Test func aShortSilenceAfterALongOneSparesTheSameLeases() async throws {
         let (worker, other) = (try await queue.worker(), try await queue.worker())
         try await queue.enqueue(2)
@@ -78,7 +80,7 @@ import Testing
         #expect(try await queue.count("l2s.contact WHERE silent >= interval '2 hours'") == 1)
     }
 
-    /// As after a failover to a server whose clock is behind.
+    /// This happens after a failover to a server whose clock is behind.
     @Test func aClockThatWentBackIsASilence() async throws {
         let (worker, other) = (try await queue.worker(), try await queue.worker())
         try await queue.enqueue(2)
@@ -88,7 +90,7 @@ import Testing
         #expect(try await queue.count("l2s.contact WHERE heard_at <= clock_timestamp()") == 1)
     }
 
-    /// As of a server that stood still between the two calls of a worker.
+    /// The server may stand still between the two calls of a worker.
     @Test func nothingIsTakenBackUnlessWorkersAreHeard() async throws {
         let worker = try await queue.worker()
         try await queue.enqueue(2)

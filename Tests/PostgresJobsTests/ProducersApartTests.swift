@@ -5,7 +5,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Roles that enqueue, kept apart: neither rows nor effects of the one reach the other.
+/// Roles that enqueue and are kept apart: none sees the rows of another or feels its effects.
 @Suite struct ProducersApartTests {
     private let queue: QueueFixture
 
@@ -85,7 +85,7 @@ import Testing
         let worker = try await queue.worker()
         #expect(try await worker.claim()?.documents.count == 1)
 
-        // Nor siblings, whose claims take a lock of their text.
+        // It does not hold up siblings either, whose claims take a lock for their text.
         try await stranger.query(
             """
             SELECT pg_advisory_lock(hashoid(c.oid), hashint8(i)), pg_advisory_lock(hashint8(i))

@@ -4,7 +4,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Prompts that hold texts of a document's metadata: what l2s.enqueue refuses, and what claims bring.
+/// Prompts with fields of a document's metadata: what l2s.enqueue refuses, and what claims return.
 @Suite struct PromptFieldTests {
     private let queue: QueueFixture
 
@@ -13,7 +13,7 @@ import Testing
         try await write("translate to {metadata.language}: {document}")
     }
 
-    /// As a worker with such a job file does when it starts.
+    /// Writes the job type as a worker with such a job file does at its start.
     private func write(_ prompt: String, decoder: String? = nil) async throws {
         var type = JobType.fixture("translate")
         type.prompt = try #require(PromptTemplate(prompt))
@@ -106,7 +106,7 @@ import Testing
         #expect(claim.documents.map(\.fields) == [["language": "Italian"]])
     }
 
-    /// The next start of a worker says what holds.
+    /// The job file of the worker that started last applies.
     @Test func aYoungerJobFileChangesWhatIsAsked() async throws {
         try await write("{document}", decoder: "<|im_start|>{metadata.language}, {metadata.tone}\n")
         let refusal = try #require(
@@ -115,7 +115,7 @@ import Testing
         #expect(refusal.message.hasPrefix("expected metadata.tone to be a text"))
         try await write("{document}")
         try await queue.enqueue(1, "translate")
-        // A document from before has not what a younger file asks for: the engine says so.
+        // An older document lacks the field that a newer file asks for. The engine rejects it.
         try await write("translate to {metadata.language}: {document}")
         let claim = try #require(try await queue.worker().claim(fields: ["language"]))
         #expect(claim.documents.map(\.fields) == [[:]])

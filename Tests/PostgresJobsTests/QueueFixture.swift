@@ -3,10 +3,10 @@ import Postgres
 import PostgresJobs
 import TestSupport
 
-/// A migrated database with job types, and shorthand for what the tests do to it.
+/// A migrated database with job types, and short forms of what the tests do to it.
 struct QueueFixture {
     let database: TestDatabase
-    /// For looking at and preparing the tables.
+    /// A connection to look at the tables and to prepare them.
     let sql: DatabaseConnection
 
     init(
@@ -30,7 +30,7 @@ struct QueueFixture {
         try await FixtureWorker(database)
     }
 
-    /// One whose own sessions have written nothing yet.
+    /// A worker whose own sessions have written nothing yet.
     func untriedWorker() async throws -> FixtureWorker {
         let id: Int64 = try await sql.query("SELECT l2s.register('test', 7, '0')").single()
         return FixtureWorker(unregistered: try database.settings(), WorkerID(id))
@@ -44,13 +44,14 @@ struct QueueFixture {
         ).map { try $0.value("id") }
     }
 
-    /// Lets every lease run out, and the server's start be long ago.
+    /// Lets every lease run out, as if the server had started long ago.
     func expireLeases() async throws {
         try await sql.query(
             "UPDATE l2s.lease SET expires_at = '-infinity', duration = '-1000 years'")
     }
 
-    /// Lets documents be kept for less than an hour, which the table refuses to people.
+    /// Sets how long documents are kept. It allows less than an hour, which the table's check
+    /// refuses.
     func keep(_ keep: String, partEvery: String = "0") async throws {
         try await sql.query(
             """
@@ -62,9 +63,10 @@ struct QueueFixture {
             [.text(keep), .text(partEvery)])
     }
 
-    /// Maintains until a part is gone, which waits while a vacuum of the server is at it.
+    /// Maintains until a part is dropped. That may take several rounds, because a vacuum of the
+    /// server may use the part.
     ///
-    /// - Returns: words for each thing done.
+    /// - Returns: a line for each thing that was done.
     @discardableResult
     func drop(part number: Int) async throws -> [String] {
         var done: [String] = []
@@ -123,7 +125,7 @@ struct FixtureWorker {
     }
 }
 
-/// Calls until the store is there again: it paces the calls itself.
+/// Repeats a call until the store is available. The store itself paces the calls.
 func insist<Result>(_ body: () async throws -> Result) async throws -> Result {
     while true {
         do { return try await body() } catch JobStoreError.unavailable {}

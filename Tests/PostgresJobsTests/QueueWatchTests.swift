@@ -4,7 +4,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// What the page and `l2s top` look at.
+/// What the page and `l2s top` show.
 @Suite struct QueueWatchTests {
     private let queue: QueueFixture
 
@@ -40,7 +40,7 @@ import Testing
                 SELECT id FROM l2s.group_run WHERE name = 'open') ORDER BY document_id DESC LIMIT 1
             """)
         let groups = try await QueueWatch(queue.database.connect()).look().groups
-        // The one begun last comes first; what it had done before counts, as in l2s.groups.
+        // The group that was begun last comes first. Its earlier documents count, as in l2s.groups.
         #expect(groups.map(\.name) == ["again", "open"])
         #expect(groups.map(\.left) == [3, 2])
         #expect(groups.map(\.succeeded) == [1, 1])
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// Cancelling thousands is no throughput.
+    /// Otherwise, cancelling thousands of documents would look like throughput.
     @Test func cancelledDocumentsAreNoThroughput() async throws {
         let worker = try await FixtureWorker(queue.database)
         try await queue.enqueue(3)
@@ -80,13 +80,13 @@ import Testing
         #expect((type.waiting, type.running, type.cancelling) == (1, 2, 2))
         #expect(!seen.isPaused)
         try await queue.sql.query("SELECT l2s.pause()")
-        // What runs goes on.
+        // Running documents go on.
         #expect(try await !watch.look().isPaused)
         try await queue.sql.query("DELETE FROM l2s.queue WHERE state = 1")
         #expect(try await watch.look().isPaused)
     }
 
-    /// No look reads all results that there are.
+    /// No look reads the whole table of results.
     @Test func aLookReadsWhatIsNew() async throws {
         try await queue.sql.query(
             """
@@ -101,7 +101,7 @@ import Testing
             """)
         try await queue.sql.query("VACUUM ANALYZE l2s.result")
         let connection = try await queue.database.connect()
-        // What a transaction reads is counted for itself.
+        // PostgreSQL counts separately what a transaction reads.
         try await connection.query("BEGIN")
         let seen = try await QueueWatch(connection).look()
         #expect((140...145).contains(seen.points.reduce(0) { $0 + $1.documents }))

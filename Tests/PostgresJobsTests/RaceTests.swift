@@ -6,10 +6,11 @@ import TestSupport
 import Testing
 
 @Suite struct RaceTests {
-    /// Six workers whose leases run out at once finish, fail, release, abandon and rescue at random,
-    /// and cut each other's connections, so that the outcome of a call is often unknown.
+    /// Six workers finish, fail, release, abandon and rescue documents at random. Their leases run
+    /// out at once, and they cut each other's connections, so that the outcome of a call is often
+    /// unknown.
     ///
-    /// Once with documents of one type, once with two jobs for each text.
+    /// This runs once with documents of one type and once with two jobs for each text.
     @Test(arguments: [["summarize"], ["summarize", "translate"]])
     func everyDocumentEndsOnceWhateverRaces(jobTypes: [String]) async throws {
         let queue = try await QueueFixture()
@@ -44,8 +45,8 @@ import Testing
             ).single() == 0)
     }
 
-    /// Beside those workers somebody cancels, retries, pauses, resumes, maintains, promotes and rescues,
-    /// any two of them at any moment. Nothing may stay behind for it.
+    /// Beside such workers, others cancel, retry, pause, resume, maintain, promote and rescue at
+    /// random. Nothing may stay behind because of that.
     @Test func nothingStaysBehindWhateverIsDoneToTheQueueMeanwhile() async throws {
         let queue = try await QueueFixture()
         try await queue.keep("90 days")
@@ -81,7 +82,7 @@ import Testing
             end.isOver.withLock { $0 = true }
             try await group.waitForAll()
         }
-        // What was retried last is done in peace.
+        // The documents that were retried last are finished without interruptions.
         let client = QueueClient(queue.sql)
         for name in [nil] + jobTypes { _ = try await client.setPaused(false, jobType: name) }
         var chance = SeededRandom(seed: seed)
@@ -102,12 +103,12 @@ import Testing
         }
     }
 
-    /// The end of the workers, after which nobody steers any longer.
+    /// Whether the workers have ended, so that the others stop, too.
     private final class End: Sendable {
         let isOver = Mutex(false)
     }
 
-    /// One thing that people or chores do.
+    /// Does one random thing that people or chores do.
     private static func steer(
         _ queue: QueueFixture, _ ids: [Int64], _ chance: inout SeededRandom
     ) async throws {
@@ -129,12 +130,13 @@ import Testing
             default: try await connection.query("SELECT l2s.settle_groups()")
             }
         } catch let error as DatabaseError where error.isTransient {
-            // Its connection may be cut.
+            // A worker may have cut the connection.
         }
         await connection.close()
     }
 
-    /// Plays one worker until the queue is empty; returns what it was told is written.
+    /// Plays one worker until the queue is empty. Returns the documents that the store reported as
+    /// recorded.
     private static func play(
         _ queue: QueueFixture, _ jobTypes: [String], _ chance: inout SeededRandom,
         documents: Int = .max, cutsConnections: Bool = true
@@ -158,7 +160,8 @@ import Testing
                     try await worker.claim(32, jobTypes: jobTypes, lease: .zero)
                 })
             else {
-                // Leases of no length look like documents that crash their workers.
+                // With leases of no length, documents look as if they crashed their workers, which
+                // pauses their types.
                 for jobType in jobTypes {
                     _ = try await QueueClient(killer).setPaused(false, jobType: jobType)
                 }

@@ -5,15 +5,15 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// What a call reads must not grow with what is kept: counted in rows and index entries, over tables
-/// that are filled first.
+/// What a call reads must not grow with what the tables hold. The tests fill the tables first and
+/// count rows and index entries.
 @Suite(.serialized, .timeLimit(.minutes(30))) struct ReadsTests {
     private static let queue = Filling()
-    /// `make test-faults` takes ten million, which take minutes to write.
+    /// The number of keys. `make test-faults` uses ten million, which take minutes to write.
     private static let keys =
         ProcessInfo.processInfo.environment["L2S_PLAN_KEYS"].flatMap { Int($0) } ?? 200_000
 
-    /// Filled once for all.
+    /// The queue, which is filled once for all tests.
     private actor Filling {
         private var fixture: QueueFixture?
 
@@ -52,8 +52,8 @@ import Testing
         }
     }
 
-    /// So that no plan depends on what the server happens to know: plans are made before the tables are
-    /// filled, after a vacuum that counted rows but not their values, and with all statistics.
+    /// No plan may depend on the statistics that the server happens to have. So plans are made
+    /// without any, after a vacuum that counted rows but not their values, and with all statistics.
     @Test(arguments: [nil, "VACUUM l2s.queue", "ANALYZE"])
     func aCallReadsLittle(statistics: String?) async throws {
         let queue = try await Self.queue.filled()

@@ -22,7 +22,7 @@ import Testing
             try await worker.store.renew(worker.id, leases: [claim.lease], draining: false)
         }
         #expect(reply.owned == [claim.lease])
-        // The first is repeated, as after a commit whose answer was lost.
+        // The first document is completed again, as after a commit whose answer was lost.
         var receipt = try await insist { try await worker.complete(claim) }
         receipt.recorded.sort()
         #expect(receipt == CompletionReceipt(recorded: ids))
@@ -35,7 +35,7 @@ import Testing
         #expect(try await sql.query("SELECT count(*) FROM l2s.queue").single() == 0)
     }
 
-    /// Servers and proxies end sessions that idle: no outage, and no call is lost.
+    /// Servers and proxies end idle sessions. That is no outage, and no call is lost.
     @Test func aSessionThatWasEndedIsReplacedAtOnce() async throws {
         let queue = try await QueueFixture()
         let worker = try await queue.worker()
@@ -48,7 +48,7 @@ import Testing
         #expect(try await worker.claim()?.documents.count == 1)
     }
 
-    /// As after a failover that moves an address and leaves sessions at a server that only reads.
+    /// A failover that moves an address may leave sessions on a server that has become read-only.
     @Test func aSessionThatOnlyReadsIsReplaced() async throws {
         let queue = try await QueueFixture()
         let name = queue.database.name

@@ -5,10 +5,10 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Numbers of transactions are those of a cluster: what is ordered by them must stand a restore into
-/// another one, and a recovery to an earlier time.
+/// Each cluster counts its transactions by itself. An order that rests on these numbers must
+/// survive a restore into another cluster and a recovery to an earlier time.
 @Suite(.timeLimit(.minutes(5))) struct RestoreTests {
-    /// Finishes so many documents of group g and returns the keys of all.
+    /// Finishes so many documents of group g.
     private func finish(_ count: Int, _ queue: QueueFixture) async throws {
         let worker = try await queue.worker()
         try await queue.sql.query(
@@ -29,7 +29,7 @@ import Testing
 
     @Test func theStreamGoesOnInAYoungerCluster() async throws {
         let old = try await QueueFixture(try await TestDatabase.onOwnServer())
-        // Makes the old cluster's counter high.
+        // Raises the counter of the old cluster.
         try await old.sql.script(
             """
             CREATE PROCEDURE burn() LANGUAGE plpgsql AS
@@ -47,7 +47,7 @@ import Testing
         let empty = try await TestDatabase.onOwnServer(migrated: false)
         try await copy(old.database, to: empty)
         let young = try await QueueFixture(empty)
-        // A reader is told before anybody writes.
+        // A reader is refused until the cluster is adopted.
         let error = await #expect(throws: DatabaseError.self) { try await keys(young) }
         #expect(error?.refusal?.message.contains("the database was restored or moved") == true)
         #expect(try await QueueClient(young.sql).adoptCluster())
@@ -73,7 +73,7 @@ import Testing
         await old.sql.close()
     }
 
-    /// A worker adopts the cluster with its connection, before it writes anything.
+    /// A worker adopts the cluster when it connects, before it writes anything.
     @Test func aWorkerBeginsTheEpoch() async throws {
         let queue = try await QueueFixture()
         try await finish(2, queue)

@@ -28,7 +28,7 @@ import Testing
             ])
         _ = try await worker.store.complete(
             worker.id, claim.lease, (old.suffix(1) + new).map { .fixture($0, .done) })
-        // What is over for less than the time to keep stays.
+        // Documents that finished more recently than the time to keep stay.
         try await queue.keep("1 hour")
         let early = try await client.maintain().done
         #expect(!early.contains { $0.hasPrefix("dropped") }, "\(early)")
@@ -39,13 +39,13 @@ import Testing
         try await queue.drop(part: 1)
         #expect(try await queue.count("l2s.jobs") == 0)
         #expect(try await queue.count("pg_class WHERE relname = 'result_1'") == 0)
-        // And the queue goes on.
+        // The queue goes on.
         try await queue.enqueue(1)
         try await worker.complete(try #require(try await worker.claim()))
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 1)
     }
 
-    /// A part takes ids of a hundred million, so they leave 32 bits after 22 of them.
+    /// Each part takes a hundred million ids, so after 22 parts they no longer fit 31 bits.
     @Test(arguments: [1 << 31, 1 << 53])
     func idsMayBeLarge(id: Int) async throws {
         let queue = try await QueueFixture(attempts: 2)

@@ -5,7 +5,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// The roles of l2s.grant_roles, each by a login of its own that tries what it may not.
+/// The roles of l2s.grant_roles. For each, a login tries what it may do and what it may not.
 @Suite struct RoleTests {
     private let queue: QueueFixture
 
@@ -56,7 +56,7 @@ import Testing
         #expect(
             try await other.query("SELECT id FROM l2s.jobs WHERE state = 'succeeded'")
                 .map { try $0.value("id") } == [2])
-        // No condition of one's own sees the rows of others.
+        // A function that a user puts into a condition never sees the rows of others.
         try await mine.query("CREATE TEMP TABLE seen (id bigint)")
         try await mine.script(
             """
@@ -135,7 +135,8 @@ import Testing
         await expectRefused(admin, writes.filter { !$0.contains("setting") })
     }
 
-    /// What a caller puts before the built-in functions must not run with the owner's rights.
+    /// A caller may define functions that hide built-in ones. They must not run with the owner's
+    /// rights.
     @Test func nothingOfACallersSchemaRunsInside() async throws {
         let mine = try await login("l2s_producer")
         try await queue.sql.script(

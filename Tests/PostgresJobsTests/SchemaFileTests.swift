@@ -14,7 +14,8 @@ import Testing
         -- own. `make schema` writes it anew; a test holds it to the migrations.
         """
 
-    /// Other versions of pg_dump write the same schema in other words.
+    /// Only version 15 is compared, because other versions of pg_dump write the same schema
+    /// differently.
     @Test func itIsWhatTheMigrationsMake() async throws {
         let database = try await TestDatabase()
         let sql = try await database.connect()

@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    /// PostgreSQL lets everybody call a function that was just made.
+    /// By default, PostgreSQL lets everybody call a new function.
     @Test func noFunctionIsEverybodysWhileRolesHaveNoRightsYet() async throws {
         let connection = try await TestDatabase().connect()
         let open = try await connection.query(

@@ -6,7 +6,7 @@ import Testing
 
 /// Job types whose documents kill their workers.
 @Suite struct SelfPauseTests {
-    /// Works until nothing can be claimed; a worker that gets one of `poison` is not heard of again.
+    /// Works until nothing can be claimed. A worker that gets one of `poison` goes silent.
     private func work(
         _ queue: QueueFixture, poison: Set<Int64>
     ) async throws -> (dead: Int, paused: [String]) {
@@ -46,7 +46,7 @@ import Testing
         #expect(try await client.setPaused(false, jobType: "summarize"))
         #expect(try await client.status().allSatisfy { $0.pausedBecause == nil })
         #expect(try await work(queue, poison: Set(crashing)).dead == 1)
-        // Mended, it finishes.
+        // When the cause is mended, all documents finish.
         #expect(try await client.setPaused(false, jobType: "summarize"))
         #expect(try await work(queue, poison: []).paused == [])
         #expect(try await queue.count("l2s.queue") == 0)
@@ -65,7 +65,8 @@ import Testing
         #expect(try await queue.count("l2s.jobs WHERE state = 'succeeded'") == 80 - poison.count)
     }
 
-    /// Tried in any order: in less than one of 4,000 runs the five come before all eleven others.
+    /// Suspects are tried in random order. In less than one of 4,000 runs, the five come before all
+    /// eleven others.
     @Test func poisonSideBySidePausesNothing() async throws {
         let queue = try await QueueFixture()
         let ids = try await queue.enqueue(80)
@@ -92,7 +93,7 @@ import Testing
         let client = QueueClient(queue.sql)
         #expect(try await client.setPaused(true, jobType: "translate"))
         #expect(try await unfinished() == Unfinished(due: 2, scheduled: 1, paused: 3))
-        // What runs is finished all the same.
+        // Running documents are finished, even of a paused queue.
         #expect(try await client.setPaused(true, jobType: nil))
         #expect(try await unfinished() == Unfinished(due: 1, scheduled: 1, paused: 4))
     }

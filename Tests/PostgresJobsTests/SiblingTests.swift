@@ -4,7 +4,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Jobs of several types that one call of l2s.enqueue made of one text.
+/// Siblings: jobs of several types that one call of l2s.enqueue made for one text.
 @Suite struct SiblingTests {
     private let queue: QueueFixture
 
@@ -50,7 +50,7 @@ import Testing
         let first = try await enqueue(["translate"], key: "k")
         let more = try await enqueue(["summarize", "translate", "other-reader"], key: "k")
         #expect(more[1] == first[0])
-        // The text is held by a job that is new.
+        // One of the new jobs holds the text.
         #expect(try await reports(more).map(\.source) == ["one text", "one text", "one text"])
         #expect(
             try await reports(more).compactMap(\.siblings) == [
@@ -78,7 +78,8 @@ import Testing
         #expect(try await queue.count("l2s.document") == 0)
     }
 
-    /// A call for one type costs what it cost before there were several: it is the same call.
+    /// A call for one type becomes a call with a list of one when it is planned, so it costs no
+    /// more.
     @Test func oneTypeIsPlannedAsAListOfOne() async throws {
         let plan = try await queue.sql.query(
             "EXPLAIN (VERBOSE) SELECT l2s.enqueue('summarize', 'text ' || i) FROM generate_series(1, 2) AS i"
@@ -125,14 +126,15 @@ import Testing
             "SELECT document_id FROM l2s.claim($1, 'large', '{summarize}', 1, 100, '30 s')",
             [.int(first.id.value)])
         #expect(try taken.map { try $0.value("document_id", as: Int64.self) } == [ids[0]])
-        // Who asks for another type meanwhile leaves its sibling to that claim.
+        // A claim for the other type leaves the sibling to the claim that is still open.
         #expect(try await second.claim(1, jobTypes: ["translate"]) == nil)
         try await other.query("COMMIT")
         let rest = try await second.claim(1, jobTypes: ["translate"])
         #expect(rest?.documents.map(\.id) == [ids[1]])
     }
 
-    /// The statements of a claim that know siblings, with its settings and no ANALYZE having run.
+    /// Plans the statements of a claim that find siblings, with its settings and without any
+    /// ANALYZE.
     @Test func siblingsAreFoundByTheirKeys() async throws {
         for _ in 0..<500 { _ = try await enqueue() }
         try await queue.sql.script(
@@ -162,7 +164,7 @@ import Testing
         #expect(try await queue.cancel([more[0]]) == 1)
         let claim = try #require(try await worker.claim())
         #expect(Set(claim.documents.map(\.id)) == Set(ids + [more[1]]))
-        // The job that holds the text is over, and its sibling still has it.
+        // The job that holds the text is finished, and its sibling still gets the text.
         #expect(claim.documents.first { $0.id == more[1] }?.text == "second")
         var shared = FinishedDocument.fixture(ids[1], .done)
         var measurements = shared.measurements
@@ -182,7 +184,7 @@ import Testing
         #expect(
             trace.events.first { $0.name == "encode" }?.detail
                 == "shared the reading of another document")
-        // Retried alone, and with its text.
+        // Each is retried by itself and has its text.
         #expect(try await QueueClient(queue.sql).retry([ids[0], more[0]]) == 2)
         _ = try await worker.store.promoteDelayed()
         let again = try #require(try await worker.claim())

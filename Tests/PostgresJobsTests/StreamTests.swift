@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 @Suite struct StreamTests {
-    /// A key by time or sequence would pass over what is written first and committed last.
+    /// A key made of a time or a sequence would skip a result that was written first and committed
+    /// last.
     @Test func whatCommitsLateIsNotLeftOut() async throws {
         let queue = try await QueueFixture()
         let (slow, fast) = (try await queue.worker(), try await queue.worker())
@@ -77,7 +78,7 @@ import Testing
 }
 
 extension QueueClient {
-    /// Once it shows so many: transactions of other tests hold the stream up.
+    /// Waits until it shows so many results. Transactions of other tests may hold the stream up.
     fileprivate func completed(_ count: Int, after key: String?) async throws -> [CompletedDocument]
     {
         var page: [CompletedDocument] = []

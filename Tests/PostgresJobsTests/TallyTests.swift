@@ -4,7 +4,7 @@ import PostgresJobs
 import TestSupport
 import Testing
 
-/// Finished documents are counted once, and what changes afterwards is made good.
+/// Finished documents are counted once, and later changes correct the count.
 @Suite struct TallyTests {
     private let queue: QueueFixture
     private let client: QueueClient
@@ -14,7 +14,8 @@ import Testing
         client = QueueClient(queue.sql)
     }
 
-    /// succeeded, failed and cancelled of summarize, as status says and as all results do.
+    /// Expects these numbers of succeeded, failed and cancelled documents of `summarize`, in the
+    /// status and in the table of results.
     private func expectCounts(
         _ expected: [Int], sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
@@ -27,7 +28,7 @@ import Testing
             sourceLocation: sourceLocation)
     }
 
-    /// Until the transactions of other tests that hold it up have ended.
+    /// Tallies until all results are counted. Transactions of other tests may hold it up.
     private func tally() async throws {
         try await eventually("all results are tallied") {
             try await queue.sql.query("SELECT l2s.tally_results()")

@@ -48,11 +48,11 @@ import Testing
         let worker = try await queue.worker()
         async let woken = worker.store.waitForWork(
             worker.id, jobTypes: ["summarize"], timeout: .seconds(TestDatabase.patience))
-        // A producer that began before would be found by the next poll only.
+        // Only the next poll would find the document of a producer that began before.
         while try await queue.count("l2s.worker WHERE idle") == 0 {}
         try await queue.enqueue(1)
         #expect(try await woken)
-        // Another worker's, which no notification of the enqueue above can have reached.
+        // This is another worker, which no notification of the enqueue above can have reached.
         let other = try await queue.worker()
         other.store.interruptWait()
         #expect(

@@ -19,7 +19,8 @@ import Testing
         #expect(error?.description.contains("hunter2") == false)
     }
 
-    /// Parameters of other drivers and of newer versions of libpq, schemes of other programs.
+    /// The texts hold parameters of other drivers or of newer versions of libpq, or schemes of
+    /// other programs.
     @Test(arguments: [
         (
             "postgresql://me:hunter2@db/l2s?sslmode=require&pgbouncer=true",

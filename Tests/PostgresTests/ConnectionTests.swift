@@ -28,7 +28,7 @@ import Testing
         #expect(try row.value("s") == -1.5)
     }
 
-    /// The server answers that the rows are inserted, then commits, which is refused.
+    /// The server answers that the rows are inserted. Then the commit is refused.
     @Test func whatIsNotCommittedIsNotDone() async throws {
         let connection = try await TestDatabase(migrated: false).connect()
         try await connection.query(

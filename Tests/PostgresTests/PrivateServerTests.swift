@@ -16,7 +16,7 @@ import Testing
             return try await connection.query(sql).single()
         }
         #expect(try await query("SELECT 1") == 1)
-        // Running: left alone. Stopped: started again over the same data.
+        // A running server is left alone, and a stopped one is started again on the same data.
         _ = try PrivateServer.start(folder: folder, settings: settings)
         try first.stop()
         _ = try PrivateServer.start(folder: folder, settings: settings)

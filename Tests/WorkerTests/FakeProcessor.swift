@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import Worker
 
-/// An engine whose lanes are moved by the test, or one that is done with everything at once.
+/// An engine whose lanes do what the test says, or one that finishes every document at once.
 final class FakeProcessor: DocumentProcessor {
     private typealias Item = (
         id: Int64, deliver: @Sendable (FinishedDocument) -> Void
@@ -32,7 +32,7 @@ final class FakeProcessor: DocumentProcessor {
 
     // MARK: What tests do
 
-    /// The lanes take up so many documents.
+    /// Lets the lanes take up so many documents.
     func takeUp(_ count: Int) {
         state.withLock { state in
             state.running += state.queue.prefix(count)

@@ -2,7 +2,7 @@ import Jobs
 
 @testable import Worker
 
-/// A job store in memory, which fails and stalls as told.
+/// A job store in memory, which fails and stalls as a test says.
 actor FakeStore: JobStore {
     struct State {
         var waiting: [SourceDocument] = []
@@ -17,7 +17,7 @@ actor FakeStore: JobStore {
         var waits: [Duration] = []
         var calls: [Call: Int] = [:]
         var isRetired = false
-        /// The greatest that was enqueued.
+        /// The greatest id that was enqueued.
         var lastID: Int64 = 0
     }
 
@@ -40,7 +40,8 @@ actor FakeStore: JobStore {
     private var failures: [Call: (count: Int, error: JobStoreError)] = [:]
     private var stalled: [Call: [CheckedContinuation<Void, Never>]] = [:]
     private var lastLease: Int64 = 0
-    /// What each lease completed, for answers that were lost.
+    /// The documents that each lease completed, for a call that is repeated because its answer was
+    /// lost.
     private var completed: [LeaseID: Set<Int64>] = [:]
     private var claimed: [Int64: SourceDocument] = [:]
     private nonisolated let work = Signal()
@@ -64,14 +65,14 @@ actor FakeStore: JobStore {
         failures[call] = (times, error)
     }
 
-    /// Further calls do not return before `resume`.
+    /// From now on, calls do not return before `resume`.
     func stall(_ call: Call) { stalled[call] = [] }
 
     func resume(_ call: Call) {
         for continuation in stalled.removeValue(forKey: call) ?? [] { continuation.resume() }
     }
 
-    /// As a rescue by another worker.
+    /// Takes back all leases, as a rescue by another worker would.
     func expireLeases() { state.leases = [:] }
 
     func until(_ condition: @escaping @Sendable (State) -> Bool) async {

@@ -80,7 +80,8 @@ import Testing
             ])
     }
 
-    /// The store decides it: an attempt may have been lost to a crash.
+    /// The store decides whether a failure is retried, because an attempt may have been lost in a
+    /// crash.
     @Test(arguments: [true, false])
     mutating func tellsWhetherAFailureIsRetried(willRetry: Bool) throws {
         claim(1...1, attempt: 2)
@@ -105,7 +106,7 @@ import Testing
         let write = try nextWrite()
         #expect(write.isRelease && write.ids == [2])
         _ = ledger.released(1, of: lease, now: start)
-        // What the engine had done by then is offered: the store drops it.
+        // A document that the engine had already finished is still written. The store drops it.
         #expect(ledger.nextWrite(now: start + .seconds(1))?.ids == [1])
     }
 
@@ -161,9 +162,9 @@ import Testing
                 .emit(.leaseOverdue(lease: 7, documents: 2)), .recall(lease, [2]),
             ])
         #expect(ledger.fence(now: start + .seconds(28)) == [])
-        // What is finished is still offered: the store decides.
+        // Finished documents are still offered to the store, which decides.
         #expect(ledger.nextWrite(now: start + .seconds(28))?.ids == [1])
-        // And a renewal that comes late is as good as any.
+        // A renewal that comes late still counts.
         _ = ledger.renewed([lease], HeartbeatReply(owned: [lease]), sent: start + .seconds(28))
         #expect(ledger.nextFence == start + .seconds(55))
     }

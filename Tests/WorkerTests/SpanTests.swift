@@ -7,7 +7,7 @@ import Tracing
 
 @testable import Worker
 
-/// What an application's tracer hears of a worker.
+/// The spans that an application's tracer gets from a worker.
 @Suite(.timeLimit(.minutes(15))) struct SpanTests {
     private let store = FakeStore()
     private let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -31,7 +31,7 @@ import Tracing
                 "claim", "tokenize", "batch_wait", "encode", "handoff", "decode", "complete",
             ])
         #expect(inside.allSatisfy { $0.traceID == document.traceID })
-        // As long as the engine measured them, one after the other.
+        // Each stage is as long as the engine measured it, and begins where the one before ends.
         let stages = inside.dropFirst().dropLast()
         #expect(stages.map { ($0.end - $0.start) / 1_000_000 } == [1, 2, 4, 8, 16])
         #expect(zip(stages, stages.dropFirst()).allSatisfy { $0.end == $1.start })
@@ -64,7 +64,7 @@ import Tracing
         #expect(document.attributes.get("l2s.outcome") == .string("rejected"))
     }
 
-    /// All of a worker that runs until its queue is empty.
+    /// All spans of a worker that runs until its queue is empty.
     private func spans(_ engine: FakeProcessor) async throws -> [FinishedInMemorySpan] {
         let tracer = TraceCollector()
         let worker = WorkerService(

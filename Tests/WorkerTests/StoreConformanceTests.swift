@@ -9,7 +9,7 @@ private protocol StoreUnderTest: Sendable {
     associatedtype Store: JobStore
     var store: Store { get }
     func enqueue(_ count: Int, _ jobType: String) async throws
-    /// As if their workers had gone silent long ago.
+    /// Takes back all leases, as if their workers had gone silent long ago.
     func expireLeases() async throws
 }
 
@@ -44,14 +44,14 @@ private struct InPostgres: StoreUnderTest {
     func expireLeases() async throws {
         try await sql.query(
             "UPDATE l2s.lease SET expires_at = '-infinity', duration = '-1000 years'")
-        // The server spares leases for a while after its start, not when a test says so.
+        // For a while after its start, the server spares leases, so the rescue is repeated.
         var taken = 0
         while taken == 0 { taken = try await store.rescueExpired().leases }
     }
 }
 
-/// What `JobStore` promises, kept by the store of workers and by the one that their tests have in its
-/// place: what the tests of the worker assume is true of PostgreSQL.
+/// What `JobStore` promises, tested with the store in PostgreSQL and with the one in memory, which
+/// the tests of the worker use. So what those tests assume is also true of PostgreSQL.
 @Suite struct StoreConformanceTests {
     private enum Kind: CaseIterable { case inMemory, inPostgres }
 
@@ -164,7 +164,7 @@ private struct InPostgres: StoreUnderTest {
         let stand = try await stand(kind)
         let worker = try await register(stand)
         let types = ["summarize", "translate"]
-        // Also one that comes before the wait.
+        // An interruption that comes before the wait ends it, too.
         stand.store.interruptWait()
         #expect(
             try await !stand.store.waitForWork(worker, jobTypes: types, timeout: .seconds(600)))

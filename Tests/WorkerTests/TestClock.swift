@@ -1,7 +1,7 @@
 import Synchronization
 import Worker
 
-/// Time that only passes when a test says so.
+/// A clock that moves only when a test says so.
 final class TestClock: Sendable {
     typealias Instant = ContinuousClock.Instant
 

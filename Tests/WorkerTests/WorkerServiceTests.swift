@@ -129,7 +129,7 @@ import Testing
         clock.advance(by: .seconds(10))
         await store.until { $0.renewals.count == 2 }
         clock.advance(by: .seconds(10))
-        // By then the answer to the second one was acted upon.
+        // Before the third heartbeat, the worker has acted upon the answer to the second one.
         await store.until { $0.renewals.count == 3 }
         #expect(engine.withdrawn == [2, 3])
         engine.finish(1)
@@ -183,7 +183,7 @@ import Testing
         try await run.task.value
     }
 
-    /// A chore fails in every worker alike: it must not stop them all.
+    /// A chore that fails does so in every worker, so it must not stop them.
     @Test func aChoreThatFailsIsTriedAgainAndEndsNoWorker() async throws {
         await store.fail(.rescue, times: 2, with: .broken(reason: "no partition"))
         await store.fail(.maintain, times: 1, with: .broken(reason: "no replica identity"))
@@ -202,7 +202,7 @@ import Testing
         #expect(family.map { "\($0)".contains("value: 3.0") } == true)
     }
 
-    /// What tells of a worker that looks alive and takes nothing.
+    /// The metric reveals a worker that looks alive and claims nothing.
     @Test func workThatWaitsIsShown() async throws {
         let metrics = WorkerMetrics(version: "0", jobTypes: [])
         func isShown(_ value: String) -> Bool {

@@ -20,7 +20,7 @@ package struct CompletionReceipt: Sendable, Equatable {
 }
 
 package struct HeartbeatReply: Sendable, Equatable {
-    /// Those of the named leases that the worker still owns. Work on all others is in vain.
+    /// The leases of the heartbeat that the worker still owns. Work on all others is in vain.
     package let owned: Set<LeaseID>
     /// Documents of these leases that were cancelled. The worker may give them back or finish them:
     /// the store drops their outputs.

@@ -12,8 +12,8 @@ extension JobType {
         func take<Value>(_ setting: ModelSettings, _ value: Value?, _ store: (Value) -> Void) {
             if leftToModel.contains(setting), let value { store(value) }
         }
-        // Beams are left out where they do not work: speculation and fallback need the most likely
-        // token at each step, and sampling draws one.
+        // The model's beams are not taken where beams do not work: speculation and fallback need
+        // the most likely token at each step, and sampling draws one.
         if mode != .speculative, fallback == nil, decoding.sampling == nil {
             take(.beams, defaults.beams) { completed.decoding.beams = $0 }
         }

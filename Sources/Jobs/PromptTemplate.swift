@@ -1,5 +1,5 @@
-/// The text around a document, such as `summarize: {document}`. Fields of the document's metadata may
-/// stand in it: `translate to {metadata.language}: {document}`.
+/// The text around a document, such as `summarize: {document}`. It may contain fields of the
+/// document's metadata: `translate to {metadata.language}: {document}`.
 package struct PromptTemplate: Sendable, Hashable {
     package static let placeholder = "{document}"
     /// The most bytes of a field; `l2s.enqueue` refuses more.

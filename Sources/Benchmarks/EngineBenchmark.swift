@@ -55,13 +55,34 @@ package struct EngineBenchmark: Sendable {
         batchSize * (settings.sourceLength + settings.newTokens) * (settings.repetitions + 1)
     }
 
-    /// The bytes of weights, keys and values that a step reads for one document, halfway through
-    /// its response.
-    package var stepBytes: Double {
+    /// The cost of a step for one document, halfway through its response.
+    package var stepCost: StepCost {
         decoder.stepCost(
             sourceTokens: settings.sourceLength, position: settings.newTokens / 2,
-            head: decoder.head
-        ).bytes
+            head: decoder.head)
+    }
+
+    /// How near to the floor of the machine a result is: the floor's time divided by the measured one.
+    package struct Shares: Sendable, Codable {
+        package let batchSize: Int
+        package let encode: Double
+        /// May exceed 1 if the weights stay in the caches, because the floor reads them from memory.
+        package let step: Double
+    }
+
+    package func shares(of result: Result, floor: MachineFloor) -> Shares {
+        let documents = Double(result.batchSize)
+        let rows = documents * Double(settings.beams)
+        let (cost, tokens) = (stepCost, settings.sourceLength)
+        return Shares(
+            batchSize: result.batchSize,
+            encode: floor.milliseconds(
+                operations: documents * encoder.operations(tokens: tokens), bytes: 0)
+                / result.encodeMilliseconds,
+            step: floor.milliseconds(
+                operations: rows * cost.operations, bytes: cost.weightBytes + rows * cost.cacheBytes
+            )
+                / result.millisecondsPerStep)
     }
 
     package func run(batchSize: Int, progress: (Int) -> Void = { _ in }) -> Result {

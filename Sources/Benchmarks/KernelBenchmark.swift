@@ -1,7 +1,7 @@
 internal import CKernels
 internal import COpenBLAS
 internal import Foundation
-internal import Inference
+package import Inference
 
 /// Times matrix products in the shapes that T5 encodes and decodes with, on one core. They stand
 /// beside the rate of OpenBLAS for the same product, and the rate at which a core reads memory.
@@ -21,18 +21,6 @@ package enum KernelBenchmark {
         package let share: Double
     }
 
-    /// The peak rates of one core, in 10⁹ multiplications and additions per second: for float32
-    /// with operands in registers, for the other formats with operands in the first-level cache.
-    package struct Peaks: Sendable, Codable {
-        package let float32: Double
-        package let bfloat16: Double
-        package let int8: Double
-
-        fileprivate func peak(_ format: l2s_format) -> Double {
-            format == L2S_F32 ? float32 : format == L2S_BF16 ? bfloat16 : int8
-        }
-    }
-
     /// [inner → columns] of t5-small and t5-base: attention, feed-forward both ways, head.
     static let shapes = [
         (512, 512), (512, 2_048), (2_048, 512), (768, 3_072), (512, 32_128), (2_048, 2_048),
@@ -40,17 +28,21 @@ package enum KernelBenchmark {
     static let rowCounts = [1, 4, 8, 32, 256, 2_048]
 
     /// - Parameter report: called with each result as soon as it is there.
-    package static func run(repetitions: Int, peaks: Peaks, report: (Result) -> Void) {
+    /// - Parameter peaks: the peak rates of one core, in 10⁹ operations per second.
+    package static func run(
+        repetitions: Int, peaks: [WeightFormat: Double], report: (Result) -> Void
+    ) {
         openblas_set_num_threads(1)
         for (inner, columns) in shapes {
             let weights = Weights(inner: inner, columns: columns)
             for rows in rowCounts where rows * columns <= 1 << 24 {
                 let input = weights.input(rows: rows)
                 var output = [Float](repeating: 0, count: rows * columns)
-                var times: [String: [Double]] = [:]
+                var times: [WeightFormat: [Double]] = [:]
+                var peer: [Double] = []
                 // In turn, so that a slow moment of the machine affects all of them.
                 for _ in 0..<repetitions {
-                    times["openblas", default: []].append(
+                    peer.append(
                         seconds(rows, inner, columns) {
                             cblas_sgemm(
                                 CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows),
@@ -58,7 +50,7 @@ package enum KernelBenchmark {
                                 weights.plain, Int32(inner), 0, &output, Int32(columns))
                         })
                     for format in Weights.formats {
-                        times[format.name, default: []].append(
+                        times[format.type, default: []].append(
                             seconds(rows, inner, columns) {
                                 weights.multiply(input, rows: rows, format.code, into: &output)
                             })
@@ -66,15 +58,15 @@ package enum KernelBenchmark {
                 }
                 let operations = 2 * Double(rows * inner * columns)
                 for format in Weights.formats {
-                    let time = median(times[format.name] ?? [])
+                    let time = median(times[format.type] ?? [])
                     let rate = operations / time / 1e9
                     report(
                         Result(
-                            level: weights.level, format: format.name, inner: inner,
+                            level: weights.level, format: format.type.rawValue, inner: inner,
                             columns: columns, rows: rows, gigaOperations: rate,
-                            openBLAS: operations / median(times["openblas"] ?? []) / 1e9,
+                            openBLAS: operations / median(peer) / 1e9,
                             gigabytes: Double(inner * columns) * format.bytes / time / 1e9,
-                            share: rate / peaks.peak(format.code)))
+                            share: rate / (peaks[format.type] ?? .nan)))
                 }
             }
         }
@@ -108,39 +100,12 @@ package enum KernelBenchmark {
         }
         return 2 * Double(size * size * size) / median(Array(times.dropFirst())) / 1e9
     }
-
-    package static func multiplyAddPeaks(repetitions: Int) -> Peaks {
-        guard let kernels = l2s_kernels_for(l2s_level(KernelLevel.chosen.number))?.pointee else {
-            preconditionFailure("\(KernelLevel.chosen) does not run here")
-        }
-        func rate(operations: Double, _ body: () -> Void) -> Double {
-            let clock = ContinuousClock()
-            let times = (0..<repetitions).map { _ in clock.measure(body) / .seconds(1) }
-            return operations / median(times) / 1e9
-        }
-        let rounds = 1 << 20
-        return Peaks(
-            float32: rate(operations: 512 * Double(rounds)) { _ = kernels.multiply_add(rounds) },
-            bfloat16: rate(operations: 393_216 * 2_048) { _ = kernels.multiply_add_bf16(2_048) },
-            int8: rate(operations: 786_432 * 2_048) { _ = kernels.multiply_add_int8(2_048) })
-    }
-
-    /// Gigabytes per second that one core reads of a block far larger than its caches.
-    package static func memoryBandwidth(repetitions: Int) -> Double {
-        let block = [UInt64](repeating: 1, count: 32 << 20)
-        let clock = ContinuousClock()
-        var sum: UInt64 = 0
-        let times = (0..<repetitions).map { _ in
-            clock.measure { for value in block { sum &+= value } } / .seconds(1)
-        }
-        return sum == 0 ? 0 : Double(block.count * 8) / median(times) / 1e9
-    }
 }
 
 /// One matrix in every format.
 private final class Weights {
-    static let formats: [(name: String, code: l2s_format, bytes: Double)] = [
-        ("float32", L2S_F32, 4), ("bfloat16", L2S_BF16, 2), ("int8", L2S_INT8, 1),
+    static let formats: [(type: WeightFormat, code: l2s_format, bytes: Double)] = [
+        (.float32, L2S_F32, 4), (.bfloat16, L2S_BF16, 2), (.int8, L2S_INT8, 1),
     ]
 
     let inner: Int

@@ -26,6 +26,23 @@ import Testing
         let saved = try String(contentsOfFile: file, encoding: .utf8)
         #expect(saved.contains(#""kernels":"portable""#))
         #expect(saved.contains(#""batch_size":3"#))
+        #expect(ending.output.contains("of floor"))
+        struct Report: Decodable {
+            struct Floor: Decodable { let giga_operations, gigabytes: Double }
+            struct Result: Decodable { let encode_giga_operations: Double }
+            struct Shares: Decodable { let batch_size: Int, encode, step: Double }
+            let floor: Floor
+            let results: [Result]
+            let shares: [Shares]
+        }
+        let report = try JSONDecoder().decode(Report.self, from: Data(saved.utf8))
+        #expect(report.floor.giga_operations > 0 && report.floor.gigabytes > 0)
+        #expect(report.shares.map(\.batch_size) == [1, 3])
+        for (share, result) in zip(report.shares, report.results) {
+            let expected = result.encode_giga_operations / report.floor.giga_operations
+            #expect(abs(share.encode - expected) <= 1e-9 * expected)
+            #expect(share.step > 0)
+        }
     }
 
     @Test func modesAreComparedStepByStep() async throws {

@@ -2,9 +2,14 @@
 package struct StepCost: Sendable, Equatable {
     /// The multiplications and additions: two per weight, and those of attention.
     package private(set) var operations = 0.0
-    /// Bytes of weights, keys and values that are read when one document is written at a time.
-    /// Norms and biases are left out: they are less than a thousandth.
-    package private(set) var bytes = 0.0
+    /// Bytes of weights, which are read once for all documents of a batch. Norms and biases are left
+    /// out: they are less than a thousandth.
+    package private(set) var weightBytes = 0.0
+    /// Bytes of keys and values, of which each document has its own.
+    package private(set) var cacheBytes = 0.0
+
+    /// Bytes that are read when one document is written at a time.
+    package var bytes: Double { weightBytes + cacheBytes }
 
     /// - Parameter positions: the positions that each layer attends to, in all its attentions
     ///   together.
@@ -13,12 +18,12 @@ package struct StepCost: Sendable, Equatable {
     ) {
         for matrix in matrices {
             operations += 2 * Double(matrix.count)
-            bytes += Double(matrix.byteCount)
+            weightBytes += Double(matrix.byteCount)
         }
         // Queries times keys, and their softmax times values.
         let elements = 2 * Double(layers * width * positions)
         operations += 2 * elements
-        bytes += elements * cacheFormat.bytesPerElement
+        cacheBytes += elements * cacheFormat.bytesPerElement
     }
 }
 

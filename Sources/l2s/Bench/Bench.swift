@@ -61,8 +61,8 @@ struct BenchModel: ParsableArguments {
     }
 
     /// How the weights of the model that writes are held.
-    var numberType: String {
-        get throws { try WeightFormat(dtype, of: ModelFolder(path: model)).rawValue }
+    var numberType: WeightFormat {
+        get throws { try WeightFormat(dtype, of: ModelFolder(path: model)) }
     }
 
     var chosenMode: JobType.Mode {

@@ -81,7 +81,8 @@ struct GrowthBench: AsyncParsableCommand {
         }
         let report = Report(
             machine: machine, model: model.model, mode: model.chosenMode.rawValue,
-            dtype: try model.numberType, threads: settings.threads, encode: encode, step: step)
+            dtype: try model.numberType.rawValue, threads: settings.threads, encode: encode,
+            step: step)
         let plots = [
             Plot(
                 title: "Encoding 8 documents", horizontal: "source tokens of each",

@@ -18,7 +18,8 @@ struct KernelBench: AsyncParsableCommand {
         let machine: Machine
         /// Read from memory by one core.
         let gigabytes: Double
-        let peaks: KernelBenchmark.Peaks
+        /// The peak rates of one core by number type, in 10⁹ operations per second.
+        let peaks: [String: Double]
         let products: [KernelBenchmark.Result]
     }
 
@@ -32,15 +33,18 @@ struct KernelBench: AsyncParsableCommand {
         OpenBLASKernels.chooseAnew()
         try KernelLevel.checkChoice()
         let machine = Machine()
-        let bandwidth = KernelBenchmark.memoryBandwidth(repetitions: repetitions)
-        let peaks = KernelBenchmark.multiplyAddPeaks(repetitions: repetitions)
+        let bandwidth = MachineFloor.gigabytes(repetitions: repetitions)
+        let peaks = Dictionary(
+            uniqueKeysWithValues: WeightFormat.allCases.map {
+                ($0, MachineFloor.gigaOperations($0, repetitions: repetitions))
+            })
         if !output.json {
             Console.print(machine.line)
             Console.print(
                 "one core reads \(bandwidth.rounded(digits: 1)) GB/s from memory and makes "
-                    + "\(peaks.float32.rounded(digits: 0)) GFLOP/s of float32 in registers, "
-                    + "\(peaks.bfloat16.rounded(digits: 0)) of bfloat16, "
-                    + "\(peaks.int8.rounded(digits: 0)) GOP/s of int8\n\n"
+                    + WeightFormat.allCases.map {
+                        "\((peaks[$0] ?? .nan).rounded(digits: 0)) GOP/s of \($0.rawValue)"
+                    }.joined(separator: ", ") + "\n\n"
                     + "[inner → columns]   rows  format    GFLOP/s  share  OpenBLAS  ratio"
                     + "  GB/s of weights"
             )
@@ -51,7 +55,9 @@ struct KernelBench: AsyncParsableCommand {
             if !output.json { Console.print(line(result)) }
         }
         let report = Report(
-            machine: machine, gigabytes: bandwidth, peaks: peaks, products: products)
+            machine: machine, gigabytes: bandwidth,
+            peaks: Dictionary(uniqueKeysWithValues: peaks.map { ($0.key.rawValue, $0.value) }),
+            products: products)
         try output.save(report)
         if output.json { try Console.printJSON(report) }
     }

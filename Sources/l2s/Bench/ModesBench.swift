@@ -57,7 +57,7 @@ struct ModesBench: AsyncParsableCommand {
             pair.mode = .slm
             modes.append((.slm, try pair.open(settings)))
         }
-        let ceiling = llm.stepBytes / hybrid.stepBytes
+        let ceiling = llm.stepCost.bytes / hybrid.stepCost.bytes
 
         var table = Columns(
             [("batch", .right), ("mode", .left)]
@@ -83,7 +83,7 @@ struct ModesBench: AsyncParsableCommand {
         }
         progress.end()
         let report = Report(
-            machine: machine, model: model.model, dtype: try model.numberType,
+            machine: machine, model: model.model, dtype: try model.numberType.rawValue,
             threads: settings.threads, sourceLength: settings.sourceLength,
             newTokens: settings.newTokens, ceiling: ceiling, rows: rows,
             peakMemoryMiB: Machine.peakMemory)

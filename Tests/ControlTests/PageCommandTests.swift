@@ -109,11 +109,18 @@ import Testing
         for name in ["flan-t5-small", "letters", "slm-letters"] {
             try home.copy(fixture: "golden/t5-v1.1/llm", as: "models/" + name)
         }
-        let programs = URL(filePath: try BuiltProgram("l2s").path).deletingLastPathComponent().path
         let lines = try Self.blocks(of: page).map { $0.trimmingPrefix(while: \.isWhitespace) }
             .filter { $0.hasPrefix("echo ") || $0.hasPrefix(".build/release/l2s") }
             .filter { !$0.hasPrefix(".build/release/l2s fetch") }
         #expect(lines.count >= 3, "\(lines)")
+        _ = try await Self.run(lines.map(String.init), in: home, on: database)
+    }
+
+    /// Runs lines of a shell in a folder, with the programs of this build; one that fails ends them.
+    private static func run(
+        _ lines: [String], in home: ScratchFolder, on database: TestDatabase
+    ) async throws -> RunningProgram.Ending {
+        let programs = URL(filePath: try BuiltProgram("l2s").path).deletingLastPathComponent().path
         let script = lines.joined(separator: "\n")
             .replacing(".build/release/", with: programs + "/")
             // A worker takes all cores by default, and a port that another worker may have.
@@ -125,6 +132,78 @@ import Testing
                 "L2S_HOME": home.path, "L2S_DATABASE_URL": database.connectionString,
             ])
         #expect(ending.status == 0, "\(script)\n\(ending.output)\n\(ending.remarks)")
+        return ending
+    }
+
+    /// The examples of README's table, in their order, on a database with what they name.
+    @Test(.timeLimit(.minutes(15))) func theExamplesOfTheCommandTableRun() async throws {
+        let table = try Self.page("README.md").split(separator: "\n")
+            .drop { !$0.hasPrefix("| command |") }.prefix { $0.hasPrefix("|") }
+        let examples = table.compactMap { row in
+            row.firstMatch(of: #/: `l2s ([^`]+)`/#).map { String($0.output.1) }
+        }.filter { !$0.hasPrefix("fetch ") }
+        #expect(examples.count >= 4, "\(examples)")
+        let database = try await TestDatabase()
+        let home = try ScratchFolder()
+        try home.copy(fixture: "pair/jobs", as: "jobs")
+        try home.copy(fixture: "pair/models", as: "models")
+        for name in ["a.txt", "b.txt"] { try home.write(name, "A text.".utf8) }
+        // The queue of a reader has a group of that name, and it ends.
+        let before = [
+            "migrate", "enqueue --job-type summarize --group nightly-2026-11-23 a.txt",
+        ]
+        let ending = try await Self.run(
+            (before.map { ".build/release/l2s " + $0 } + [".build/release/l2s-worker"])
+                + examples.map { ".build/release/l2s " + $0 }, in: home, on: database)
+        #expect(ending.output.contains(#""job_type":"summarize","#), "\(ending.output)")
+    }
+
+    /// A queue in which a large model wrote; then the page's way to a small model that serves, with the
+    /// page's recipe.
+    @Test(.timeLimit(.minutes(15))) func aSmallModelComesFromTheQueueAsThePageSays() async throws {
+        let page = "jobs/recipes/README.md"
+        let database = try await TestDatabase(migrated: false)
+        let home = try ScratchFolder()
+        for name in ["jobs", "models"] {
+            try FileManager.default.createDirectory(
+                atPath: home.path + "/" + name, withIntermediateDirectories: false)
+        }
+        try home.copy(fixture: "pair/models/llm", as: "models/letters")
+        let recipe = try #require(
+            try Self.page(page).firstMatch(
+                of: #/```yaml\n(llm: letters.*?)```/#.dotMatchesNewlines()))
+        try home.write("letters.recipe.yaml", recipe.output.1.utf8)
+        let job = """
+            prompt: "translate English to Italian: {document}"
+            decoding: {no_repeat_ngram: 3}
+            """
+        try home.write("jobs/letters.yaml", "name: letters\nmode: llm\nllm: letters\n\(job)".utf8)
+        let documents = (0..<300).map { #"{"document": "Module \#($0) for mail servers"}"# + "\n" }
+        try home.write("documents.jsonl", documents.joined().utf8)
+        try home.write("letter.txt", "Module for mail servers".utf8)
+        _ = try await Self.run(
+            [
+                ".build/release/l2s migrate",
+                ".build/release/l2s enqueue --json-lines --job-type letters documents.jsonl",
+                ".build/release/l2s-worker",
+            ], in: home, on: database)
+        try home.write(
+            "jobs/letters-hybrid.yaml",
+            "name: letters-hybrid\nmode: hybrid\nllm: letters\nslm: slm-letters\n\(job)".utf8)
+        let lines = try Self.blocks(of: page).filter { $0.contains(".build/release/") }
+            .filter { !$0.contains("pairs.jsonl") }
+        #expect(lines.count == 4, "\(lines)")
+        // Before the last line, the worker's, comes what a reader would do to have it serve.
+        _ = try await Self.run(
+            lines.dropLast() + [
+                ".build/release/l2s migrate",
+                ".build/release/l2s enqueue --job-type letters-hybrid letter.txt",
+            ] + lines.suffix(1), in: home, on: database)
+        let connection = try await database.connect()
+        let served: Int = try await connection.query(
+            "SELECT count(*) FROM l2s.jobs WHERE job_type = 'letters-hybrid' AND state = 'succeeded'"
+        ).single()
+        #expect(served == 1)
     }
 
     @Test func theTargetsOfThePagesAreThereToBeMade() throws {

@@ -3,49 +3,54 @@
 -- A lease that runs out says that its worker is silent. While nobody reaches the server - a restart, a
 -- failover, a network that is cut, a machine that sleeps - all workers are silent, and their leases run
 -- out together. Whoever came back first would take them for crashes, and with the fourth such outage
--- documents would die that harmed nobody. So the server notes when it was heard of last, and after a
--- silence that a lease may not survive it has its full time again, in which its worker can renew it.
--- A worker that is dead does not, and its documents are taken back then, as ever.
+-- documents would die that harmed nobody. So the server notes the silences of all workers. After one that
+-- a lease may not survive, the lease has its full time again, in which its worker can renew it. A worker
+-- that is dead does not renew it, and its documents are taken back then, as ever.
 
 CREATE TABLE l2s.contact (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    heard_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    silent   interval NOT NULL DEFAULT '0',
-    since    timestamptz NOT NULL DEFAULT '-infinity'
+    heard_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 40);
 INSERT INTO l2s.contact DEFAULT VALUES;
-COMMENT ON TABLE l2s.contact IS 'When workers reached the server: one row.';
-COMMENT ON COLUMN l2s.contact.heard_at IS 'The last time that one did, written about once a second.';
-COMMENT ON COLUMN l2s.contact.silent IS 'The longest time of late in which none did.';
-COMMENT ON COLUMN l2s.contact.since IS 'The end of that time.';
+COMMENT ON TABLE l2s.contact IS 'When workers reached the server, in one row.';
+COMMENT ON COLUMN l2s.contact.heard_at IS
+    'The last time that a worker reached the server. Written about once a second.';
+
+CREATE TABLE l2s.silence (
+    length   interval PRIMARY KEY,
+    ended_at timestamptz NOT NULL
+);
+COMMENT ON TABLE l2s.silence IS
+    'Times in which no worker reached the server, except those that a longer and later one covers.';
 
 -- Notes that workers reach the server. To be called about once a second, by any of them, before
--- l2s.rescue and in a transaction of its own: nobody waits for who does so just now.
+-- l2s.rescue and in a transaction of its own. If somebody else is noting it, nobody waits.
 CREATE FUNCTION l2s.hear() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known   l2s.contact;
+    heard   timestamptz;
     silence interval;
 BEGIN
     PERFORM l2s.demand_read_committed();
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT c.* INTO known FROM l2s.contact c
+    SELECT c.heard_at INTO heard FROM l2s.contact c
     WHERE clock_timestamp() NOT BETWEEN c.heard_at AND c.heard_at + interval '1 second'
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- A clock that was set back, or is another server's, says as little as a long silence.
-    silence := clock_timestamp() - known.heard_at;
+    -- A clock that was set back, or that of another server, counts like a long silence.
+    silence := clock_timestamp() - heard;
     silence := greatest(silence, -silence);
-    -- Of several silences the longest counts, until the leases that it is about have had their time.
-    IF silence >= interval '3 seconds' AND (
-        silence >= known.silent
-        OR clock_timestamp() NOT BETWEEN known.since AND known.since + 2 * known.silent)
-    THEN
-        UPDATE l2s.contact c SET silent = silence, since = clock_timestamp();
+    IF silence >= interval '3 seconds' THEN
+        -- Shorter ones ended earlier, so this one covers them. Others are over for all leases that
+        -- they were long enough for: those of at most twice their length.
+        DELETE FROM l2s.silence s
+        WHERE s.length <= silence
+           OR clock_timestamp() NOT BETWEEN s.ended_at AND s.ended_at + 2 * s.length;
+        INSERT INTO l2s.silence VALUES (silence, clock_timestamp());
     END IF;
     UPDATE l2s.contact c SET heard_at = clock_timestamp();
 END $$;
@@ -57,14 +62,16 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- What a call may take on its way, however short the leases are.
+    -- The time that a call may take on its way, however short the leases are.
     pause interval := greatest(duration / 2, interval '15 seconds');
 BEGIN
-    RETURN (
-        SELECT
-            clock_timestamp() BETWEEN c.heard_at - pause AND c.heard_at + pause
-            AND (c.silent < duration / 2 OR clock_timestamp() NOT BETWEEN c.since AND c.since + duration)
-        FROM l2s.contact c);
+    RETURN EXISTS (
+            SELECT FROM l2s.contact c
+            WHERE clock_timestamp() BETWEEN c.heard_at - pause AND c.heard_at + pause)
+        AND NOT EXISTS (
+            SELECT FROM l2s.silence s
+            WHERE s.length >= duration / 2
+              AND clock_timestamp() BETWEEN s.ended_at AND s.ended_at + duration);
 END $$;
 
 CREATE OR REPLACE FUNCTION l2s.rescue(leases integer DEFAULT 16)

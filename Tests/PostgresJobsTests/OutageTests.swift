@@ -52,9 +52,11 @@ import Testing
         _ = try await worker.claim(lease: .seconds(3_600))
         try await pass("2 hours")
         #expect(try await other.store.rescueExpired().leases == 0)
-        try await queue.sql.query("UPDATE l2s.contact SET since = since - interval '3599 seconds'")
+        try await queue.sql.query(
+            "UPDATE l2s.silence SET ended_at = ended_at - interval '50 minutes'")
         #expect(try await other.store.rescueExpired().leases == 0)
-        try await queue.sql.query("UPDATE l2s.contact SET since = since - interval '1 second'")
+        try await queue.sql.query(
+            "UPDATE l2s.silence SET ended_at = ended_at - interval '10 minutes'")
         #expect(try await other.store.rescueExpired().suspects == 2)
     }
 
@@ -77,7 +79,25 @@ import Testing
         #expect(try await other.store.rescueExpired().leases == 0)
         try await pass("5 seconds")
         #expect(try await other.store.rescueExpired().leases == 0)
-        #expect(try await queue.count("l2s.contact WHERE silent >= interval '2 hours'") == 1)
+        #expect(try await queue.count("l2s.silence WHERE length >= interval '2 hours'") == 1)
+    }
+
+    /// The first outage is over for the leases: their workers renewed them. Then there is another one.
+    @Test func aLongSilenceAfterALongerOneSparesLeasesToo() async throws {
+        let (worker, other) = (try await queue.worker(), try await queue.worker())
+        try await queue.enqueue(2)
+        _ = try await worker.claim(lease: .seconds(3_600))
+        try await pass("3 hours")
+        #expect(try await other.store.rescueExpired().leases == 0)
+        try await queue.sql.query(
+            "UPDATE l2s.silence SET ended_at = ended_at - interval '61 minutes'")
+        try await pass("2 hours")
+        #expect(try await other.store.rescueExpired().leases == 0)
+        #expect(try await queue.count("l2s.silence") == 2)
+        // One that is longer than both takes their place.
+        try await pass("4 hours")
+        #expect(try await other.store.rescueExpired().leases == 0)
+        #expect(try await queue.count("l2s.silence") == 1)
     }
 
     /// This happens after a failover to a server whose clock is behind.

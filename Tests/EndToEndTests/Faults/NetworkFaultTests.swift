@@ -45,7 +45,7 @@ import Testing
         let network = try CuttableNetwork(to: stand.database.socket)
         defer { network.end() }
         let worker = try stand.startWorker(
-            url: network.url(of: stand.database), ["--lease", "60s"])
+            url: network.url(of: stand.database), ["--lease", "10m"])
         try await stand.waitUntilRegistered(worker)
         // The server must seem to run for longer than leases last.
         try await stand.ask("SET allow_system_table_mods = on")

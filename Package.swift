@@ -126,6 +126,7 @@ let package = Package(
                 .embedInCode("0013_outages.sql"),
                 .embedInCode("0014_owners.sql"),
                 .embedInCode("0015_enqueue.sql"),
+                .embedInCode("0016_comments.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

@@ -14,9 +14,9 @@ package struct Migration: Sendable {
 }
 
 extension Migration {
-    /// Every migration, in order. The first twelve are the baseline, one file for each topic: nobody
-    /// has deployed what was before it. Later steps only go forward. SwiftPM turns the first digit of a file's name into an
-    /// underscore when it embeds it.
+    /// Every migration, in order. The first twelve are the baseline, one file for each topic;
+    /// nobody has deployed what came before. When SwiftPM embeds a file, it turns the first digit
+    /// of the name into an underscore.
     package static let all: [Migration] = [
         Migration(1, "0001_tables", PackageResources._001_tables_sql),
         Migration(2, "0002_enqueue", PackageResources._002_enqueue_sql),
@@ -33,6 +33,7 @@ extension Migration {
         Migration(13, "0013_outages", PackageResources._013_outages_sql),
         Migration(14, "0014_owners", PackageResources._014_owners_sql),
         Migration(15, "0015_enqueue", PackageResources._015_enqueue_sql),
+        Migration(16, "0016_comments", PackageResources._016_comments_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

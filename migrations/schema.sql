@@ -159,8 +159,8 @@ BEGIN
     GET DIAGNOSTICS flagged = ROW_COUNT;
     RETURN cardinality(waiting) + flagged;
 END $$;
-COMMENT ON FUNCTION l2s.cancel(VARIADIC documents bigint[]) IS 'Cancels documents that are not finished, and returns how many: those that wait at once, those that
-run as soon as their worker hears of it. Whatever comes out of them until then is dropped.';
+COMMENT ON FUNCTION l2s.cancel(VARIADIC documents bigint[]) IS 'Cancels documents that are not finished, and returns how many. Waiting and delayed ones end at once,
+running ones as soon as their worker learns of it; their outputs are dropped.';
 CREATE FUNCTION l2s.cancel_group("group" text, documents integer DEFAULT NULL::integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -173,7 +173,7 @@ BEGIN
         WHERE q.group_id = ANY (l2s.group_ids("group")) AND NOT q.cancelled
         LIMIT cancel_group.documents));
 END $$;
-COMMENT ON FUNCTION l2s.cancel_group("group" text, documents integer) IS 'Cancels what is not finished of a group, at most `documents` of them; returns how many.';
+COMMENT ON FUNCTION l2s.cancel_group("group" text, documents integer) IS 'Cancels the unfinished documents of a group, at most `documents` of them, and returns how many.';
 CREATE TABLE l2s.job_type (
     id integer NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -195,10 +195,10 @@ CREATE TABLE l2s.job_type (
 );
 COMMENT ON TABLE l2s.job_type IS 'What can be done to a document; written from jobs/*.yaml by l2s migrate and by each worker''s start.';
 COMMENT ON COLUMN l2s.job_type.document_bytes IS 'l2s.enqueue refuses a text of more bytes.';
-COMMENT ON COLUMN l2s.job_type.concurrent_documents IS 'Not more documents of this type are with workers at a time; null: any number.';
-COMMENT ON COLUMN l2s.job_type.paused IS 'True: no worker takes further documents of this type. See l2s.pause.';
-COMMENT ON COLUMN l2s.job_type.paused_because IS 'Why it paused itself; null when somebody paused it, or nobody did.';
-COMMENT ON COLUMN l2s.job_type.prompt_fields IS 'What its prompts hold of a document''s metadata: l2s.enqueue refuses a document without.';
+COMMENT ON COLUMN l2s.job_type.concurrent_documents IS 'The most documents of this type that workers process at a time. Null for any number.';
+COMMENT ON COLUMN l2s.job_type.paused IS 'If true, workers claim no further documents of this type. See l2s.pause.';
+COMMENT ON COLUMN l2s.job_type.paused_because IS 'The reason if the job type was paused automatically, else null.';
+COMMENT ON COLUMN l2s.job_type.prompt_fields IS 'The fields of metadata that the prompts contain. l2s.enqueue refuses a document that lacks one.';
 CREATE FUNCTION l2s.check_prompt_fields(type l2s.job_type, metadata jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -491,7 +491,8 @@ BEGIN
         WHERE c.verdict <> 'recorded';
         RETURN;
     END IF;
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete.lease_id AND l.worker_id = complete.worker_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l
+    WHERE l.id = complete.lease_id AND l.worker_id = complete.worker_id FOR UPDATE;
     stamp := clock_timestamp();
     took := date_part('epoch', stamp - lease.claimed_at) * 1000;
     WITH removed AS (
@@ -569,7 +570,8 @@ DECLARE
     stamp   timestamptz;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN PERFORM l2s.demand_read_committed(); END IF;
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = complete_each.lease_id AND l.worker_id = complete_each.worker_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l
+    WHERE l.id = complete_each.lease_id AND l.worker_id = complete_each.worker_id FOR UPDATE;
     IF FOUND THEN
         stamp := clock_timestamp();
         WITH held AS MATERIALIZED (
@@ -697,10 +699,12 @@ BEGIN
         -- LIMIT keeps the planner from ever scanning these tables.
         LEFT JOIN LATERAL (
             SELECT f.kind FROM l2s.attempt_error f
-            WHERE f.document_id = o.id AND f.lease_id = complete_each.lease_id AND f.worker_id = complete_each.worker_id LIMIT 1) AS e ON true
+            WHERE f.document_id = o.id AND f.lease_id = complete_each.lease_id
+              AND f.worker_id = complete_each.worker_id LIMIT 1) AS e ON true
         LEFT JOIN LATERAL (
             SELECT s.cancelled FROM l2s.result s
-            WHERE s.document_id = o.id AND s.lease_id = complete_each.lease_id AND s.worker_id = complete_each.worker_id LIMIT 1) AS r ON true;
+            WHERE s.document_id = o.id AND s.lease_id = complete_each.lease_id
+              AND s.worker_id = complete_each.worker_id LIMIT 1) AS r ON true;
     END IF;
 END $$;
 CREATE FUNCTION l2s.completed(after text DEFAULT NULL::text, "group" text DEFAULT NULL::text, documents integer DEFAULT 1000) RETURNS TABLE(key text, id bigint, job_type text, state text, output text, error text, finished_at timestamp with time zone, tokens_in integer, tokens_out integer, cut_off integer)
@@ -772,8 +776,9 @@ BEGIN
     WHERE r.document_id = ANY (page) AND r.document_id BETWEEN low AND high
     ORDER BY r.written_in, r.document_id;
 END $_$;
-COMMENT ON FUNCTION l2s.completed(after text, "group" text, documents integer) IS 'At most `documents` finished documents, of a group or all, in the order of their completion, from
-behind a key on: keep the key of the last row, and pass it to the next call. None is ever left out.';
+COMMENT ON FUNCTION l2s.completed(after text, "group" text, documents integer) IS 'Returns at most `documents` finished documents, of a group or of all, in the order of their completion,
+beginning after a key. Keep the key of the last row and pass it to the next call. No document is ever left
+out.';
 CREATE FUNCTION l2s.count_finished() RETURNS TABLE(job_type integer, succeeded bigint, failed bigint, cancelled bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -790,7 +795,7 @@ BEGIN
             (SELECT c.until FROM l2s.tallied c), 9223372036854775807)) AS t
     GROUP BY t.job_type;
 END $$;
-COMMENT ON FUNCTION l2s.count_finished() IS 'How many documents of each job type are finished, of those that are kept.';
+COMMENT ON FUNCTION l2s.count_finished() IS 'For each job type, how many of the documents that are kept are finished.';
 CREATE TABLE l2s.minute (
     minute timestamp with time zone NOT NULL,
     job_type integer NOT NULL,
@@ -804,7 +809,7 @@ CREATE TABLE l2s.minute (
     decode_ms double precision[],
     total_ms double precision[]
 );
-COMMENT ON TABLE l2s.minute IS 'l2s.throughput of minutes that are over; arrays are the 50th, 95th and 99th percentile.';
+COMMENT ON TABLE l2s.minute IS 'The rows of l2s.throughput for minutes that are over. Arrays hold the 50th, 95th and 99th percentiles.';
 CREATE FUNCTION l2s.count_minutes(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF l2s.minute
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -898,8 +903,9 @@ CREATE TABLE l2s.part (
     closed_at timestamp with time zone,
     CONSTRAINT part_check CHECK ((first_id < after_id))
 );
-COMMENT ON TABLE l2s.part IS 'The parts that document, result and attempt_error are made of: each holds the ids from first_id to
-before after_id, and those of a time, because a new one is begun after setting.part_every.';
+COMMENT ON TABLE l2s.part IS 'The partitions of document, result and attempt_error. Each holds the ids from first_id up to, but not
+including, after_id. Each also covers a span of time, because a new one is begun after
+setting.part_every.';
 CREATE FUNCTION l2s.drop_part(part l2s.part, keep interval, OUT done text, OUT more boolean, OUT failed boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1156,21 +1162,27 @@ BEGIN
     END IF;
     RETURN ids;
 END $$;
-COMMENT ON FUNCTION l2s.enqueue(job_types text[], document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through several job types and returns the jobs'' ids, in their order. The text is
-stored once, and read once where workers can; each job has its own result, retries and times, and is
-cancelled by itself. dedupe_key holds for each job type: those that have a job of this key already
-get no further one, its id is returned. The other arguments are those for one job type.';
+COMMENT ON FUNCTION l2s.enqueue(job_types text[], document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through several job types, 64 at most, and returns the jobs'' ids in the order of the
+types. The text is stored once, and read once where that is possible. Each job has its own result, retries
+and times, and is cancelled by itself. dedupe_key holds for each job type: a type that already has a job
+with this key gets no further one, and the known id is returned. All other arguments are as for one job
+type.';
 CREATE FUNCTION l2s.enqueue(job_type text, document text, priority integer DEFAULT 0, run_at timestamp with time zone DEFAULT now(), dedupe_key text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, "group" text DEFAULT NULL::text, tenant text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS bigint
     LANGUAGE sql
     RETURN (l2s.enqueue(ARRAY[job_type], document, priority, run_at, dedupe_key, metadata, "group", tenant, notify))[1];
 COMMENT ON FUNCTION l2s.enqueue(job_type text, document text, priority integer, run_at timestamp with time zone, dedupe_key text, metadata jsonb, "group" text, tenant text, notify boolean) IS 'Puts a document through a job type and returns the job''s id.
-priority: greater is sooner. run_at: not before this time. dedupe_key: a job of the same type and key
-is not enqueued again, its id is returned, until setting.keep is over or the job was cancelled; enqueue
-many in the order of their keys, so that two who do so at a time wait for each other and do not deadlock.
-metadata: at most 8192 bytes that are kept beside the job; l2s reads traceparent of it, the W3C trace
-context that the worker''s spans continue, and what the job type''s prompts hold, texts of 1 to 1000
-bytes. group, written "group" because SQL reserves the word: documents that are watched, waited for and
-cancelled together. tenant: tenants take turns within a priority. notify: its id is sent on channel l2s_done when it is finished.
+priority: jobs with a greater one are claimed first.
+run_at: the job is not claimed before this time.
+dedupe_key: if a job of this type and key exists, its id is returned and nothing is enqueued, until
+setting.keep is over or the job was cancelled. Enqueue many keys in their order; otherwise two
+transactions can deadlock.
+metadata: it has at most 8192 bytes and is kept with the job. l2s reads traceparent, the W3C trace context
+that the worker''s spans continue, and the fields that the job type''s prompts contain, which are texts of
+1 to 1000 bytes.
+group: the documents of a group can be watched, waited for and cancelled together. Write "group", because
+SQL reserves the word.
+tenant: tenants take turns within a priority.
+notify: the id is sent on channel l2s_done when the job is finished.
 Over a table: SELECT l2s.enqueue(''summarize'', body) FROM articles';
 CREATE FUNCTION l2s.fall_idle(worker_id bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1386,26 +1398,27 @@ CREATE FUNCTION l2s.hear() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    known   l2s.contact;
+    heard   timestamptz;
     silence interval;
 BEGIN
     PERFORM l2s.demand_read_committed();
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT c.* INTO known FROM l2s.contact c
+    SELECT c.heard_at INTO heard FROM l2s.contact c
     WHERE clock_timestamp() NOT BETWEEN c.heard_at AND c.heard_at + interval '1 second'
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- A clock that was set back, or is another server's, says as little as a long silence.
-    silence := clock_timestamp() - known.heard_at;
+    -- A clock that was set back, or that of another server, counts like a long silence.
+    silence := clock_timestamp() - heard;
     silence := greatest(silence, -silence);
-    -- Of several silences the longest counts, until the leases that it is about have had their time.
-    IF silence >= interval '3 seconds' AND (
-        silence >= known.silent
-        OR clock_timestamp() NOT BETWEEN known.since AND known.since + 2 * known.silent)
-    THEN
-        UPDATE l2s.contact c SET silent = silence, since = clock_timestamp();
+    IF silence >= interval '3 seconds' THEN
+        -- Shorter ones ended earlier, so this one covers them. Others are over for all leases that
+        -- they were long enough for: those of at most twice their length.
+        DELETE FROM l2s.silence s
+        WHERE s.length <= silence
+           OR clock_timestamp() NOT BETWEEN s.ended_at AND s.ended_at + 2 * s.length;
+        INSERT INTO l2s.silence VALUES (silence, clock_timestamp());
     END IF;
     UPDATE l2s.contact c SET heard_at = clock_timestamp();
 END $$;
@@ -1443,14 +1456,16 @@ CREATE FUNCTION l2s.is_heard(duration interval) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    -- What a call may take on its way, however short the leases are.
+    -- The time that a call may take on its way, however short the leases are.
     pause interval := greatest(duration / 2, interval '15 seconds');
 BEGIN
-    RETURN (
-        SELECT
-            clock_timestamp() BETWEEN c.heard_at - pause AND c.heard_at + pause
-            AND (c.silent < duration / 2 OR clock_timestamp() NOT BETWEEN c.since AND c.since + duration)
-        FROM l2s.contact c);
+    RETURN EXISTS (
+            SELECT FROM l2s.contact c
+            WHERE clock_timestamp() BETWEEN c.heard_at - pause AND c.heard_at + pause)
+        AND NOT EXISTS (
+            SELECT FROM l2s.silence s
+            WHERE s.length >= duration / 2
+              AND clock_timestamp() BETWEEN s.ended_at AND s.ended_at + duration);
 END $$;
 CREATE FUNCTION l2s.last_turn(job_type integer, tenant integer, rank smallint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1537,9 +1552,9 @@ BEGIN
         UPDATE l2s.chore c SET at = '-infinity' WHERE c.name = 'maintain';
     END IF;
 END $$;
-COMMENT ON FUNCTION l2s.maintain(at_once boolean) IS 'Begins and drops partitions and counts throughput: once a minute, by whichever worker is first. True
-does it now; call it again while a row says that there is `more` to do. See l2s.setting for how long
-documents are kept.';
+COMMENT ON FUNCTION l2s.maintain(at_once boolean) IS 'Creates and drops partitions and counts throughput. Once a minute, the worker that comes first does it.
+With true it is done now; call it again while a row says `more`. setting.keep says how long documents are
+kept.';
 CREATE FUNCTION l2s.mark(transaction xid8) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1596,7 +1611,8 @@ CREATE FUNCTION l2s.note_agreement(worker_id bigint, lease_id bigint, documents 
         UPDATE l2s.result r SET agreement = d.agreement
         FROM json_to_recordset(note_agreement.documents) AS d(id bigint, agreement real)
         WHERE d.agreement IS NOT NULL AND r.agreement IS NULL
-          AND r.document_id = d.id AND r.lease_id = note_agreement.lease_id AND r.worker_id = note_agreement.worker_id
+          AND r.document_id = d.id AND r.lease_id = note_agreement.lease_id
+          AND r.worker_id = note_agreement.worker_id
         RETURNING r.job_type, date_trunc('minute', r.finished_at) AS minute, r.agreement)
     INSERT INTO l2s.shadow_minute AS m (minute, job_type, documents, agreement)
     SELECT n.minute, n.job_type, count(*), sum(n.agreement)
@@ -1654,6 +1670,7 @@ WITH unfinished AS (
     SELECT run.name, count(*) AS finished
     FROM l2s.result r JOIN l2s.group_run run ON run.id = r.group_id
     WHERE r.finished_at > statement_timestamp() - interval '1 minute' AND NOT r.cancelled
+      AND ((SELECT l2s.sees_all()) OR run.producer = (SELECT l2s.caller()))
     GROUP BY run.name
 )
 SELECT
@@ -1671,13 +1688,16 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT r.succeeded, r.cancelled FROM l2s.result r
         WHERE r.group_id = ANY (ARRAY(
-            SELECT run.id FROM l2s.group_run run WHERE run.name = g.name))
+            SELECT run.id FROM l2s.group_run run
+            WHERE run.name = g.name
+              AND ((SELECT l2s.sees_all()) OR run.producer = (SELECT l2s.caller()))))
         LIMIT 1000001) AS one) AS d
 LEFT JOIN minute m ON m.name = g.name
 ORDER BY g.id DESC
 $$;
-COMMENT ON FUNCTION l2s.open_groups(groups integer) IS 'The groups that have something left to do, the one begun last first: succeeded, failed and cancelled
-as in l2s.groups, but NULL past a million of them together; lately, what finished in the last minute.';
+COMMENT ON FUNCTION l2s.open_groups(groups integer) IS 'The groups that have unfinished documents, at most `groups` of them, the one begun last first. succeeded,
+failed and cancelled are as in l2s.groups, but NULL if they are more than a million together. lately
+counts the documents that finished in the last minute, without cancelled ones.';
 CREATE FUNCTION l2s.open_job_types(names text[]) RETURNS TABLE(id integer, encoder integer, room integer)
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1700,8 +1720,8 @@ CREATE FUNCTION l2s.pause(job_type text DEFAULT NULL::text) RETURNS void
 BEGIN
     PERFORM l2s.set_paused(job_type, true);
 END $$;
-COMMENT ON FUNCTION l2s.pause(job_type text) IS 'No further documents of the job type, or of any when none is named, are taken from the queue. What
-runs is finished, and enqueuing goes on.';
+COMMENT ON FUNCTION l2s.pause(job_type text) IS 'Stops claims of a job type, or of all if none is named. Running documents are finished, and documents
+can still be enqueued.';
 CREATE FUNCTION l2s.pause_crashing() RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1869,7 +1889,8 @@ DECLARE
     dropped bigint[];
 BEGIN
     PERFORM l2s.demand_read_committed();
-    SELECT l.* INTO lease FROM l2s.lease l WHERE l.id = release.lease_id AND l.worker_id = release.worker_id FOR UPDATE;
+    SELECT l.* INTO lease FROM l2s.lease l
+    WHERE l.id = release.lease_id AND l.worker_id = release.worker_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
@@ -1954,7 +1975,7 @@ CREATE TABLE l2s.lease (
     decode_ms real DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='40', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500', autovacuum_vacuum_cost_delay='0');
-COMMENT ON TABLE l2s.lease IS 'One row for each batch in flight. Its id is the token that every write of the batch must prove.';
+COMMENT ON TABLE l2s.lease IS 'One row for each batch in flight. Its id is the token that every write of the batch must name.';
 COMMENT ON COLUMN l2s.lease.held IS 'The documents that it holds.';
 CREATE FUNCTION l2s.rescue_lease(lease l2s.lease, OUT suspects integer, OUT dead integer) RETURNS record
     LANGUAGE plpgsql
@@ -2091,8 +2112,8 @@ BEGIN
     END IF;
     RETURN total;
 END $$;
-COMMENT ON FUNCTION l2s.retry(VARIADIC documents bigint[]) IS 'Puts documents that failed for good or were cancelled into the queue again, as if they were new;
-returns how many. What became of their attempts so far stays in l2s.attempts.';
+COMMENT ON FUNCTION l2s.retry(VARIADIC documents bigint[]) IS 'Puts dead letters and cancelled documents into the queue again, as if they were new, and returns how
+many. l2s.attempts keeps their attempts that failed.';
 CREATE FUNCTION l2s.sees_all() RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2258,10 +2279,10 @@ CREATE TABLE l2s.document (
 PARTITION BY RANGE (id);
 ALTER TABLE ONLY l2s.document ALTER COLUMN body SET COMPRESSION lz4;
 COMMENT ON TABLE l2s.document IS 'Every document that is kept; never updated.';
-COMMENT ON COLUMN l2s.document.body IS 'Null where the first of its siblings holds the text: see l2s.text_of.';
+COMMENT ON COLUMN l2s.document.body IS 'Null if the first of its siblings holds the text; see l2s.text_of.';
 COMMENT ON COLUMN l2s.document.producer IS 'The database role that enqueued it.';
-COMMENT ON COLUMN l2s.document.siblings IS 'The jobs that one call of l2s.enqueue made of one text, itself included, in order; null where it made
-one. All of them are in the same partition.';
+COMMENT ON COLUMN l2s.document.siblings IS 'The jobs that one call of l2s.enqueue made for one text, this one included, in order. Null if it made
+only one. All of them are in the same partition.';
 CREATE FUNCTION l2s.text_of(document l2s.document) RETURNS text
     LANGUAGE sql STABLE
     RETURN COALESCE((document).body, (SELECT d.body FROM l2s.document d WHERE (d.id = (text_of.document).siblings[1])));
@@ -2329,7 +2350,7 @@ CREATE TABLE l2s.attempt_error (
     CONSTRAINT attempt_error_kind_check CHECK ((kind = ANY (ARRAY['failed'::text, 'rejected'::text, 'crashed'::text])))
 )
 PARTITION BY RANGE (document_id);
-COMMENT ON TABLE l2s.attempt_error IS 'Every attempt that went wrong, those before a success too.';
+COMMENT ON TABLE l2s.attempt_error IS 'Every attempt that failed, also if a later one succeeded.';
 CREATE TABLE l2s.attempt_error_0 (
     document_id bigint NOT NULL,
     attempt integer NOT NULL,
@@ -2389,13 +2410,16 @@ CREATE TABLE l2s.result (
 )
 PARTITION BY RANGE (document_id);
 ALTER TABLE ONLY l2s.result ALTER COLUMN output SET COMPRESSION lz4;
-COMMENT ON TABLE l2s.result IS 'What became of each finished document; written once, but for `agreement` never updated.';
-COMMENT ON COLUMN l2s.result.written_in IS 'The order of l2s.completed: the transaction that wrote it, in the epoch of l2s.cluster.';
-COMMENT ON COLUMN l2s.result.cancelled IS 'Then it did not succeed either.';
-COMMENT ON COLUMN l2s.result.batch_size IS 'Prompts in the encoder''s batch; 0 where its time counts for another document, or none ran.';
-COMMENT ON COLUMN l2s.result.shared IS 'Another document with the same prompt was read at that time: the reading counts for that one.';
-COMMENT ON COLUMN l2s.result.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
-COMMENT ON COLUMN l2s.result.encode_ms IS 'Of the whole encoder batch, the same for each of its documents: divide by batch_size before summing.';
+COMMENT ON TABLE l2s.result IS 'The outcome of each finished document. Written once; only agreement is updated later.';
+COMMENT ON COLUMN l2s.result.written_in IS 'Gives l2s.completed its order: the number of the transaction that wrote the row, in its epoch (see
+l2s.cluster).';
+COMMENT ON COLUMN l2s.result.cancelled IS 'Whether the document was cancelled. succeeded is false then.';
+COMMENT ON COLUMN l2s.result.batch_size IS 'Prompts in the encoder''s batch. 0 if its time counts for another document or no encoder ran.';
+COMMENT ON COLUMN l2s.result.shared IS 'If true, another document with the same prompt was read at that time. The encoder''s time counts for
+that one.';
+COMMENT ON COLUMN l2s.result.agreement IS 'ROUGE-L, 0 to 1, between the output and the large model''s own. Null if the large model wrote none.';
+COMMENT ON COLUMN l2s.result.encode_ms IS 'The time of the whole encoder batch, the same for each of its documents. Divide by batch_size before
+summing.';
 CREATE TABLE l2s.worker (
     id bigint NOT NULL,
     host text NOT NULL,
@@ -2411,8 +2435,10 @@ CREATE TABLE l2s.worker (
 WITH (fillfactor='40');
 COMMENT ON TABLE l2s.worker IS 'One row for each worker process that ever started.';
 COMMENT ON COLUMN l2s.worker.idle IS 'Waiting for work: l2s.enqueue notifies only while somebody is.';
-COMMENT ON COLUMN l2s.worker.load IS 'lanes and lanes_busy (of them, since the heartbeat before), documents held, prepared, handoff and
-handoff_capacity, decoding, batch_fill (documents per pass of the encoder since that heartbeat).';
+COMMENT ON COLUMN l2s.worker.load IS 'lanes; lanes_busy: the share of their time in which they computed since the previous heartbeat;
+documents: how many the worker holds; prepared: documents, or their parts, that wait for the encoder;
+handoff and handoff_capacity: parts that wait for a decoder, and for how many there is room; decoding:
+rows in decoders; batch_fill: prompts per pass of the encoder since the previous heartbeat.';
 CREATE VIEW l2s.attempts AS
  SELECT e.document_id AS id,
     e.attempt,
@@ -2463,8 +2489,8 @@ UNION ALL
    FROM (l2s.result r
      LEFT JOIN l2s.worker w ON ((w.id = r.worker_id)))
   WHERE (r.succeeded OR r.cancelled);
-COMMENT ON VIEW l2s.attempts IS 'Every attempt that ended: succeeded, failed, rejected (no attempt could succeed), crashed (its worker
-was not heard of again) or cancelled, with the time of each stage; see l2s.jobs for these.';
+COMMENT ON VIEW l2s.attempts IS 'Every attempt that ended: succeeded, failed, rejected (no attempt could succeed), crashed (its worker was
+not heard of again) or cancelled, with the time of each stage. l2s.jobs explains the columns.';
 CREATE TABLE l2s.batch (
     lease_id bigint NOT NULL,
     worker_id bigint NOT NULL,
@@ -2486,12 +2512,13 @@ CREATE TABLE l2s.batch (
     decode_ms real NOT NULL,
     CONSTRAINT batch_outcome_check CHECK ((outcome = ANY (ARRAY['finished'::text, 'released'::text, 'expired'::text])))
 );
-COMMENT ON TABLE l2s.batch IS 'The leases of the past.';
-COMMENT ON COLUMN l2s.batch.succeeded IS 'With retried, failed and cancelled: what was written; what is left of documents went back.';
+COMMENT ON TABLE l2s.batch IS 'Closed leases.';
+COMMENT ON COLUMN l2s.batch.succeeded IS 'succeeded, retried, failed and cancelled count the documents that were written. The others were given
+back or taken back.';
 COMMENT ON COLUMN l2s.batch.tokenize_ms IS 'Sum over its documents.';
-COMMENT ON COLUMN l2s.batch.encode_ms IS 'Its documents'' share of the encoder''s passes: sums count a pass once.';
-COMMENT ON COLUMN l2s.batch.handoff_ms IS 'Of the document that waited longest.';
-COMMENT ON COLUMN l2s.batch.decode_ms IS 'Of the document that was written longest.';
+COMMENT ON COLUMN l2s.batch.encode_ms IS 'The time of the encoder''s passes, divided among their documents, so that sums count each pass once.';
+COMMENT ON COLUMN l2s.batch.handoff_ms IS 'The time of the document that waited longest for a decoder.';
+COMMENT ON COLUMN l2s.batch.decode_ms IS 'The time of the document whose output took longest to write.';
 CREATE TABLE l2s.encoder (
     id integer NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C"
@@ -2520,12 +2547,13 @@ CREATE VIEW l2s.batches AS
    FROM ((l2s.batch b
      LEFT JOIN l2s.worker w ON ((w.id = b.worker_id)))
      LEFT JOIN l2s.encoder m ON ((m.id = b.encoder)));
-COMMENT ON VIEW l2s.batches IS 'What was claimed together: what became of it, and how long its stages took; see l2s.batch for these.';
+COMMENT ON VIEW l2s.batches IS 'Every batch that was claimed and is closed: the outcome of its documents and the times of its stages.
+l2s.batch explains the columns.';
 CREATE TABLE l2s.chore (
     name text NOT NULL COLLATE pg_catalog."C",
     at timestamp with time zone NOT NULL
 );
-COMMENT ON TABLE l2s.chore IS 'What one worker does for all, and when one did it last.';
+COMMENT ON TABLE l2s.chore IS 'Chores that one worker does for all, and when each was last done.';
 CREATE TABLE l2s.cluster (
     only_row boolean DEFAULT true NOT NULL,
     identity text NOT NULL,
@@ -2533,19 +2561,15 @@ CREATE TABLE l2s.cluster (
     CONSTRAINT cluster_epoch_check CHECK (((epoch >= 0) AND (epoch <= 1000000))),
     CONSTRAINT cluster_only_row_check CHECK (only_row)
 );
-COMMENT ON TABLE l2s.cluster IS 'Where this database was when results were last written.';
+COMMENT ON TABLE l2s.cluster IS 'The server, and the history of its log, in which results were last written. See l2s.adopt_cluster.';
 CREATE TABLE l2s.contact (
     only_row boolean DEFAULT true NOT NULL,
     heard_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    silent interval DEFAULT '00:00:00'::interval NOT NULL,
-    since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT contact_only_row_check CHECK (only_row)
 )
 WITH (fillfactor='40');
-COMMENT ON TABLE l2s.contact IS 'When workers reached the server: one row.';
-COMMENT ON COLUMN l2s.contact.heard_at IS 'The last time that one did, written about once a second.';
-COMMENT ON COLUMN l2s.contact.silent IS 'The longest time of late in which none did.';
-COMMENT ON COLUMN l2s.contact.since IS 'The end of that time.';
+COMMENT ON TABLE l2s.contact IS 'When workers reached the server, in one row.';
+COMMENT ON COLUMN l2s.contact.heard_at IS 'The last time that a worker reached the server. Written about once a second.';
 CREATE TABLE l2s.counted (
     only_row boolean DEFAULT true NOT NULL,
     until timestamp with time zone NOT NULL,
@@ -2558,8 +2582,8 @@ CREATE TABLE l2s.dedupe (
     key text NOT NULL COLLATE pg_catalog."C",
     document_id bigint NOT NULL
 );
-COMMENT ON TABLE l2s.dedupe IS 'Deduplication keys, apart from document because a unique key cannot span partitions.';
-COMMENT ON COLUMN l2s.dedupe.producer IS 'The role whose key it is while setting.producers_apart, else empty: everybody''s.';
+COMMENT ON TABLE l2s.dedupe IS 'Deduplication keys. They have a table of their own, because a unique key cannot span partitions.';
+COMMENT ON COLUMN l2s.dedupe.producer IS 'The role that owns the key if setting.producers_apart was true. Empty if the key holds for all roles.';
 CREATE TABLE l2s.document_0 (
     id bigint DEFAULT nextval('l2s.document_id'::regclass) NOT NULL,
     job_type integer NOT NULL,
@@ -2595,7 +2619,8 @@ CREATE UNLOGGED TABLE l2s.floor (
     look_at timestamp with time zone NOT NULL
 )
 WITH (fillfactor='40');
-COMMENT ON TABLE l2s.floor IS 'Where claims begin to look for what is ready, until look_at. Empty while dead rows are few.';
+COMMENT ON TABLE l2s.floor IS 'The place from which claims of a job type look for ready documents until look_at. Empty while there are
+few dead rows.';
 CREATE TABLE l2s.group_run (
     id bigint NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -2603,7 +2628,9 @@ CREATE TABLE l2s.group_run (
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     finished_at timestamp with time zone
 );
-COMMENT ON TABLE l2s.group_run IS 'The groups of documents: one row, and one more whenever documents are added to a finished group.';
+COMMENT ON TABLE l2s.group_run IS 'The groups of documents. A group is all rows of its name (and of its producer, if setting.producers_apart
+is true): it gets a further row when documents are added after it was finished, and when two transactions
+begin it at the same time.';
 COMMENT ON COLUMN l2s.group_run.producer IS 'The database role that opened it.';
 ALTER TABLE l2s.group_run ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.group_run_id_seq
@@ -2638,21 +2665,21 @@ CREATE TABLE l2s.queue (
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_cost_delay='0');
 COMMENT ON TABLE l2s.queue IS 'The documents that are not finished.';
-COMMENT ON COLUMN l2s.queue.run_at IS 'Ready since this moment; for a delayed document, from it on.';
+COMMENT ON COLUMN l2s.queue.run_at IS 'The time since when the document is ready, or from which a delayed one will be.';
 COMMENT ON COLUMN l2s.queue.turn IS 'See l2s.turn.';
 COMMENT ON COLUMN l2s.queue.tokens IS 'Estimate: bytes / 4.';
-COMMENT ON COLUMN l2s.queue.tenant IS 'Hash of the name: tenants that share one share a turn.';
+COMMENT ON COLUMN l2s.queue.tenant IS 'Hash of the tenant''s name. Tenants with the same hash share their turns.';
 COMMENT ON COLUMN l2s.queue.claims IS 'How often a worker took it, releases included.';
 COMMENT ON COLUMN l2s.queue.earlier IS 'Attempts before the last l2s.retry.';
 COMMENT ON COLUMN l2s.queue.errors IS 'Attempts that a worker reported as failed.';
-COMMENT ON COLUMN l2s.queue.crashes IS 'Attempts whose worker was never heard of again.';
+COMMENT ON COLUMN l2s.queue.crashes IS 'Attempts whose worker went silent.';
 COMMENT ON COLUMN l2s.queue.rank IS 'Minus the priority, so that one ascending index gives the order.';
 COMMENT ON COLUMN l2s.queue.length_class IS 'See l2s.length_class.';
 COMMENT ON COLUMN l2s.queue.state IS '0 ready, 1 leased, 2 delayed';
-COMMENT ON COLUMN l2s.queue.cancelled IS 'To end as cancelled; its worker hears of it in a heartbeat.';
+COMMENT ON COLUMN l2s.queue.cancelled IS 'The document will end as cancelled. Its worker learns of it with a heartbeat.';
 COMMENT ON COLUMN l2s.queue.notify IS 'Somebody listens for the end of this document.';
 COMMENT ON COLUMN l2s.queue.limited IS 'Leased under job_type.concurrent_documents.';
-COMMENT ON COLUMN l2s.queue.siblings IS 'See l2s.document; finished ones included. They are claimed together where they can be.';
+COMMENT ON COLUMN l2s.queue.siblings IS 'As in l2s.document, finished jobs included. Siblings are claimed together where that is possible.';
 CREATE VIEW l2s.groups AS
  SELECT g.name,
     (((((q.waiting + q.delayed) + q.running) + r.succeeded) + r.failed) + r.cancelled) AS documents,
@@ -2684,7 +2711,7 @@ CREATE VIEW l2s.groups AS
             count(*) FILTER (WHERE result.cancelled) AS cancelled
            FROM l2s.result
           WHERE (result.group_id = ANY (g.ids))) r);
-COMMENT ON VIEW l2s.groups IS 'How far each group is. Ask for one by name: counting all takes time.';
+COMMENT ON VIEW l2s.groups IS 'The progress of each group. Ask for one by name, because counting all groups takes time.';
 COMMENT ON COLUMN l2s.groups.finished_at IS 'When its last document was found finished; null again when more are enqueued.';
 ALTER TABLE l2s.job_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.job_type_id_seq
@@ -2755,25 +2782,28 @@ CREATE VIEW l2s.jobs WITH (security_barrier='false') AS
           ORDER BY e.attempt DESC
          LIMIT 1) last_error ON (true))
   WHERE (( SELECT l2s.sees_all() AS sees_all) OR (d.producer = ( SELECT l2s.caller() AS caller)));
-COMMENT ON VIEW l2s.jobs IS 'Every job: what it is, how far it is, what came out and how long each stage took.';
+COMMENT ON VIEW l2s.jobs IS 'Every job: its data, its state, its output, and how long each stage took.';
 COMMENT ON COLUMN l2s.jobs.state IS 'waiting, delayed (until run_at), running, cancelling, succeeded, failed (for good: see error) or cancelled';
 COMMENT ON COLUMN l2s.jobs.attempt IS 'Attempts begun; releases by a stopping worker do not count.';
-COMMENT ON COLUMN l2s.jobs.priority IS 'Greater is sooner.';
-COMMENT ON COLUMN l2s.jobs.run_at IS 'Not before this time; after a failed attempt, the time of the next.';
+COMMENT ON COLUMN l2s.jobs.priority IS 'Jobs with a greater priority are claimed first.';
+COMMENT ON COLUMN l2s.jobs.run_at IS 'The job is not claimed before this time. After a failed attempt, the time of the next one.';
 COMMENT ON COLUMN l2s.jobs.worker IS 'host:pid of the worker that runs or finished it';
-COMMENT ON COLUMN l2s.jobs.error IS 'Why it failed; of an unfinished job, why its last attempt did.';
-COMMENT ON COLUMN l2s.jobs.queue_ms IS 'From ready (enqueued, run_at or retry time) to claimed. The stages after it sum to claimed_at → finished_at.';
-COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'Waiting in the worker, before and after tokenizing, until the encoder took it up.';
-COMMENT ON COLUMN l2s.jobs.encode_ms IS 'Of the whole encoder batch: divide by batch_size before summing.';
-COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From encoded until a decoder took it up.';
-COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of claimed_at → finished_at: transfers, waiting for the write, the write.';
-COMMENT ON COLUMN l2s.jobs.truncated IS 'The source was longer than the job type''s limit, its tail was cut off.';
-COMMENT ON COLUMN l2s.jobs.cut_off IS 'Parts whose output reached limits.new_tokens before its end: it stops in the middle of a sentence.';
+COMMENT ON COLUMN l2s.jobs.error IS 'Why the job failed. For an unfinished job, why its last attempt failed.';
+COMMENT ON COLUMN l2s.jobs.queue_ms IS 'From when the job was ready (enqueued, run_at or the time of a retry) until it was claimed. The later
+stages sum to the time from claimed_at to finished_at.';
+COMMENT ON COLUMN l2s.jobs.batch_wait_ms IS 'Time in the worker, before and after tokenizing, until the encoder took the document up.';
+COMMENT ON COLUMN l2s.jobs.encode_ms IS 'The time of the whole encoder batch, the same for each of its documents. Divide by batch_size before
+summing.';
+COMMENT ON COLUMN l2s.jobs.handoff_ms IS 'From the end of encoding until a decoder took the document up.';
+COMMENT ON COLUMN l2s.jobs.writeback_ms IS 'The rest of the time from claimed_at to finished_at: transfers, the wait for the write, and the write.';
+COMMENT ON COLUMN l2s.jobs.truncated IS 'If true, the source was longer than the job type''s limit, so its tail was cut off.';
+COMMENT ON COLUMN l2s.jobs.cut_off IS 'Parts whose output was cut off at limits.new_tokens, mostly in the middle of a sentence.';
 COMMENT ON COLUMN l2s.jobs.parts IS 'Parts that a source over the limit was split into; 1 for all others.';
-COMMENT ON COLUMN l2s.jobs.agreement IS 'ROUGE-L between the output and the large model''s own, 0 to 1; null where it wrote none.';
-COMMENT ON COLUMN l2s.jobs.encode_source IS 'Where what it was written from came from: batch, the encoder''s, whose time counts for it; shared,
-another document with the same prompt was read at that time; cache, it had been read before.';
-COMMENT ON COLUMN l2s.jobs.siblings IS 'The jobs that were enqueued together with one text, itself included; null for a single one.';
+COMMENT ON COLUMN l2s.jobs.agreement IS 'ROUGE-L, 0 to 1, between the output and the large model''s own. Null if the large model wrote none.';
+COMMENT ON COLUMN l2s.jobs.encode_source IS 'Where the states came from: batch (the encoder ran, and its time counts for this job), shared (another
+document with the same prompt was read at that time, and the time counts for that one) or cache (the
+prompt had been read before).';
+COMMENT ON COLUMN l2s.jobs.siblings IS 'The jobs that were enqueued together for the same text, this one included. Null if there is no other.';
 CREATE TABLE l2s.migration (
     version integer NOT NULL,
     name text NOT NULL,
@@ -2785,7 +2815,7 @@ CREATE TABLE l2s.permission (
     role text NOT NULL,
     function text NOT NULL
 );
-COMMENT ON TABLE l2s.permission IS 'What l2s.grant_roles lets whom call.';
+COMMENT ON TABLE l2s.permission IS 'Which functions l2s.grant_roles lets each role call.';
 CREATE TABLE l2s.result_0 (
     document_id bigint NOT NULL,
     job_type integer NOT NULL,
@@ -2832,7 +2862,7 @@ CREATE TABLE l2s.salt (
     salt bigint DEFAULT hashtextextended((gen_random_uuid())::text, (0)::bigint) NOT NULL,
     CONSTRAINT salt_only_row_check CHECK (only_row)
 );
-COMMENT ON TABLE l2s.salt IS 'What makes the locks of siblings unknown to others.';
+COMMENT ON TABLE l2s.salt IS 'A secret number that keeps others from guessing the advisory locks of siblings.';
 CREATE TABLE l2s.setting (
     only_row boolean DEFAULT true NOT NULL,
     paused boolean DEFAULT false NOT NULL,
@@ -2844,15 +2874,15 @@ CREATE TABLE l2s.setting (
     CONSTRAINT part_every_is_sensible CHECK (((part_every >= '00:01:00'::interval) AND (part_every <= '1000 years'::interval))),
     CONSTRAINT setting_only_row_check CHECK (only_row)
 );
-COMMENT ON TABLE l2s.setting IS 'What holds for the whole queue: one row.';
+COMMENT ON TABLE l2s.setting IS 'The settings of the whole queue, in one row.';
 COMMENT ON COLUMN l2s.setting.paused IS 'See l2s.pause.';
-COMMENT ON COLUMN l2s.setting.producers_apart IS 'True: whoever is neither l2s_reader nor l2s_admin sees only the documents, results and groups of its own
-role, and dedupe keys and groups of the same name are apart, one for each role that enqueues. What cannot
-be kept apart are times: a document whose text was read lately for somebody else is done sooner.';
-COMMENT ON COLUMN l2s.setting.notifies IS 'False: l2s.enqueue never notifies idle workers, which find documents by polling, so that transactions
-that enqueue can be prepared for two-phase commit.';
-COMMENT ON COLUMN l2s.setting.keep IS 'How long documents are kept with all that is known of them, after they are finished; null: for ever.';
-COMMENT ON COLUMN l2s.setting.part_every IS 'How often a new partition is begun, which is also what is dropped at a time.';
+COMMENT ON COLUMN l2s.setting.producers_apart IS 'If true, a role that is neither l2s_reader nor l2s_admin sees only its own documents, results and groups,
+and each role that enqueues has its own dedupe keys and groups, even of the same name. Times are not
+hidden: a document finishes sooner if its text was read lately for somebody else.';
+COMMENT ON COLUMN l2s.setting.notifies IS 'If false, l2s.enqueue sends no notifications, so that transactions that enqueue can be prepared for
+two-phase commit. Idle workers then find documents by polling.';
+COMMENT ON COLUMN l2s.setting.keep IS 'How long documents are kept, with all their data, after they are finished. Null keeps them for ever.';
+COMMENT ON COLUMN l2s.setting.part_every IS 'How often a new partition is begun. Old documents are dropped one partition at a time.';
 CREATE TABLE l2s.shadow_minute (
     minute timestamp with time zone NOT NULL,
     job_type integer NOT NULL,
@@ -2860,6 +2890,11 @@ CREATE TABLE l2s.shadow_minute (
     agreement double precision NOT NULL
 );
 COMMENT ON TABLE l2s.shadow_minute IS 'Documents that the large model wrote too, by minute, and the sum of their agreements.';
+CREATE TABLE l2s.silence (
+    length interval NOT NULL,
+    ended_at timestamp with time zone NOT NULL
+);
+COMMENT ON TABLE l2s.silence IS 'Times in which no worker reached the server, except those that a longer and later one covers.';
 CREATE TABLE l2s.tallied (
     only_row boolean DEFAULT true NOT NULL,
     until bigint NOT NULL,
@@ -2874,7 +2909,7 @@ CREATE TABLE l2s.tally (
     failed bigint NOT NULL,
     cancelled bigint NOT NULL
 );
-COMMENT ON TABLE l2s.tally IS 'Results that l2s.count_finished need not count again: sum them up.';
+COMMENT ON TABLE l2s.tally IS 'Counts of results that l2s.count_finished need not count again. Sum up the rows.';
 ALTER TABLE l2s.tally ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.tally_id_seq
     START WITH 1
@@ -2935,12 +2970,13 @@ CREATE VIEW l2s.throughput AS
      JOIN l2s.job_type t ON ((t.id = m.job_type)))
      LEFT JOIN l2s.shadow_minute s ON (((s.minute = m.minute) AND (s.job_type = m.job_type))))
   ORDER BY m.minute, t.name;
-COMMENT ON VIEW l2s.throughput IS 'Finished documents per minute and job type, failed ones included, cancelled ones not. Rates are over
-the part of the minute in which documents were in work. total is from ready to finished. Minutes stay
-when their documents are no longer kept.';
+COMMENT ON VIEW l2s.throughput IS 'Finished documents per minute and job type. Failed ones count, cancelled ones do not. Rates are over the
+part of the minute in which documents were in progress. total is the time from ready to finished. Rows
+stay when their documents are dropped.';
 COMMENT ON COLUMN l2s.throughput.tokens_per_s IS 'Read and written tokens together.';
-COMMENT ON COLUMN l2s.throughput.shadowed IS 'Of the documents, those that the large model wrote too.';
-COMMENT ON COLUMN l2s.throughput.agreement IS 'Their mean agreement: ROUGE-L between both outputs, 0 to 1. It sinks when what comes in is no longer what the small model was trained on.';
+COMMENT ON COLUMN l2s.throughput.shadowed IS 'For how many of the documents the large model wrote an output, too.';
+COMMENT ON COLUMN l2s.throughput.agreement IS 'The mean agreement of these documents: ROUGE-L between both outputs, 0 to 1. It falls when documents
+differ from those on which the small model was trained.';
 CREATE TABLE l2s.turn (
     job_type integer NOT NULL,
     rank smallint NOT NULL,
@@ -2948,7 +2984,8 @@ CREATE TABLE l2s.turn (
     at timestamp with time zone NOT NULL
 )
 WITH (fillfactor='40');
-COMMENT ON TABLE l2s.turn IS 'Where the queue stands: the turn of what was claimed last. Written about once a second.';
+COMMENT ON TABLE l2s.turn IS 'How far the queue is, for each job type and rank: the turn of the document that was claimed last.
+Written about once a second.';
 ALTER TABLE l2s.worker ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME l2s.worker_id_seq
     START WITH 1
@@ -3014,6 +3051,8 @@ ALTER TABLE ONLY l2s.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.shadow_minute
     ADD CONSTRAINT shadow_minute_pkey PRIMARY KEY (minute, job_type);
+ALTER TABLE ONLY l2s.silence
+    ADD CONSTRAINT silence_pkey PRIMARY KEY (length);
 ALTER TABLE ONLY l2s.tallied
     ADD CONSTRAINT tallied_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY l2s.tally

@@ -57,7 +57,7 @@ struct TinyModels {
                 overflow: .fail),
             batch: JobType.BatchLimits(documents: 8, paddedTokens: 4096, wait: .zero),
             retry: JobType.RetryPolicy(
-                maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero), timeout: .seconds(60))
+                maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero), timeout: .seconds(600))
     }
 
     /// The tokens that a worker would write, in the order of the documents.

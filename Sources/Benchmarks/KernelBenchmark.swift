@@ -106,6 +106,7 @@ package enum KernelBenchmark {
 private final class Weights {
     static let formats: [(type: WeightFormat, code: l2s_format, bytes: Double)] = [
         (.float32, L2S_F32, 4), (.bfloat16, L2S_BF16, 2), (.int8, L2S_INT8, 1),
+        (.int4, L2S_INT4, 0.625),
     ]
 
     let inner: Int
@@ -126,20 +127,25 @@ private final class Weights {
         }
         self.kernels = kernels.pointee
         let count = l2s_packed_count(inner, columns)
+        // The panels of each format, then scales, sums and scales of groups.
         memory = [
-            count * 4, count * 2 + 4 * columns, count + 4 * columns, columns * 4 + 128,
-            columns * 4 + 128,
+            count * 4, count * 2 + 4 * columns, count + 4 * columns, count / 2, columns * 4 + 128,
+            columns * 4 + 128, count / 8,
         ]
         .map { .allocate(byteCount: $0, alignment: 64) }
-        let bytes = [L2S_BF16, L2S_INT8].map { l2s_scratch_bytes($0, .max, inner) }.max() ?? 0
+        let bytes =
+            [L2S_BF16, L2S_INT8, L2S_INT4].map { l2s_scratch_bytes($0, .max, inner) }.max() ?? 0
         scratch = .allocate(byteCount: bytes, alignment: 64)
         l2s_pack_rows(plain, inner, columns, inner, memory[0].assumingMemoryBound(to: Float.self))
         l2s_pack_rows_bf16(
             plain, inner, columns, inner, memory[1].assumingMemoryBound(to: UInt16.self))
         l2s_pack_rows_int8(
             plain, inner, columns, inner, memory[2].assumingMemoryBound(to: Int8.self),
-            memory[3].assumingMemoryBound(to: Float.self),
-            memory[4].assumingMemoryBound(to: Float.self))
+            memory[4].assumingMemoryBound(to: Float.self),
+            memory[5].assumingMemoryBound(to: Float.self))
+        l2s_pack_rows_int4(
+            plain, inner, columns, inner, memory[3].assumingMemoryBound(to: UInt8.self),
+            memory[6].assumingMemoryBound(to: UInt16.self))
     }
 
     deinit { (memory + [scratch]).forEach { $0.deallocate() } }
@@ -151,8 +157,9 @@ private final class Weights {
     ) {
         var matrix = l2s_matrix(
             format: format, panels: memory[Int(format.rawValue)],
-            scales: memory[3].assumingMemoryBound(to: Float.self),
-            sums: memory[4].assumingMemoryBound(to: Float.self))
+            scales: memory[4].assumingMemoryBound(to: Float.self),
+            sums: memory[5].assumingMemoryBound(to: Float.self),
+            group_scales: memory[6].assumingMemoryBound(to: UInt16.self))
         kernels.matmul(
             input, inner, rows, inner, &matrix, columns, &output, columns, 0, nil, L2S_NONE,
             scratch)

@@ -38,13 +38,13 @@ package struct MachineFloor: Sendable, Codable {
             switch format {
             case .float32: (512, 1 << 20)
             case .bfloat16: (393_216, 2_048)
-            case .int8: (786_432, 2_048)
+            case .int8, .int4: (786_432, 2_048)
             }
         let time = seconds(threads: threads, repetitions: repetitions) {
             switch format {
             case .float32: _ = kernels.multiply_add(rounds)
             case .bfloat16: _ = kernels.multiply_add_bf16(rounds)
-            case .int8: _ = kernels.multiply_add_int8(rounds)
+            case .int8, .int4: _ = kernels.multiply_add_int8(rounds)
             }
         }
         return Double(operations) * Double(rounds) * Double(threads) / time / 1e9

@@ -52,6 +52,35 @@ static void int8_tile_avx2(int rows, const uint8_t *a, const int8_t *b, size_t q
         }
 }
 
+#define INT4_ROWS 1
+
+// Eight pairs of products stay within int16: 8 · 2 · 15 · 127.
+static inline __attribute__((always_inline)) void int4_group(const int rows, const uint8_t *a,
+                                                             const uint8_t *b, int32_t *sums) {
+    (void)rows;
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i pairs[4] = {0};
+#pragma clang loop unroll(full)
+    for (int k = 0; k < 4; k++, a += 8) {
+        int32_t quads[2];
+        __builtin_memcpy(quads, a, 8);
+        const __m256i x0 = _mm256_set1_epi32(quads[0]), x1 = _mm256_set1_epi32(quads[1]);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < 4; v++, b += 32) {
+            const __m256i both = _mm256_loadu_si256((const __m256i *)b);
+            const __m256i halves[] = {_mm256_and_si256(both, low),
+                                      _mm256_and_si256(_mm256_srli_epi16(both, 4), low)};
+            pairs[v] = _mm256_add_epi16(pairs[v], _mm256_maddubs_epi16(halves[0], x0));
+            pairs[v] = _mm256_add_epi16(pairs[v], _mm256_maddubs_epi16(halves[1], x1));
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int v = 0; v < 4; v++) {
+        __m256i *own = (__m256i *)sums + v;
+        *own = _mm256_add_epi32(*own, _mm256_madd_epi16(pairs[v], _mm256_set1_epi16(1)));
+    }
+}
+
 #include "kernels.inc"
 #pragma clang attribute pop
 #endif

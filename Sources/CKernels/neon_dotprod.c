@@ -40,6 +40,24 @@ static void int8_tile_neon_dotprod(int rows, const uint8_t *a, const int8_t *b, 
             int8_part(a + r * 4, b + half * 64, quads, sums + r * 32 + half * 16);
 }
 
+#define INT4_ROWS 1
+
+static inline __attribute__((always_inline)) void int4_group(const int rows, const uint8_t *a,
+                                                             const uint8_t *b, int32_t *sums) {
+    (void)rows;
+    for (int k = 0; k < 4; k++, a += 8) {
+        const int8x8_t x = vreinterpret_s8_u8(vld1_u8(a));
+        for (int v = 0; v < 8; v++, b += 16) {
+            const uint8x16_t both = vld1q_u8(b);
+            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+            int32x4_t own = vld1q_s32(sums + v * 4);
+            own = vdotq_lane_s32(own, low, x, 0);
+            vst1q_s32(sums + v * 4, vdotq_lane_s32(own, high, x, 1));
+        }
+    }
+}
+
 #include "kernels.inc"
 #pragma clang attribute pop
 #endif

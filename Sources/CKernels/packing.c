@@ -64,8 +64,109 @@ void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner
     }
 }
 
+// To the nearest, ties to even; the largest finite one for what is beyond it.
+static uint16_t half_of(float x) {
+    const float magnitude = fminf(fabsf(x), 65504.0f) * 0x1p-112f;
+    uint32_t w;
+    memcpy(&w, &magnitude, sizeof w);
+    return (uint16_t)((w + 0xfff + (w >> 13 & 1)) >> 13 | (signbit(x) ? 0x8000 : 0));
+}
+
+static float float_of_half(uint16_t x) {
+    const uint16_t halves[WIDTH] = {x};
+    return load_half(halves)[0];
+}
+
+// 32 weights in four bits each.
+typedef struct {
+    uint16_t scale, low;
+    vec quants[2];
+    float error;  // squared
+} int4_weights;
+
+static int4_weights int4_of(const vec x[2], float scale, float low) {
+    int4_weights w = {.scale = half_of(scale), .low = half_of(low)};
+    scale = float_of_half(w.scale);
+    low = float_of_half(w.low);
+    vec errors = splat(0.0f);
+    for (int i = 0; i < 2; i++) {
+        vec shifted = (x[i] - splat(low)) * splat(scale != 0 ? 1.0f / scale : 0.0f);
+        shifted = shifted + splat(12582912.0f);
+        w.quants[i] = vmin(vmax(shifted - splat(12582912.0f), splat(0.0f)), splat(15.0f));
+        const vec steps = w.quants[i] * splat(scale);
+        const vec missing = x[i] - (steps + splat(low));
+        errors += missing * missing;
+    }
+    w.error = sum(errors);
+    return w;
+}
+
+// The range by which the quants come closest to the weights (least squares).
+static int4_weights int4_refined(const vec x[2], const int4_weights *w) {
+    const vec *q = w->quants;
+    const float n = L2S_GROUP, qs = sum(q[0] + q[1]), xs = sum(x[0] + x[1]);
+    const float qq = sum(q[0] * q[0] + q[1] * q[1]), qx = sum(q[0] * x[0] + q[1] * x[1]);
+    const float spread = n * qq - qs * qs;
+    if (!(spread > 0)) return *w;
+    const float scale = (n * qx - qs * xs) / spread;
+    const int4_weights refined = int4_of(x, scale, (xs - scale * qs) / n);
+    return refined.error < w->error ? refined : *w;
+}
+
+static int4_weights int4_closest(const vec x[2]) {
+    const float highest = highest_of(vmax(x[0], x[1])), lowest = -highest_of(vmax(-x[0], -x[1]));
+    const float top = highest > -lowest ? highest : lowest, other = highest > -lowest ? lowest : highest;
+    int4_weights w;
+    // Multiples of a float16 by −8 … 7: the largest is one of these, and so is the other end.
+    for (int i = -8; i <= 8; i++) {
+        const float scale = i ? float_of_half(half_of(top / (float)i)) : 0;
+        if (i == 0 || scale * (float)i != top) continue;
+        if (scale != 0 && rintf(other / scale) * scale != other) continue;
+        w = int4_of(x, scale, -8 * scale);
+        if (w.error == 0) return w;
+    }
+    // Steps of a float16 above another.
+    for (int i = 15; i > 0 && float_of_half(half_of(lowest)) == lowest; i--) {
+        const float scale = float_of_half(half_of((highest - lowest) / (float)i));
+        if (lowest + scale * (float)i != highest) continue;
+        w = int4_of(x, scale, lowest);
+        if (w.error == 0) return w;
+    }
+    w = int4_of(x, (highest - lowest) / 15, lowest);
+    for (int round = 0; round < 2; round++) w = int4_refined(x, &w);
+    return w;
+}
+
+void l2s_pack_rows_int4(const float *w, size_t ldw, size_t columns, size_t inner, uint8_t *packed,
+                        uint16_t *scales) {
+    const size_t groups = (inner + L2S_GROUP - 1) / L2S_GROUP;
+    const size_t padded = (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
+    for (size_t j = 0; j < padded; j++)
+        for (size_t g = 0; g < groups; g++) {
+            float group[L2S_GROUP] = {0}, quants[L2S_GROUP];
+            const size_t k = g * L2S_GROUP, left = inner - k < L2S_GROUP ? inner - k : L2S_GROUP;
+            // A group that is not full repeats its first weight, so that its range stays its own.
+            for (size_t i = 0; i < L2S_GROUP && j < columns; i++)
+                group[i] = w[j * ldw + k + (i < left ? i : 0)];
+            const int4_weights own = int4_closest((vec[]){load(group), load(group + WIDTH)});
+            uint16_t *range = scales + (j / L2S_PANEL * groups + g) * 2 * L2S_PANEL + j % L2S_PANEL;
+            range[0] = own.scale;
+            range[L2S_PANEL] = own.low;
+            for (int i = 0; i < 2; i++) store(quants + i * WIDTH, own.quants[i]);
+            uint8_t *out = packed + j / L2S_PANEL * groups * (L2S_PANEL * L2S_GROUP / 2) +
+                           (g * 4 * L2S_PANEL + j % L2S_PANEL) * 4;
+            for (size_t i = 0; i < 16; i++) {
+                const size_t step = i / 4 * 8 + i % 4;
+                out[i / 4 * L2S_PANEL * 4 + i % 4] =
+                    (uint8_t)((uint8_t)quants[step] | (uint8_t)quants[step + 4] << 4);
+            }
+        }
+}
+
 size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner) {
     if (format == L2S_F32) return 0;
+    // 96 rows of quants, of their scales and of their sums; see int4.inc.
+    if (format == L2S_INT4) return (rows < 96 ? rows : 96) * ((inner + 31) / 32 * (32 + 8));
     // Up to 256 rows of whole lines and one line between them; see lines.inc.
     const size_t bytes = format == L2S_BF16 ? 2 * inner : inner;
     const size_t held = rows < 256 ? (rows + 15) / 16 * 16 : 256;

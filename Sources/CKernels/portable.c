@@ -26,4 +26,14 @@ static void int8_tile_portable(int rows, const uint8_t *a, const int8_t *b, size
         }
 }
 
+#define INT4_ROWS 1
+
+static void int4_group(int rows, const uint8_t *a, const uint8_t *b, int32_t *sums) {
+    (void)rows;
+    for (int k = 0; k < 4; k++, a += 8)
+        for (int j = 0; j < 32; j++, b += 4)
+            for (int i = 0; i < 4; i++)
+                sums[j] += (int8_t)a[i] * (b[i] & 15) + (int8_t)a[4 + i] * (b[i] >> 4);
+}
+
 #include "kernels.inc"

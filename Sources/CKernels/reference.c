@@ -21,7 +21,23 @@ static float quant_at(const void *panels, size_t inner, size_t k, size_t column)
     return ((const int8_t *)panels)[((panel * quads + k / 4) * L2S_PANEL + place) * 4 + k % 4];
 }
 
+static double half_float(uint16_t h) {
+    int exponent = h >> 10 & 31, mantissa = h & 1023;
+    double magnitude = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+    return h & 0x8000 ? -magnitude : magnitude;
+}
+
+static float int4_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
+    size_t groups = (inner + 31) / 32, panel = column / L2S_PANEL, place = column % L2S_PANEL;
+    const uint8_t *cells = (const uint8_t *)b->panels + panel * groups * 4 * L2S_PANEL * 4;
+    const uint16_t *range = b->group_scales + (panel * groups + k / 32) * 2 * L2S_PANEL + place;
+    uint8_t both = cells[(k / 8 * L2S_PANEL + place) * 4 + k % 4];
+    int half = k % 8 < 4 ? both & 15 : both >> 4;
+    return (float)(half * half_float(range[0]) + half_float(range[L2S_PANEL]));
+}
+
 static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
+    if (b->format == L2S_INT4) return int4_at(b, inner, k, column);
     if (b->format == L2S_INT8) return quant_at(b->panels, inner, k, column) * b->scales[column];
     size_t panel = column / L2S_PANEL, place = column % L2S_PANEL;
     if (b->format == L2S_BF16)
@@ -30,7 +46,13 @@ static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t colum
     return ((const float *)b->panels)[(panel * inner + k) * L2S_PANEL + place];
 }
 
-// What quantisation makes of x in a row whose largest magnitude is `top`.
+static float largest(const float *x, size_t count) {
+    float top = 0;
+    for (size_t i = 0; i < count; i++) top = fmaxf(top, fabsf(x[i]));
+    return top;
+}
+
+// What quantisation makes of x where the largest magnitude is `top`.
 static double quantised(float x, float top) {
     return top > 0 ? rint((double)(x * (127.0f / top))) * (double)(top / 127.0f) : 0;
 }
@@ -39,14 +61,18 @@ static void matmul(const float *a, size_t lda, size_t rows, size_t inner, const 
                    size_t columns, float *c, size_t ldc, int accumulate, const float *bias,
                    l2s_activation activation, void *scratch) {
     (void)scratch;
+    const int is_quantised = b->format == L2S_INT8 || b->format == L2S_INT4;
+    // Neighbours that share a scale.
+    const size_t group = b->format == L2S_INT4 ? L2S_GROUP : inner;
     for (size_t r = 0; r < rows; r++) {
-        float top = 0;
-        for (size_t k = 0; k < inner; k++) top = fmaxf(top, fabsf(a[r * lda + k]));
         for (size_t j = 0; j < columns; j++) {
             double s = accumulate ? c[r * ldc + j] : 0;
+            float top = 0;
             for (size_t k = 0; k < inner; k++) {
+                if (is_quantised && k % group == 0)
+                    top = largest(a + r * lda + k, inner - k < group ? inner - k : group);
                 float x = a[r * lda + k];
-                double value = b->format == L2S_INT8 ? quantised(x, top) : x;
+                double value = is_quantised ? quantised(x, top) : x;
                 s += value * packed_at(b, inner, k, j);
             }
             if (bias) s += bias[j];
@@ -151,7 +177,8 @@ static void attend(const float *queries, size_t ldq, size_t rows, const l2s_cach
         for (size_t head = 0; head < c->heads * a->group; head++) {
             const size_t h = head / a->group, width = c->head_width;
             const char *keys = (const char *)c->keys + h * l2s_cache_key_bytes(c) / c->heads;
-            l2s_matrix k = {c->format, keys, c->key_scales ? c->key_scales + h * c->capacity : 0, 0};
+            l2s_matrix k = {.format = c->format, .panels = keys};
+            if (c->key_scales) k.scales = c->key_scales + h * c->capacity;
             matmul(queries + r * ldq + head * width, ldq, 1, width, &k, a->length, scratch,
                    c->capacity, 0, 0, L2S_NONE, 0);
             for (size_t t = 0; t < a->length; t++) {

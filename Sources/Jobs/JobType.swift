@@ -126,7 +126,7 @@ extension JobType {
     package enum NumberType: String, Sendable, CaseIterable {
         /// The format of a packed model; float32 for a tiny model; int8 for any other.
         case auto
-        case float32, bfloat16, int8
+        case float32, bfloat16, int8, int4
     }
 
     /// What happens to a document with more tokens than the limit.

@@ -17,6 +17,7 @@ extension WeightFormat {
             case .float32: .float32
             case .bfloat16: .bfloat16
             case .int8: .int8
+            case .int4: .int4
             }
     }
 

@@ -19,7 +19,8 @@ package struct JobFields: Sendable {
     let dtype = Field(
         "dtype", Quantity<JobType.NumberType>.choice(), default: "auto",
         "How the weights of both models are held; fewer bits are read faster. `auto` is what a packed "
-            + "model is packed as, float32 below two million weights, and int8 for any other."
+            + "model is packed as, float32 below two million weights, and int8 for any other; `int4` is "
+            + "for few documents at a time."
     )
     let prompt = Field(
         "prompt", .prompt,

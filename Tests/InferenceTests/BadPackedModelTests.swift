@@ -49,14 +49,14 @@ import Testing
             "panel32 hadamard little", "panel16 hadamard little",
             #"be panel32 hadamard little-endian, got "panel16"#
         ),
-        (#""l2s.dtype":"int8""#, #""l2s.dtype":"int4""#, #"got "int4""#),
+        (#""l2s.dtype":"int8""#, #""l2s.dtype":"int3""#, #"got "int3""#),
         (#""l2s.layout""#, #""l2s.lay0ut""#, #"got "nothing""#),
         (#""1500 48 0.1"#, #""1400 48 0.1"#, "the panels of"),
         (#""1500 48 0.1"#, #""1501 48 0.1"#, "embedding of the head"),
         (#""1500 48 0.1"#, #""1500 48 0.2"#, "scale"),
         (#""1500 48 0.1"#, #""-500 48 0.1"#, "columns, inner size, scale and number type"),
         (#""192 48 1.0 "#, #""191 48 1.0 "#, "[192, 48]"),
-        (#""192 48 1.0 int8"#, #""192 48 1.0 int4"#, "columns, inner size, scale and number type"),
+        (#""192 48 1.0 int8"#, #""192 48 1.0 int3"#, "columns, inner size, scale and number type"),
         (#"/scales""#, #"/skales""#, "/scales"),
     ])
     func whatTheHeaderSaysIsChecked(old: String, new: String, expected: String) throws {

@@ -111,7 +111,14 @@ import Testing
             let rows = random.floats(columns * inner)
             let weights = PackedMatrix(
                 rows: FloatBuffer(rows), columns: columns, inner: inner, format: format)
-            var step: Float = [.float32: 0, .bfloat16: 1 / 256, .int8: 1 / 253][format] ?? 0
+            // Of int4's, those opposite to the largest may be cut off.
+            var step: Float =
+                switch format {
+                case .float32: 0
+                case .bfloat16: 1 / 256
+                case .int8: 1 / 253
+                case .int4: 3 / 16
+                }
             // Each weight has a part of the rounding of its whole block.
             if weights.hadamardBlock != nil { step *= 8 }
             for k in 0..<inner {

@@ -40,10 +40,13 @@ import Testing
                 #expect(matrix.panels.start == panels.bytes.baseAddress)
                 #expect(matrix.panels.count == panels.bytes.count)
                 #expect(UInt(bitPattern: matrix.panels.start) % 64 == 0)
-                #expect((matrix.scales != nil) == (format == .int8))
-                if let scales = matrix.scales, let sums = matrix.sums {
+                #expect((matrix.scales != nil) == [.int8, .int4].contains(matrix.format))
+                #expect((matrix.sums != nil) == (matrix.format == .int8))
+                if let scales = matrix.scales {
                     let own = try folder.weights.bytes(of: name + "/scales")
                     #expect(scales.start == own.bytes.baseAddress)
+                }
+                if let sums = matrix.sums {
                     #expect(
                         try sums.start
                             == folder.weights.bytes(of: name + "/sums").bytes.baseAddress)

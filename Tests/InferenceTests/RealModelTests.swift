@@ -37,7 +37,9 @@ struct RealModelTests {
 
     /// The perplexity of real texts is that of transformers in float32, and close to it in fewer
     /// bits.
-    @Test(arguments: [(WeightFormat.float32, 1e-3), (.bfloat16, 3e-3), (.int8, 1e-2)])
+    @Test(arguments: [
+        (WeightFormat.float32, 1e-3), (.bfloat16, 3e-3), (.int8, 1e-2), (.int4, 2e-2),
+    ])
     func perplexityIsThatOfTransformers(format: WeightFormat, tolerance: Double) throws {
         let reference = try RealModel.reference()
         let model = try RealModel(format)

@@ -10,6 +10,8 @@
 // A packed matrix: columns in panels of 32, each panel [inner][32], the last one padded with
 // zeros. One layout serves every instruction set, thin products and wide ones.
 enum { L2S_PANEL = 32 };
+// Inner steps that share a range in int4.
+enum { L2S_GROUP = 32 };
 
 // GELU is the one by tanh, ERROR_GELU the one by erf; SILU is x / (1 + e^−x).
 typedef enum {
@@ -20,12 +22,18 @@ typedef enum {
     L2S_ERROR_GELU = 4,
 } l2s_activation;
 
-typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2 } l2s_format;
+// INT4 is for weights only.
+typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2, L2S_INT4 = 3 } l2s_format;
 
 // Packed weights [inner → columns]. Panels of bf16 and int8 consist of cells of four bytes, which hold
 // neighbouring inner steps of one column: bf16 [inner / 2][32][2], int8 [inner / 4][32][4], with inner
 // padded by zeros. int8: column j of the matrix is q · scales[j]; sums[j] is the sum of its quants (a
 // whole number). Scales and sums are padded to whole panels.
+//
+// int4: cells of eight inner steps [inner / 8][32][4], the first four in the low halves of the bytes, with
+// inner padded to groups of L2S_GROUP. A weight is half · scale + low, by the scale and the low end of its
+// group, float16 of group_scales [panels][inner / L2S_GROUP][2][32]. The other operand is quantised in the same
+// groups.
 //
 // At the levels with bf16 instructions (AVX512_BF16, AMX), a product with bf16 weights rounds its other
 // operand to bf16, too: to the nearest, ties to even. Sums are float32 at every level.
@@ -34,6 +42,7 @@ typedef struct {
     const void *panels;
     const float *scales;
     const float *sums;
+    const uint16_t *group_scales;
 } l2s_matrix;
 
 // The keys and values of one sequence in one layer. `capacity`: its positions, a multiple of L2S_PANEL.
@@ -200,6 +209,10 @@ void l2s_pack_columns(const float *b, size_t ldb, size_t inner, size_t columns, 
 void l2s_pack_rows_bf16(const float *w, size_t ldw, size_t columns, size_t inner, uint16_t *packed);
 void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner, int8_t *packed,
                         float *scales, float *sums);
+// Groups of GGML's Q4_0, multiples of a float16 by −8 … 7, keep their values, and so do those of Q4_1 of which
+// one is the low end. Others take the range that leaves about the least squared error.
+void l2s_pack_rows_int4(const float *w, size_t ldw, size_t columns, size_t inner, uint8_t *packed,
+                        uint16_t *scales);
 // Bytes of scratch that a product with weights of that format takes at any level.
 size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner);
 // Bytes of scratch that product_bf16 takes.

@@ -15,7 +15,7 @@ struct ClassicSelfAttention: Sendable {
         configuration: ClassicConfiguration
     ) throws {
         let width = configuration.width
-        attention = HeadAttention(configuration, stack, format: loader.format)
+        attention = HeadAttention(configuration, stack, format: loader.cacheFormat)
         input = try loader.biased(
             ["q", "k", "v"].map { prefix + "self_attn.\($0)_proj" }, columns: width, inner: width)
         output = try loader.biased(
@@ -78,7 +78,7 @@ struct ClassicCrossAttention: Sendable {
     /// - Parameter prefix: such as `model.decoder.layers.0.`.
     init(_ loader: WeightLoader, prefix: String, configuration: ClassicConfiguration) throws {
         let width = configuration.width
-        attention = HeadAttention(configuration, configuration.decoder, format: loader.format)
+        attention = HeadAttention(configuration, configuration.decoder, format: loader.cacheFormat)
         let names = prefix + "encoder_attn."
         query = try loader.biased([names + "q_proj"], columns: width, inner: width)
         keyValue = try loader.biased(

@@ -14,7 +14,7 @@ struct T5CrossAttention: Sendable {
     init(
         _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
     ) throws {
-        attention = HeadAttention(configuration, format: loader.format)
+        attention = HeadAttention(configuration, format: loader.cacheFormat)
         epsilon = configuration.epsilon
         query = try loader.matrix([layout.query])
         keyValue = try loader.matrix([layout.key, layout.value])

@@ -13,7 +13,7 @@ struct T5SelfAttention: Sendable {
     init(
         _ loader: WeightLoader, _ layout: T5Layout.Attention, configuration: T5Configuration
     ) throws {
-        attention = HeadAttention(configuration, format: loader.format)
+        attention = HeadAttention(configuration, format: loader.cacheFormat)
         epsilon = configuration.epsilon
         input = try loader.matrix([layout.query, layout.key, layout.value])
         output = try loader.matrix([layout.output])

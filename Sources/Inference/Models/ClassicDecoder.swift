@@ -29,7 +29,7 @@ package final class ClassicDecoder: DecoderModel {
             of: \.classic, "a classic transformer with a decoder")
         self.configuration = configuration
         self.ownEncoder = ownEncoder
-        cacheFormat = loader.format
+        cacheFormat = loader.cacheFormat
         embedding = try ClassicEmbedding(
             folder, loader: loader, side: "decoder", configuration: configuration)
         blocks = try (0..<configuration.decoder.layers).map { index in
@@ -55,7 +55,7 @@ package final class ClassicDecoder: DecoderModel {
     ) throws -> OutputHead {
         let table = try folder.weights.classicEmbedding(of: "decoder", configuration)
         let name = configuration.tiesEmbeddings ? table.name : "lm_head.weight"
-        let weights = try loader.matrix([name], shape: [nil, configuration.width])
+        let weights = try loader.head(name, shape: [nil, configuration.width])
         var bias: WeightVector?
         if loader.contains("final_logits_bias") {
             let stored = try loader.table("final_logits_bias", shape: [1, weights.columns])

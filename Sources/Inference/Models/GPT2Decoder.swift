@@ -23,7 +23,7 @@ package final class GPT2Decoder: DecoderModel {
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, loader: WeightLoader) throws {
         let configuration = try folder.configuration(of: \.gpt2, "a GPT-2")
-        cacheFormat = loader.format
+        cacheFormat = loader.cacheFormat
         self.configuration = configuration
         let layout = try GPT2Layout(configuration, in: loader.weights)
         func norm(_ layer: GPT2Layout.Layer) throws -> (weight: WeightVector, bias: WeightVector) {
@@ -45,7 +45,8 @@ package final class GPT2Decoder: DecoderModel {
         }
         self.norm = try norm(layout.norm)
         head = OutputHead(
-            try loader.matrix([layout.tokens]), startID: configuration.beginID,
+            try loader.head(layout.tokens.name, shape: layout.tokens.shape),
+            startID: configuration.beginID,
             endIDs: configuration.endIDs)
         try head.checkVocabulary(embedding, path: folder.path)
     }

@@ -55,7 +55,7 @@ package final class RotaryDecoder: DecoderModel {
         stack = try weights.stack(configuration.layers.count)
         norm = try weights.norm()
         head = try weights.head()
-        cacheFormat = weights.format
+        cacheFormat = weights.cacheFormat
     }
 
     package var stateWidth: Int { configuration.width }

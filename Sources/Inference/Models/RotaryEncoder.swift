@@ -15,7 +15,7 @@ final class RotaryEncoder: Sendable {
     init(_ weights: RotaryWeights, depth: Int) throws {
         configuration = weights.configuration
         embedding = weights.embedding
-        cacheFormat = weights.format
+        cacheFormat = weights.cacheFormat
         stack = try weights.stack(depth)
         norm = depth == configuration.layers.count ? try weights.norm() : nil
     }

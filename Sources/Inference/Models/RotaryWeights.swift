@@ -4,7 +4,7 @@ internal import Checkpoints
 /// asked for.
 final class RotaryWeights {
     let configuration: RotaryConfiguration
-    let format: WeightFormat
+    let cacheFormat: WeightFormat
     let path: String
     /// Scaled as reading needs it.
     let embedding: EmbeddingTable
@@ -26,7 +26,7 @@ final class RotaryWeights {
         self.configuration = configuration
         self.loader = loader
         self.base = base
-        format = loader.format
+        cacheFormat = loader.cacheFormat
         path = loader.weights.path
         if let base, !loader.contains(RotaryNames.embedding) {
             table = nil
@@ -67,7 +67,7 @@ final class RotaryWeights {
             _ = try loader.vector(RotaryNames.norm, count: configuration.width)
         }
         if loader.contains(RotaryNames.head) {
-            _ = try loader.matrix(RotaryNames.head, shape: [nil, configuration.width])
+            _ = try loader.head(RotaryNames.head, shape: [nil, configuration.width])
         }
     }
 
@@ -88,7 +88,7 @@ final class RotaryWeights {
         // Responses follow the prompt's last token, so the start token is not used.
         let begin = configuration.beginID ?? 0
         let head = OutputHead(
-            try loader.matrix(own, shape: [nil, configuration.width]),
+            try loader.head(own, shape: [nil, configuration.width]),
             startID: Int(begin) < embedding.rows ? begin : 0, endIDs: configuration.endIDs,
             cap: configuration.logitCap)
         try head.checkVocabulary(embedding, path: path)

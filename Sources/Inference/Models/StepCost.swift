@@ -33,6 +33,7 @@ extension WeightFormat {
         case .float32: 4
         case .bfloat16: 2
         case .int8: 1
+        case .int4: 0.5
         }
     }
 }

@@ -27,7 +27,7 @@ package final class T5Decoder: DecoderModel {
     /// - Throws: `CheckpointError` for a missing tensor or a wrong shape.
     init(_ folder: ModelFolder, ownEncoder: T5Encoder? = nil, loader: WeightLoader) throws {
         let configuration = try folder.configuration(of: \.t5, "a T5 with a decoder")
-        cacheFormat = loader.format
+        cacheFormat = loader.cacheFormat
         self.configuration = configuration
         self.ownEncoder = ownEncoder
         let layout = try T5Layout(configuration, in: loader)
@@ -58,8 +58,8 @@ package final class T5Decoder: DecoderModel {
         let last = try layout.head(in: loader.weights, packed: loader.packedTensors)
         // A head of the model's own may have fewer rows than the embedding.
         head = OutputHead(
-            try loader.matrix(
-                [last.tensor.name], shape: [nil, configuration.modelWidth], scale: last.scale),
+            try loader.head(
+                last.tensor.name, shape: [nil, configuration.modelWidth], scale: last.scale),
             startID: configuration.startID, endIDs: configuration.endIDs)
         try head.checkVocabulary(embedding, path: folder.path)
     }

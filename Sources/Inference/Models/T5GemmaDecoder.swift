@@ -26,7 +26,7 @@ package final class T5GemmaDecoder: DecoderModel {
         let configuration = t5gemma.decoder
         self.configuration = configuration
         stateWidth = t5gemma.encoder.width
-        cacheFormat = loader.format
+        cacheFormat = loader.cacheFormat
         let table = loader.kept(
             try folder.weights.t5gemmaEmbedding(.decoder, width: configuration.width))
         embedding = EmbeddingTable(table, scale: configuration.embeddingScale)
@@ -52,7 +52,7 @@ package final class T5GemmaDecoder: DecoderModel {
             "model.decoder.norm.weight", count: configuration.width,
             addsOne: configuration.normsAddOne)
         head = OutputHead(
-            try loader.matrix(
+            try loader.head(
                 t5gemma.tiesEmbeddings ? table.name : "lm_head.out_proj.weight",
                 shape: [nil, configuration.width]),
             startID: t5gemma.startID, endIDs: t5gemma.endIDs, cap: configuration.logitCap)

@@ -15,7 +15,7 @@ package final class T5GemmaEncoder: Sendable {
         let t5gemma = try folder.configuration(of: \.t5gemma, "a T5Gemma")
         let configuration = t5gemma.encoder
         self.configuration = configuration
-        cacheFormat = loader.format
+        cacheFormat = loader.cacheFormat
         embedding = EmbeddingTable(
             loader.kept(try folder.weights.t5gemmaEmbedding(.encoder, width: configuration.width)),
             scale: configuration.embeddingScale)

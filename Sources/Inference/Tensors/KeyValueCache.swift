@@ -22,10 +22,12 @@ final class KeyValueCache: @unchecked Sendable {
 
     /// - Parameter memory: lends the cache its memory, and gets it back when the cache ends; nil
     ///   for memory of its own.
+    /// - Precondition: `format` is not int4, which is for weights only.
     init(
         layers: Int, heads: Int, headWidth: Int, positions: Int, format: WeightFormat,
         memory: CacheMemory?
     ) {
+        precondition(format != .int4, "a cache of int4")
         let panel = L2S_PANEL
         self.layers = layers
         self.heads = heads

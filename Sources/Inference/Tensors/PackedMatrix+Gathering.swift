@@ -22,33 +22,32 @@ extension PackedMatrix {
         let gathered = PackedMatrix(
             inner: inner, columns: chosen.count, format: format,
             panels: WeightBytes(count: size.panels),
-            scales: scales.map { _ in WeightBytes(count: size.columns) },
-            sums: sums.map { _ in WeightBytes(count: size.columns) })
-        gathered.copyCells(of: chosen, from: self)
-        for (target, source) in [(gathered.scales, scales), (gathered.sums, sums)] {
-            guard let target, let source else { continue }
-            let floats = source.start.assumingMemoryBound(to: Float.self)
-            for (column, old) in chosen.enumerated() {
-                target.mutable(as: Float.self)[column] = floats[old]
-            }
+            scales: scales.map { _ in WeightBytes(count: size.scales) },
+            sums: sums.map { _ in WeightBytes(count: size.scales) })
+        // A cell is one float, two steps of bfloat16, four of int8 or eight of int4.
+        panels.copy(UInt32.self, of: chosen, to: gathered.panels)
+        switch format {
+        case .float32, .bfloat16: break
+        case .int8:
+            scales?.copy(Float.self, of: chosen, to: gathered.scales)
+            sums?.copy(Float.self, of: chosen, to: gathered.sums)
+        case .int4: scales?.copy(UInt16.self, of: chosen, to: gathered.scales)
         }
         return gathered
     }
+}
 
-    private var stepsPerCell: Int {
-        switch format {
-        case .float32: 1
-        case .bfloat16: 2
-        case .int8: 4
-        }
-    }
-
-    private func copyCells(of chosen: [Int], from source: PackedMatrix) {
+extension WeightBytes {
+    /// Copies columns' elements, which lie in panels of [rows][32].
+    fileprivate func copy<Element>(
+        _ type: Element.Type, of chosen: [Int], to target: WeightBytes?
+    ) {
+        guard let target, !chosen.isEmpty else { return }
         let panel = L2S_PANEL
-        // A cell is one float, two steps of bfloat16 or four of int8.
-        let rows = (inner + stepsPerCell - 1) / stepsPerCell
-        let old = source.panels.start.assumingMemoryBound(to: UInt32.self)
-        let new = panels.mutable(as: UInt32.self)
+        let panels = (chosen.count + panel - 1) / panel
+        let rows = target.count / (panels * panel * MemoryLayout<Element>.stride)
+        let old = start.assumingMemoryBound(to: Element.self)
+        let new = target.mutable(as: Element.self)
         for (column, oldColumn) in chosen.enumerated() {
             let from = old + oldColumn / panel * panel * rows + oldColumn % panel
             let to = new + column / panel * panel * rows + column % panel

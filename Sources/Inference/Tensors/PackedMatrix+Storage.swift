@@ -1,7 +1,7 @@
 internal import CKernels
 internal import Checkpoints
 
-/// A packed matrix in a file: `NAME/panels`, for int8 also `NAME/scales` and `NAME/sums`.
+/// A packed matrix in a file: `NAME/panels`, for int8 and int4 also `NAME/scales`, for int8 `NAME/sums`.
 extension PackedMatrix {
     private static func panelsName(_ name: String) -> String { name + "/panels" }
     private static func scalesName(_ name: String) -> String { name + "/scales" }
@@ -13,18 +13,29 @@ extension PackedMatrix {
         case .float32: "F32"
         case .bfloat16: "BF16"
         case .int8: "I8"
+        case .int4: "U8"
         }
     }
 
     /// The shape of the panels: [panels, inner, 32] for float32, [panels, inner / 2, 32, 2] for
-    /// bfloat16, [panels, inner / 4, 32, 4] for int8.
+    /// bfloat16, [panels, inner / 4, 32, 4] for int8, [panels, inner / 8, 32, 4] for int4.
     private static func panelShape(inner: Int, columns: Int, format: WeightFormat) -> [Int] {
         let panels = (columns + panelWidth - 1) / panelWidth
         return switch format {
         case .float32: [panels, inner, panelWidth]
         case .bfloat16: [panels, (inner + 1) / 2, panelWidth, 2]
         case .int8: [panels, (inner + 3) / 4, panelWidth, 4]
+        case .int4: [panels, groups(inner) * groupLength / 8, panelWidth, 4]
         }
+    }
+
+    /// The element of the scales, and [columns], for int4 [panels, groups][2][32]: scales, then low ends.
+    private static func scaleShape(
+        inner: Int, columns: Int, format: WeightFormat
+    ) -> (element: String, shape: [Int]) {
+        let panels = (columns + panelWidth - 1) / panelWidth
+        return format == .int4
+            ? ("F16", [panels, groups(inner), 2, panelWidth]) : ("F32", [panels * panelWidth])
     }
 
     /// The parts to write. Each is a multiple of 64 bytes long.
@@ -34,10 +45,9 @@ extension PackedMatrix {
                 as: Self.panelsName(name), format: Self.elementName(format),
                 shape: Self.panelShape(inner: inner, columns: columns, format: format))
         ]
-        for (vector, name) in [(scales, Self.scalesName(name)), (sums, Self.sumsName(name))] {
-            if let vector {
-                parts.append(vector.stored(as: name, format: "F32", shape: [vector.count / 4]))
-            }
+        let (element, shape) = Self.scaleShape(inner: inner, columns: columns, format: format)
+        for (part, name) in [(scales, Self.scalesName(name)), (sums, Self.sumsName(name))] {
+            if let part { parts.append(part.stored(as: name, format: element, shape: shape)) }
         }
         return parts
     }
@@ -66,12 +76,15 @@ extension PackedMatrix {
             }
             return WeightBytes(start: start, count: count, owner: tensor.owner)
         }
-        func vector(_ what: String, _ name: String, atLeast least: Float) throws -> WeightBytes {
-            let bytes = try part(what, name, "F32", [size.columns / 4], size.columns)
-            let floats = bytes.start.assumingMemoryBound(to: Float.self)
-            for column in 0..<size.columns / 4
-            where !floats[column].isFinite || floats[column] < least {
-                throw fail(what, "finite numbers of at least \(least)", "\(floats[column])")
+        let (element, shape) = Self.scaleShape(inner: inner, columns: columns, format: format)
+        func numbers<Number: BinaryFloatingPoint>(
+            _ type: Number.Type, _ what: String, _ name: String, atLeast least: Number
+        ) throws -> WeightBytes {
+            let bytes = try part(what, name, element, shape, size.scales)
+            let numbers = bytes.start.assumingMemoryBound(to: Number.self)
+            for index in 0..<size.scales / MemoryLayout<Number>.stride
+            where !numbers[index].isFinite || numbers[index] < least {
+                throw fail(what, "finite numbers of at least \(least)", "\(numbers[index])")
             }
             return bytes
         }
@@ -80,9 +93,16 @@ extension PackedMatrix {
             Self.panelShape(inner: inner, columns: columns, format: format), size.panels)
         var scales: WeightBytes?
         var sums: WeightBytes?
-        if format == .int8 {
-            scales = try vector("the scales", Self.scalesName(name), atLeast: 0)
-            sums = try vector("the sums", Self.sumsName(name), atLeast: -127 * Float(inner))
+        switch format {
+        case .float32, .bfloat16: break
+        case .int8:
+            scales = try numbers(Float.self, "the scales", Self.scalesName(name), atLeast: 0)
+            sums = try numbers(
+                Float.self, "the sums", Self.sumsName(name), atLeast: -127 * Float(inner))
+        case .int4:
+            scales = try numbers(
+                Float16.self, "the scales", Self.scalesName(name),
+                atLeast: -.greatestFiniteMagnitude)
         }
         self.init(
             inner: inner, columns: columns, format: format, panels: panels, scales: scales,

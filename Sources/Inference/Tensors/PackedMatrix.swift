@@ -9,12 +9,17 @@ package enum WeightFormat: String, Sendable, CaseIterable {
     /// change their products: see `PackedMatrix.hadamardBlock`. A model's matrices that would lose
     /// more than `PackedMatrix.largestLoss` are held in bfloat16.
     case int8
+    /// In steps from a low end, both for each group of 32 inputs of an output row; activations are quantised
+    /// in the same groups, without transforms. What GGUF files hold as Q4_0 keeps its values, and so does
+    /// Q4_1 as GGML writes it. Caches are those of int8.
+    case int4
 
     var code: l2s_format {
         switch self {
         case .float32: L2S_F32
         case .bfloat16: L2S_BF16
         case .int8: L2S_INT8
+        case .int4: L2S_INT4
         }
     }
 }
@@ -28,7 +33,7 @@ struct PackedMatrix: Sendable {
     let format: WeightFormat
     /// The number of weights.
     var count: Int { inner * columns }
-    /// The panels, and for int8 the scales and sums of the columns.
+    /// The panels, for int8 the scales and sums of the columns, for int4 the scales and low ends of groups.
     let panels: WeightBytes
     let scales: WeightBytes?
     let sums: WeightBytes?
@@ -37,6 +42,8 @@ struct PackedMatrix: Sendable {
 
     /// The number of columns of a panel.
     static let panelWidth = L2S_PANEL
+    /// Inner steps that share a scale and a low end in int4.
+    static let groupLength = L2S_GROUP
 
     /// Packs y = x · Wᵀ for weights as linear layers store them: rows [columns, inner].
     init(rows buffer: FloatBuffer, columns: Int, inner: Int, format: WeightFormat) {
@@ -56,10 +63,16 @@ struct PackedMatrix: Sendable {
             l2s_pack_rows_bf16(rows, inner, columns, inner, panels.mutable(as: UInt16.self))
             (scales, sums) = (nil, nil)
         case .int8:
-            let scales = WeightBytes(count: size.columns)
-            let sums = WeightBytes(count: size.columns)
+            let scales = WeightBytes(count: size.scales)
+            let sums = WeightBytes(count: size.scales)
             (self.scales, self.sums) = (scales, sums)
             packPanels(rows)
+        case .int4:
+            let scales = WeightBytes(count: size.scales)
+            (self.scales, sums) = (scales, nil)
+            l2s_pack_rows_int4(
+                rows, inner, columns, inner, panels.mutable(as: UInt8.self),
+                scales.mutable(as: UInt16.self))
         }
     }
 
@@ -141,18 +154,22 @@ struct PackedMatrix: Sendable {
         self.sums = sums
     }
 
-    /// The bytes of the panels, and the bytes of the scales, which are also those of the sums.
+    /// The bytes of the panels, and the bytes of the scales; the sums of int8 take as many.
     static func size(
         inner: Int, columns: Int, format: WeightFormat
-    ) -> (panels: Int, columns: Int) {
+    ) -> (panels: Int, scales: Int) {
         let panel = L2S_PANEL
         let padded = (columns + panel - 1) / panel * panel
         return switch format {
         case .float32: (padded * inner * 4, 0)
         case .bfloat16: (padded * ((inner + 1) / 2 * 4), 0)
         case .int8: (padded * ((inner + 3) / 4 * 4), padded * 4)
+        case .int4: (padded * groups(inner) * groupLength / 2, padded * groups(inner) * 4)
         }
     }
+
+    /// Groups of inner steps in int4; the last one is filled up.
+    static func groups(_ inner: Int) -> Int { (inner + groupLength - 1) / groupLength }
 
     /// The columns of whole panels as a matrix of their own, over the same memory.
     ///
@@ -162,17 +179,19 @@ struct PackedMatrix: Sendable {
         let before = Self.size(inner: inner, columns: range.lowerBound, format: format)
         return PackedMatrix(
             inner: inner, columns: range.count, format: format,
-            panels: panels.dropping(before.panels), scales: scales?.dropping(before.columns),
-            sums: sums?.dropping(before.columns))
+            panels: panels.dropping(before.panels), scales: scales?.dropping(before.scales),
+            sums: sums?.dropping(before.scales))
     }
 
     /// Lends the matrix to a kernel.
     func withKernelView<R>(_ body: (UnsafePointer<l2s_matrix>) throws -> R) rethrows -> R {
         try withExtendedLifetime((panels, scales, sums)) {
+            let (ofColumns, ofGroups) = format == .int4 ? (nil, scales) : (scales, nil)
             var view = l2s_matrix(
                 format: format.code, panels: panels.start,
-                scales: scales?.start.assumingMemoryBound(to: Float.self),
-                sums: sums?.start.assumingMemoryBound(to: Float.self))
+                scales: ofColumns?.start.assumingMemoryBound(to: Float.self),
+                sums: sums?.start.assumingMemoryBound(to: Float.self),
+                group_scales: ofGroups?.start.assumingMemoryBound(to: UInt16.self))
             return try body(&view)
         }
     }

@@ -38,6 +38,7 @@ package struct Packing: Sendable, Equatable {
             case .float32: ""
             case .bfloat16: " paired"
             case .int8: " hadamard"
+            case .int4: " hadamard, groups of \(PackedMatrix.groupLength)"
             }
         return "panel\(PackedMatrix.panelWidth)\(form) little-endian"
     }

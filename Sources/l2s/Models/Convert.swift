@@ -25,8 +25,9 @@ struct Convert: AsyncParsableCommand {
 
     @Option(
         help: """
-            How the matrices are held: float32, bfloat16, int8 or auto. Matrices that lose too much \
-            in int8 are held in bfloat16: see `l2s inspect --rounding`.
+            How the matrices are held: float32, bfloat16, int8, int4 or auto. Matrices that lose too \
+            much in int8 are held in bfloat16: see `l2s inspect --rounding`. In int4, the output head \
+            is held in int8.
             """)
     var dtype = JobType.NumberType.auto
 

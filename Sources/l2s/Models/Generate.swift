@@ -53,7 +53,7 @@ struct Generate: AsyncParsableCommand {
 
     @Option(
         help: """
-            How weights are held: float32, bfloat16 or int8. Fewer bits are read faster. Default: \
+            How weights are held: float32, bfloat16, int8 or int4. Fewer bits are read faster. Default: \
             auto, as the folder is packed, otherwise int8 (float32 below two million weights).
             """)
     var dtype: JobType.NumberType?

@@ -253,8 +253,11 @@ extension LoRAAdapter {
 
 extension Packing {
     private var exceptions: String {
-        let others = sizes.filter { $0.format != format }
-        return others.isEmpty ? "" : "; \(others.count) of \(sizes.count) matrices in bfloat16"
+        WeightFormat.allCases.filter { $0 != format }.map { other in
+            let count = sizes.count { $0.format == other }
+            return count == 0
+                ? "" : "; \(count) of \(sizes.count) matrices in \(other.rawValue)"
+        }.joined()
     }
 
     fileprivate var facts: [(String, String)] {

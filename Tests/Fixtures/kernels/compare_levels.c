@@ -60,13 +60,16 @@ static void matmul(const l2s_kernels *level, const l2s_kernels *twin, l2s_format
     if (format == L2S_BF16) l2s_pack_rows_bf16(w, inner, columns, inner, (uint16_t *)panels);
     if (format == L2S_INT8)
         l2s_pack_rows_int8(w, inner, columns, inner, (int8_t *)panels, scales, sums);
-    l2s_matrix b = {format, panels, scales, sums};
+    uint16_t *group_scales = (uint16_t *)numbers(padded * (inner + 31) / 32);
+    if (format == L2S_INT4)
+        l2s_pack_rows_int4(w, inner, columns, inner, (uint8_t *)panels, group_scales);
+    l2s_matrix b = {format, panels, scales, sums, group_scales};
     float *scratch = numbers(l2s_scratch_bytes(format, rows, inner) / 4);
     level->matmul(a, inner, rows, inner, &b, columns, found, columns, 1, bias, L2S_GELU, scratch);
     twin->matmul(a, inner, rows, inner, &b, columns, expected, columns, 1, bias, L2S_GELU, 0);
     compare("matmul", found, expected, rows * columns, 3e-5);
     free(a), free(w), free(bias), free(found), free(expected);
-    free(panels), free(scales), free(sums), free(scratch);
+    free(panels), free(scales), free(sums), free(group_scales), free(scratch);
 }
 
 static void attend(const l2s_kernels *level, const l2s_kernels *twin, l2s_format format) {
@@ -120,10 +123,10 @@ int main(int count, char **arguments) {
     }
     state = strtoull(arguments[2], 0, 10);
     for (int round = 0; round < 20; round++) {
-        for (int format = L2S_F32; format <= L2S_INT8; format++) {
+        for (int format = L2S_F32; format <= L2S_INT4; format++)
             matmul(level, l2s_reference_kernels(), (l2s_format)format);
+        for (int format = L2S_F32; format <= L2S_INT8; format++)
             attend(level, l2s_reference_kernels(), (l2s_format)format);
-        }
         rows(level, l2s_reference_kernels());
     }
     if (!failures) printf("ok\n");

@@ -127,10 +127,10 @@ private final class Weights {
         }
         self.kernels = kernels.pointee
         let count = l2s_packed_count(inner, columns)
-        // The panels of each format, then scales, sums and scales of groups.
+        // The panels of each format, then scales and sums, and scales and low ends of groups.
         memory = [
             count * 4, count * 2 + 4 * columns, count + 4 * columns, count / 2, columns * 4 + 128,
-            columns * 4 + 128, count / 8,
+            columns * 4 + 128, count / 16, count / 16,
         ]
         .map { .allocate(byteCount: $0, alignment: 64) }
         let bytes =
@@ -145,7 +145,8 @@ private final class Weights {
             memory[5].assumingMemoryBound(to: Float.self))
         l2s_pack_rows_int4(
             plain, inner, columns, inner, memory[3].assumingMemoryBound(to: UInt8.self),
-            memory[6].assumingMemoryBound(to: UInt16.self))
+            memory[6].assumingMemoryBound(to: UInt16.self),
+            memory[7].assumingMemoryBound(to: UInt16.self))
     }
 
     deinit { (memory + [scratch]).forEach { $0.deallocate() } }
@@ -159,7 +160,8 @@ private final class Weights {
             format: format, panels: memory[Int(format.rawValue)],
             scales: memory[4].assumingMemoryBound(to: Float.self),
             sums: memory[5].assumingMemoryBound(to: Float.self),
-            group_scales: memory[6].assumingMemoryBound(to: UInt16.self))
+            group_scales: memory[6].assumingMemoryBound(to: UInt16.self),
+            group_lows: memory[7].assumingMemoryBound(to: UInt16.self))
         kernels.matmul(
             input, inner, rows, inner, &matrix, columns, &output, columns, 0, nil, L2S_NONE,
             scratch)

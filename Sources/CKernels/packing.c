@@ -138,7 +138,7 @@ static int4_weights int4_closest(const vec x[2]) {
 }
 
 void l2s_pack_rows_int4(const float *w, size_t ldw, size_t columns, size_t inner, uint8_t *packed,
-                        uint16_t *scales) {
+                        uint16_t *scales, uint16_t *lows) {
     const size_t groups = (inner + L2S_GROUP - 1) / L2S_GROUP;
     const size_t padded = (columns + L2S_PANEL - 1) / L2S_PANEL * L2S_PANEL;
     for (size_t j = 0; j < padded; j++)
@@ -149,9 +149,9 @@ void l2s_pack_rows_int4(const float *w, size_t ldw, size_t columns, size_t inner
             for (size_t i = 0; i < L2S_GROUP && j < columns; i++)
                 group[i] = w[j * ldw + k + (i < left ? i : 0)];
             const int4_weights own = int4_closest((vec[]){load(group), load(group + WIDTH)});
-            uint16_t *range = scales + (j / L2S_PANEL * groups + g) * 2 * L2S_PANEL + j % L2S_PANEL;
-            range[0] = own.scale;
-            range[L2S_PANEL] = own.low;
+            const size_t place = (j / L2S_PANEL * groups + g) * L2S_PANEL + j % L2S_PANEL;
+            scales[place] = own.scale;
+            lows[place] = own.low;
             for (int i = 0; i < 2; i++) store(quants + i * WIDTH, own.quants[i]);
             uint8_t *out = packed + j / L2S_PANEL * groups * (L2S_PANEL * L2S_GROUP / 2) +
                            (g * 4 * L2S_PANEL + j % L2S_PANEL) * 4;

@@ -30,10 +30,11 @@ static double half_float(uint16_t h) {
 static float int4_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {
     size_t groups = (inner + 31) / 32, panel = column / L2S_PANEL, place = column % L2S_PANEL;
     const uint8_t *cells = (const uint8_t *)b->panels + panel * groups * 4 * L2S_PANEL * 4;
-    const uint16_t *range = b->group_scales + (panel * groups + k / 32) * 2 * L2S_PANEL + place;
+    const size_t group = (panel * groups + k / 32) * L2S_PANEL + place;
     uint8_t both = cells[(k / 8 * L2S_PANEL + place) * 4 + k % 4];
     int half = k % 8 < 4 ? both & 15 : both >> 4;
-    return (float)(half * half_float(range[0]) + half_float(range[L2S_PANEL]));
+    double scale = half_float(b->group_scales[group]);
+    return (float)(half * scale + (b->group_lows ? half_float(b->group_lows[group]) : -8 * scale));
 }
 
 static float packed_at(const l2s_matrix *b, size_t inner, size_t k, size_t column) {

@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoints
 import TestSupport
 import Testing
@@ -32,6 +33,7 @@ import Testing
             }
             let isKept = matrix.rows == expected
             #expect(isKept, "\(name)")
+            #expect(matrix.lows == nil, "\(name)")
             kept += 1
         }
         #expect(kept >= 4 * configuration.layers.count)
@@ -39,6 +41,32 @@ import Testing
         #expect(
             record.matrices.map(\.matrix.format)
                 == [WeightFormat](repeating: .int4, count: record.matrices.count - 1) + [.int8])
+    }
+
+    /// At every level, with low ends that follow from the scales.
+    @Test(arguments: KernelTests.levels)
+    func productsWithoutLowEnds(level: KernelLevel) throws {
+        let kernels = try KernelTests.kernels(level)
+        var random = KernelTests.Random(94)
+        for rows in 1...14 {
+            let (inner, columns) = (random.int(1...200), random.int(1...100))
+            let weights = PackedMatrix(
+                rows: FloatBuffer((0..<columns * inner).map { _ in Float(random.int(-8...7)) / 8 }),
+                columns: columns, inner: inner, format: .int4)
+            #expect(weights.lows == nil)
+            let x = random.floats(rows * inner)
+            let scratch = FloatBuffer(count: l2s_scratch_bytes(L2S_INT4, rows, inner) / 4)
+            var found = [Float](repeating: 0, count: rows * columns)
+            var expected = found
+            weights.withKernelView {
+                kernels.matmul(
+                    x, inner, rows, inner, $0, columns, &found, columns, 0, nil, L2S_NONE,
+                    scratch.base)
+                KernelTests.twin.matmul(
+                    x, inner, rows, inner, $0, columns, &expected, columns, 0, nil, L2S_NONE, nil)
+            }
+            KernelTests.expectClose(found, expected, terms: inner)
+        }
     }
 
     /// The largest multiple among −8 … 7 may be any, and scales may have both signs and any size.
@@ -94,6 +122,21 @@ import Testing
         }
     }
 
+    /// Chosen columns, with low ends and without.
+    @Test(arguments: [false, true])
+    func gatheringKeepsTheColumns(hasLowEnds: Bool) {
+        var random = KernelTests.Random(95)
+        let (inner, columns) = (70, 80)
+        let rows = random.floats(columns * inner).map { hasLowEnds ? $0 : ($0 * 7).rounded() }
+        let matrix = PackedMatrix(
+            rows: FloatBuffer(rows), columns: columns, inner: inner, format: .int4)
+        #expect((matrix.lows != nil) == hasLowEnds)
+        let chosen = [79, 3, 3] + Array(20...60)
+        let expected = chosen.flatMap { matrix.rows[$0 * inner..<($0 + 1) * inner] }
+        let isKept = matrix.gathering(chosen).rows == expected
+        #expect(isKept, "seed \(KernelTests.seed)")
+    }
+
     /// GGML's quantizer of Q4_1 takes the range of the weights (`quantize_row_q4_1_ref`).
     @Test func othersLoseLessThanInGGML() {
         var random = KernelTests.Random(93)
@@ -141,14 +184,16 @@ extension PackedMatrix {
     fileprivate var rows: [Float] {
         let groups = PackedMatrix.groups(inner)
         let cells = panels.start.assumingMemoryBound(to: UInt8.self)
-        guard let ranges = scales?.start.assumingMemoryBound(to: Float16.self) else { return [] }
+        guard let scales = scales?.start.assumingMemoryBound(to: Float16.self) else { return [] }
+        let lows = lows?.start.assumingMemoryBound(to: Float16.self)
         return (0..<columns).flatMap { column in
             (0..<inner).map { k in
                 let (panel, place) = column.quotientAndRemainder(dividingBy: 32)
                 let both = cells[((panel * groups * 4 + k / 8) * 32 + place) * 4 + k % 4]
                 let half = k % 8 < 4 ? both & 15 : both >> 4
-                let range = ranges + ((panel * groups + k / 32) * 64 + place)
-                return Float(range[0]) * Float(half) + Float(range[32])
+                let group = (panel * groups + k / 32) * 32 + place
+                let scale = Float(scales[group])
+                return scale * Float(half) + (lows.map { Float($0[group]) } ?? -8 * scale)
             }
         }
     }

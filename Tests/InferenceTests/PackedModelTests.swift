@@ -46,6 +46,11 @@ import Testing
                     let own = try folder.weights.bytes(of: name + "/scales")
                     #expect(scales.start == own.bytes.baseAddress)
                 }
+                #expect((matrix.lows != nil) == (matrix.format == .int4))
+                if let lows = matrix.lows {
+                    let own = try folder.weights.bytes(of: name + "/lows")
+                    #expect(lows.start == own.bytes.baseAddress)
+                }
                 if let sums = matrix.sums {
                     #expect(
                         try sums.start

@@ -32,8 +32,8 @@ typedef enum { L2S_F32 = 0, L2S_BF16 = 1, L2S_INT8 = 2, L2S_INT4 = 3 } l2s_forma
 //
 // int4: cells of eight inner steps [inner / 8][32][4], the first four in the low halves of the bytes, with
 // inner padded to groups of L2S_GROUP. A weight is half · scale + low, by the scale and the low end of its
-// group, float16 of group_scales [panels][inner / L2S_GROUP][2][32]. The other operand is quantised in the same
-// groups.
+// group, float16 of group_scales and group_lows [panels][inner / L2S_GROUP][32]. Where group_lows is null, all
+// low ends are −8 · scale. The other operand is quantised in the same groups.
 //
 // At the levels with bf16 instructions (AVX512_BF16, AMX), a product with bf16 weights rounds its other
 // operand to bf16, too: to the nearest, ties to even. Sums are float32 at every level.
@@ -43,6 +43,7 @@ typedef struct {
     const float *scales;
     const float *sums;
     const uint16_t *group_scales;
+    const uint16_t *group_lows;
 } l2s_matrix;
 
 // The keys and values of one sequence in one layer. `capacity`: its positions, a multiple of L2S_PANEL.
@@ -212,7 +213,7 @@ void l2s_pack_rows_int8(const float *w, size_t ldw, size_t columns, size_t inner
 // Groups of GGML's Q4_0, multiples of a float16 by −8 … 7, keep their values, and so do those of Q4_1 of which
 // one is the low end. Others take the range that leaves about the least squared error.
 void l2s_pack_rows_int4(const float *w, size_t ldw, size_t columns, size_t inner, uint8_t *packed,
-                        uint16_t *scales);
+                        uint16_t *scales, uint16_t *lows);
 // Bytes of scratch that a product with weights of that format takes at any level.
 size_t l2s_scratch_bytes(l2s_format format, size_t rows, size_t inner);
 // Bytes of scratch that product_bf16 takes.

@@ -158,7 +158,8 @@ enum Operators {
         _ input: Rows, _ packed: UnsafePointer<Float>, columns: Int, into output: Rows
     ) {
         var matrix = l2s_matrix(
-            format: L2S_F32, panels: packed, scales: nil, sums: nil, group_scales: nil)
+            format: L2S_F32, panels: packed, scales: nil, sums: nil, group_scales: nil,
+            group_lows: nil)
         kernels.matmul(
             input.base, input.stride, input.count, input.width, &matrix, columns, output.base,
             output.stride, 0, nil, L2S_NONE, nil)

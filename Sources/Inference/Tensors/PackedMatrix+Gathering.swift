@@ -23,7 +23,8 @@ extension PackedMatrix {
             inner: inner, columns: chosen.count, format: format,
             panels: WeightBytes(count: size.panels),
             scales: scales.map { _ in WeightBytes(count: size.scales) },
-            sums: sums.map { _ in WeightBytes(count: size.scales) })
+            sums: sums.map { _ in WeightBytes(count: size.scales) },
+            lows: lows.map { _ in WeightBytes(count: size.scales) })
         // A cell is one float, two steps of bfloat16, four of int8 or eight of int4.
         panels.copy(UInt32.self, of: chosen, to: gathered.panels)
         switch format {
@@ -31,7 +32,9 @@ extension PackedMatrix {
         case .int8:
             scales?.copy(Float.self, of: chosen, to: gathered.scales)
             sums?.copy(Float.self, of: chosen, to: gathered.sums)
-        case .int4: scales?.copy(UInt16.self, of: chosen, to: gathered.scales)
+        case .int4:
+            scales?.copy(UInt16.self, of: chosen, to: gathered.scales)
+            lows?.copy(UInt16.self, of: chosen, to: gathered.lows)
         }
         return gathered
     }

@@ -1,11 +1,13 @@
 internal import CKernels
 internal import Checkpoints
 
-/// A packed matrix in a file: `NAME/panels`, for int8 and int4 also `NAME/scales`, for int8 `NAME/sums`.
+/// A packed matrix in a file: `NAME/panels`, for int8 and int4 also `NAME/scales`, for int8 `NAME/sums`,
+/// for int4 `NAME/lows`, unless they are −8 times the scales.
 extension PackedMatrix {
     private static func panelsName(_ name: String) -> String { name + "/panels" }
     private static func scalesName(_ name: String) -> String { name + "/scales" }
     private static func sumsName(_ name: String) -> String { name + "/sums" }
+    private static func lowsName(_ name: String) -> String { name + "/lows" }
 
     /// The name that safetensors has for the type of the panels' elements.
     private static func elementName(_ format: WeightFormat) -> String {
@@ -29,13 +31,14 @@ extension PackedMatrix {
         }
     }
 
-    /// The element of the scales, and [columns], for int4 [panels, groups][2][32]: scales, then low ends.
+    /// The element of the scales, and [columns], for int4 [panels, groups, 32]. Sums and low ends are
+    /// as many.
     private static func scaleShape(
         inner: Int, columns: Int, format: WeightFormat
     ) -> (element: String, shape: [Int]) {
         let panels = (columns + panelWidth - 1) / panelWidth
         return format == .int4
-            ? ("F16", [panels, groups(inner), 2, panelWidth]) : ("F32", [panels * panelWidth])
+            ? ("F16", [panels, groups(inner), panelWidth]) : ("F32", [panels * panelWidth])
     }
 
     /// The parts to write. Each is a multiple of 64 bytes long.
@@ -46,7 +49,10 @@ extension PackedMatrix {
                 shape: Self.panelShape(inner: inner, columns: columns, format: format))
         ]
         let (element, shape) = Self.scaleShape(inner: inner, columns: columns, format: format)
-        for (part, name) in [(scales, Self.scalesName(name)), (sums, Self.sumsName(name))] {
+        for (part, name) in [
+            (scales, Self.scalesName(name)), (sums, Self.sumsName(name)),
+            (lows, Self.lowsName(name)),
+        ] {
             if let part { parts.append(part.stored(as: name, format: element, shape: shape)) }
         }
         return parts
@@ -93,6 +99,7 @@ extension PackedMatrix {
             Self.panelShape(inner: inner, columns: columns, format: format), size.panels)
         var scales: WeightBytes?
         var sums: WeightBytes?
+        var lows: WeightBytes?
         switch format {
         case .float32, .bfloat16: break
         case .int8:
@@ -100,13 +107,17 @@ extension PackedMatrix {
             sums = try numbers(
                 Float.self, "the sums", Self.sumsName(name), atLeast: -127 * Float(inner))
         case .int4:
+            let least = -Float16.greatestFiniteMagnitude
             scales = try numbers(
-                Float16.self, "the scales", Self.scalesName(name),
-                atLeast: -.greatestFiniteMagnitude)
+                Float16.self, "the scales", Self.scalesName(name), atLeast: least)
+            if weights.contains(Self.lowsName(name)) {
+                lows = try numbers(
+                    Float16.self, "the low ends", Self.lowsName(name), atLeast: least)
+            }
         }
         self.init(
             inner: inner, columns: columns, format: format, panels: panels, scales: scales,
-            sums: sums)
+            sums: sums, lows: lows)
     }
 }
 

@@ -61,15 +61,18 @@ static void matmul(const l2s_kernels *level, const l2s_kernels *twin, l2s_format
     if (format == L2S_INT8)
         l2s_pack_rows_int8(w, inner, columns, inner, (int8_t *)panels, scales, sums);
     uint16_t *group_scales = (uint16_t *)numbers(padded * (inner + 31) / 32);
+    uint16_t *group_lows = (uint16_t *)numbers(padded * (inner + 31) / 32);
     if (format == L2S_INT4)
-        l2s_pack_rows_int4(w, inner, columns, inner, (uint8_t *)panels, group_scales);
-    l2s_matrix b = {format, panels, scales, sums, group_scales};
+        l2s_pack_rows_int4(w, inner, columns, inner, (uint8_t *)panels, group_scales,
+                           group_lows);
+    l2s_matrix b = {format, panels, scales, sums, group_scales, between(0, 2) ? group_lows : 0};
     float *scratch = numbers(l2s_scratch_bytes(format, rows, inner) / 4);
     level->matmul(a, inner, rows, inner, &b, columns, found, columns, 1, bias, L2S_GELU, scratch);
     twin->matmul(a, inner, rows, inner, &b, columns, expected, columns, 1, bias, L2S_GELU, 0);
     compare("matmul", found, expected, rows * columns, 3e-5);
     free(a), free(w), free(bias), free(found), free(expected);
-    free(panels), free(scales), free(sums), free(group_scales), free(scratch);
+    free(panels), free(scales), free(sums), free(group_scales), free(group_lows);
+    free(scratch);
 }
 
 static void attend(const l2s_kernels *level, const l2s_kernels *twin, l2s_format format) {

@@ -15,8 +15,10 @@ package struct MachineFloor: Sendable, Codable {
         self.gigabytes = gigabytes
     }
 
-    /// Measures all threads at once: cores share memory, and some share their arithmetic.
+    /// Measures all threads at once: cores share memory, and some share their arithmetic. Threads
+    /// beyond the number of cores make nothing faster.
     package init(_ format: WeightFormat, threads: Int, repetitions: Int) {
+        let threads = min(threads, ProcessInfo.processInfo.activeProcessorCount)
         gigaOperations = Self.gigaOperations(format, threads: threads, repetitions: repetitions)
         gigabytes = Self.gigabytes(threads: threads, repetitions: repetitions)
     }

@@ -20,6 +20,8 @@ import Tracing
                     environment: [
                         "L2S_DATABASE_URL": stand.database.connectionString,
                         "L2S_HOME": Fixtures.home, "L2S_HTTP_ADDRESS": "off",
+                        // Other tests of this process may keep the worker from renewing a lease.
+                        "L2S_LEASE": "1h",
                     ]), cores: 1),
             stopsWhenEmpty: true, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let migration = try await BuiltProgram("l2s").run([

@@ -100,7 +100,7 @@ struct PageTests {
 
     /// Four pictures of the page, after a look at what it says.
     private func picture(_ name: String, of address: String, holds words: [String]) async throws {
-        // Chromium dumps a page that it thinks is still, on a busy machine before the first event.
+        // Chromium takes a page that seems to stand still, on a busy machine before its first event.
         try await eventually("the \(name) page says: \(words)") {
             let dump = try await chromium(["--dump-dom"], address)
             return words.allSatisfy(dump.contains)
@@ -108,13 +108,16 @@ struct PageTests {
         for (width, height, form) in [(1280, 1250, "desktop"), (390, 2200, "phone")] {
             for (scheme, colours) in [(1, "light"), (0, "dark")] {
                 let path = try Artifacts.path("page-\(name)-\(form)-\(colours).png")
-                _ = try await chromium(
-                    [
-                        "--screenshot=\(path)", "--window-size=\(width),\(height)",
-                        "--blink-settings=preferredColorScheme=\(scheme)",
-                    ], address)
-                let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
-                #expect(size ?? 0 > 10_000, "\(path)")
+                try await eventually("\(path) is not blank") {
+                    _ = try await chromium(
+                        [
+                            "--screenshot=\(path)", "--window-size=\(width),\(height)",
+                            "--blink-settings=preferredColorScheme=\(scheme)",
+                        ], address)
+                    let size =
+                        try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+                    return size ?? 0 > 10_000
+                }
             }
         }
     }

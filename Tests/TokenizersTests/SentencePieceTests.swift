@@ -28,6 +28,28 @@ import Testing
         }
     }
 
+    /// Every text starts at the first unit of the trie of a model's rules, also where that unit is
+    /// marked as a value. The library would step out of its memory from there (SIGSEGV).
+    @Test func rulesThatLeadOutsideFromTheirFirstUnitAreRefused() throws {
+        let path = Fixtures.path("golden/t5-v1.0/llm/spiece.model")
+        var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
+        let name = try #require(bytes.firstRange(of: Array("nmt_nfkc".utf8)))
+        // Behind the name come the key and the length of the table, in 4 bytes. The table starts
+        // with the trie's size, in 4 bytes.
+        let table = name.upperBound + 4..<name.upperBound + 4 + 240_007
+        #expect(PrecompiledRules(Array(bytes[table])) != nil)
+        let unit = table.lowerBound + 4
+        bytes.replaceSubrange(unit..<unit + 4, with: [0x00, 0xFF, 0xFF, 0xFF])
+        #expect(PrecompiledRules(Array(bytes[table])) == nil)
+        let folder = try ScratchFolder()
+        try folder.write("spiece.model", bytes)
+        #expect {
+            try openTokenizer(folder: folder.path)
+        } throws: {
+            "\($0)".contains("spiece.model: expected a SentencePiece model")
+        }
+    }
+
     /// The ids of the golden models are those of transformers.
     @Test(arguments: Fixtures.goldens)
     func agreesWithTransformers(golden: String) throws {

@@ -27,8 +27,9 @@ enum SentencePieceCheck {
         }
         return (0..<count).allSatisfy { index in
             let node = unit(index)
-            // The unit is a value: no step starts from it.
-            if node >> 31 == 1 { return true }
+            // The unit is a value: no step starts from it. Every text starts at the first unit,
+            // whatever it is, so that it must be none.
+            if node >> 31 == 1 { return index > 0 }
             let next = index ^ Int((node >> 10) << ((node & 1 << 9) >> 6))
             // From here a step goes to any of the 256 units around `next`.
             guard next | 0xFF < count else { return false }

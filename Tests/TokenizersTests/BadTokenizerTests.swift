@@ -151,6 +151,29 @@ import Tokenizers
         #expect(openFolder().contains(reason), "\(openFolder())")
     }
 
+    /// A negative id would lead outside of the table of token vectors, and a text without one of
+    /// its ends would be another text.
+    @Test(arguments: ["-5", "0.5", "4194304", "1e300", "null", #""0""#])
+    func outlandishIDsAtTheEndsOfATextAreNamed(id: String) throws {
+        for (settings, field) in [
+            (#""BertProcessing", "cls": ["a", \#(id)], "sep": ["a", 0]"#, "cls"),
+            (#""RobertaProcessing", "cls": ["a", 0], "sep": ["a", \#(id)]"#, "sep"),
+            (
+                #""TemplateProcessing", "single": [{"SpecialToken": {"id": "a"}}, "#
+                    + #"{"Sequence": {"id": "A"}}], "special_tokens": {"a": {"ids": [0, \#(id)]}}"#,
+                "special_tokens"
+            ),
+        ] {
+            try folder.write(
+                "tokenizer.json",
+                (#"{"model": {"type": "Unigram", "vocab": [["a", 0]]}, "post_processor": {"type": "#
+                    + settings + "}}").utf8)
+            #expect(
+                openFolder().contains("expected the ids of post_processor.\(field) to be whole"),
+                "\(openFolder())")
+        }
+    }
+
     @Test func nestingIsBounded() throws {
         try folder.write("tokenizer.json", String(repeating: "[", count: 1_000_000).utf8)
         #expect(openFolder().contains("expected at most 64 levels"))

@@ -153,10 +153,12 @@ extension TokenizerJSON {
                 all.closing += next.closing
             }
         case "RobertaProcessing", "BertProcessing":
-            guard let first = step["cls"]?.list?.last?.whole.flatMap(Int32.init(exactly:)),
-                let last = step["sep"]?.list?.last?.whole.flatMap(Int32.init(exactly:))
-            else { throw malformed("expected \(field) to name cls and sep with their ids") }
-            return Ends(opening: [first], closing: [last])
+            guard let first = step["cls"]?.list?.last, let last = step["sep"]?.list?.last else {
+                throw malformed("expected \(field) to name cls and sep with their ids")
+            }
+            return Ends(
+                opening: [try token(first, "\(field).cls")],
+                closing: [try token(last, "\(field).sep")])
         case "TemplateProcessing": return try template(step, field)
         default:
             throw unsupported(
@@ -183,11 +185,20 @@ extension TokenizerJSON {
                     "expected \(field).special_tokens to hold the ids of "
                         + String(name.prefix(60)).debugDescription)
             }
-            let tokens = ids.compactMap { $0.whole.flatMap(Int32.init(exactly:)) }
+            let tokens = try ids.map { try token($0, "\(field).special_tokens") }
             if isBehindText { ends.closing += tokens } else { ends.opening += tokens }
         }
         guard isBehindText else { throw unsupported("\(field).single", "one text", "none") }
         return ends
+    }
+
+    private func token(_ id: JSONTree, _ field: String) throws -> Int32 {
+        guard let token = id.whole, (0...BytePairFile.largestID).contains(token) else {
+            throw malformed(
+                "expected the ids of \(field) to be whole numbers from 0 to "
+                    + "\(BytePairFile.largestID), found \(id.number.map { "\($0)" } ?? "none")")
+        }
+        return Int32(token)
     }
 
     func output(

@@ -110,7 +110,7 @@ import Testing
             atPath: Fixtures.path("lora/plain"), toPath: scratch.path + "/reading")
         let start = try AdapterStart(recipe, llm: "llm", modelsFolder: scratch.path)
         let layout = TrainableModel(Design(decoder: .rotary(start.shape), projection: nil)).layout
-        let tensors = start.adapter(layout)
+        let tensors = try start.adapter(layout)
         let plain = try ModelFolder(path: scratch.path + "/llm")
         let adapted = try ModelFolder(
             path: scratch.path + "/llm", adapter: scratch.path + "/reading")
@@ -178,6 +178,49 @@ import Testing
                     output: "smaller"), modelsFolder: scratch.path)
         } throws: {
             "\($0)".contains("a rank of at most adapter.rank, 2")
+        }
+    }
+
+    /// A wider adapter would be copied past the end of its place.
+    @Test func anAdapterOfAnotherModelIsRefused() throws {
+        let path = scratch.path + "/other"
+        try FileManager.default.copyItem(atPath: Fixtures.path("lora/plain"), toPath: path)
+        let module = "base_model.model.model.layers.0.mlp.up_proj."
+        let file = path + "/" + LoRAAdapter.weightsFile
+        try FileManager.default.removeItem(atPath: file)
+        try SafetensorsWriter.write(
+            [("lora_A", [4, 80]), ("lora_B", [64, 4])].map { name, shape in
+                FloatBuffer(count: shape[0] * shape[1]).stored(
+                    as: module + name + ".weight", shape: shape, format: .float32)
+            }, metadata: [:], to: file)
+        let further = "architecture: adapter\nadapter: {rank: 4}\nstart: {adapter: other}"
+        #expect {
+            try TrainingRun(recipe(further), modelsFolder: scratch.path)
+        } throws: {
+            let message = "\($0)"
+            return message.contains("model.layers.0.mlp.up_proj") && message.contains("[64, 32]")
+                && message.contains("found one of [64, 80]")
+        }
+    }
+
+    /// The adapter fits the model's tensors, but both are wider than its config.json says.
+    @Test func anAdapterBesideTheConfigurationIsRefused() throws {
+        let configuration = scratch.path + "/llm/config.json"
+        let text = try String(contentsOfFile: configuration, encoding: .utf8)
+        try scratch.write(
+            "llm/config.json",
+            text.replacing("\"intermediate_size\": 64", with: "\"intermediate_size\": 48").utf8)
+        try FileManager.default.copyItem(
+            atPath: Fixtures.path("lora/plain"), toPath: scratch.path + "/first")
+        let recipe = try recipe(
+            "architecture: adapter\nadapter: {rank: 8}\nstart: {adapter: first}")
+        let start = try AdapterStart(recipe, llm: "llm", modelsFolder: scratch.path)
+        let layout = TrainableModel(Design(decoder: .rotary(start.shape), projection: nil)).layout
+        #expect {
+            try start.adapter(layout)
+        } throws: {
+            guard case .wrongShape? = ($0 as? CheckpointError)?.problem else { return false }
+            return "\($0)".contains("mlp.")
         }
     }
 

@@ -41,9 +41,11 @@ struct AdapterStart {
         tokenizer = try openTokenizer(folder: path)
         endID = configuration.endIDs[0]
         seed = recipe.seed
+        // Opening the model with an adapter refuses one of another model.
         beginning =
-            try recipe.startAdapter.map {
-                try LoRAAdapter(path: ModelCache.locate($0, in: modelsFolder))
+            try recipe.startAdapter.flatMap {
+                try ModelFolder(path: path, adapter: ModelCache.locate($0, in: modelsFolder))
+                    .adapter
             } ?? folder.adapter
         if let beginning, recipe.startAdapter != nil, let rank = recipe.adapter?.rank,
             beginning.rank > rank
@@ -58,9 +60,11 @@ struct AdapterStart {
     /// name, a cut of a model that reads with an adapter starts with that adapter, where the rank
     /// is large enough. Otherwise the adapter is new and changes nothing: A is random and B is
     /// zero.
-    func adapter(_ layout: ParameterLayout) -> [NamedTensor] {
+    ///
+    /// - Throws: `CheckpointError` for one that does not fit the model's configuration.
+    func adapter(_ layout: ParameterLayout) throws -> [NamedTensor] {
         var random = SplitMix64(seed: seed)
-        return layout.parameters.map { parameter in
+        return try layout.parameters.map { parameter in
             let values = FloatBuffer(count: parameter.range.count)
             let isDown = parameter.name.hasSuffix(RotaryNames.endOfDown)
             if isDown {
@@ -69,7 +73,7 @@ struct AdapterStart {
                     for index in floats.indices { floats[index] = random.normal() * deviation }
                 }
             }
-            copyBeginning(parameter, isDown: isDown, into: values)
+            try copyBeginning(parameter, isDown: isDown, into: values)
             return NamedTensor(parameter.name, parameter.shape, values)
         }
     }
@@ -77,11 +81,18 @@ struct AdapterStart {
     /// Copies the first rows of A, or columns of B, from the adapter that training continues from.
     private func copyBeginning(
         _ parameter: Parameter, isDown: Bool, into values: FloatBuffer
-    ) {
+    ) throws {
         guard let rank = shape.adapter?.rank, let scale = shape.adapter?.scale,
             let delta = beginning?.delta(named: parameter.name), delta.rank <= rank
         else { return }
         let (own, factor) = isDown ? (delta.a, 1) : (delta.b, delta.scale / scale)
+        let fitting =
+            isDown ? [delta.rank, parameter.shape[1]] : [parameter.shape[0], delta.rank]
+        guard own.shape == fitting else {
+            throw CheckpointError(
+                path: beginning?.path ?? folder.path,
+                problem: .wrongShape(name: own.name, expected: fitting, found: own.shape))
+        }
         let stored = FloatBuffer(count: own.count)
         stored.withFloats { own.read(into: $0) }
         let (source, target) = (
@@ -96,7 +107,7 @@ struct AdapterStart {
 
     /// - Throws: `CheckpointError` for a tensor that is missing or of another shape.
     func store(_ layout: ParameterLayout) throws -> ParameterStore {
-        try ParameterStore(layout, tensors: adapter(layout), path: folder.path) {
+        try ParameterStore(layout, tensors: try adapter(layout), path: folder.path) {
             parameter, floats in
             let isUnadapted = parameter.name.hasPrefix(RotaryNames.unadapted)
             let name = parameter.name.dropFirst(isUnadapted ? RotaryNames.unadapted.count : 0)

@@ -42,6 +42,8 @@ import Testing
         ("{{ 'a }}", "every quote to be closed"),
         ("{% for a in 3 %}{% endfor %}", "expected a list"),
         ("{{ ; }}", "expected Jinja"),
+        ("{{ (1 }}", "expected ), found }}"),
+        ("{% if a b %}{% endif %}", "expected %}, found b"),
     ])
     func whatIsBeyondIsNamed(text: String, reason: String) {
         do {
@@ -49,6 +51,67 @@ import Testing
             Issue.record("rendered \(rendered)")
         } catch {
             #expect(error.description.contains(reason), "\(error)")
+        }
+    }
+
+    @Test(arguments: [
+        ("-7 % 3", "2"), ("7 % 3", "1"), ("-6 % 3", "0"),
+        ("1 % 9223372036854775807", "1"), ("-1 % 9223372036854775807", "9223372036854775806"),
+        ("-9223372036854775807 % 9223372036854775807", "0"),
+    ])
+    func aRemainderHasTheSignOfItsDivisor(text: String, rest: String) throws {
+        #expect(try ChatTemplate("{{ \(text) }}").prompt("a") == rest)
+    }
+
+    /// What the expression tree of a template would need of the stack grows with its operators, too.
+    @Test(arguments: [
+        " + 1", " % 1", " ~ 1", ".a", "[0]", "()", " | safe", " is defined", " == 1", " in a",
+        " not in a", " and a", " or a",
+    ])
+    func operatorsAreBounded(operation: String) throws {
+        func expression(_ count: Int) -> String {
+            "{% if a" + String(repeating: operation, count: count) + " %}{% endif %}"
+        }
+        _ = try ChatTemplate(expression(200))
+        #expect {
+            try ChatTemplate(expression(100_000))
+        } throws: {
+            "\($0)".contains("expected at most 250 operators in one expression")
+        }
+    }
+
+    /// The limit holds for each expression, not for all of them together.
+    @Test func manyExpressionsAreRendered() throws {
+        let text = String(repeating: "{% if a.b %}{% elif a.c %}{% endif %}{{ 1 + 1 }}", count: 500)
+        #expect(try ChatTemplate(text).prompt("a") == String(repeating: "2", count: 500))
+    }
+
+    @Test(arguments: [
+        "{% set x = 'word' %}" + String(repeating: "{% set x = x ~ x %}", count: 40),
+        "{% set x = 'word' %}" + String(repeating: "{{ x }}{% set x = x ~ x %}", count: 40),
+        String(repeating: "{% for a in [1, 2, 3, 4, 5, 6, 7, 8] %}", count: 40)
+            + String(repeating: "{% endfor %}", count: 40),
+        "{% set x = [1] %}" + String(repeating: "{% set x = [x, x] %}", count: 40)
+            + "{{ x == x }}",
+    ])
+    func workIsBounded(text: String) {
+        #expect {
+            try ChatTemplate(text).prompt("a")
+        } throws: {
+            "\($0)".contains("rendered in at most 1000000 steps")
+        }
+    }
+
+    /// A value that holds all that came before it would exhaust the stack when it goes.
+    @Test(arguments: [
+        "{% set x = [x] %}", "{% set x = namespace(a=x) %}",
+        "{% set n = namespace() %}{% set n.a = n %}",
+    ])
+    func nestedValuesAreBounded(text: String) {
+        #expect {
+            try ChatTemplate(String(repeating: text, count: 100_000)).prompt("a")
+        } throws: {
+            "\($0)".contains("makes at most 1000 lists and namespaces")
         }
     }
 

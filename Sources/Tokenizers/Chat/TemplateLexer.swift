@@ -10,6 +10,21 @@ enum TemplateToken: Equatable, Sendable {
     case string(String)
     case number(Int)
     case sign(String)
+
+    /// How a message names it.
+    var spelling: String {
+        switch self {
+        case .name(let name): name
+        case .sign(let sign): sign
+        case .text: "text"
+        case .string: "a string"
+        case .number(let number): "\(number)"
+        case .beginValue: "{{"
+        case .endValue: "}}"
+        case .beginStatement: "{%"
+        case .endStatement: "%}"
+        }
+    }
 }
 
 /// Cuts a template into tokens. As in transformers, the first line end behind a statement is

@@ -42,16 +42,4 @@ enum TemplateValue: Sendable {
         case .map(let fields): !fields.isEmpty
         }
     }
-
-    func isEqual(to other: TemplateValue) -> Bool {
-        switch (self, other) {
-        case (.undefined, .undefined), (.none, .none): true
-        case (.flag(let one), .flag(let other)): one == other
-        case (.number(let one), .number(let other)): one == other
-        case (.text(let one), .text(let other)): one == other
-        case (.list(let one), .list(let other)):
-            one.count == other.count && zip(one, other).allSatisfy { $0.isEqual(to: $1) }
-        default: false
-        }
-    }
 }

@@ -1,10 +1,14 @@
-/// Tokens → nodes. Nesting is bounded, so that no template can exhaust the stack.
+/// Tokens → nodes. Nesting and the operators of an expression are bounded, so that no template can
+/// exhaust the stack.
 struct TemplateParser {
     private let tokens: [TemplateToken]
     private var position = 0
     private var depth = 0
+    /// The operators so far in one value or statement. Each may lie one level deeper in the tree.
+    private var operators = 0
 
     private static let deepest = 100
+    private static let mostOperators = 250
 
     init(_ tokens: [TemplateToken]) { self.tokens = tokens }
 
@@ -15,18 +19,7 @@ struct TemplateParser {
     }
 
     private func error(_ expected: String) -> ChatTemplateError {
-        let found =
-            switch position < tokens.count ? tokens[position] : nil {
-            case nil: "the end"
-            case .name(let name)?: name
-            case .sign(let sign)?: sign
-            case .text?: "text"
-            case .string?: "a string"
-            case .number(let number)?: "\(number)"
-            case .beginValue?, .endValue?: "the start or the end of a value"
-            case .beginStatement?, .endStatement?: "the start or the end of a statement"
-            }
-        return ChatTemplateError("expected \(expected), found \(found)")
+        ChatTemplateError("expected \(expected), found \(next?.spelling ?? "the end")")
     }
 
     private var next: TemplateToken? { position < tokens.count ? tokens[position] : nil }
@@ -38,7 +31,15 @@ struct TemplateParser {
     }
 
     private mutating func expect(_ token: TemplateToken) throws(ChatTemplateError) {
-        guard take(token) else { throw error("\(token)") }
+        guard take(token) else { throw error(token.spelling) }
+    }
+
+    /// Counts an operator that is applied to what was read so far.
+    private mutating func apply() throws(ChatTemplateError) {
+        operators += 1
+        guard operators <= Self.mostOperators else {
+            throw error("at most \(Self.mostOperators) operators in one expression")
+        }
     }
 
     private mutating func name() throws(ChatTemplateError) -> String {
@@ -56,6 +57,7 @@ struct TemplateParser {
         guard depth < Self.deepest else { throw error("at most \(Self.deepest) levels") }
         var nodes: [TemplateNode] = []
         while let token = next {
+            operators = 0
             switch token {
             case .text(let text):
                 position += 1
@@ -150,13 +152,19 @@ struct TemplateParser {
 
     private mutating func either() throws(ChatTemplateError) -> TemplateExpression {
         var value = try both()
-        while take(.name("or")) { value = .both(value, "or", try both()) }
+        while take(.name("or")) {
+            try apply()
+            value = .both(value, "or", try both())
+        }
         return value
     }
 
     private mutating func both() throws(ChatTemplateError) -> TemplateExpression {
         var value = try negation()
-        while take(.name("and")) { value = .both(value, "and", try negation()) }
+        while take(.name("and")) {
+            try apply()
+            value = .both(value, "and", try negation())
+        }
         return value
     }
 
@@ -172,16 +180,19 @@ struct TemplateParser {
         var value = try sum()
         while true {
             if take(.name("in")) {
+                try apply()
                 value = .both(value, "in", try sum())
             } else if next == .name("not"), position + 1 < tokens.count,
                 tokens[position + 1] == .name("in")
             {
                 position += 2
+                try apply()
                 value = .not(.both(value, "in", try sum()))
             } else if case .sign(let sign)? = next,
                 ["==", "!=", "<", ">", "<=", ">="].contains(sign)
             {
                 position += 1
+                try apply()
                 value = .both(value, sign, try sum())
             } else {
                 return value
@@ -193,6 +204,7 @@ struct TemplateParser {
         var value = try product()
         while case .sign(let sign)? = next, ["+", "-", "~"].contains(sign) {
             position += 1
+            try apply()
             value = .both(value, sign, try product())
         }
         return value
@@ -200,7 +212,10 @@ struct TemplateParser {
 
     private mutating func product() throws(ChatTemplateError) -> TemplateExpression {
         var value = try tested()
-        while take(.sign("%")) { value = .both(value, "%", try tested()) }
+        while take(.sign("%")) {
+            try apply()
+            value = .both(value, "%", try tested())
+        }
         return value
     }
 
@@ -208,6 +223,7 @@ struct TemplateParser {
         var value = try postfix()
         while true {
             if take(.sign("|")) {
+                try apply()
                 let filter = try name()
                 guard take(.sign("(")) else {
                     value = .filter(value, filter, [])
@@ -216,6 +232,7 @@ struct TemplateParser {
                 let (values, named) = try arguments()
                 value = .filter(value, filter, values + named.map(\.1))
             } else if take(.name("is")) {
+                try apply()
                 let isNegated = take(.name("not"))
                 value = .test(value, try name(), isNegated: isNegated)
             } else {
@@ -228,10 +245,13 @@ struct TemplateParser {
         var value = try primary()
         while true {
             if take(.sign(".")) {
+                try apply()
                 value = .field(value, .literal(.text(try name())))
             } else if take(.sign("[")) {
+                try apply()
                 value = try index(of: value)
             } else if take(.sign("(")) {
+                try apply()
                 let (values, named) = try arguments()
                 value = .call(value, values, named: named)
             } else {

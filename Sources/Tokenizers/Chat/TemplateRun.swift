@@ -1,20 +1,26 @@
-/// Renders a template.
+/// Renders a template. Its work is bounded, so that no template can fill the memory or go on for
+/// ever.
 struct TemplateRun {
     var variables: [String: TemplateValue]
     private(set) var output = ""
+    private let effort = TemplateEffort()
 
     init(variables: [String: TemplateValue]) { self.variables = variables }
 
     mutating func write(_ nodes: [TemplateNode]) throws(ChatTemplateError) {
         for node in nodes {
+            try effort.take(TemplateEffort.step)
             switch node {
-            case .text(let text): output += text
+            case .text(let text):
+                try effort.take(text.utf8.count)
+                output += text
             case .value(let expression): output += try text(try value(expression))
             case .set(let name, nil, let expression): variables[name] = try value(expression)
             case .set(let name, let field?, let expression):
                 guard case .map(var fields)? = variables[name] else {
                     throw ChatTemplateError("expected \(name) to be a namespace")
                 }
+                try effort.nest()
                 fields.removeAll { $0.name == field }
                 fields.append((field, try value(expression)))
                 variables[name] = TemplateValue.map(fields)
@@ -37,8 +43,10 @@ struct TemplateRun {
         guard case .list(let values) = list else {
             throw ChatTemplateError("expected a list to loop over for \(name)")
         }
+        try effort.take(variables.count * TemplateEffort.step)
         let outside = variables
         for (index, value) in values.enumerated() {
+            try effort.take(TemplateEffort.step)
             variables[name] = value
             variables["loop"] = TemplateValue.map([
                 ("index0", .number(index)), ("index", .number(index + 1)),
@@ -73,10 +81,19 @@ struct TemplateRun {
 
     private func value(_ expression: TemplateExpression) throws(ChatTemplateError) -> TemplateValue
     {
+        let value = try evaluate(expression)
+        try effort.take(TemplateEffort.step + value.size)
+        return value
+    }
+
+    private func evaluate(
+        _ expression: TemplateExpression
+    ) throws(ChatTemplateError) -> TemplateValue {
         switch expression {
         case .literal(let value): return value
         case .variable(let name): return variables[name] ?? .undefined
         case .list(let expressions):
+            try effort.nest()
             var values: [TemplateValue] = []
             for expression in expressions { values.append(try value(expression)) }
             return .list(values)
@@ -146,20 +163,24 @@ struct TemplateRun {
         if sign == "or" { return one.isTrue ? one : try value(right) }
         let other = try value(right)
         switch (sign, one, other) {
-        case ("==", _, _): return .flag(one.isEqual(to: other))
-        case ("!=", _, _): return .flag(!one.isEqual(to: other))
+        case ("==", _, _): return .flag(try isEqual(one, other))
+        case ("!=", _, _): return .flag(try !isEqual(one, other))
         case ("in", .text(let part), .text(let whole)):
+            try effort.take(part.utf8.count * whole.utf8.count)
             return .flag(part.isEmpty || whole.contains(part))
         case ("in", .text(let name), .map(let fields)):
             return .flag(fields.contains { $0.name == name })
-        case ("in", _, .list(let values)): return .flag(values.contains { $0.isEqual(to: one) })
+        case ("in", _, .list(let values)):
+            for value in values where try isEqual(value, one) { return .flag(true) }
+            return .flag(false)
         case ("in", _, .undefined), ("in", _, .none): return .flag(false)
         case ("+", .text(let one), .text(let other)): return .text(one + other)
         case ("~", _, _): return .text(try text(one) + text(other))
         case ("+", .number(let one), .number(let other)): return .number(one &+ other)
         case ("-", .number(let one), .number(let other)): return .number(one &- other)
         case ("%", .number(let one), .number(let other)) where other > 0:
-            return .number((one % other + other) % other)
+            let rest = one % other
+            return .number(rest < 0 ? rest + other : rest)
         case ("<", .number(let one), .number(let other)): return .flag(one < other)
         case (">", .number(let one), .number(let other)): return .flag(one > other)
         case ("<=", .number(let one), .number(let other)): return .flag(one <= other)
@@ -167,6 +188,23 @@ struct TemplateRun {
         default:
             throw ChatTemplateError(
                 "the template uses \(sign) between values of kinds that are not supported here")
+        }
+    }
+
+    private func isEqual(
+        _ one: TemplateValue, _ other: TemplateValue
+    ) throws(ChatTemplateError) -> Bool {
+        try effort.take(TemplateEffort.step)
+        switch (one, other) {
+        case (.undefined, .undefined), (.none, .none): return true
+        case (.flag(let one), .flag(let other)): return one == other
+        case (.number(let one), .number(let other)): return one == other
+        case (.text(let one), .text(let other)): return one == other
+        case (.list(let some), .list(let others)):
+            guard some.count == others.count else { return false }
+            for (one, other) in zip(some, others) where try !isEqual(one, other) { return false }
+            return true
+        default: return false
         }
     }
 
@@ -211,8 +249,8 @@ struct TemplateRun {
         case ("string", _), ("mapping", _), ("iterable", _), ("sequence", _), ("boolean", _),
             ("number", _):
             return false
-        case ("true", _): return value.isEqual(to: .flag(true))
-        case ("false", _): return value.isEqual(to: .flag(false))
+        case ("true", _): return try isEqual(value, .flag(true))
+        case ("false", _): return try isEqual(value, .flag(false))
         default:
             throw ChatTemplateError(
                 "the template uses the test `\(name)`, which is not rendered here")
@@ -225,6 +263,7 @@ struct TemplateRun {
     ) throws(ChatTemplateError) -> TemplateValue {
         switch function {
         case .variable("namespace"):
+            try effort.nest()
             var fields: [(name: String, value: TemplateValue)] = [(Self.namespaceMark, .none)]
             for (name, expression) in named { fields.append((name, try value(expression))) }
             return .map(fields)
@@ -260,7 +299,48 @@ struct TemplateRun {
     }
 }
 
+/// Counts the work of a rendering.
+private final class TemplateEffort {
+    /// The work of a node, or of an operator, where copying a byte is 1.
+    static let step = 100
+    private static let mostSteps = 1_000_000
+    private static let mostLists = 1_000
+
+    private var left = step * mostSteps
+    private var lists = 0
+
+    func take(_ work: Int) throws(ChatTemplateError) {
+        guard work <= left else {
+            throw ChatTemplateError(
+                "expected a template that is rendered in at most \(Self.mostSteps) steps, found one "
+                    + "whose loops or texts take more")
+        }
+        left -= work
+    }
+
+    /// Counts a value that holds others. Each may hold the one before it, and a value that is
+    /// nested too deeply would exhaust the stack when it goes.
+    func nest() throws(ChatTemplateError) {
+        lists += 1
+        guard lists <= Self.mostLists else {
+            throw ChatTemplateError(
+                "expected a template that makes at most \(Self.mostLists) lists and namespaces, "
+                    + "found one that makes more")
+        }
+    }
+}
+
 extension TemplateValue {
+    /// What takes a part of the work, in bytes or in elements.
+    fileprivate var size: Int {
+        switch self {
+        case .undefined, .none, .flag, .number: 0
+        case .text(let text): text.utf8.count
+        case .list(let list): list.count
+        case .map(let fields): fields.count
+        }
+    }
+
     fileprivate var isNone: Bool {
         if case .none = self { return true }
         return false

@@ -89,7 +89,7 @@ import Testing
     @Test(arguments: [
         "{% set x = 'word' %}" + String(repeating: "{% set x = x ~ x %}", count: 40),
         "{% set x = 'word' %}" + String(repeating: "{{ x }}{% set x = x ~ x %}", count: 40),
-        String(repeating: "{% for a in [1, 2, 3, 4, 5, 6, 7, 8] %}", count: 40)
+        "{% set x = [1, 2, 3, 4] %}" + String(repeating: "{% for a in x %}", count: 40)
             + String(repeating: "{% endfor %}", count: 40),
         "{% set x = [1] %}" + String(repeating: "{% set x = [x, x] %}", count: 40)
             + "{{ x == x }}",

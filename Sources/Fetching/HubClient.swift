@@ -11,6 +11,9 @@ struct HubClient {
     /// The environment that curl gets: it names proxies and certificates.
     let environment: [String: String]
 
+    /// In bytes. The header with the token fits into a pipe that nobody has read from yet.
+    static let longestToken = 4_000
+
     enum Failure: Error, Equatable {
         /// 0 where no answer came.
         case status(Int)
@@ -50,13 +53,15 @@ struct HubClient {
         process.standardInput = input
         process.standardOutput = FileHandle.nullDevice
         process.standardError = errors
+        // The pipe holds the header before there is a curl: writing to one that has ended already
+        // would end this program, too (SIGPIPE).
+        let header = token.map { "header = \"Authorization: Bearer \($0)\"\n" } ?? ""
+        try? input.fileHandleForWriting.write(contentsOf: Data(header.utf8))
         do {
             try process.run()
         } catch {
             throw Failure.missingProgram
         }
-        let header = token.map { "header = \"Authorization: Bearer \($0)\"\n" } ?? ""
-        try? input.fileHandleForWriting.write(contentsOf: Data(header.utf8))
         try? input.fileHandleForWriting.close()
         let status = Self.follow(errors.fileHandleForReading, isShown: showsProgress)
         process.waitUntilExit()

@@ -29,7 +29,9 @@ package struct HubFetch {
             endpoint: endpoint.hasSuffix("/") ? String(endpoint.dropLast()) : endpoint,
             // curl would read what follows a quote or a line end as options.
             token: given("HF_TOKEN").flatMap { token in
-                token.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 } ? token : nil
+                token.utf8.count <= HubClient.longestToken
+                    && token.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 }
+                    ? token : nil
             }, curl: curl, environment: environment)
     }
 
@@ -112,7 +114,8 @@ package struct HubFetch {
         let path = "api/models/\(reference.repository)/revision/\(reference.revision)?blobs=true"
         let text = try asking { try client.text(path, via: scratch + "/listing.json") }
         guard let listing = try? JSONDecoder().decode(HubListing.self, from: text),
-            HubReference.isPath(listing.sha), !listing.sha.contains("/")
+            HubReference.isPath(listing.sha), !listing.sha.contains("/"),
+            listing.siblings.allSatisfy({ $0.bytes ?? 0 >= 0 })
         else { throw fail("found an answer that is no list of files; is it a hub?") }
         return listing
     }

@@ -24,9 +24,9 @@ struct HubListing: Decodable {
     /// Configuration, tokenizer and licence of all kinds of models.
     private static let small: Set = [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json", "spiece.model", "tokenizer.model",
-        "sentencepiece.bpe.model", "source.spm", "target.spm", "vocab.json", "merges.txt",
-        "adapter_config.json", "adapter_model.safetensors", "LICENSE", "LICENSE.txt",
+        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "spiece.model",
+        "tokenizer.model", "sentencepiece.bpe.model", "source.spm", "target.spm", "vocab.json",
+        "merges.txt", "adapter_config.json", "adapter_model.safetensors", "LICENSE", "LICENSE.txt",
     ]
 
     /// The files that l2s reads. Where there are several formats of weights, this has the one that

@@ -74,7 +74,8 @@ import Testing
         let found = try FileManager.default.contentsOfDirectory(atPath: model.folder).sorted()
         #expect(
             found == [
-                ".l2s-source.json", "LICENSE", "config.json", "model.safetensors", "tokenizer.json",
+                ".l2s-source.json", "LICENSE", "chat_template.jinja", "config.json",
+                "model.safetensors", "tokenizer.json",
             ])
         let weights = try Data(
             contentsOf: URL(filePath: model.folder + "/model.safetensors"))
@@ -117,7 +118,18 @@ import Testing
         #expect(failure("hf:me/tiny@v9").contains("no revision v9"))
         #expect(failure("hf:me/many").contains("a-q4.gguf, a-q8.gguf"))
         #expect(failure("hf:me/strange").contains("is it a hub?"))
+        #expect(failure("hf:me/negative").contains("is it a hub?"))
         #expect(failure("hf:me/tiny", curl: "/nowhere/curl").contains("found no curl"))
+    }
+
+    /// What a program that has ended left unread would end this one, too (SIGPIPE).
+    @Test func aTokenForACurlThatIsNotThereEndsNothing() {
+        for size in [6, 4_000, 100_000] {
+            let token = String(repeating: "a", count: size)
+            #expect(
+                failure("hf:me/tiny", token: token, curl: "/nowhere/curl")
+                    .contains("found no curl"))
+        }
     }
 
     @Test func namesStayInTheCache() {

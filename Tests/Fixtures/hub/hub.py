@@ -2,8 +2,8 @@
 
 Prints its port. Model me/tiny has files beside those that are needed, the large one behind a redirect
 and broken off in its middle the first time; me/gated asks for the token "secret"; me/many has two GGUF
-files; me/wrong serves other bytes than it says. Every request is a line of LOG. Ends with its
-standard input.
+files; me/wrong serves other bytes than it says; me/negative has a file of -1 bytes. Every request is a
+line of LOG. Ends with its standard input.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = bytes(range(256)) * 2_000
 FILES = {
     "config.json": b'{"model_type": "t5"}\n', "tokenizer.json": b"{}\n", "empty.txt": b"",
-    "README.md": b"# A model\n", "model.safetensors": LARGE, "pytorch_model.bin": LARGE,
+    "README.md": b"# A model\n", "chat_template.jinja": b"{{ messages[0].content }}", "model.safetensors": LARGE, "pytorch_model.bin": LARGE,
     "tf_model.h5": LARGE, "onnx/model.onnx": LARGE, "LICENSE": b"",
 }
 broken = set()
@@ -26,6 +26,8 @@ broken = set()
 def listing(name):
     if name == "me/many":
         return [{"rfilename": "a-q4.gguf", "size": 1}, {"rfilename": "a-q8.gguf", "size": 1}]
+    if name == "me/negative":
+        return [{"rfilename": "model.safetensors", "size": -1}]
     result = []
     for path, content in FILES.items():
         entry = {"rfilename": path, "size": len(content),

@@ -102,6 +102,21 @@ import Testing
         #expect(try reason { $0.tail = [0] }.contains("expected the file to end"))
     }
 
+    /// Otherwise, the order of a dictionary would choose the weights.
+    @Test(arguments: ["model.norm.weight", "blk.00.attn_norm.weight"])
+    func twoTensorsOfOneNameAreRefused(second: String) throws {
+        for isFirst in [false, true] {
+            let words = try reason {
+                for name in ["output_norm.weight", "blk.0.attn_norm.weight"] {
+                    $0.add(name, [8], .init(repeating: 0, count: 8))
+                }
+                $0.add(second, [8], .init(repeating: 1, count: 8))
+                if isFirst { $0.tensors.swapAt(2, 4) }
+            }
+            #expect(words.contains("expected one tensor for"), "\(words)")
+        }
+    }
+
     @Test func formatsThatAreNotReadAreNamed() throws {
         #expect(try reason { $0.tensors[0].type = 10 }.contains("got Q2_K"))
         #expect(try reason { $0.tensors[0].type = 99 }.contains("type 99"))

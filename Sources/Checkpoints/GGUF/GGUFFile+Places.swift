@@ -4,14 +4,15 @@ extension GGUFFile {
 
     /// The tensors by the names that Hugging Face's models give them.
     ///
-    /// - Throws: `CheckpointError` for a model family that l2s does not read.
+    /// - Throws: `CheckpointError` for a model family that l2s does not read, and for two tensors
+    ///   that would have the same name.
     var places: [String: WeightFile.Place] {
         get throws {
             let architecture = try architecture
             let queryHeads = try metadata.whole(architecture.rawValue + ".attention.head_count")
             let keyHeads = try metadata.whole(architecture.rawValue + ".attention.head_count_kv")
             var places: [String: WeightFile.Place] = [:]
-            for (name, tensor) in tensors {
+            for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
                 var change = StoredTensor.Change()
                 if name.contains("norm.") { change.offset = architecture.normOffset }
                 if architecture == .llama {
@@ -23,6 +24,12 @@ extension GGUFFile {
                     }
                 }
                 let known = architecture.name(ofGGUF: name, isGated: isGated) ?? name
+                guard places[known] == nil else {
+                    throw CheckpointError(
+                        path: path,
+                        problem: .malformedTensor(
+                            name: name, "expected one tensor for \(quoted(known)), found two"))
+                }
                 places[known] = WeightFile.Place(
                     entry: .init(
                         format: tensor.format.rawValue, shape: tensor.shape, bytes: tensor.bytes),

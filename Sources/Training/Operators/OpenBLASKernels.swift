@@ -11,9 +11,9 @@ package enum OpenBLASKernels {
     package static func chooseAnew() {
         guard String(cString: openblas_get_corename()) == "Prescott",
             let better = name(for: KernelLevel.best),
-            // A choice that is already in the environment stays.
-            setenv("OPENBLAS_CORETYPE", better, 0) == 0,
-            String(cString: getenv("OPENBLAS_CORETYPE")) == better
+            // A choice that is already in the environment stays. Where it is that of an earlier
+            // start, OpenBLAS has not followed it, and another start would not help.
+            getenv("OPENBLAS_CORETYPE") == nil, setenv("OPENBLAS_CORETYPE", better, 0) == 0
         else { return }
         execv("/proc/self/exe", CommandLine.unsafeArgv)
     }

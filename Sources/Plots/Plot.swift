@@ -207,7 +207,9 @@ private struct Axis {
     var ticks: [Double] { (0...count).map { start + Double($0) * step } }
     func share(_ value: Double) -> Double { (value - start) / (Double(count) * step) }
     func words(_ tick: Double) -> String {
-        step >= 1
+        // The loss of a training that diverges may be beyond all whole numbers.
+        if abs(tick) >= 1e15 { return String(format: "%.1e", tick) }
+        return step >= 1
             ? String(Int(tick.rounded())) : String(format: step >= 0.1 ? "%.1f" : "%.2f", tick)
     }
 }

@@ -15,7 +15,7 @@ package enum DecoderCut {
     /// - Throws: `CheckpointError`.
     package static func make(_ model: ModelFolder, keeping count: Int, at output: String) throws {
         guard case .t5(let configuration) = model.configuration, !model.isPacked,
-            (1..<configuration.decoderLayers).contains(count)
+            count > 0, count < configuration.decoderLayers
         else {
             throw CheckpointError(
                 path: model.path,

@@ -203,7 +203,7 @@ struct Eval: AsyncParsableCommand {
         var variants: [Variant] = []
         var leftOut: [String] = []
         var fields: [String] = []
-        for name in jobType {
+        for (number, name) in jobType.enumerated() {
             let type = try known.named(name)
             fields += type.fields
             let prefix = jobType.count > 1 ? "\(name): " : ""
@@ -211,7 +211,8 @@ struct Eval: AsyncParsableCommand {
             if let llm = type.llm, try kinds.contains(.cut) {
                 let model = try ModelFolder(
                     path: ModelCache.locate(llm, in: installation.modelsFolder))
-                cuts = try cut(model, prefix: prefix, scratch: scratch, &leftOut)
+                cuts = try cut(
+                    model, prefix: prefix, folder: "\(scratch)/\(number)", &leftOut)
             }
             let reads = try slmReads(type, installation)
             if type.slm != nil, !reads, baselines.allSatisfy(\.isPromptTuned) {
@@ -239,7 +240,7 @@ struct Eval: AsyncParsableCommand {
     }
 
     private func cut(
-        _ model: ModelFolder, prefix: String, scratch: String, _ leftOut: inout [String]
+        _ model: ModelFolder, prefix: String, folder: String, _ leftOut: inout [String]
     ) throws -> [(name: String, folder: String)] {
         guard case .t5(let t5) = model.configuration, !model.isPacked else {
             leftOut.append("\(prefix)cut (needs an unpacked T5)")
@@ -249,7 +250,7 @@ struct Eval: AsyncParsableCommand {
         let counts = try keptLayers ?? Set([(all + 1) / 2, 1]).sorted(by: >)
         return try counts.filter { $0 < all }.map { count in
             let name = "llm, \(count) of \(all) decoder layers"
-            let folder = "\(scratch)/\(abs(prefix.hashValue))-\(count)"
+            let folder = "\(folder)-\(count)"
             try DecoderCut.make(model, keeping: count, at: folder)
             return (name, folder)
         }

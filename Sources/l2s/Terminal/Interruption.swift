@@ -50,7 +50,8 @@ final class Interruption: @unchecked Sendable {
             defer { state.isRequested = true }
             return (state.isRequested, state.reaction)
         }
-        if isSecond { exit(ExitStatus.interrupted.rawValue) }
+        // Not exit(): its handlers would destroy what lanes still compute with.
+        if isSecond { _exit(ExitStatus.interrupted.rawValue) }
         Console.note("\nstopping after the step at hand; press Ctrl-C again to stop at once")
         reaction?()
     }

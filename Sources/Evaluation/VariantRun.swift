@@ -111,6 +111,8 @@ package final class EvaluationRun {
             var rest = documents[...]
             while !rest.isEmpty {
                 let room = await pipeline.waitForRoom()
+                // The task was cancelled, or the pipeline stops.
+                guard room > 0 else { return }
                 pipeline.submit(Array(rest.prefix(room))) { continuation.yield($0) }
                 rest = rest.dropFirst(room)
             }

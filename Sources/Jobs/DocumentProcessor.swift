@@ -8,7 +8,8 @@ package protocol DocumentProcessor: Sendable {
 
     /// Hands documents over. Each comes back through `deliver` exactly once, in order of
     /// completion, unless it is withdrawn. `deliver` is called on a compute lane, so it must return
-    /// promptly.
+    /// promptly. For a document whose job type the engine does not know, it is called before
+    /// `submit` returns, on the caller's thread: do not hold a lock that it takes.
     func submit(
         _ documents: [SourceDocument],
         deliver: @escaping @Sendable (FinishedDocument) -> Void)

@@ -12,7 +12,8 @@ func metricFamilies(_ statistics: PipelineStatistics) -> [MetricFamily] {
             Double(statistics.capacity)),
         MetricFamily(
             .gauge, "l2s_pipeline_parts",
-            "Parts of documents by place; a document that is not split has one part.",
+            "Parts of documents by place; a document that is not split has one part. In decoders, "
+                + "each beam of a part counts.",
             [
                 ([("place", "untokenized")], Double(statistics.waiting)),
                 ([("place", "prepared")], Double(statistics.prepared)),

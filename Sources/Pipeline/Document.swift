@@ -159,7 +159,7 @@ final class Document: SubmittedWork, @unchecked Sendable {
 
     /// Returns the output if only the comparison is late, and else a failure.
     func timeOut() -> FinishedDocument {
-        if !isReduced, let output { return output }
+        if preparation != nil, !isReduced, let output { return output }
         let limit = route.jobType.timeout
         return finish(
             .failed(

@@ -233,6 +233,11 @@ final class Engine: @unchecked Sendable {
         var rejected: [FinishedDocument?] = []
         var last: Document?
         for document in documents {
+            // What is late when its turn comes is not worth any work.
+            guard document.deadline >= clock.now else {
+                rejected.append(document.timeOut())
+                continue
+            }
             do throws(RejectedDocument) {
                 parts += try document.prepare(like: last, clock: clock)
                 last = document

@@ -3,6 +3,7 @@ import Jobs
 import TestSupport
 import Testing
 
+@testable import Inference
 @testable import Pipeline
 
 /// Modes in which two models work on a document.
@@ -142,14 +143,32 @@ import Testing
     }
 
     /// A comparison that is late does not cost the document its output.
-    @Test func atItsTimeoutADocumentComesWithoutItsShadow() async throws {
+    @Test func atItsTimeoutADocumentComesWithoutItsShadow() throws {
         var shadowed = try type("shadowed", .hybrid)
         shadowed.shadow = 1
-        shadowed.timeout = .zero
-        let (outputs, _) = try await process(
-            [shadowed], ["some text"], settings: PipelineTests.settings[0])
-        let document = try #require(outputs["shadowed"]?[0])
-        if document.tokens != nil { #expect(document.measurements.agreement == nil) }
+        let library = try ModelLibrary(jobTypes: [shadowed], modelsFolder: "/")
+        let route = try #require(library.routes[shadowed.name])
+        let clock = ContinuousClock()
+        func document() -> Document {
+            Document(
+                SourceDocument(id: 1, jobType: shadowed.name, text: "some text"), route: route,
+                submitted: clock.now, deliver: { _ in })
+        }
+        let late = document()
+        let part = try #require(try late.prepare(like: nil, clock: clock).first)
+        let encoded = EncodedPart(
+            part: part, generator: route.generator, states: [], batchWait: .zero, encode: .zero,
+            source: .cache, since: clock.now)
+        let response = Response(tokens: [7, 8, 9], score: nil)
+        #expect(late.complete(encoded, response: response, at: clock.now) == nil)
+        let finished = late.timeOut()
+        #expect(finished.tokens == [7, 8, 9])
+        #expect(finished.measurements.agreement == nil)
+        // Without an output of its own, it fails: before it is read, and while it is written.
+        #expect(document().timeOut().reason.contains("timeout"))
+        let unwritten = document()
+        _ = try unwritten.prepare(like: nil, clock: clock)
+        #expect(unwritten.timeOut().reason.contains("timeout"))
     }
 
     @Test func modelsOfOtherTokensAreRefused() throws {

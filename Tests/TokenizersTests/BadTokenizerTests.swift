@@ -64,6 +64,20 @@ import Tokenizers
         #expect(openFolder().contains("expected a file"))
     }
 
+    /// What these files say decides how the others are read, so that a damaged one is no missing one.
+    @Test(arguments: [
+        ("golden/t5-v1.0/llm/spiece.model", "tokenizer_config.json"),
+        ("golden/t5-v1.0/llm/spiece.model", "config.json"),
+        ("tokenizers/byte-level/vocab.json", "tokenizer_config.json"),
+    ])
+    func damagedSettingsAreNamed(fixture: String, settings: String) throws {
+        try folder.copy(fixture: fixture)
+        try folder.write("merges.txt", "#version: 0.2\n".utf8)
+        #expect(openFolder() == "no error")
+        try folder.write(settings, "{\"model_type\": ".utf8)
+        #expect(openFolder().contains("\(settings): expected"), "\(openFolder())")
+    }
+
     private func openPair(vocabulary: String? = nil, merges: String = "#version: 0.2\n") throws
         -> String
     {

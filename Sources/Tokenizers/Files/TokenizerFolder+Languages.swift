@@ -5,6 +5,7 @@ extension TokenizerFolder {
     ///
     /// Source: huggingface/transformers, models/m2m_100/tokenization_m2m_100.py.
     func m2m100(_ spiece: String, _ list: String) throws -> ComposedTokenizer.Parts {
+        let configuration = try configuration
         let model = try SentencePieceModel(path: spiece)
         let (spelling, vocabulary) = try numbered(list)
         try expectPieces(of: model, spiece, vocabulary, in: list)
@@ -34,6 +35,7 @@ extension TokenizerFolder {
     /// Source: huggingface/transformers 4.57, models/mbart/tokenization_mbart.py,
     /// models/mbart50/tokenization_mbart50.py, models/nllb/tokenization_nllb.py.
     func fairseq(_ spiece: String) throws -> ComposedTokenizer.Parts {
+        let configuration = try configuration
         let model = try SentencePieceModel(path: spiece)
         let controls = ["<s>", "<pad>", "</s>", "<unk>"]
         // The model's own three control pieces, at 0 to 2, are passed over.
@@ -82,9 +84,13 @@ extension TokenizerFolder {
 
     /// Whether the folder's spiece.model is that of a PEGASUS.
     var isPegasus: Bool {
-        if let kind = configuration?["tokenizer_class"]?.text { return kind.hasPrefix("Pegasus") }
-        let model = file("config.json").flatMap { try? JSONTree(file: $0) }?["model_type"]?.text
-        return model == "pegasus"
+        get throws {
+            if let kind = try configuration?["tokenizer_class"]?.text {
+                return kind.hasPrefix("Pegasus")
+            }
+            let model = try file("config.json").map { try JSONTree(file: $0) }
+            return model?["model_type"]?.text == "pegasus"
+        }
     }
 
     private static func table(_ spelling: [String?]) -> PieceTable {
@@ -138,8 +144,9 @@ extension TokenizerFolder {
         let listed = try listedTokens().filter { Int($0.id) >= first && $0.isSpecial }
         if !listed.isEmpty { return listed }
         let map = try file("special_tokens_map.json").map { try JSONTree(file: $0) }
-        let names =
-            (map?["additional_special_tokens"] ?? configuration?["additional_special_tokens"])?.list
+        let field = "additional_special_tokens"
+        let listing = try map?[field] ?? configuration?[field]
+        let names = listing?.list
         if names?.isEmpty ?? true, let codes {
             return codes.split(separator: " ").enumerated().map { index, code in
                 AddedToken(

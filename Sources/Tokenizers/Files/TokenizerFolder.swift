@@ -144,8 +144,9 @@ struct TokenizerFolder {
             pairs.append(pair)
         }
         let file = BytePairFile(entries: entries, merges: pairs)
+        let isRoberta = try isRoberta(entries.map(\.piece))
         do throws(BytePairFile.Problem) {
-            return try Self.parts(file, isRoberta: isRoberta(entries.map(\.piece)))
+            return try Self.parts(file, isRoberta: isRoberta)
         } catch {
             throw malformed(vocabulary, error.reason)
         }
@@ -175,8 +176,8 @@ struct TokenizerFolder {
     }
 
     /// Whether texts get `<s>` and `</s>`: RoBERTa's, BART's and CodeT5's do, GPT-2's do not.
-    private func isRoberta(_ pieces: [String]) -> Bool {
-        if let named = configuration?["tokenizer_class"]?.text {
+    private func isRoberta(_ pieces: [String]) throws -> Bool {
+        if let named = try configuration?["tokenizer_class"]?.text {
             return ["Roberta", "Bart", "LED", "Longformer", "CodeT5"].contains {
                 named.hasPrefix($0)
             }
@@ -184,8 +185,9 @@ struct TokenizerFolder {
         return pieces.contains("<s>") && pieces.contains("</s>")
     }
 
+    /// Nil where there is none.
     var configuration: JSONTree? {
-        file("tokenizer_config.json").flatMap { try? JSONTree(file: $0) }
+        get throws { try file("tokenizer_config.json").map { try JSONTree(file: $0) } }
     }
 
     // MARK: Added tokens

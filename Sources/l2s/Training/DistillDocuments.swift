@@ -76,7 +76,7 @@ struct DistillDocuments: AsyncParsableCommand {
     private func label(
         by jobType: JobType, into journal: LabelJournal, upTo count: Int
     ) async throws {
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.available.usable
         let modelsFolder = try labels.folders.installation.modelsFolder
         let pipeline = try await blocking {
             Pipeline(

@@ -113,13 +113,14 @@ extension PrivateServer {
     private func checkSocketPath() throws {
         let path = socketFolder + "/.s.PGSQL.5432"
         guard folder.hasPrefix("/"), path.utf8.count <= 107,
-            !folder.contains(where: { "'\"\\,\n".contains($0) })
+            !folder.unicodeScalars.contains(where: { "'\"\\,\n".unicodeScalars.contains($0) })
         else {
             throw PrivateServerError.folder(
                 folder,
                 expected:
                     "an absolute path of at most \(107 - "/socket/.s.PGSQL.5432".count) bytes, "
-                    + "the limit of Unix sockets, without quotes, commas and backslashes")
+                    + "the limit of Unix sockets, without quotes, commas, backslashes and line "
+                    + "ends")
         }
     }
 

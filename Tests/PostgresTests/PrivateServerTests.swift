@@ -36,4 +36,12 @@ import Testing
         }
         #expect(error?.description.contains("at most 86 bytes") == true)
     }
+
+    @Test(arguments: ["'", "\"", "\\", ",", "\n", "\r\n"])
+    func aPathWithSignsOfSettingsIsRefused(sign: String) {
+        let error = #expect(throws: PrivateServerError.self) {
+            try PrivateServer.start(folder: "/tmp/l2s\(sign)test")
+        }
+        #expect(error?.description.contains("commas, backslashes and line ends") == true)
+    }
 }

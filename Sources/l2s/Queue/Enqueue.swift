@@ -182,9 +182,12 @@ struct EnqueueTransaction {
         return ids
     }
 
+    /// How often documents are enqueued before a command gives up over deadlocks.
+    private static let attempts = 10
+
     private mutating func flush() async throws {
         guard !waiting.isEmpty else { return }
-        while true {
+        for attempt in 1... {
             do {
                 ids += try await QueueClient(connection).enqueue(waiting.map(\.job))
                 break
@@ -195,7 +198,7 @@ struct EnqueueTransaction {
                 }
                 // The other transaction, which enqueues the same keys in another order, can go on now,
                 // and ends before this one goes on.
-                guard ids.isEmpty else {
+                guard ids.isEmpty, attempt < Self.attempts else {
                     throw Failure(
                         "another transaction enqueues the same dedupe keys in another order; nothing "
                             + "was enqueued: run the command again")

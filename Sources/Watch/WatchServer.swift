@@ -47,7 +47,12 @@ package final class WatchServer: Service {
         self.logger = logger
     }
 
-    private var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    private var address: String { Self.address(host, port) }
+
+    /// An IPv6 address stands in brackets.
+    private static func address(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
     /// - Throws: `WatchFailure`.
     package func run() async throws {
@@ -64,7 +69,7 @@ package final class WatchServer: Service {
                 availableConnectionsDelegate: .maximum(Self.maximumConnections, logger: quiet)),
             onServerRunning: { channel in
                 let served = channel.localAddress.flatMap { address in
-                    address.port.map { "\(address.ipAddress ?? "")" + ":\($0)" }
+                    address.port.map { Self.address(address.ipAddress ?? "", $0) }
                 }
                 logger.emit(.dashboardServed(address: served ?? ""))
             }, logger: quiet)

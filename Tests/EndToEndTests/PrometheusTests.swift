@@ -28,8 +28,9 @@ struct PrometheusTests {
             - job_name: l2s
               static_configs: [{targets: ["\(addresses.joined(separator: "\", \""))"]}]
             """.utf8)
-        // Prometheus cannot choose a free port and report it.
-        let port = 20_000 + Int(ProcessInfo.processInfo.processIdentifier) % 20_000
+        // Prometheus cannot choose a free port and report it. The network's port is free again when
+        // the network is gone, at once.
+        let port = try CuttableNetwork(to: "").port
         let prometheus = try #require(BuiltProgram(installed: "prometheus")).start([
             "--config.file=\(folder.path)/prometheus.yml", "--storage.tsdb.path=\(folder.path)/db",
             "--web.listen-address=127.0.0.1:\(port)",

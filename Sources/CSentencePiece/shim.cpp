@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <new>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,12 +35,11 @@ l2s_spm *l2s_spm_open(const void *model, size_t size, char *message, size_t capa
             std::snprintf(message, capacity, "it is larger than a gigabyte");
             return nullptr;
         }
-        auto *spm = new l2s_spm;
+        auto spm = std::make_unique<l2s_spm>();
         const auto status = spm->processor.LoadFromSerializedProto(
             std::string_view(static_cast<const char *>(model), size));
-        if (status.ok()) return spm;
+        if (status.ok()) return spm.release();
         std::snprintf(message, capacity, "%s", status.error_message());
-        delete spm;
     } catch (...) {
         std::snprintf(message, capacity, "out of memory");
     }

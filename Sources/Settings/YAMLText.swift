@@ -49,8 +49,7 @@ func text(ofFile path: String) throws(Refusals) -> String {
         throw refusal("one that exists", "none")
     }
     guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int else {
-        let isThere = FileManager.default.fileExists(atPath: path)
-        throw refusal("a file", isThere ? "one that cannot be looked at" : "no such file")
+        throw refusal("a file", "one that cannot be looked at")
     }
     guard size <= largestFile else {
         throw refusal("at most \(largestFile) bytes", "\(size)")

@@ -11,8 +11,6 @@ final class RotaryWeights {
     private let loader: WeightLoader
     /// The model that lends what this one does not have; nil for none.
     private let base: RotaryWeights?
-    /// Nil where the embedding is that of `base`.
-    private let table: StoredTensor?
     private var loadedLayers: [RotaryLayer] = []
     private var loadedNorm: WeightVector?
     private var loadedHead: OutputHead?
@@ -29,13 +27,11 @@ final class RotaryWeights {
         cacheFormat = loader.cacheFormat
         path = loader.weights.path
         if let base, !loader.contains(RotaryNames.embedding) {
-            table = nil
             embedding = base.embedding
         } else {
-            let table = loader.kept(
-                try loader.weights.rotaryEmbedding(width: configuration.width))
-            self.table = table
-            embedding = EmbeddingTable(table, scale: configuration.embeddingScale)
+            embedding = EmbeddingTable(
+                loader.kept(try loader.weights.rotaryEmbedding(width: configuration.width)),
+                scale: configuration.embeddingScale)
         }
     }
 

@@ -189,9 +189,10 @@ enum Operators {
         precondition(length <= cache.capacity, "\(length) positions of \(cache.capacity)")
         // Later rows may see more positions than earlier ones, so there are more pieces than
         // members.
-        let pieces = workspace.members == 1 ? 1 : min(4 * workspace.members, query.count / 12)
-        workspace.share(max(pieces, 1)) { piece, workspace in
-            let own = query.count.part(piece, of: max(pieces, 1))
+        let pieces =
+            workspace.members == 1 ? 1 : max(1, min(4 * workspace.members, query.count / 12))
+        workspace.share(pieces) { piece, workspace in
+            let own = query.count.part(piece, of: pieces)
             let first = own.lowerBound
             var attention = l2s_attention(
                 length: length, position: reach.position + first, before: reach.before,

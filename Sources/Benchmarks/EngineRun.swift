@@ -36,6 +36,7 @@ package final class EngineRun: Sendable {
 
     /// - Throws: `FailedDocuments` when one fails.
     package func run(_ documents: [SourceDocument]) async throws -> Run {
+        guard !documents.isEmpty else { return Run() }
         let (finished, report) = AsyncStream.makeStream(of: FinishedDocument.self)
         let clock = ContinuousClock()
         let start = clock.now

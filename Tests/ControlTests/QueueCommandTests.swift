@@ -147,6 +147,33 @@ import Testing
         }
     }
 
+    /// A pipe may give the mark a byte at a time.
+    @Test func aMarkThatComesInPartsIsNoText() async throws {
+        let database = try await migrated()
+        let folder = try ScratchFolder()
+        let path = folder.path + "/pipe"
+        #expect(mkfifo(path, 0o600) == 0)
+        // A pipe that is opened for both waits for nobody.
+        let pipe = open(path, O_RDWR | O_CLOEXEC)
+        try #require(pipe >= 0)
+        let program = try BuiltProgram("l2s").start(
+            ["enqueue", "--job-type", "summarize", path],
+            environment: ["L2S_DATABASE_URL": database.connectionString])
+        for part in [[0xEF], [0xBB], [0xBF], Array("text".utf8)] as [[UInt8]] {
+            #expect(write(pipe, part, part.count) == part.count)
+            try await eventually("the program has read \(part)") {
+                var left: Int32 = 0
+                return ioctl(pipe, UInt(FIONREAD), &left) == 0 && left == 0
+            }
+        }
+        close(pipe)
+        let ending = try await program.ending()
+        #expect(ending.status == 0, "\(ending.remarks)")
+        let body: String = try await database.connect().query("SELECT body FROM l2s.document")
+            .single()
+        #expect(body == "text")
+    }
+
     @Test func metadataIsKeptAsItWas() async throws {
         let database = try await migrated()
         let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -188,6 +188,14 @@ import Tokenizers
         }
     }
 
+    @Test func aPieceOfMegabytesIsRefused() throws {
+        let piece = String(repeating: "a", count: 2_000_000)
+        try folder.write(
+            "tokenizer.json",
+            #"{"model": {"type": "Unigram", "vocab": [["a", 0], ["\#(piece)", 0]]}}"#.utf8)
+        #expect(openFolder().contains("model.vocab[1] to be a piece of at most 1024 bytes"))
+    }
+
     @Test func nestingIsBounded() throws {
         try folder.write("tokenizer.json", String(repeating: "[", count: 1_000_000).utf8)
         #expect(openFolder().contains("expected at most 64 levels"))

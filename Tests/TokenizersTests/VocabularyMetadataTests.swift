@@ -85,6 +85,25 @@ import Testing
         }
     }
 
+    /// To open the vocabulary, and to encode with it, would take the square of its longest piece.
+    @Test(arguments: ["llama", "t5"])
+    func aPieceOfMegabytesIsRefused(model: String) throws {
+        func metadata(_ length: Int) -> Metadata {
+            Metadata(values: [
+                "model": model, "tokens": ["a", "b", String(repeating: "a", count: length)],
+                "scores": [Float](repeating: -1, count: 3), "eos_token_id": 1,
+            ])
+        }
+        #expect(try openTokenizer(metadata: metadata(1_024)).vocabularySize == 3)
+        #expect {
+            try openTokenizer(metadata: metadata(4_000_000))
+        } throws: {
+            "\($0)".contains(
+                "tokenizer.ggml.tokens: expected tokens of at most 1024 bytes, found one of 4000000"
+            )
+        }
+    }
+
     /// The expected ids and texts are those of the sentencepiece library.
     @Test func scoredPiecesAgreeWithSentencePiece() throws {
         let scored = try tree("tokenizers/scored.json")

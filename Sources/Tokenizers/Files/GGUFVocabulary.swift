@@ -79,8 +79,17 @@ struct GGUFVocabulary {
             "token_type", try metadata.wholes(key("token_type")), Kind.normal.rawValue
         ).map { Kind(rawValue: $0) ?? .normal }
         let scores = try metadata.numbers(key("scores"))
-        if needsScores, scores == nil {
-            throw malformed("scores", "expected a list of scores, found none")
+        if needsScores {
+            guard scores != nil else {
+                throw malformed("scores", "expected a list of scores, found none")
+            }
+            let longest = tokens.map(\.utf8.count).max() ?? 0
+            guard longest <= PieceTable.longestPiece else {
+                throw malformed(
+                    "tokens",
+                    "expected tokens of at most \(PieceTable.longestPiece) bytes, found one of "
+                        + "\(longest)")
+            }
         }
         var special = Set<Int32>()
         let isTyped = try metadata.wholes(key("token_type")) != nil

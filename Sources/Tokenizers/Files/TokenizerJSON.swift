@@ -148,6 +148,11 @@ struct TokenizerJSON {
             else {
                 throw malformed("expected model.vocab[\(index)] to be a piece and its score")
             }
+            guard piece.utf8.count <= PieceTable.longestPiece else {
+                throw malformed(
+                    "expected model.vocab[\(index)] to be a piece of at most "
+                        + "\(PieceTable.longestPiece) bytes, found one of \(piece.utf8.count)")
+            }
             return (piece, score)
         }
     }

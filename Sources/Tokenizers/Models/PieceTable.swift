@@ -8,6 +8,10 @@ struct PieceTable: Sendable {
     /// The bytes of the longest spelling.
     private(set) var longest = 0
 
+    /// In bytes, for models whose work grows with the length of their longest piece, or with its
+    /// square. Pieces in use have less than 200. The limit keeps a damaged file from never opening.
+    static let longestPiece = 1_024
+
     /// - Parameter count: about how many spellings will be inserted.
     init(capacity count: Int) {
         var size = 16

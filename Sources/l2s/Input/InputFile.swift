@@ -94,16 +94,26 @@ struct InputFile: ~Copyable {
     /// False at the end.
     private mutating func readMore() async throws -> Bool {
         guard !atEnd else { return false }
-        let (descriptor, name) = (descriptor, name)
-        let chunk: [UInt8] = try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
-        }
-        // Some editors put a byte order mark in front of a file. It is not part of the text.
+        var chunk = try await readChunk()
+        // Some editors put a byte order mark in front of a file. It is not part of the text. A pipe
+        // may give it a byte at a time.
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        while bytesRead == 0, (1..<mark.count).contains(chunk.count), mark.starts(with: chunk) {
+            let more = try await readChunk()
+            guard !more.isEmpty else { break }
+            chunk += more
+        }
         pending += bytesRead == 0 && chunk.starts(with: mark) ? Array(chunk.dropFirst(3)) : chunk
         bytesRead += chunk.count
         atEnd = chunk.isEmpty
         return !atEnd
+    }
+
+    private func readChunk() async throws -> [UInt8] {
+        let (descriptor, name) = (descriptor, name)
+        return try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try Self.read(descriptor, name) }) }
+        }
     }
 
     private static func read(_ descriptor: Int32, _ name: String) throws -> [UInt8] {

@@ -3,6 +3,7 @@ import Foundation
 import Inference
 import Jobs
 import Pipeline
+import Settings
 import TestSupport
 import Testing
 
@@ -109,6 +110,41 @@ import Testing
         let own = try await folder.outputs(of: folder.jobType(.llm, slm: nil), documents)
         let again = try await folder.outputs(of: folder.jobType(.slm, slm: "trained"), documents)
         #expect(own == again)
+    }
+
+    /// The tokenizer ends every text with a token that the model has no vector for.
+    @Test func tokensBeyondTheModelsTableAreRefused() throws {
+        let folder = try TinyModels("t5-v1.1")
+        try FileManager.default.removeItem(atPath: folder.path + "/llm/spiece.model")
+        try folder.scratch.write(
+            "llm/tokenizer.json",
+            #"""
+            {"pre_tokenizer": {"type": "Metaspace"}, "decoder": {"type": "Metaspace"},
+             "post_processor": {"type": "TemplateProcessing",
+              "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
+              "special_tokens": {"</s>": {"ids": [4000]}}},
+             "model": {"type": "Unigram", "unk_id": 0,
+              "vocab": [["<unk>", 0], ["</s>", 0], ["a", -1], ["\u2581", -1]]}}
+            """#.utf8)
+        let pairs = try folder.scratch.write(
+            "pairs.jsonl", #"{"source": "a a", "target": "a"}"#.utf8)
+        let recipe = try TrainingRecipe(
+            parsing: """
+                output: trained
+                prompt: "{document}"
+                architecture: whole_t5
+                start: {checkpoint: llm}
+                data: {train: \(pairs), validation: \(pairs)}
+                length: {steps: 1}
+                """, file: "recipe.yaml")
+        #expect {
+            try TrainingRun(recipe, modelsFolder: folder.path)
+        } throws: {
+            guard case .tokenOutsideVocabulary(_, 4_000, 1_500)? = $0 as? InferenceError else {
+                return false
+            }
+            return true
+        }
     }
 
     @Test func theSameSeedGivesTheSameWeights() throws {

@@ -12,7 +12,7 @@ import Testing
         let curve = TrainingCurve(path: try folder.write("curve.jsonl", []))
         for step in 1...3 {
             try curve.append(
-                CurvePoint(step: step, epoch: 0, seconds: 1, loss: loss * Double(step) / 3))
+                CurvePoint(step: step, epoch: 0, seconds: 1, loss: loss / 3 * Double(step)))
         }
         #expect(try curve.points().count == 3)
         let file = folder.path + "/curve.svg"

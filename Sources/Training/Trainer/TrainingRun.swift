@@ -62,12 +62,22 @@ package struct TrainingRun {
 
     /// Refuses examples for which the models have too few positions or no token vectors.
     private func check(_ start: StartingModel) throws {
-        let tokens = (train.examples + validation.examples).lazy.flatMap(\.source)
-        if let llm, let token = tokens.max(), Int(token) >= llm.encoder.vocabularyRows {
+        let examples = train.examples + validation.examples
+        let read = examples.lazy.flatMap(\.source).max() ?? 0
+        if let llm, Int(read) >= llm.encoder.vocabularyRows {
             throw InferenceError.tokenOutsideVocabulary(
-                path: llm.folder.path, token: token, rows: llm.encoder.vocabularyRows)
+                path: llm.folder.path, token: read, rows: llm.encoder.vocabularyRows)
         }
-        let longest = (train.examples + validation.examples).map(\.source.count).max() ?? 0
+        // Behind a projector, the model may look up the prompt's tokens in its own table, too.
+        let addend = model.design.projection?.addend ?? .decoder
+        let own = max(
+            addend == .decoder ? read : 0, examples.lazy.flatMap(\.target).max() ?? 0)
+        let rows = start.tensors[0].shape[0]
+        guard Int(own) < rows else {
+            throw InferenceError.tokenOutsideVocabulary(
+                path: start.tokenizerFolder, token: own, rows: rows)
+        }
+        let longest = examples.map(\.source.count).max() ?? 0
         if let llm, let most = llm.encoder.maximumTokens, longest > most {
             throw InferenceError.wrongModel(
                 path: "the recipe",
@@ -75,7 +85,7 @@ package struct TrainingRun {
                     + llm.folder.path, found: "a prompt of \(longest) tokens")
         }
         if case .gpt2(let gpt2) = start.configuration {
-            let longest = (train.examples + validation.examples).map(\.tokens).max() ?? 0
+            let longest = examples.map(\.tokens).max() ?? 0
             guard recipe.softPrompt + longest - 1 <= gpt2.positions else {
                 throw InferenceError.wrongModel(
                     path: "the recipe",

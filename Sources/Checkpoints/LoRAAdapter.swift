@@ -4,6 +4,8 @@ package struct LoRAAdapter: Sendable {
     package let path: String
     /// The rank of every layer for which the configuration lists no other.
     package let rank: Int
+    /// The largest rank of a layer.
+    package var largestRank: Int { deltas.values.map(\.rank).max() ?? rank }
     /// The deltas, by the name of the model's tensor that each is added to.
     let deltas: [String: LowRankDelta]
     private let tensors: WeightFile

@@ -203,6 +203,29 @@ import Testing
         }
     }
 
+    /// An adapter's configuration may list a larger rank for some layers.
+    @Test func anAdapterWithLayersOfALargerRankIsRefused() throws {
+        let path = scratch.path + "/first"
+        try FileManager.default.copyItem(atPath: Fixtures.path("lora/plain"), toPath: path)
+        let file = path + "/" + LoRAAdapter.configurationFile
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        // All layers have 4; the configuration now says 2, and 4 for each module.
+        let modules = ["q", "k", "v", "o", "gate", "up", "down"].map { "\"\($0)_proj\": 4" }
+        let changed = text.replacing("\"r\": 4", with: "\"r\": 2").replacing(
+            "\"rank_pattern\": {}",
+            with: "\"rank_pattern\": {\(modules.joined(separator: ", "))}")
+        try FileManager.default.removeItem(atPath: file)
+        try scratch.write("first/" + LoRAAdapter.configurationFile, changed.utf8)
+        let further = "architecture: adapter\nadapter: {rank: 3}\nstart: {adapter: first}"
+        #expect {
+            try TrainingRun(recipe(further), modelsFolder: scratch.path)
+        } throws: {
+            let message = "\($0)"
+            return message.contains("a rank of at most adapter.rank, 3")
+                && message.contains("found 4")
+        }
+    }
+
     /// The adapter fits the model's tensors, but both are wider than its config.json says.
     @Test func anAdapterBesideTheConfigurationIsRefused() throws {
         let configuration = scratch.path + "/llm/config.json"

@@ -48,11 +48,11 @@ struct AdapterStart {
                     .adapter
             } ?? folder.adapter
         if let beginning, recipe.startAdapter != nil, let rank = recipe.adapter?.rank,
-            beginning.rank > rank
+            beginning.largestRank > rank
         {
             throw InferenceError.wrongModel(
                 path: beginning.path, expected: "a rank of at most adapter.rank, \(rank)",
-                found: "\(beginning.rank)")
+                found: "\(beginning.largestRank)")
         }
     }
 

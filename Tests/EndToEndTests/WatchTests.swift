@@ -3,9 +3,25 @@ import Postgres
 import TestSupport
 import Testing
 
+/// Whether this machine has the address ::1.
+private let hasIPv6 =
+    (try? String(contentsOfFile: "/proc/net/if_inet6", encoding: .utf8))?
+    .contains("00000000000000000000000000000001") ?? false
+
 /// What a running worker serves over HTTP.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct WatchTests {
     private var random = SeededRandom(seed: 6)
+
+    /// The address in the log can be opened as it stands.
+    @Test(.enabled(if: hasIPv6, "needs the address ::1"))
+    func theAddressOfAnIPv6ListenerHasBrackets() async throws {
+        let stand = try await TestStand()
+        let worker = try stand.startWorker("--http-address", "[::1]:0")
+        // The log quotes what has signs.
+        let address = try await worker.watchAddress().filter { $0 != "\"" }
+        #expect(address.hasPrefix("[::1]:"), "\(address)")
+        #expect(try await Answer("\(address)/healthz").status == 200)
+    }
 
     @Test mutating func servesMetricsHealthAndThePage() async throws {
         let stand = try await TestStand()

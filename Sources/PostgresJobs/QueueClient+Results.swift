@@ -25,18 +25,29 @@ extension QueueClient {
         ).map(CompletedDocument.init)
     }
 
-    /// Whether all documents of a group are finished and `completed` shows all of them.
-    package func isCompleted(group: String) async throws -> Bool {
-        try await connection.query(
+    /// How far a group is.
+    package enum Completion: Sendable {
+        case unfinished
+        /// All documents are finished, but `completed` does not show all of them yet: a transaction is
+        /// open that is older than the writing of their results.
+        case heldBack
+        /// All documents are finished, and `completed` shows them.
+        case shown
+    }
+
+    package func completion(ofGroup group: String) async throws -> Completion {
+        let row = try await connection.query(
             """
-            SELECT NOT EXISTS (
-                SELECT FROM l2s.queue q WHERE q.group_id = ANY (l2s.group_ids($1)))
-            AND NOT EXISTS (
-                SELECT FROM l2s.result r WHERE r.group_id = ANY (l2s.group_ids($1))
-                  AND r.written_in >= (SELECT (c.epoch::bigint << 42) FROM l2s.cluster c)
-                      + pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
-            """, [.text(group)]
-        ).single()
+            SELECT
+                EXISTS (
+                    SELECT FROM l2s.queue q WHERE q.group_id = ANY (l2s.group_ids($1))) AS is_unfinished,
+                EXISTS (
+                    SELECT FROM l2s.result r WHERE r.group_id = ANY (l2s.group_ids($1))
+                      AND r.written_in >= (SELECT (c.epoch::bigint << 42) FROM l2s.cluster c)
+                          + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS is_held_back
+            """, [.text(group)])[0]
+        guard try !row.value("is_unfinished") else { return .unfinished }
+        return try row.value("is_held_back") ? .heldBack : .shown
     }
 }
 

@@ -77,6 +77,24 @@ import Testing
         #expect(one.output.contains("\"state\":\"succeeded\""))
     }
 
+    /// The stream shows a result once all transactions that began before it are over.
+    @Test func resultsThatAnOldTransactionHoldsBackAreNotLeftOutSilently() async throws {
+        let (database, sql) = try await migrated()
+        try await sql.query(#"SELECT l2s.enqueue('summarize', 'text', "group" => 'g')"#)
+        let old = try await database.connect()
+        try await old.query("BEGIN")
+        try await old.query("SELECT pg_current_xact_id()")
+        try await sql.query("SELECT l2s.cancel(1)")
+        let early = try await l2s("results", "--group", "g", on: database)
+        #expect(early.status == 1 && early.output.isEmpty)
+        #expect(early.remarks.contains("--follow waits"), "\(early.remarks)")
+        try await old.query("COMMIT")
+        // Transactions of other tests on the same server may be older, too.
+        let late = try await l2s("results", "--group", "g", "--follow", on: database)
+        #expect(
+            late.status == 0 && late.output.contains(#""state":"cancelled""#), "\(late.remarks)")
+    }
+
     @Test func aPausedTypeIsShownAndResumed() async throws {
         let (database, _) = try await migrated()
         #expect(try await l2s("pause", "summarize", on: database).output == "paused summarize\n")

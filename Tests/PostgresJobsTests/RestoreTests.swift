@@ -67,7 +67,7 @@ import Testing
         }
         #expect(try await finished(young) == 15)
         try await eventually("the group is complete") {
-            try await QueueClient(young.sql).isCompleted(group: "g")
+            try await QueueClient(young.sql).completion(ofGroup: "g") == .shown
         }
         await young.sql.close()
         await old.sql.close()

@@ -45,7 +45,7 @@ import Testing
             key = page.last?.key ?? key
         }
         try await eventually("the rest is shown") {
-            let isLast = try await client.isCompleted(group: "g")
+            let isLast = try await client.completion(ofGroup: "g") == .shown
             let page = try await client.completed(after: key, group: "g", limit: 5)
             seen += page.map(\.id)
             key = page.last?.key ?? key

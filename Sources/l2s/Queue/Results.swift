@@ -49,14 +49,27 @@ struct Results: AsyncParsableCommand {
         if let group, try await client.group(group) == nil { throw unknownGroup(group) }
         var key = after
         while true {
-            let isLast: Bool =
-                if !follow { true } else if let group {
-                    try await client.isCompleted(group: group)
-                } else { false }
+            // Asked for before the page, which then shows all that was shown at that time.
+            let completion =
+                if let group { try await client.completion(ofGroup: group) } else {
+                    QueueClient.Completion.unfinished
+                }
             let page = try await client.completed(after: key, group: group)
             for document in page { try Console.printJSON(document) }
-            if let last = page.last { key = last.key } else if isLast { return }
-            if page.isEmpty { try await client.waitForGroups(timeout: .milliseconds(250)) }
+            if let last = page.last {
+                key = last.key
+            } else if completion == .shown {
+                return
+            } else if follow {
+                try await client.waitForGroups(timeout: .milliseconds(250))
+            } else {
+                guard completion == .heldBack else { return }
+                Console.note(
+                    "l2s: the group is finished, but not all of its results can be printed yet, because "
+                        + "a transaction that is older than these is open on the server; --follow waits "
+                        + "for its end")
+                throw ExitCode.foundFaults
+            }
         }
     }
 }

@@ -10,11 +10,6 @@ package struct MachineFloor: Sendable, Codable {
     /// 10⁹ bytes per second that are read from memory.
     package let gigabytes: Double
 
-    package init(gigaOperations: Double, gigabytes: Double) {
-        self.gigaOperations = gigaOperations
-        self.gigabytes = gigabytes
-    }
-
     /// Measures all threads at once: cores share memory, and some share their arithmetic. Threads
     /// beyond the number of cores make nothing faster.
     package init(_ format: WeightFormat, threads: Int, repetitions: Int) {

@@ -12,27 +12,41 @@ package final class FileLock: Sendable {
     /// - Throws: `CheckpointError` where another process holds the lock, or the file cannot be
     ///   opened or locked.
     package init(path: String, purpose: String) throws {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw Self.failure(path, "create it") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = errno
-            let holder = Self.text(of: descriptor)
-            close(descriptor)
-            guard reason == EWOULDBLOCK else {
-                errno = reason
-                throw Self.failure(path, "lock it")
-            }
-            throw CheckpointError(
-                path: path,
-                problem: .malformed(
-                    "expected no other process to \(purpose), found process \(holder) at it; wait "
-                        + "until it is done, or end it"))
-        }
+        descriptor = try Self.open(path, purpose: purpose)
         // The id only serves the message to a process that is refused, so a failed write is
         // ignored.
         _ = ftruncate(descriptor, 0)
         let number = "\(getpid())\n"
         _ = pwrite(descriptor, number, number.utf8.count, 0)
+    }
+
+    /// Opens the file at `path`, which is created where there is none, and locks it.
+    ///
+    /// The file may be removed or renamed after it was opened and before it is locked. Its lock would
+    /// guard nothing then, so the file that has the name now is opened instead.
+    ///
+    /// - Returns: the file's descriptor.
+    /// - Throws: as `init` does.
+    static func open(_ path: String, purpose: String) throws -> Int32 {
+        while true {
+            let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+            guard descriptor >= 0 else { throw failure(path, "create it") }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                let error =
+                    errno == EWOULDBLOCK
+                    ? refusal(path, purpose, holder: text(of: descriptor))
+                    : failure(path, "lock it")
+                close(descriptor)
+                throw error
+            }
+            var (locked, named) = (stat(), stat())
+            if fstat(descriptor, &locked) == 0, stat(path, &named) == 0,
+                (locked.st_dev, locked.st_ino) == (named.st_dev, named.st_ino)
+            {
+                return descriptor
+            }
+            close(descriptor)
+        }
     }
 
     deinit {
@@ -46,6 +60,17 @@ package final class FileLock: Sendable {
         var bytes = [UInt8](repeating: 0, count: 20)
         let count = pread(descriptor, &bytes, bytes.count, 0)
         return String(decoding: bytes.prefix(max(count, 0)).filter { $0 > 32 }, as: UTF8.self)
+    }
+
+    private static func refusal(
+        _ path: String, _ purpose: String, holder: String
+    ) -> CheckpointError {
+        let process = Int32(holder).map { "process \($0)" } ?? "another process"
+        return CheckpointError(
+            path: path,
+            problem: .malformed(
+                "expected no other process to \(purpose), found \(process) at it; wait until it is "
+                    + "done, or end it"))
     }
 
     private static func failure(_ path: String, _ attempt: String) -> CheckpointError {

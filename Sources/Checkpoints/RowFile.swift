@@ -79,14 +79,7 @@ package final class RowFileWriter {
         let unfinished = path + ".unfinished"
         let header = RowFile.header(key: key, width: width)
         rows = 0
-        descriptor = open(unfinished, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw failure(unfinished, "create it") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw CheckpointError(
-                path: unfinished,
-                problem: .malformed("expected to write it alone, found another process at it; wait")
-            )
-        }
+        descriptor = try FileLock.open(unfinished, purpose: "write it")
         var found = [UInt8](repeating: 0, count: RowFile.headerBytes)
         let length = pread(descriptor, &found, found.count, 0)
         let size = Int(lseek(descriptor, 0, SEEK_END))

@@ -12,7 +12,18 @@ struct HubClient {
     let environment: [String: String]
 
     /// In bytes. The header with the token fits into a pipe that nobody has read from yet.
-    static let longestToken = 4_000
+    private static let longestToken = 4_000
+
+    /// What is wrong with a token, without the token itself.
+    ///
+    /// curl would read what follows a quote, a backslash or a line end as options.
+    static func flaw(of token: String) -> String? {
+        if token.utf8.count > longestToken {
+            return "expected at most \(longestToken) bytes, found \(token.utf8.count)"
+        }
+        let isVisible = token.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 }
+        return isVisible ? nil : "expected letters, digits, \"_\" and \"-\", found other signs"
+    }
 
     enum Failure: Error, Equatable {
         /// 0 where no answer came.

@@ -27,12 +27,7 @@ package struct HubFetch {
         let endpoint = given("HF_ENDPOINT") ?? Self.standardEndpoint
         client = HubClient(
             endpoint: endpoint.hasSuffix("/") ? String(endpoint.dropLast()) : endpoint,
-            // curl would read what follows a quote or a line end as options.
-            token: given("HF_TOKEN").flatMap { token in
-                token.utf8.count <= HubClient.longestToken
-                    && token.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 }
-                    ? token : nil
-            }, curl: curl, environment: environment)
+            token: given("HF_TOKEN"), curl: curl, environment: environment)
     }
 
     /// Where a model came from. This is kept beside its files.
@@ -55,6 +50,10 @@ package struct HubFetch {
     /// - Returns: the model's folder, its commit, and whether anything had to be fetched.
     /// - Throws: `HubError`, and `CheckpointError` where the cache cannot be written.
     package func run() throws -> (folder: String, revision: String, isNew: Bool) {
+        if let token = client.token, let flaw = HubClient.flaw(of: token) {
+            throw HubError(
+                description: "HF_TOKEN is no token of a hub: \(flaw); copy it from your account")
+        }
         let found = try? JSONDecoder().decode(
             Source.self,
             from: Data(contentsOf: URL(fileURLWithPath: target + "/" + Self.sourceFile)))

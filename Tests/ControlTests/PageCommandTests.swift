@@ -116,6 +116,38 @@ import Testing
         _ = try await Self.run(lines.map(String.init), in: home, on: database)
     }
 
+    /// What users measure, with a small model in the place of the default LLM. The targets of make on
+    /// these pages take hours, or need a network: theTargetsOfThePagesAreThereToBeMade.
+    @Test(.timeLimit(.minutes(15)))
+    func theCommandsOfThePagesThatMeasureRun() async throws {
+        let home = try ScratchFolder()
+        try home.copy(fixture: "pair/jobs", as: "jobs")
+        let job = try String(
+            contentsOfFile: Fixtures.path("pair/jobs/summarize.yaml"), encoding: .utf8)
+        try home.write(
+            "jobs/hybrid.yaml", job.replacing("name: summarize", with: "name: hybrid").utf8)
+        try home.copy(fixture: "pair/models", as: "models")
+        try home.copy(fixture: "golden/llama/llm", as: "SmolLM2-135M-Instruct")
+        try home.write(
+            "documents.jsonl", #"{"job_type": "summarize", "document": "A text."}"#.utf8)
+        try home.write("pairs.jsonl", #"{"source": "A text.", "target": "Text."}"#.utf8)
+        try home.write("PAIRS", #"{"src": "A text.", "tgt": "Text."}"#.utf8)
+        let measured = try Self.blocks(of: "Sources/Benchmarks/README.md")
+            .compactMap { $0.firstMatch(of: #/^ +(?:\.build\/release\/)?(l2s [^#]+)/#) }
+            .map { String($0.output.1) }
+        let scored = try Self.page("models/README.md")
+            .matches(of: #/`(l2s eval [^`]+)`/#).map { String($0.output.1) }
+        #expect(measured.count >= 3 && scored.count >= 1, "\(measured) \(scored)")
+        let database = try await TestDatabase(migrated: false)
+        _ = try await Self.run(
+            (measured + scored).map {
+                ".build/release/"
+                    + $0.replacing("summarize-hybrid", with: "hybrid")
+                    .replacing("--documents 1000", with: "--documents 20 --rounds 1")
+            }, in: home, on: database)
+        #expect(FileManager.default.fileExists(atPath: home.path + "/page/README.md"))
+    }
+
     /// Runs lines of a shell in a folder, with the programs of this build; one that fails ends them.
     private static func run(
         _ lines: [String], in home: ScratchFolder, on database: TestDatabase

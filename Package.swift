@@ -127,6 +127,7 @@ let package = Package(
                 .embedInCode("0014_owners.sql"),
                 .embedInCode("0015_enqueue.sql"),
                 .embedInCode("0016_comments.sql"),
+                .embedInCode("0017_messages.sql"),
             ]),
         module("PostgresJobs", ["Postgres", "Jobs", "Migrations"]),
         module("LocalPostgres"),

@@ -34,6 +34,7 @@ extension Migration {
         Migration(14, "0014_owners", PackageResources._014_owners_sql),
         Migration(15, "0015_enqueue", PackageResources._015_enqueue_sql),
         Migration(16, "0016_comments", PackageResources._016_comments_sql),
+        Migration(17, "0017_messages", PackageResources._017_messages_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ file: [UInt8]) {

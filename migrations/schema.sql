@@ -222,7 +222,8 @@ BEGIN
                 ELSE 'white space' END
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = format(
-                    'The prompts of this job type hold it: metadata => ''{"%s": "…"}''.', field);
+                    'The prompts of this job type contain this field. Pass it as '
+                        'metadata => ''{"%s": "…"}''.', field);
     END LOOP;
 END $$;
 CREATE FUNCTION l2s.claim(worker_id bigint, encoder text, job_types text[], documents integer, tokens integer, duration interval, wanted text[] DEFAULT '{}'::text[]) RETURNS TABLE(lease_id bigint, length_class smallint, document_id bigint, job_type text, attempt integer, text_id bigint, body text, traceparent text, fields text[])
@@ -729,8 +730,8 @@ BEGIN
     IF NOT l2s.is_at_home() THEN
         RAISE EXCEPTION 'the database was restored or moved, and results of before and after could mix'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Run l2s migrate, or start a worker: either begins a new epoch. A key from before '
-                'stays good: what is finished from then on comes behind it.';
+            HINT = 'Run l2s migrate, or start a worker. Either begins a new epoch. Older keys stay '
+                'valid: new results come after them.';
     END IF;
     IF after IS NOT NULL THEN
         IF after !~ '^[0-9]{1,18}-[0-9]{1,18}$' THEN
@@ -940,10 +941,11 @@ BEGIN
         more := true;
         RETURN;
     END IF;
-    -- From here on nobody can put a document of it into the queue, be it new or again, and whoever was
-    -- doing so has committed. Parents come first, as statements lock them: the other way around, this
-    -- and a claim could wait for each other.
-    -- While it waits for one, all others wait behind it: 40 ms are for all of them together.
+    -- These locks keep everybody from putting a document of the part into the queue, whether for the
+    -- first time or again, and they wait until those who were doing so have committed. Parents are
+    -- locked first, as statements lock them. In the opposite order, this and a claim could wait for
+    -- each other. Everybody else waits behind a lock that this waits for, so all six may take 40 ms
+    -- together.
     began := clock_timestamp();
     FOREACH parent IN ARRAY ARRAY[
         'ONLY l2s.document', 'ONLY l2s.result', 'ONLY l2s.attempt_error',
@@ -960,7 +962,7 @@ BEGIN
             WHERE written_in >= $1 AND finished_at > clock_timestamp() - $2)', part.number)
         INTO recent USING looked, keep;
     IF recent OR l2s.unfinished_in(part) > 0 THEN
-        -- So that the locks go at once.
+        -- The error ends the block, which frees the locks at once.
         RAISE lock_not_available;
     END IF;
     FOREACH parent IN ARRAY ARRAY['attempt_error', 'result', 'document'] LOOP
@@ -969,12 +971,12 @@ BEGIN
     DELETE FROM l2s.part p WHERE p.number = part.number;
     more := true;
     done := format(
-        'dropped document_%s, with what was enqueued from %s to %s', part.number, part.opened_at,
-        part.closed_at);
+        'dropped document_%s with the documents that were enqueued from %s to %s', part.number,
+        part.opened_at, part.closed_at);
 EXCEPTION
     WHEN lock_not_available THEN
         more := false;
-        done := format('kept document_%s for now: somebody uses it', part.number);
+        done := format('kept document_%s for now: another transaction uses it', part.number);
     WHEN OTHERS THEN
         more := false;
         failed := true;
@@ -1752,8 +1754,9 @@ BEGIN
     UPDATE l2s.job_type t SET
         paused = true,
         paused_because = format(
-            'documents %s crashed their workers one after the other and nothing of the type succeeded '
-                'in between: look at the workers'' logs and memory, then l2s resume and l2s retry',
+            'documents %s crashed their workers one after the other, and no document of this type '
+                'succeeded in between. Look at the logs and the memory of the workers, then run '
+                'l2s resume and l2s retry',
             array_to_string(c.documents, ', '))
     FROM crashed c
     WHERE t.id = c.job_type AND NOT t.paused AND NOT EXISTS (
@@ -1828,7 +1831,7 @@ BEGIN
         RAISE EXCEPTION 'expected metadata to have at most 8192 bytes, got %',
             octet_length(metadata::text) USING
             ERRCODE = 'string_data_right_truncation',
-            HINT = 'Keep it in a table of your own, by the id that l2s.enqueue returns.';
+            HINT = 'Keep the metadata in a table of your own, under the id that l2s.enqueue returns.';
     END IF;
     FOR argument IN
         SELECT a.name, octet_length(a.value) AS bytes
@@ -1986,7 +1989,7 @@ DECLARE
     lost    bigint[];
     stamp   timestamptz;
 BEGIN
-    -- What somebody deleted by hand has no part that could hold its result.
+    -- A document that somebody deleted by hand has no part that could hold its result.
     DELETE FROM l2s.queue q
     WHERE q.document_id = ANY (lease.held) AND q.lease_id = lease.id AND NOT EXISTS (
         SELECT FROM l2s.document d WHERE d.id = q.document_id);
@@ -1999,7 +2002,7 @@ BEGIN
         document_id, attempt, lease_id, worker_id, kind, claimed_at, failed_at, reason, queue_ms)
     SELECT
         q.document_id, q.earlier + q.errors + q.crashes + 1, lease.id, lease.worker_id,
-        'crashed', lease.claimed_at, stamp, 'the worker was not heard of again',
+        'crashed', lease.claimed_at, stamp, 'the worker went silent',
         extract(epoch FROM lease.claimed_at - q.run_at) * 1000
     FROM l2s.queue q WHERE q.document_id = ANY (held);
     dropped := ARRAY(
@@ -2017,7 +2020,7 @@ BEGIN
         q.document_id, q.job_type, q.group_id, (SELECT l2s.mark(pg_current_xact_id())), lease.id,
         lease.worker_id, false, q.earlier + q.errors + q.crashes + 1, lease.claimed_at, stamp,
         format(
-            '%s workers were not heard of again, the last two of them with this document alone',
+            '%s workers went silent with this document, the last two of them with it alone',
             q.crashes + 1),
         extract(epoch FROM lease.claimed_at - q.run_at) * 1000
     FROM l2s.queue q WHERE q.document_id = ANY (lost);

@@ -110,7 +110,9 @@ import Testing
             _ = try await client.maintain()
         }
         let waiting = try await client.maintain()
-        #expect(waiting.done.contains("kept document_0 for now: somebody uses it"), "\(waiting)")
+        #expect(
+            waiting.done.contains("kept document_0 for now: another transaction uses it"),
+            "\(waiting)")
         try await producer.query("COMMIT")
         let after = try await client.maintain()
         #expect(

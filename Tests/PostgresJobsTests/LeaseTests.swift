@@ -116,7 +116,8 @@ import Testing
         #expect(try dead.first?.value("id") == poison)
         #expect(try dead.first?.value("attempt") == 4)
         #expect(
-            try dead.first?.value("error", as: String.self).hasPrefix("4 workers were") == true)
+            try dead.first?.value("error", as: String.self).hasPrefix("4 workers went silent")
+                == true)
     }
 
     @Test func suspectsMeetNothingElse() async throws {

@@ -71,7 +71,8 @@ struct ServerPrograms: Sendable {
     }
 
     /// Foundation's Process is not used: it would wait for the server, too, which inherits a socket
-    /// of it.
+    /// of it. The server inherits nothing that is open here, or somebody could wait in vain for it to be
+    /// closed.
     private static func spawn(
         _ command: [String], _ environment: [String], output: String
     ) throws -> Int32 {
@@ -81,6 +82,9 @@ struct ServerPrograms: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        for inherited in Int32(3)..<1024 {
+            posix_spawn_file_actions_addclose(&actions, inherited)
+        }
         let arguments = command.map { strdup($0) } + [nil]
         let variables = environment.map { strdup($0) } + [nil]
         defer { (arguments + variables).forEach { free($0) } }

@@ -26,8 +26,8 @@ import Testing
     /// how often it is called.
     private func python(downloading contents: [UInt8]?) throws -> String {
         let source = try scratch.write("source.bin", contents ?? [])
-        let path = try scratch.write(
-            "python",
+        let text = try scratch.write(
+            "python.text",
             """
             #!/bin/sh
             echo "$@" >> "\(scratch.path)/calls"
@@ -38,9 +38,13 @@ import Testing
             zipfile) mkdir -p "$5/tiny_model" && cp "$4" "$5/tiny_model/tiny.gguf" ;;
             esac
             """.utf8)
-        try FileManager.default.setAttributes(
-            [.posixPermissions: 0o755], ofItemAtPath: path)
-        return path
+        // Another program makes the executable file: a process that another test starts meanwhile would
+        // hold a file that this one wrote open for a moment, and such a file cannot be run.
+        let install = try Process.run(
+            URL(filePath: "/usr/bin/install"),
+            arguments: ["-m", "755", text, scratch.path + "/python"])
+        install.waitUntilExit()
+        return scratch.path + "/python"
     }
 
     private var calls: [String] {

@@ -26,8 +26,8 @@ package struct BuiltProgram: Sendable {
     /// The program at a path.
     package init(path: String) { self.path = path }
 
-    /// Runs the program to its end. It gets the variables of this process without `L2S_…`, and
-    /// those of `environment`. Its home is that of the fixtures unless `environment` names another.
+    /// Runs the program to its end. It gets the variables of this process without `L2S_…` and `PG…`,
+    /// and those of `environment`. Its home is that of the fixtures unless `environment` names another.
     package func run(
         _ arguments: [String], input: some Sequence<UInt8> = [],
         environment: [String: String] = [:]
@@ -39,7 +39,8 @@ package struct BuiltProgram: Sendable {
         _ arguments: [String], input: some Sequence<UInt8> = [],
         environment: [String: String] = [:]
     ) throws -> RunningProgram {
-        let all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("L2S_") }
+        let all = ProcessInfo.processInfo.environment
+            .filter { !$0.key.hasPrefix("L2S_") && !$0.key.hasPrefix("PG") }
             .merging(["L2S_HOME": Fixtures.home]) { _, given in given }
             .merging(environment) { _, given in given }
         return try RunningProgram(
@@ -62,8 +63,8 @@ package final class RunningProgram: Sendable {
     }
 
     /// Starts the process without Foundation's Process, which learns of an end when a socket
-    /// closes. A server that another test starts at the same moment inherits that socket and keeps
-    /// it open.
+    /// closes. A program that another test starts at the same moment may inherit that socket and
+    /// keep it open, and then nobody learns of the end.
     fileprivate init(
         _ command: [String], input: some Sequence<UInt8>, environment: [String]
     ) throws {
@@ -101,6 +102,11 @@ package final class RunningProgram: Sendable {
     }
 
     package func send(_ signal: Int32) { kill(processID, signal) }
+
+    /// What it wrote to standard error so far.
+    package var remarks: String {
+        (try? String(contentsOfFile: folder.path + "/remarks", encoding: .utf8)) ?? ""
+    }
 
     /// Waits for the end. Call it only once.
     package func ending() async throws -> Ending {

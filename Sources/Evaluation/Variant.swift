@@ -48,6 +48,7 @@ extension JobType {
         var base = self
         base.fallback = nil
         base.shadow = 0
+        base.timeout = Self.longestTimeout
         func with(_ mode: Mode, dtype: NumberType? = nil) -> JobType {
             var type = base
             type.mode = mode

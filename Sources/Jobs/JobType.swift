@@ -36,6 +36,10 @@ package struct JobType: Sendable, Equatable {
     /// In `hybrid` mode, the share of documents that the LLM writes, too, for comparison.
     package var shadow: Double
 
+    /// What `timeout` may be at most. Programs that run documents for the user who waits for them take
+    /// it: there a document may wait for all that came before it, however slow the machine is.
+    package static let longestTimeout: Duration = .seconds(86_400)
+
     package init(
         name: String, mode: Mode, llm: String?, adapter: String? = nil, slm: String?,
         dtype: NumberType = .auto,

@@ -45,7 +45,7 @@ package struct JobFields: Sendable {
         "The only tokens that outputs are made of: on each line an id or a piece of the decoder's "
             + "tokenizer. Absent: all.")
     let timeout = Field(
-        "timeout", .duration(.milliseconds(100)...(.seconds(86_400))), default: "5m",
+        "timeout", .duration(.milliseconds(100)...JobType.longestTimeout), default: "5m",
         "The longest time from hand-over to the engine until the output; after it the attempt fails and "
             + "is retried.")
 

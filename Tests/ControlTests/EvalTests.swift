@@ -109,6 +109,19 @@ import Testing
         #expect(try read(with.output).rows.allSatisfy { $0.failures == 0 && $0.tokensOut > 0 })
     }
 
+    /// A timeout of the queue's would end what waits behind the other pairs: slow machines and large
+    /// models would get bad scores.
+    @Test func noPairIsGivenUpBecauseItWaited() async throws {
+        try scratch.write(
+            "jobs/impatient.yaml",
+            "name: impatient\nmode: llm\nllm: llm\nprompt: '{document}'\ntimeout: 100ms\n".utf8)
+        let many = Array(repeating: try pairs, count: 40).joined(separator: "\n")
+        let flags = ["--job-type", "impatient", "--variants", "llm", "--alone", "0", "--json"]
+        let ending = try await eval(many, flags + ["--chunk", "10000"])
+        #expect(ending.status == 0, "\(ending.remarks)")
+        #expect(try read(ending.output).rows.allSatisfy { $0.failures == 0 })
+    }
+
     @Test func comparesAllVariantsInOneRun() async throws {
         let report = scratch.path + "/report"
         try await trainPromptTuned()

@@ -81,6 +81,19 @@ import Testing
         }
     }
 
+    @Test func noDocumentIsGivenUpBecauseItWaited() async throws {
+        let folder = try ScratchFolder()
+        try folder.write(
+            "impatient.yaml",
+            "name: impatient\nmode: llm\nllm: llm\nprompt: '{document}'\ntimeout: 100ms\n".utf8)
+        let lines = try await Generated.run(
+            [
+                "--job-type", "impatient", "--jobs", folder.path, "--models",
+                Fixtures.path("golden/t5-v1.0"),
+            ], (0..<400).map { "text \($0)" })
+        #expect(lines.allSatisfy { $0.tokenIds != nil })
+    }
+
     @Test func promptsHoldMetadataOfFlagsAndLines() async throws {
         let model = ["generate", "--model", GoldenCase.model("t5-v1.0"), "--max-new-tokens", "8"]
         func lines(_ flags: [String], _ input: String, status: Int32 = 0) async throws

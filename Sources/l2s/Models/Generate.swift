@@ -230,7 +230,8 @@ struct Generate: AsyncParsableCommand {
     private func whatWrites() throws -> (JobType, modelsFolder: String) {
         guard let jobType else { return (try jobType(of: model ?? ""), "/") }
         let installation = try folders.installation
-        let type = try loadJobTypes(folder: installation.jobsFolder).named(jobType)
+        var type = try loadJobTypes(folder: installation.jobsFolder).named(jobType)
+        type.timeout = JobType.longestTimeout
         try check(metadata, of: type.fields)
         return (type, installation.modelsFolder)
     }
@@ -267,7 +268,7 @@ struct Generate: AsyncParsableCommand {
             // The caller sees an error at once and can run the document again.
             retry: JobType.RetryPolicy(
                 maximumAttempts: 1, backoff: .zero, maximumBackoff: .zero),
-            timeout: .seconds(86_400))
+            timeout: JobType.longestTimeout)
         (jobType.sourceLanguage, jobType.targetLanguage) = (sourceLanguage, targetLanguage)
         jobType.leftToModel = .all
         if maxNewTokens != nil { jobType.leftToModel.remove(.newTokens) }

@@ -82,7 +82,7 @@ struct ServerPrograms: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        for inherited in Int32(3)..<1024 {
+        for inherited in 3..<min(getdtablesize(), 1024) {
             posix_spawn_file_actions_addclose(&actions, inherited)
         }
         let arguments = command.map { strdup($0) } + [nil]

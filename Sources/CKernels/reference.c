@@ -155,6 +155,12 @@ static float highest(const float *x, size_t count) {
     return top;
 }
 
+static float log_sum_exp(const float *x, size_t count) {
+    double top = highest(x, count), total = 0;
+    for (size_t i = 0; i < count; i++) total += isnan(x[i]) ? 0 : exp(x[i] - top);
+    return (float)(top + log(total));
+}
+
 // Value i of head h at position t; without its scale in int8.
 static float value_at(const l2s_cache *c, size_t h, size_t t, size_t i) {
     size_t place = (h * c->capacity + t) * c->head_width + i;
@@ -244,7 +250,7 @@ static void hadamard(const float *x, size_t ldx, size_t rows, size_t width, size
 
 static const l2s_kernels reference = {
     matmul, rms_norm, layer_norm, softmax, gated_gelu, gated_silu, soft_cap, rotate, 0, 0, 0,
-    highest, attend, 0,
+    highest, log_sum_exp, attend, 0,
     rms_norm_backward, layer_norm_backward, softmax_backward, plain_or_gated_gelu, gelu_backward,
     dropout, cross_entropy, adamw, product_bf16,
     .swiglu = swiglu, .swiglu_backward = swiglu_backward, .hadamard = hadamard,

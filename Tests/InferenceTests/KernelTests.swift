@@ -275,6 +275,21 @@ import Testing
             #expect(kernels.highest(x, x.count) == Self.twin.highest(x, x.count))
         }
     }
+
+    @Test(arguments: levels)
+    func logSumExp(level: KernelLevel) throws {
+        let kernels = try Self.kernels(level)
+        var random = Random(8)
+        for count in [1, 15, 16, 17, 1_024, 1_025, 65_001] {
+            for scale in [Float(0.1), 20, 90] {
+                var x = random.floats(count).map { $0 * scale }
+                if count > 1 { x[random.int(0...count - 1)] = -.infinity }
+                let expected = Self.twin.log_sum_exp(x, count)
+                #expect(
+                    abs(kernels.log_sum_exp(x, count) - expected) <= 1e-6 * max(1, abs(expected)))
+            }
+        }
+    }
 }
 
 extension Float {

@@ -137,6 +137,8 @@ typedef struct l2s_kernels {
 
     // The largest value of x; NaN is passed over.
     float (*highest)(const float *x, size_t count);
+    // ln Σ e^x, to 1e-6, without overflow; NaN counts as nothing. count is not 0.
+    float (*log_sum_exp)(const float *x, size_t count);
 
     // out[r] = softmax(scores of queries[r] · keysᵀ) · values, head by head: queries and out
     // [rows, group · heads · head_width], ldq and ldo apart. An int8 cache is multiplied in int8.

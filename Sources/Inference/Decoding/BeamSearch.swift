@@ -96,19 +96,32 @@ struct BeamSearch: LogitSearch {
             }
             let forbidden = constraints.forbidden(after: beam.tokens)
             if head.rules.renormalizes { head.forbid(forbidden, in: row) }
-            let norm = logSumExp(row.base, count: row.width)
+            let norm = Operators.logSumExp(row.base, count: row.width)
             head.forbid(forbidden, in: row)
-            for column in 0..<row.width where row.base[column] > -.infinity {
+            func add(_ column: Int) {
+                guard row.base[column] > -.infinity else { return }
                 let score = beam.score + (row.base[column] - norm)
-                if best.count == wanted, score <= best[wanted - 1].score { continue }
+                if best.count == wanted, score <= best[wanted - 1].score { return }
                 let place = best.firstIndex { $0.score < score } ?? best.count
                 best.insert(
                     Candidate(beam: index, token: head.token(column), score: score), at: place)
                 if best.count > wanted { best.removeLast() }
             }
+            for first in stride(from: 0, to: row.width, by: Self.block) {
+                let columns = first..<min(first + Self.block, row.width)
+                let top = Operators.highest(row.base + first, count: columns.count)
+                // Scores grow with logits, so nothing in this block is better than what there is.
+                if best.count == wanted, beam.score + (top - norm) <= best[wanted - 1].score {
+                    continue
+                }
+                columns.forEach(add)
+            }
         }
         return best.sorted { $0.score > $1.score }
     }
+
+    /// Logits whose largest is looked at first. Few of the blocks hold a candidate.
+    private static let block = 128
 
     /// A row goes on as the first of its continuations; the others get a copy of it.
     private mutating func continueWith(_ survivors: [Candidate]) {

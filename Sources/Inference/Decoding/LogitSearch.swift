@@ -50,7 +50,7 @@ struct ConfidentSearch: LogitSearch {
     var nextTokens: [Int32] { greedy.inputs }
 
     mutating func advance(logits: Rows) -> Response? {
-        let norm = logSumExp(logits.base, count: logits.width)
+        let norm = Operators.logSumExp(logits.base, count: logits.width)
         head.forbid(greedy.forbiddenNext, in: logits)
         let column = Operators.argmax(logits.base, count: logits.width)
         let logit = logits.base[column]

@@ -253,6 +253,11 @@ enum Operators {
         kernels.highest(values, count)
     }
 
+    /// ln Σ e^x, without overflow.
+    static func logSumExp(_ values: UnsafePointer<Float>, count: Int) -> Float {
+        kernels.log_sum_exp(values, count)
+    }
+
     /// The index of the largest value, the first among equals; 0 where every value is NaN.
     static func argmax(_ values: UnsafePointer<Float>, count: Int) -> Int {
         let top = highest(values, count: count)
